@@ -1,0 +1,2 @@
+"""archspec."""
+__version__ = "0.1.0"

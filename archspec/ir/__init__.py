@@ -1,0 +1,1 @@
+"""The intermediate representation: shapes, ops, graphs and the abstract autograd tape."""

@@ -1,0 +1,118 @@
+"""Graphs of primitive ops, nested as the modules will be.
+
+A `Graph` is one list of a spec after expansion: steps in order, each an op or a nested graph.
+It holds no paths, so a block that is called twice with equal arguments and input shapes is one
+`Graph` object used by two steps; paths come from walking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from archspec.errors import Span
+from archspec.ir.op import Op
+from archspec.ir.shape import Shape
+
+INPUT = -1
+"""`Ref.step` of the graph's own inputs."""
+
+
+class Ref(NamedTuple):
+    """A value within one graph: output `output` of step `step`, or input `output` at `INPUT`."""
+
+    step: int
+    output: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """One node: exactly one of `op` and `body` is set.
+
+    `name` is the last part of its module path: the given name, or its position in its list.
+    `shares` is the index of the step in the same graph whose module it uses again.
+    `training_only` steps are skipped in eval(), and read by such steps and outputs alone.
+    """
+
+    name: str
+    op: Op | None
+    body: Graph | None
+    inputs: tuple[Ref, ...]
+    input_shapes: tuple[Shape, ...]
+    outputs: tuple[Shape, ...]
+    span: Span
+    named: bool = False
+    training_only: bool = False
+    shares: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """The op's name, the block's name, or `group`."""
+        if self.op is not None:
+            return self.op.op_name
+        return (self.body.block if self.body else None) or "group"
+
+
+@dataclass(slots=True, eq=False)
+class Graph:
+    """A list of steps with its inputs and outputs. `block` is the block's name, if it is one.
+
+    `output_names` is None for an unnamed single output (a tensor is returned) and for a block's
+    unnamed outputs (a tuple is returned); the root graph of a spec with `outputs:` has names and
+    returns a dict.
+    """
+
+    block: str | None
+    input_names: tuple[str, ...]
+    inputs: tuple[Shape, ...]
+    steps: tuple[Step, ...]
+    outputs: tuple[Ref, ...]
+    output_names: tuple[str, ...] | None = None
+
+    def shape(self, ref: Ref) -> Shape:
+        """Shape of a value of this graph."""
+        if ref.step == INPUT:
+            return self.inputs[ref.output]
+        return self.steps[ref.step].outputs[ref.output]
+
+    @property
+    def output_shapes(self) -> tuple[Shape, ...]:
+        return tuple(map(self.shape, self.outputs))
+
+
+class Visit(NamedTuple):
+    """A step met while walking: its full path, its depth (0 at the root's list), its graph.
+
+    `shared` is True for a step that uses another's module, and for all below such a step: it
+    runs, and costs, but owns nothing. `module_path` is where the module it calls really lives.
+    """
+
+    path: str
+    depth: int
+    step: Step
+    graph: Graph
+    shared: bool
+    training_only: bool
+    module_path: str
+
+
+def walk(graph: Graph) -> Iterator[Visit]:
+    """Every step in order, a nested graph's step before the steps inside it."""
+    return _walk(graph, "", "", 0, False, False)
+
+
+def _walk(
+    graph: Graph, prefix: str, module_prefix: str, depth: int, shared: bool, training_only: bool
+) -> Iterator[Visit]:
+    for step in graph.steps:
+        path = prefix + step.name
+        owner = step if step.shares is None else graph.steps[step.shares]
+        module_path = module_prefix + owner.name
+        step_shared = shared or step.shares is not None
+        step_training = training_only or step.training_only
+        yield Visit(path, depth, step, graph, step_shared, step_training, module_path)
+        if step.body is not None:
+            yield from _walk(
+                step.body, f"{path}.", f"{module_path}.", depth + 1, step_shared, step_training
+            )

@@ -1,0 +1,146 @@
+"""What an op is: one class that holds everything archspec knows of it, and the registry of them.
+
+An op declares its arguments as pydantic fields (torch's own names and defaults), its shape rule,
+what it owns, what it costs, how its module is made and examples that feed the documentation and
+the contract test. Nothing else in archspec knows an op by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from archspec.ir.shape import Dim, Shape
+from archspec.ir.tape import Tape, Tensor
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MAX_SIZE = 2**31 - 1
+"""The largest size, stride or count that an argument may state."""
+
+PositiveInt: TypeAlias = Annotated[int, Field(gt=0, le=MAX_SIZE)]
+NonNegativeInt: TypeAlias = Annotated[int, Field(ge=0, le=MAX_SIZE)]
+Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+PositiveFloat: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """A tensor that an op owns: a parameter, or a buffer.
+
+    `name` is its key below the node's path; the empty name means the path itself.
+    """
+
+    name: str
+    shape: tuple[Dim, ...]
+    buffer: bool = False
+    itemsize: int = 4
+    trainable: bool = True
+
+
+Weights: TypeAlias = tuple[Weight, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Arguments and input shapes on which the op is shown and its contract is tested.
+
+    Shapes are written with "N" for the batch: `inputs=[("N", 3, 8, 8)]`.
+    """
+
+    args: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Sequence[tuple[Any, ...]] = ()
+
+
+REGISTRY: dict[str, type[Op]] = {}
+"""Every op by its name in a spec. Filled by defining a subclass of `Op` with a `name`."""
+
+
+class Op(BaseModel):
+    """Base of all primitive ops. Instances are immutable and hold validated arguments.
+
+    Subclass with `class Conv2d(Op, name="conv2d")`; without a name it is a family's base.
+    Class facts: `primary` is the argument that may stand alone (`linear: 10`); `variadic` ops
+    read two or more inputs, written as their primary argument (`add: [a, b]`); `num_inputs`
+    counts the inputs of all others; `takes_unbatched` ops also read learned tensors, which have
+    no batch axis; `kernels` names the weights that a network-wide `init:` scheme fills.
+    """
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, defer_build=True, protected_namespaces=()
+    )
+
+    op_name: ClassVar[str] = ""
+    primary: ClassVar[str | None] = None
+    variadic: ClassVar[bool] = False
+    num_inputs: ClassVar[int] = 1
+    takes_unbatched: ClassVar[bool] = False
+    kernels: ClassVar[tuple[str, ...]] = ()
+    examples: ClassVar[tuple[Example, ...]] = ()
+
+    @classmethod
+    def __pydantic_init_subclass__(
+        cls, *, name: str | None = None, primary: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if primary is not None:
+            cls.primary = primary
+        if name is not None:
+            if name in REGISTRY:
+                raise TypeError(f"op {name!r} is defined twice: {REGISTRY[name]} and {cls}")
+            cls.op_name = name
+            REGISTRY[name] = cls
+
+    if TYPE_CHECKING:  # class keywords, as __pydantic_init_subclass__ takes them
+
+        def __init_subclass__(
+            cls, *, name: str | None = None, primary: str | None = None, **kwargs: Any
+        ) -> None: ...
+
+    def infer(self, *inputs: Shape) -> Shape | list[Shape]:
+        """The output's shape, or a list of them for an op with several outputs.
+
+        Raises `Refusal`, without place, where torch would fail.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.infer")
+
+    def weights(self, *inputs: Shape) -> Weights:
+        """The parameters and buffers it owns, in the order of its state dict."""
+        return ()
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        """Multiply-accumulates of its convolutions and matrix products, for one sample.
+
+        Every op states its cost, even where it is 0: a forgotten cost must not count as none.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.macs")
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor | list[Tensor]:
+        """Replays the op on the tape: its outputs, what it allocates, what autograd saves."""
+        raise NotImplementedError(f"{type(self).__name__}.record")
+
+    def build(self, *inputs: Shape) -> nn.Module | nn.Parameter | None:
+        """Its module (or learned tensor), torch-initialised; None where `expression` is all."""
+        return None
+
+    def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        """For an op without a module: Python source over the variables `values`.
+
+        May use `torch`, the values and literals made of validated numbers; never a user's text.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.expression")
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that were given and differ from their defaults, in declared order."""
+        fields = type(self).model_fields
+        return {
+            key: getattr(self, key)
+            for key in fields
+            if key in self.model_fields_set
+            and (fields[key].is_required() or getattr(self, key) != fields[key].default)
+        }

@@ -1,0 +1,157 @@
+"""Shapes, and the small vocabulary that shape rules are written in.
+
+A `Shape` is a tuple of dimensions. The value that flows along an edge has the batch axis first,
+written `N`; a learned tensor has none. `N` is opaque: no rule computes with it, so a rule that
+would fold, split or reorder the batch cannot be written by accident.
+
+Rules compute with dimensions through the functions below and through `+ - *`, and compare them
+with those functions only. They never ask whether a dimension is an `int`: symbolic sizes can join
+`Dim` without a change to any rule.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeAlias, cast
+
+from archspec.errors import Code, Refusal
+
+Dim: TypeAlias = int
+Shape: TypeAlias = tuple[Dim, ...]
+
+N: Final[Dim] = cast(Dim, "N")
+"""The batch axis. A rule passes it on and does nothing else with it."""
+
+
+def show(shape: Sequence[object]) -> str:
+    """`(N, 3, 224, 224)`: a shape as messages and tables print it."""
+    return f"({', '.join(map(str, shape))})"
+
+
+def is_batched(shape: Shape) -> bool:
+    return bool(shape) and shape[0] is N
+
+
+def concrete(shape: Shape, batch: int) -> tuple[int, ...]:
+    """The shape with `batch` for N."""
+    return tuple(batch if dim is N else dim for dim in shape)
+
+
+def product(dims: Iterable[Dim]) -> Dim:
+    """Number of elements of a block of these sizes (1 for none)."""
+    return math.prod(dims)
+
+
+def expect_rank(x: Shape, *ranks: int) -> None:
+    """Refuse unless the rank, N included, is one of `ranks`."""
+    if len(x) not in ranks:
+        wanted = " or ".join(f"{rank}-D" for rank in ranks)
+        raise Refusal(
+            f"needs {wanted} input (N included), got {len(x)}-D",
+            code=Code.RANK,
+            expected=f"{wanted} input",
+            found=show(x),
+            help='add "flatten" before it' if max(ranks) < len(x) else None,
+        )
+
+
+def axis(dim: int, rank: int) -> int:
+    """`dim` counted from the front, N being 0; refuses what lies outside the rank."""
+    if not -rank <= dim < rank:
+        raise Refusal(
+            f"dim {dim} is outside a {rank}-D input",
+            code=Code.RANK,
+            expected=f"a dim from {-rank} to {rank - 1}",
+            found=str(dim),
+        )
+    return dim % rank
+
+
+def keep_batch(dim: int, rank: int) -> int:
+    """`axis`, refusing the batch axis: no op may work across samples."""
+    position = axis(dim, rank)
+    if position == 0:
+        raise Refusal(
+            "dim 0 is the batch: samples of a batch may not be mixed",
+            code=Code.MIXES_BATCH,
+            help="name another dim; N counts as 0",
+        )
+    return position
+
+
+def equal(a: Dim, b: Dim, what: str) -> Dim:
+    """Refuse unless two sizes agree; the agreed size."""
+    if a != b:
+        raise Refusal(f"{what}: {a} and {b} differ", expected=str(a), found=str(b))
+    return a
+
+
+def divide(a: Dim, b: int, what: str) -> Dim:
+    """The exact quotient; refuses a remainder. `what` names both, as in 'channels by groups'."""
+    if a % b:
+        raise Refusal(
+            f"cannot divide {what}: {a} is not a multiple of {b}",
+            expected=f"a multiple of {b}",
+            found=str(a),
+        )
+    return a // b
+
+
+def expect_positive(size: Dim, what: str) -> Dim:
+    """Refuse a size below 1, which torch's kernels may or may not accept: a documented rule."""
+    if size < 1:
+        raise Refusal(f"{what} would be {size}", code=Code.EMPTY, expected="at least 1", found=str(size))
+    return size
+
+
+def expect_at_least(size: Dim, least: Dim, what: str) -> None:
+    """Refuse where `size` is below `least`."""
+    if size < least:
+        raise Refusal(f"{what} is {size}, below {least}", expected=f"at least {least}", found=str(size))
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """torch's broadcasting, aligned at the last axis; N meets N or 1 only."""
+    rank = max(map(len, shapes))
+    result: list[Dim] = []
+    for position in range(rank):
+        dims = [s[position - rank + len(s)] for s in shapes if position >= rank - len(s)]
+        wide = [dim for dim in dims if dim != 1]
+        size = wide[0] if wide else 1
+        if any(dim != size for dim in wide):
+            raise Refusal(
+                f"shapes do not broadcast: {' and '.join(map(show, shapes))}",
+                expected="sizes that are equal or 1, aligned at the last axis",
+                found=f"{' and '.join(map(str, wide))} at dim {position}",
+            )
+        result.append(size)
+    if any(dim is N for dim in result[1:]):
+        raise Refusal(
+            f"shapes do not broadcast: {' and '.join(map(show, shapes))}: "
+            "the batch would meet another axis",
+            code=Code.MIXES_BATCH,
+        )
+    return tuple(result)
+
+
+def same_except(shapes: Sequence[Shape], dim: int) -> None:
+    """Refuse unless all shapes agree everywhere but at `dim` (a position from the front)."""
+    first = shapes[0]
+    for other in shapes[1:]:
+        if len(other) != len(first):
+            raise Refusal(
+                f"inputs differ in rank: {show(first)} and {show(other)}", code=Code.RANK
+            )
+        for position, (a, b) in enumerate(zip(first, other, strict=True)):
+            if position != dim and a != b:
+                raise Refusal(
+                    f"inputs differ at dim {position}: {show(first)} and {show(other)}",
+                    expected=f"{a} at dim {position}",
+                    found=str(b),
+                )
+
+
+def replaced(x: Shape, position: int, size: Dim) -> Shape:
+    """`x` with another size at `position` (from the front)."""
+    return (*x[:position], size, *x[position + 1 :])

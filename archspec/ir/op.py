@@ -83,11 +83,10 @@ class Op(BaseModel):
     kernels: ClassVar[tuple[str, ...]] = ()
     examples: ClassVar[tuple[Example, ...]] = ()
 
-    @classmethod
-    def __pydantic_init_subclass__(
+    def __init_subclass__(
         cls, *, name: str | None = None, primary: str | None = None, **kwargs: Any
     ) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
+        super().__init_subclass__(**kwargs)
         if primary is not None:
             cls.primary = primary
         if name is not None:
@@ -95,12 +94,6 @@ class Op(BaseModel):
                 raise TypeError(f"op {name!r} is defined twice: {REGISTRY[name]} and {cls}")
             cls.op_name = name
             REGISTRY[name] = cls
-
-    if TYPE_CHECKING:  # class keywords, as __pydantic_init_subclass__ takes them
-
-        def __init_subclass__(
-            cls, *, name: str | None = None, primary: str | None = None, **kwargs: Any
-        ) -> None: ...
 
     def infer(self, *inputs: Shape) -> Shape | list[Shape]:
         """The output's shape, or a list of them for an op with several outputs.

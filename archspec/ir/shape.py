@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 from archspec.errors import Code, Refusal
 
 Dim: TypeAlias = int
 Shape: TypeAlias = tuple[Dim, ...]
+
+T = TypeVar("T")
 
 N: Final[Dim] = cast(Dim, "N")
 """The batch axis. A rule passes it on and does nothing else with it."""
@@ -43,16 +45,30 @@ def product(dims: Iterable[Dim]) -> Dim:
     return math.prod(dims)
 
 
-def expect_rank(x: Shape, *ranks: int) -> None:
-    """Refuse unless the rank, N included, is one of `ranks`."""
+def expect_rank(x: Shape, *ranks: int, unbatched: int | None = None) -> None:
+    """Refuse unless the rank, N included, is one of `ranks`.
+
+    `unbatched` is the rank that torch would run, taking the batch for an axis of a lone sample.
+    """
     if len(x) not in ranks:
         wanted = " or ".join(f"{rank}-D" for rank in ranks)
         raise Refusal(
             f"needs {wanted} input (N included), got {len(x)}-D",
-            code=Code.RANK,
+            code=Code.UNBATCHED if len(x) == unbatched else Code.RANK,
             expected=f"{wanted} input",
             found=show(x),
             help='add "flatten" before it' if max(ranks) < len(x) else None,
+        )
+
+
+def expect_rank_from(least: int, x: Shape) -> None:
+    """Refuse a rank, N included, below `least`."""
+    if len(x) < least:
+        raise Refusal(
+            f"needs {least}-D input or more (N included), got {len(x)}-D",
+            code=Code.RANK,
+            expected=f"{least}-D input or more",
+            found=show(x),
         )
 
 
@@ -101,14 +117,65 @@ def divide(a: Dim, b: int, what: str) -> Dim:
 def expect_positive(size: Dim, what: str) -> Dim:
     """Refuse a size below 1, which torch's kernels may or may not accept: a documented rule."""
     if size < 1:
-        raise Refusal(f"{what} would be {size}", code=Code.EMPTY, expected="at least 1", found=str(size))
+        raise Refusal(
+            f"{what} would be {size}", code=Code.EMPTY, expected="at least 1", found=str(size)
+        )
     return size
 
 
 def expect_at_least(size: Dim, least: Dim, what: str) -> None:
     """Refuse where `size` is below `least`."""
     if size < least:
-        raise Refusal(f"{what} is {size}, below {least}", expected=f"at least {least}", found=str(size))
+        raise Refusal(
+            f"{what} is {size}, below {least}", expected=f"at least {least}", found=str(size)
+        )
+
+
+def each(value: T | tuple[T, ...], count: int) -> tuple[T, ...]:
+    """An argument given once for all spatial axes, or once for each, as one value an axis."""
+    return value if isinstance(value, tuple) else (value,) * count
+
+
+def window(
+    size: Dim,
+    kernel: int,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    dilation: int = 1,
+    ceil_mode: bool = False,
+    what: str,
+) -> Dim:
+    """Number of positions of a window that slides over `size`, padded by `padding` on both sides.
+
+    With `ceil_mode` a last position may reach past the end, if it starts inside the input or
+    the padding before it. Refuses where not one position fits.
+    """
+    extent = dilation * (kernel - 1) + 1
+    padded = size + 2 * padding
+    slack = stride - 1 if ceil_mode else 0
+    if padded + slack < extent:
+        raise Refusal(
+            f"the window of {extent} does not fit {what} {size}"
+            + (f" padded to {padded}" if padding else ""),
+            expected=f"{what} of at least {extent - slack - 2 * padding}",
+            found=str(size),
+        )
+    count = (padded + slack - extent) // stride + 1
+    if ceil_mode and (count - 1) * stride >= size + padding:
+        count -= 1
+    return count
+
+
+def scaled(size: Dim, factor: float) -> Dim:
+    """`size * factor`, computed in double precision and rounded down, as torch resizes."""
+    return int(float(size) * factor)
+
+
+def chunk_sizes(size: Dim, chunks: int) -> list[Dim]:
+    """Sizes of at most `chunks` parts, all but the last equal: torch's rule."""
+    part = -(-size // chunks)
+    return [min(part, size - start) for start in range(0, size, part)]
 
 
 def broadcast(*shapes: Shape) -> Shape:
@@ -140,9 +207,7 @@ def same_except(shapes: Sequence[Shape], dim: int) -> None:
     first = shapes[0]
     for other in shapes[1:]:
         if len(other) != len(first):
-            raise Refusal(
-                f"inputs differ in rank: {show(first)} and {show(other)}", code=Code.RANK
-            )
+            raise Refusal(f"inputs differ in rank: {show(first)} and {show(other)}", code=Code.RANK)
         for position, (a, b) in enumerate(zip(first, other, strict=True)):
             if position != dim and a != b:
                 raise Refusal(

@@ -11,16 +11,24 @@ product copies its operand first, depends on them. Everything here is for one co
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 Sizes = tuple[int, ...]
 
+_CHANNELS_LAST = {4: (1, 3, 2, 0), 5: (1, 4, 3, 2, 0)}
+"""Axes from the innermost outwards, by rank."""
+
 
 @dataclass(eq=False, slots=True)
 class Storage:
-    """A block of memory; two storages are the same only if they are one object."""
+    """A block of memory; two storages are the same only if they are one object.
+
+    A weight's storage is no activation: the tape never counts it.
+    """
 
     nbytes: int
+    is_weight: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -40,22 +48,33 @@ class Tensor:
     @property
     def is_contiguous(self) -> bool:
         """Row-major, where axes of size 1 may have any stride, as torch has it."""
-        expected = 1
-        for size, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
-            if size != 1 and stride != expected:
+        return _is_dense(self, reversed(range(len(self.shape))))
+
+    @property
+    def is_channels_last(self) -> bool:
+        """4-D and dense with the channels innermost; axes of size 1 may have any stride."""
+        return len(self.shape) == 4 and _is_dense(self, _CHANNELS_LAST[4])
+
+    @property
+    def prefers_channels_last(self) -> bool:
+        """torch's `suggest_memory_format`: strides that order the axes as channels-last does.
+
+        Several CPU kernels choose the layout of their result by it. The tensor need not be
+        dense, and an ambiguous one (one channel of one pixel) counts as row-major.
+        """
+        if len(self.shape) not in _CHANNELS_LAST or self.strides[1] == 0:
+            return False
+        least = 0
+        for dim in _CHANNELS_LAST[len(self.shape)]:
+            stride = self.strides[dim]
+            if stride < least or (dim == 0 and least == self.strides[1]):
                 return False
-            expected *= size
+            least = stride * max(self.shape[dim], 1)
         return True
 
-
-def contiguous_strides(shape: Sizes) -> Sizes:
-    """Row-major strides."""
-    strides: list[int] = []
-    step = 1
-    for size in reversed(shape):
-        strides.append(step)
-        step *= max(size, 1)
-    return tuple(reversed(strides))
+    def viewed(self, shape: Sizes, strides: Sizes) -> Tensor:
+        """Another look at the same storage."""
+        return Tensor(shape, strides, self.storage, self.requires_grad, self.itemsize)
 
 
 @dataclass(slots=True)
@@ -75,10 +94,16 @@ class Tape:
         laid_out = contiguous_strides(shape) if strides is None else strides
         return Tensor(shape, laid_out, storage, requires_grad, itemsize)
 
+    def parameter(self, shape: Sizes) -> Tensor:
+        """A learned tensor as a value. Neither it nor a view of it ever counts as memory."""
+        storage = Storage(math.prod(shape) * 4, is_weight=True)
+        return Tensor(shape, contiguous_strides(shape), storage, requires_grad=True)
+
     def save(self, *tensors: Tensor) -> None:
         """Autograd keeps these for the backward pass."""
         for tensor in tensors:
-            self.saved[tensor.storage] = None
+            if not tensor.storage.is_weight:
+                self.saved[tensor.storage] = None
 
     @property
     def saved_bytes(self) -> int:
@@ -87,3 +112,158 @@ class Tape:
     @property
     def allocated_bytes(self) -> int:
         return sum(storage.nbytes for storage in self.allocated)
+
+
+# Layouts -----------------------------------------------------------------------------------------
+
+
+def contiguous_strides(shape: Sizes) -> Sizes:
+    """Row-major strides."""
+    return _strides_in_order(shape, reversed(range(len(shape))))
+
+
+def channels_last_strides(shape: Sizes) -> Sizes:
+    """Strides of a dense 4-D or 5-D tensor with the channels innermost."""
+    return _strides_in_order(shape, _CHANNELS_LAST[len(shape)])
+
+
+def layout_of(x: Tensor, shape: Sizes) -> Sizes:
+    """Strides of a new tensor of `shape` in the memory format that `x` suggests."""
+    return channels_last_strides(shape) if x.prefers_channels_last else contiguous_strides(shape)
+
+
+def as_plane(x: Tensor) -> Tensor:
+    """(n, c, l) as (n, c, 1, l), which is how torch runs many ops on one axis."""
+    (n, c, length), (n_step, c_step, step) = x.shape, x.strides
+    return x.viewed((n, c, 1, length), (n_step, c_step, length * step, step))
+
+
+def view_strides(x: Tensor, shape: Sizes) -> Sizes | None:
+    """Strides with which `shape` views the storage of `x`, or None where only a copy will do.
+
+    The rule of `Tensor.view`: neighbouring axes of `x` may fuse where one continues the other,
+    and each new axis lies within one fused run. Both shapes hold equally many elements.
+    """
+    strides: list[int] = []
+    remaining = list(shape)
+    run, step = 1, x.strides[-1]
+    for dim in reversed(range(len(x.shape))):
+        run *= x.shape[dim]
+        if dim and (x.shape[dim - 1] == 1 or x.strides[dim - 1] == run * step):
+            continue
+        inner = 1
+        while remaining and (inner < run or remaining[-1] == 1):
+            strides.append(inner * step)
+            inner *= remaining.pop()
+        if inner != run:
+            return None
+        run, step = 1, x.strides[dim - 1]
+    return None if remaining else tuple(reversed(strides))
+
+
+def _is_dense(x: Tensor, innermost_first: Iterable[int]) -> bool:
+    expected = 1
+    for dim in innermost_first:
+        if x.shape[dim] != 1 and x.strides[dim] != expected:
+            return False
+        expected *= x.shape[dim]
+    return True
+
+
+def _strides_in_order(shape: Sizes, innermost_first: Iterable[int]) -> Sizes:
+    strides = [0] * len(shape)
+    step = 1
+    for dim in innermost_first:
+        strides[dim] = step
+        step *= max(shape[dim], 1)
+    return tuple(strides)
+
+
+# Steps that many ops share -----------------------------------------------------------------------
+
+
+def contiguous(tape: Tape, x: Tensor) -> Tensor:
+    """`x.contiguous()`: itself, or a row-major copy."""
+    return x if x.is_contiguous else _copy(tape, x, x.shape)
+
+
+def reshape(tape: Tape, x: Tensor, shape: Sizes) -> Tensor:
+    """`x.reshape(shape)`: a view where the strides allow it, otherwise a row-major copy."""
+    strides = view_strides(x, shape)
+    if strides is not None:
+        return x.viewed(shape, strides)
+    return _copy(tape, x, shape)
+
+
+def elementwise(tape: Tape, *inputs: Tensor) -> Tensor:
+    """The new result of a pointwise op on broadcastable `inputs`; what it saves is the op's word.
+
+    It requires a gradient where any input does. Its memory order is the one that torch's
+    `TensorIterator` gives it: that of its inputs where they agree, else that of the first input
+    which has an order.
+    """
+    shape = _broadcast([x.shape for x in inputs])
+    return tape.new(
+        shape,
+        requires_grad=any(x.requires_grad for x in inputs),
+        strides=_elementwise_strides(shape, inputs),
+        itemsize=inputs[0].itemsize,
+    )
+
+
+def _copy(tape: Tape, x: Tensor, shape: Sizes) -> Tensor:
+    return tape.new(shape, requires_grad=x.requires_grad, itemsize=x.itemsize)
+
+
+def _elementwise_strides(shape: Sizes, inputs: Sequence[Tensor]) -> Sizes:
+    """`TensorIteratorBase::fast_set_up`, then `reorder_dimensions`, for an output not given."""
+    if all(x.shape == shape for x in inputs):
+        if all(x.is_contiguous for x in inputs):
+            return contiguous_strides(shape)
+        if all(x.is_channels_last for x in inputs):
+            return channels_last_strides(shape)
+        first = inputs[0].strides
+        if all(_is_non_overlapping_and_dense(x) and x.strides == first for x in inputs):
+            return first
+    broadcast_strides = [_broadcast_strides(x, shape) for x in inputs]
+    order = list(reversed(range(len(shape))))  # innermost first; an insertion sort, as in torch
+    for start in range(1, len(order)):
+        moving = start
+        for before in reversed(range(start)):
+            outer = _compare(order[before], order[moving], shape, broadcast_strides)
+            if outer > 0:
+                order[before], order[moving] = order[moving], order[before]
+                moving = before
+            elif outer < 0:
+                break
+    return _strides_in_order(shape, order)
+
+
+def _compare(a: int, b: int, shape: Sizes, all_strides: Sequence[Sizes]) -> int:
+    """Positive where axis `a` belongs outside `b`, negative where inside, 0 where unknown."""
+    for strides in all_strides:
+        if strides[a] == 0 or strides[b] == 0:
+            continue
+        if strides[a] != strides[b]:
+            return strides[a] - strides[b]
+        if shape[a] > shape[b]:
+            return 1
+    return 0
+
+
+def _is_non_overlapping_and_dense(x: Tensor) -> bool:
+    return _is_dense(x, sorted(range(len(x.shape)), key=lambda dim: x.strides[dim]))
+
+
+def _broadcast(shapes: Sequence[Sizes]) -> Sizes:
+    rank = max(map(len, shapes))
+    padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    return tuple(max(sizes) for sizes in zip(*padded, strict=True))
+
+
+def _broadcast_strides(x: Tensor, shape: Sizes) -> Sizes:
+    missing = len(shape) - len(x.shape)
+    pairs = zip(x.shape, x.strides, shape[missing:], strict=True)
+    return (0,) * missing + tuple(
+        0 if own == 1 and size != 1 else stride for own, stride, size in pairs
+    )

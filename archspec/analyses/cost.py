@@ -1,0 +1,103 @@
+"""What a graph owns and what it computes: parameters, buffers, bytes and multiply-accumulates."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from archspec.ir.graph import Graph, Step
+from archspec.ir.op import Weights
+from archspec.ir.shape import product
+
+
+class Cost(NamedTuple):
+    """Figures of one step, or of a whole graph.
+
+    Parameters and buffers are counted in elements, `state_dict_bytes` in bytes of tensor data.
+    MACs are for one sample; `macs` in eval(), `training_macs` in train(), where steps marked
+    `training_only` run too.
+    """
+
+    num_trainable_parameters: int = 0
+    num_frozen_parameters: int = 0
+    num_buffers: int = 0
+    state_dict_bytes: int = 0
+    macs: int = 0
+    training_macs: int = 0
+
+    @property
+    def num_parameters(self) -> int:
+        return self.num_trainable_parameters + self.num_frozen_parameters
+
+    def plus(self, other: Cost) -> Cost:
+        return Cost(*map(int.__add__, self, other))
+
+    def unowned(self) -> Cost:
+        """The same work with another step's weights: it costs MACs and owns nothing."""
+        return Cost(macs=self.macs, training_macs=self.training_macs)
+
+    def only_in_training(self) -> Cost:
+        """The same step where eval() leaves it out."""
+        return self._replace(macs=0)
+
+
+NOTHING = Cost()
+
+
+class Costs:
+    """Costs of a graph, of the graphs nested in it and of their steps.
+
+    A block that is called many times with equal arguments and shapes is one `Graph` object and is
+    added up once, so the time is linear in the number of distinct steps.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graphs: dict[Graph, Cost] = {}
+        self._steps: dict[Step, Cost] = {}
+        self.total = self.of_graph(graph)
+
+    def of_graph(self, graph: Graph) -> Cost:
+        """The sum over the steps of `graph`."""
+        known = self._graphs.get(graph)
+        if known is None:
+            costs = [self.of_step(step) for step in graph.steps]
+            known = Cost(*map(sum, zip(*costs, strict=True))) if costs else NOTHING
+            self._graphs[graph] = known
+        return known
+
+    def of_step(self, step: Step) -> Cost:
+        """What `step` adds to its own graph, by its own `share` and `training_only` marks.
+
+        Marks of the steps around its graph are theirs: `Visit` of `archspec.ir.graph` has them.
+        """
+        known = self._steps.get(step)
+        if known is None:
+            known = _of_op(step) if step.body is None else self.of_graph(step.body)
+            if step.shares is not None:
+                known = known.unowned()
+            if step.training_only:
+                known = known.only_in_training()
+            self._steps[step] = known
+        return known
+
+
+def _of_op(step: Step) -> Cost:
+    assert step.op is not None
+    macs = step.op.macs(step.input_shapes, step.outputs)
+    weights = step.op.weights(*step.input_shapes)
+    if not weights:
+        return Cost(macs=macs, training_macs=macs) if macs else NOTHING
+    return _of_weights(weights)._replace(macs=macs, training_macs=macs)
+
+
+def _of_weights(weights: Weights) -> Cost:
+    trainable = frozen = buffers = nbytes = 0
+    for weight in weights:
+        elements = product(weight.shape)
+        nbytes += elements * weight.itemsize
+        if weight.buffer:
+            buffers += elements
+        elif weight.trainable:
+            trainable += elements
+        else:
+            frozen += elements
+    return Cost(trainable, frozen, buffers, nbytes)

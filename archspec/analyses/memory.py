@@ -1,0 +1,78 @@
+"""What a forward pass keeps: the storages its nodes fill, and those that autograd saves.
+
+The pass is replayed with `Op.record` on the abstract tape, for one batch size and float32, so
+views, copies and tensors saved twice are counted as torch would have them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from archspec.ir.graph import INPUT, Graph, Ref, Step
+from archspec.ir.shape import concrete
+from archspec.ir.tape import Storage, Tape, Tensor, contiguous_strides
+
+
+class Memory(NamedTuple):
+    """Bytes of distinct storages of one forward pass with grad enabled.
+
+    `activation_bytes` are those that the nodes' outputs occupy (the network's inputs and its
+    parameters are not among them); `saved_bytes` those that autograd keeps for the backward pass
+    (inputs among them where a weight's gradient needs them, parameters and buffers not).
+    """
+
+    activation_bytes: int
+    saved_bytes: int
+
+
+def memory(graph: Graph, batch: int, training: bool = True) -> Memory:
+    """Memory of one forward pass in train() or eval() on a batch of `batch` samples."""
+    tape = Tape(training=training)
+    inputs = [_input(concrete(shape, batch)) for shape in graph.inputs]
+    replay = _Replay(tape)
+    replay.run(graph, inputs)
+    for tensor in inputs:
+        replay.filled.pop(tensor.storage, None)
+    return Memory(sum(storage.nbytes for storage in replay.filled), tape.saved_bytes)
+
+
+def saved_bytes(graph: Graph, batch: int, training: bool = True) -> int:
+    """Bytes that autograd keeps for backward: distinct storages, parameters left out."""
+    return memory(graph, batch, training).saved_bytes
+
+
+def _input(shape: tuple[int, ...]) -> Tensor:
+    storage = Storage(math.prod(shape) * 4)
+    return Tensor(shape, contiguous_strides(shape), storage, requires_grad=False)
+
+
+class _Replay:
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+        self.filled: dict[Storage, None] = {}
+
+    def run(self, graph: Graph, inputs: Sequence[Tensor]) -> dict[Ref, Tensor]:
+        """The graph's values; those of steps that eval() leaves out are missing."""
+        values = {Ref(INPUT, position): tensor for position, tensor in enumerate(inputs)}
+        for position, step in enumerate(graph.steps):
+            if step.training_only and not self.tape.training:
+                continue
+            arguments = [values[ref] for ref in step.inputs]
+            for output, tensor in self._outputs(step, arguments).items():
+                values[Ref(position, output)] = tensor
+        return values
+
+    def _outputs(self, step: Step, inputs: Sequence[Tensor]) -> dict[int, Tensor]:
+        if step.body is not None:
+            values = self.run(step.body, inputs)
+            refs = enumerate(step.body.outputs)
+            return {position: values[ref] for position, ref in refs if ref in values}
+        assert step.op is not None
+        result = step.op.record(self.tape, *inputs)
+        tensors = result if isinstance(result, list) else [result]
+        for tensor in tensors:
+            if not tensor.storage.is_weight:
+                self.filled[tensor.storage] = None
+        return dict(enumerate(tensors))

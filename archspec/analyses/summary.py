@@ -1,0 +1,97 @@
+"""The summary of a network: its layers, and what the whole of it owns, computes and keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from archspec.analyses.cost import Costs
+from archspec.analyses.layers import Layer, layers
+from archspec.analyses.memory import memory
+from archspec.ir.graph import Graph
+from archspec.ir.shape import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Figures of a network; `str()` is the table, `as_dict()` the same for JSON.
+
+    `macs` are for one sample in eval(), `training_macs` in train(). Memory is in bytes, for one
+    forward pass in train() on `batch_size` samples of float32 (see `analyses.memory`).
+    `share_of` names the figure that `Layer.share` is a part of.
+    """
+
+    name: str
+    inputs: dict[str, Shape]
+    outputs: dict[str, Shape]
+    layers: list[Layer]
+    num_parameters: int
+    num_trainable_parameters: int
+    num_buffers: int
+    state_dict_bytes: int
+    macs: int
+    training_macs: int
+    share_of: str
+    batch_size: int
+    activation_bytes: int
+    saved_bytes: int
+
+    def __str__(self) -> str:
+        from archspec.analyses.table import plain_text
+
+        return plain_text(self)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The summary as plain data, under the names of the Python API."""
+        return {
+            "name": self.name,
+            "input_shape": _only(self.inputs),
+            "output_shape": _only(self.outputs),
+            "num_parameters": self.num_parameters,
+            "num_trainable_parameters": self.num_trainable_parameters,
+            "num_buffers": self.num_buffers,
+            "state_dict_bytes": self.state_dict_bytes,
+            "macs": self.macs,
+            "training_macs": self.training_macs,
+            "batch_size": self.batch_size,
+            "activation_bytes": self.activation_bytes,
+            "saved_bytes": self.saved_bytes,
+            "share_of": self.share_of,
+            "layers": [layer.as_dict() for layer in self.layers],
+        }
+
+
+def summarise(
+    graph: Graph,
+    name: str = "network",
+    *,
+    depth: int | None = None,
+    batch_size: int = 1,
+    costs: Costs | None = None,
+) -> Summary:
+    """The summary of `graph`, with blocks folded into one row below `depth` levels."""
+    costs = costs or Costs(graph)
+    total = costs.total
+    kept = memory(graph, batch_size)
+    names = graph.output_names or tuple(f"output{i}" for i in range(len(graph.outputs)))
+    return Summary(
+        name=name,
+        inputs=dict(zip(graph.input_names, graph.inputs, strict=True)),
+        outputs=dict(zip(names, graph.output_shapes, strict=True)),
+        layers=layers(graph, costs, depth),
+        num_parameters=total.num_parameters,
+        num_trainable_parameters=total.num_trainable_parameters,
+        num_buffers=total.num_buffers,
+        state_dict_bytes=total.state_dict_bytes,
+        macs=total.macs,
+        training_macs=total.training_macs,
+        share_of="macs" if total.macs else "num_parameters",
+        batch_size=batch_size,
+        activation_bytes=kept.activation_bytes,
+        saved_bytes=kept.saved_bytes,
+    )
+
+
+def _only(shapes: dict[str, Shape]) -> Shape | dict[str, Shape]:
+    """The shape where there is one, else all by name."""
+    return next(iter(shapes.values())) if len(shapes) == 1 else shapes

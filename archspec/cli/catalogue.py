@@ -1,0 +1,50 @@
+"""`archspec list --ops`: the primitive ops and the standard blocks."""
+
+from __future__ import annotations
+
+import inspect
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import archspec.ops  # noqa: F401 (fills the registry)
+from archspec.analyses.table import cut
+from archspec.cli.output import columns, write, write_json
+from archspec.ir.op import REGISTRY
+from archspec.language import files
+from archspec.language.document import library_block
+
+
+class Entry(NamedTuple):
+    """An op or block: its arguments as a call form, its documentation as one line."""
+
+    name: str
+    kind: str
+    arguments: tuple[str, ...]
+    doc: str
+
+
+def run(args: Namespace) -> int:
+    """Print a line each."""
+    found = list(entries())
+    if args.format == "json":
+        write_json([entry._asdict() for entry in found])
+        return 0
+    width = max(len(entry.name) for entry in found)
+    for kind in ("op", "block"):
+        write(f"{kind.capitalize()}s")
+        for entry in found:
+            if entry.kind == kind:
+                write(cut(f"  {entry.name:<{width}}  {entry.doc}", columns()))
+    return 0
+
+
+def entries() -> Iterator[Entry]:
+    """All of them, by name, the ops first."""
+    for name, op in sorted(REGISTRY.items()):
+        doc = inspect.cleandoc(op.__doc__ or "").split("\n\n")[0]
+        yield Entry(name, "op", tuple(op.model_fields), " ".join(doc.split()))
+    for name in sorted(files.library_blocks()):
+        block = library_block(name)
+        assert block is not None, name
+        yield Entry(name, "block", tuple(block.params), " ".join(block.doc.split()))

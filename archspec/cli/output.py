@@ -1,0 +1,52 @@
+"""Writing results to standard output and diagnostics to standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from archspec.errors import Code, Diagnostic, SpecError
+
+PLAIN = str.maketrans({"×": "x", "→": ">", "…": "~", "─": "-"})
+"""For an output whose encoding lacks these: one letter for one, so that tables keep their form."""
+
+
+def write(text: str, stream: TextIO | None = None) -> None:
+    """Write a text and a line end, whatever the encoding of the stream."""
+    stream = stream or sys.stdout
+    encoding = stream.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.translate(PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+    stream.write(f"{text}\n")
+
+
+def write_json(value: Any) -> None:
+    """Write plain data as JSON in ASCII."""
+    import json
+
+    write(json.dumps(value, indent=2))
+
+
+def write_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
+    """Write diagnostics to standard error, an empty line between two."""
+    text = "\n\n".join(map(str, diagnostics))
+    if text:
+        write(text, sys.stderr)
+
+
+def diagnostics_of(error: SpecError | OSError) -> list[Diagnostic]:
+    """What is wrong, also where a file cannot be read at all."""
+    if isinstance(error, SpecError):
+        return list(error.diagnostics)
+    reason = error.strerror or str(error)
+    return [Diagnostic(Code.FILE, f"cannot read {error.filename}: {reason}")]
+
+
+def columns() -> int:
+    """Width for plain tables: $COLUMNS, or 80. A pipe has none of its own."""
+    given = os.environ.get("COLUMNS", "")
+    return int(given) if given.isdecimal() and 0 < int(given) < 10_000 else 80

@@ -1,0 +1,212 @@
+"""The commands and their options. Nothing is imported here that a mere --help does not need."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from archspec import __version__
+
+Subparsers = Any  # argparse names the type of add_subparsers() privately only
+
+SPEC_HELP = "a YAML file, or the name of a bundled spec (see `archspec list`)"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line. Every command's `command` default names its module."""
+    parser = argparse.ArgumentParser(
+        prog="archspec",
+        description="Compile declarative YAML architectures into verified torch modules.",
+        epilog="exit status: 0 fine; 1 the spec is wrong, or real figures differ; 2 wrong usage",
+    )
+    parser.add_argument("--version", action="version", version=f"archspec {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_compile(commands)
+    _add_check(commands)
+    _add_expand(commands)
+    _add_list(commands)
+    _add_schema(commands)
+    _add_completion(commands)
+    return parser
+
+
+def _add(
+    commands: Subparsers, name: str, summary: str, description: str, examples: str
+) -> argparse.ArgumentParser:
+    lines = "\n".join(f"  {line}" for line in examples.splitlines())
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=f"examples:\n{lines}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command=name, parser=parser)
+    return parser
+
+
+def _add_compile(commands: Subparsers) -> None:
+    parser = _add(
+        commands,
+        "compile",
+        "check a spec; print its figures, its summary; verify it",
+        "Check a spec and print a line of figures. With --summary, print its layers with shapes,\n"
+        "parameters and MACs; with --verify, build the module and hold it against all of them.\n"
+        "torch is imported for --verify alone.",
+        "archspec compile densenet --summary\n"
+        "archspec compile specs/densenet.yaml --summary --depth 1 --batch-size 256\n"
+        "archspec compile densenet --set growth_rate=12 --set num_classes=100\n"
+        "archspec compile resnet18 --verify --input 1x64x64\n"
+        "archspec compile torchvision/resnet50 --summary --format json > resnet50.json",
+    )
+    _add_spec(parser)
+    parser.add_argument("--summary", action="store_true", help="print the table of layers")
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="run the real module forward and backward and compare it with the static figures",
+    )
+    parser.add_argument(
+        "--depth",
+        type=_natural,
+        metavar="N",
+        help="with --summary: show N levels of blocks, deeper ones folded (0: totals alone)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=_positive,
+        metavar="B",
+        help="with --summary: the batch size that memory is given for (default: 1)",
+    )
+    parser.add_argument(
+        "--device", metavar="D", help="with --verify: the device to run on (default: cpu)"
+    )
+    _add_format(parser)
+
+
+def _add_check(commands: Subparsers) -> None:
+    parser = _add(
+        commands,
+        "check",
+        "check specs and name every mistake",
+        "Check each spec and print a line of figures for it. Mistakes go to standard error.",
+        "archspec check my_network.yaml\narchspec check specs/*.yaml --format json",
+    )
+    parser.add_argument("specs", nargs="+", metavar="SPEC", help=SPEC_HELP)
+    _add_format(parser)
+
+
+def _add_expand(commands: Subparsers) -> None:
+    parser = _add(
+        commands,
+        "expand",
+        "print the resolved spec as YAML",
+        "Print the spec as YAML without parameters, repeats, conditions and blocks: every node\n"
+        "with the values that its expressions have.",
+        "archspec expand densenet\narchspec expand densenet --set growth_rate=12 > small.yaml",
+    )
+    _add_spec(parser)
+
+
+def _add_list(commands: Subparsers) -> None:
+    parser = _add(
+        commands,
+        "list",
+        "list the bundled specs, or the ops and blocks",
+        "List the specs that come with archspec, a line of figures each; or the primitive ops and\n"
+        "the standard blocks that specs are made of.",
+        "archspec list\narchspec list --ops",
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--names", action="store_true", help="the names of the specs alone")
+    what.add_argument("--ops", action="store_true", help="the ops and blocks instead")
+    _add_format(parser)
+
+
+def _add_schema(commands: Subparsers) -> None:
+    _add(
+        commands,
+        "schema",
+        "print the JSON Schema of specs, for editors",
+        "Print the JSON Schema (draft 2020-12) of the spec language. Editors with a YAML language\n"
+        "server then complete and check keys, ops, blocks and their arguments. Name it in a spec:\n"
+        "  # yaml-language-server: $schema=archspec.schema.json",
+        "archspec schema > archspec.schema.json",
+    )
+
+
+def _add_completion(commands: Subparsers) -> None:
+    parser = _add(
+        commands,
+        "completion",
+        "print a shell completion script",
+        "Print a script that completes commands, options and the names of bundled specs.",
+        'eval "$(archspec completion bash)"    # in ~/.bashrc\n'
+        'eval "$(archspec completion zsh)"     # in ~/.zshrc, after compinit\n'
+        "archspec completion fish > ~/.config/fish/completions/archspec.fish",
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell")
+
+
+def _add_spec(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("spec", metavar="SPEC", help=SPEC_HELP)
+    parser.add_argument(
+        "--set",
+        dest="params",
+        action="append",
+        default=[],
+        type=_assignment,
+        metavar="K=V",
+        help="give the parameter K the value V, written as in YAML; may be repeated",
+    )
+    parser.add_argument(
+        "--input",
+        dest="inputs",
+        action="append",
+        default=[],
+        type=_input,
+        metavar="[NAME=]SIZES",
+        help="another input size without the batch: 3x224x224; of several inputs, name=3x224x224",
+    )
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format",
+        choices=("table", "json"),
+        default="table",
+        help="table (default) to read; json with the names of the Python API",
+    )
+
+
+def _natural(text: str) -> int:
+    return _whole(text, 0)
+
+
+def _positive(text: str) -> int:
+    return _whole(text, 1)
+
+
+def _whole(text: str, least: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+    return int(text)
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form K=V, as in growth_rate=12")
+    return key.strip(), value
+
+
+def _input(text: str) -> tuple[str | None, tuple[int, ...]]:
+    name, equals, sizes = text.rpartition("=")
+    try:
+        shape = tuple(_positive(size) for size in sizes.lower().split("x"))
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a shape without the batch, as in 3x224x224"
+        ) from None
+    return name.strip() if equals else None, shape

@@ -1,0 +1,80 @@
+"""From the options of a command to a checked architecture, and its figures."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import archspec
+from archspec.analyses.table import dims
+from archspec.errors import Source
+from archspec.language.limits import DEFAULT
+from archspec.language.source import Items, Mapping, Value, read
+
+if TYPE_CHECKING:
+    from archspec.architecture import Architecture
+    from archspec.ir.shape import Shape
+
+
+def load(args: Namespace) -> Architecture:
+    """The architecture that SPEC, --set and --input ask for. Raises `SpecError`, `OSError`."""
+    params = {key: parameter(key, text) for key, text in args.params}
+    return archspec.load(args.spec, params or None, input_shape=input_shape(args))
+
+
+def parameter(key: str, text: str) -> Any:
+    """The value of `--set key=text`. Raises `SpecError` where `text` is no YAML."""
+    return _plain(read(Source(f"--set {key}", text), DEFAULT)) if text.strip() else None
+
+
+def _plain(value: Value) -> Any:
+    if isinstance(value, Items):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, _, item in value.items()}
+    return value.value
+
+
+def input_shape(args: Namespace) -> tuple[int, ...] | dict[str, tuple[int, ...]] | None:
+    """What --input says, by name where it names inputs; wrong usage ends the program."""
+    given: list[tuple[str | None, tuple[int, ...]]] = args.inputs
+    names = [name for name, _ in given]
+    if names in ([], [None]):
+        return given[0][1] if given else None
+    if None in names:
+        args.parser.error("--input: with several inputs, name each: --input image=3x224x224")
+    if len(set(names)) < len(names):
+        args.parser.error("--input: an input is given twice")
+    return {name: shape for name, shape in given if name is not None}
+
+
+def figures(arch: Architecture) -> dict[str, Any]:
+    """The line of figures as plain data, under the names of the Python API."""
+    return {
+        "name": arch.name,
+        "input_shape": arch.input_shape,
+        "output_shape": arch.output_shape,
+        "num_parameters": arch.num_parameters,
+        "macs": arch.macs,
+    }
+
+
+def line_of_figures(arch: Architecture) -> str:
+    """`lenet: N×1×28×28 → N×10, 44,426 parameters, 416,520 MACs`."""
+    return (
+        f"{arch.name}: {shape_text(arch.input_shape)} → {shape_text(arch.output_shape)}, "
+        f"{arch.num_parameters:,} parameters, {arch.macs:,} MACs"
+    )
+
+
+def shape_text(shape: Shape | dict[str, Shape]) -> str:
+    """One shape, or several with their names."""
+    if isinstance(shape, dict):
+        return ", ".join(f"{name} {dims(one)}" for name, one in shape.items())
+    return dims(shape)
+
+
+def as_dicts(diagnostics: Iterable[Any]) -> list[dict[str, Any]]:
+    """Diagnostics as plain data."""
+    return [diagnostic.as_dict() for diagnostic in diagnostics]

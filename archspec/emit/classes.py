@@ -1,0 +1,93 @@
+"""Classes of emitted modules: made from source text, equal for equal text, picklable by value.
+
+A generated class exists in no file, so pickle cannot find it by name. Its instances carry the
+class's name and source instead, and the class is made again where they are loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import types
+import weakref
+from typing import Any, ClassVar
+
+from torch import nn
+
+from archspec.emit import namespace
+
+
+class _ByValue(nn.Module):
+    """Pickles and copies instances of a generated class by its name and source.
+
+    A class that others derive from a generated one (FSDP and parametrizations do) is theirs to
+    pickle, and goes torch's own way.
+    """
+
+    code: ClassVar[str | None] = None
+    """Source of the generated `forward`; None where `nn.Sequential` does the work."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        cls = type(self)
+        if "code" not in vars(cls):
+            return super().__reduce_ex__(protocol)
+        return _restore, (cls.__name__, cls.code), vars(self)
+
+
+class Block(_ByValue):
+    """Base of the modules whose `forward` is generated; `code` holds its source."""
+
+    code: ClassVar[str]
+
+
+class Chain(_ByValue, nn.Sequential):
+    """Base of the blocks that are plain chains: an `nn.Sequential` with the block's name."""
+
+
+_classes: weakref.WeakValueDictionary[tuple[str, str | None], type[_ByValue]] = (
+    weakref.WeakValueDictionary()
+)
+
+
+def make_class(name: str, source: str | None) -> type[_ByValue]:
+    """The class `name` whose `forward` has this source, or a `Chain` where there is none.
+
+    Equal arguments give one class as long as an instance of it lives.
+    """
+    cls = _classes.get((name, source))
+    if cls is None:
+        members: dict[str, Any] = {"code": source, "__module__": namespace.__name__}
+        if source is None:
+            cls = type(name, (Chain,), members)
+        else:
+            digest = hashlib.sha256(f"{name}\n{source}".encode()).hexdigest()[:12]
+            filename = f"<archspec {name} {digest}>"
+            members["forward"] = make_function(source, filename, vars(namespace))
+            cls = type(name, (Block,), members)
+            # For tracebacks, debuggers and inspect.getsource; without a time it is never stale.
+            linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+            weakref.finalize(cls, linecache.cache.pop, filename, None)
+        _classes[name, source] = cls
+    return cls
+
+
+def make_function(source: str, filename: str, variables: dict[str, Any]) -> types.FunctionType:
+    """The one function that `source` defines, with `variables` as its globals.
+
+    The text is compiled but never executed: a definition needs no run to yield its code.
+    """
+    module = compile(source, filename, "exec", dont_inherit=True)
+    (code,) = (const for const in module.co_consts if isinstance(const, types.CodeType))
+    return types.FunctionType(code, variables)
+
+
+def class_name(name: str) -> str:
+    """The name of a block or spec as a class name: `vgg_block` becomes `VggBlock`."""
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in name).split()
+    joined = "".join(word[0].upper() + word[1:] for word in words)
+    return f"Net{joined}" if not joined or joined[0].isdigit() else joined
+
+
+def _restore(name: str, source: str | None) -> nn.Module:
+    cls = make_class(name, source)
+    return cls.__new__(cls)

@@ -1,0 +1,60 @@
+"""Where and how a module's weights get their first values: device, seed, named schemes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from archspec.ir.graph import Graph, walk
+
+SCHEMES: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "kaiming_normal": partial(nn.init.kaiming_normal_, nonlinearity="relu"),
+    "kaiming_uniform": partial(nn.init.kaiming_uniform_, nonlinearity="relu"),
+    "orthogonal": nn.init.orthogonal_,
+    "trunc_normal": partial(nn.init.trunc_normal_, std=0.02),
+    "xavier_normal": nn.init.xavier_normal_,
+    "xavier_uniform": nn.init.xavier_uniform_,
+}
+"""Values of a spec's `init:`, with torch's defaults; `trunc_normal` has the usual 0.02."""
+
+
+@torch.no_grad()
+def initialize(module: nn.Module, graph: Graph, scheme: str) -> None:
+    """Fills the kernels of every op (`Op.kernels`) by a scheme; all else keeps torch's values."""
+    if scheme not in SCHEMES:
+        raise ValueError(f"no scheme {scheme!r} of initialisation: choose {', '.join(SCHEMES)}")
+    fill = SCHEMES[scheme]
+    for visit in walk(graph):
+        if visit.step.op is not None and not visit.shared:
+            for kernel in visit.step.op.kernels:
+                path = f"{visit.module_path}.{kernel}" if kernel else visit.module_path
+                fill(module.get_parameter(path))
+
+
+class SkipFilling(TorchFunctionMode):
+    """Leaves out what would fill tensors: on the meta device there is nothing to fill."""
+
+    _FILLS = frozenset({Tensor.fill_, Tensor.zero_, Tensor.uniform_, Tensor.normal_, Tensor.copy_})
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in self._FILLS or getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draws on the CPU from `seed` inside; the global random state is as before afterwards."""
+    state = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(state)

@@ -1,0 +1,132 @@
+"""Graph → `torch.nn.Module`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+import torch
+from torch import nn
+
+from archspec.emit.classes import class_name, make_class
+from archspec.emit.initialize import SkipFilling, initialize, seeded
+from archspec.emit.source import Kind, check_name, forward_source, is_chain, owner
+from archspec.ir.graph import Graph, Step
+
+
+def emit(
+    graph: Graph,
+    *,
+    name: str,
+    device: torch.device | str | None = None,
+    init: str | None = None,
+    seed: int | None = None,
+) -> nn.Module:
+    """The module that computes `graph`, in `train()` mode, with fresh weights.
+
+    Its class is named after `name`, those of its blocks after the blocks. Chains are
+    `nn.Sequential`, everything else has a generated `forward`, shown by the attribute `code`.
+
+    `device` is torch's default one unless given; on "meta" no memory is used and no value drawn.
+    `init` fills the kernels by one of `initialize.SCHEMES`; else weights are as torch makes them.
+    With a `seed` the weights are the same on every device, and the global random state is left
+    alone; without, they are drawn from it, as torch does.
+
+    Raises ValueError for a graph that the language would have refused.
+    """
+    default = torch.get_default_device()
+    target = default if device is None else torch.device(device)
+    # Seeded weights are drawn on the CPU: the generators of other devices give other numbers.
+    drawn_on = target if seed is None or target.type == "meta" else torch.device("cpu")
+    with ExitStack() as context:
+        if drawn_on != default:
+            context.enter_context(drawn_on)
+        if drawn_on.type == "meta":
+            context.enter_context(SkipFilling())
+        elif seed is not None:
+            context.enter_context(seeded(seed))
+        module = _Builder().build(graph, name)
+        if init is not None:
+            initialize(module, graph, init)
+    return module if drawn_on == target else module.to(target)
+
+
+def kinds_of(graph: Graph, children: Mapping[str, object]) -> list[Kind]:
+    """What each step became, by the children (modules and learned tensors) of the module."""
+
+    def kind(step: Step) -> Kind:
+        child = children.get(owner(graph, step).name)
+        if isinstance(child, nn.Module):
+            return Kind.MODULE
+        return Kind.EXPRESSION if child is None else Kind.TENSOR
+
+    return list(map(kind, graph.steps))
+
+
+class _Builder:
+    """Builds the modules of one network; a graph that occurs again finds its class ready."""
+
+    def __init__(self) -> None:
+        self.classes: dict[Graph, type[nn.Module]] = {}
+
+    def build(self, graph: Graph, name: str | None) -> nn.Module:
+        """The module of a graph; `name` is the spec's, the block's, or None for a group."""
+        children = self._children(graph)
+        cls = self.classes.get(graph)
+        if cls is None:
+            cls = self.classes[graph] = _class_of(graph, name, children)
+        module = cls()
+        for key, child in children.items():
+            if isinstance(child, nn.Module):
+                module.add_module(key, child)
+            else:
+                module.register_parameter(key, child)
+        return module
+
+    def _children(self, graph: Graph) -> dict[str, nn.Module | nn.Parameter]:
+        children: dict[str, nn.Module | nn.Parameter] = {}
+        names: set[str] = set()
+        for step in graph.steps:
+            if step.name in names:
+                raise ValueError(f"two nodes of one list are called {step.name!r}")
+            names.add(check_name(step.name))
+            if step.shares is not None:
+                self._check_share(step, owner(graph, step), children)
+            elif (child := self._child(step)) is not None:
+                children[step.name] = child
+        return children
+
+    def _child(self, step: Step) -> nn.Module | nn.Parameter | None:
+        if step.body is not None:
+            return self.build(step.body, step.body.block)
+        assert step.op is not None
+        return step.op.build(*step.input_shapes)
+
+    def _check_share(
+        self, step: Step, used: Step, children: Mapping[str, nn.Module | nn.Parameter]
+    ) -> None:
+        """Refuses to share a module that is not the one the step would have on its own.
+
+        Generated code and layers may hold sizes of the input they were made for.
+        """
+        if step.body is not None and step.body is used.body:
+            return
+        with torch.device("meta"), SkipFilling():
+            own = self._child(step)
+        if _description(own) != _description(children.get(used.name)):
+            raise ValueError(f"{step.name!r} cannot share {used.name!r}: their modules differ")
+
+
+def _class_of(graph: Graph, name: str | None, children: Mapping[str, object]) -> type[nn.Module]:
+    kinds = kinds_of(graph, children)
+    if not is_chain(graph, kinds):
+        return make_class(class_name(name or "group"), forward_source(graph, kinds))
+    return nn.Sequential if name is None else make_class(class_name(name), None)
+
+
+def _description(child: nn.Module | nn.Parameter | None) -> object:
+    """What two modules have in common that compute the same function of their weights."""
+    if not isinstance(child, nn.Module):
+        return child is None or child.shape
+    layers = [(path, type(m), m.extra_repr()) for path, m in child.named_modules()]
+    return layers, [(key, value.shape) for key, value in child.state_dict().items()]

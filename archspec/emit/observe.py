@@ -1,0 +1,73 @@
+"""Watching an emitted module compute: every node's value, functional steps among them."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from archspec.emit import namespace
+from archspec.emit.classes import make_function
+from archspec.emit.module import kinds_of
+from archspec.emit.source import forward_source, owner
+from archspec.ir.graph import Graph, Step
+
+
+class Executed(NamedTuple):
+    """A step that runs, with its full path."""
+
+    path: str
+    step: Step
+
+
+def execution(graph: Graph, training: bool, prefix: str = "") -> Iterator[Executed]:
+    """Every step that runs, in the order in which they end: a block after the steps inside it."""
+    for step in graph.steps:
+        if training or not step.training_only:
+            if step.body is not None:
+                yield from execution(step.body, training, f"{prefix}{step.name}.")
+            yield Executed(prefix + step.name, step)
+
+
+@contextmanager
+def observed(
+    graph: Graph, module: nn.Module, see: Callable[[tuple[Tensor | None, ...]], None]
+) -> Iterator[None]:
+    """Gives `see` the outputs of every step that `module` runs inside, in order of `execution`.
+
+    `module` was emitted from `graph`. Each of its blocks gets, for as long as this lasts, a
+    `forward` of the same generated code with a call after every step.
+    """
+
+    def observe(position: int, value: Tensor | tuple[Tensor | None, ...]) -> None:
+        see(value if isinstance(value, tuple) else (value,))
+
+    changed: list[nn.Module] = []
+    try:
+        for block, body in _blocks(graph, module, {}).items():
+            children = {**block._modules, **block._parameters}
+            source = forward_source(body, kinds_of(body, children), observe=True)
+            variables = {**vars(namespace), "observe": observe}
+            function = make_function(source, "<archspec observed>", variables)
+            block.forward = types.MethodType(function, block)
+            changed.append(block)
+        yield
+    finally:
+        for block in changed:
+            del block.forward
+
+
+def _blocks(
+    graph: Graph, module: nn.Module, found: dict[nn.Module, Graph]
+) -> dict[nn.Module, Graph]:
+    """The modules emitted for `graph` and for the graphs in it; a shared one occurs once."""
+    found[module] = graph
+    for step in graph.steps:
+        if step.body is not None:
+            child = module.get_submodule(owner(graph, step).name)
+            if child not in found:
+                _blocks(step.body, child, found)
+    return found

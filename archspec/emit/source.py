@@ -1,0 +1,277 @@
+"""Graph → the source text of its `forward`, as a careful person would have written it.
+
+```python
+def forward(self, x):
+    x1 = self.conv1(x)
+    x1 = self.bn1(x1)
+    x = x1 + x
+    del x1
+    return self._modules["3"](x)
+```
+
+Values live in variables `x`, `x1`, `x2`, … A variable takes the next value as soon as nobody reads
+the old one, or is deleted there, so that a value is freed at its last use. The function's own
+inputs are only ever rebound: their caller holds them until the call ends, so `del` frees nothing.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable, Sequence
+from enum import Enum
+
+from archspec.ir.graph import INPUT, Graph, Ref, Step
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+_TAKEN = frozenset({"self", "torch", "observe"})
+
+
+class Kind(Enum):
+    """What a step is in the module: a child module, a learned tensor, or only an expression."""
+
+    MODULE = "_modules"
+    TENSOR = "_parameters"
+    EXPRESSION = ""
+
+
+def check_name(name: str) -> str:
+    """The name, if it may stand in generated code. Raises ValueError otherwise.
+
+    The language has checked it; this is the one place where text of a spec's author becomes code,
+    so nothing is taken on trust.
+    """
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+        raise ValueError(f"{name!r} cannot be the name of a node, an input or an output")
+    return name
+
+
+def is_chain(graph: Graph, kinds: Sequence[Kind]) -> bool:
+    """Whether `nn.Sequential` computes the graph: modules alone, each reading the one before."""
+    last = Ref(len(graph.steps) - 1)  # for no step at all it is the input: the identity
+    return (
+        len(graph.inputs) == 1
+        and graph.outputs == (last,)
+        and all(
+            kind is Kind.MODULE
+            and step.inputs == (Ref(position - 1),)
+            and len(step.outputs) == 1
+            and step.shares is None
+            and not step.training_only
+            for position, (step, kind) in enumerate(zip(graph.steps, kinds, strict=True))
+        )
+    )
+
+
+def owner(graph: Graph, step: Step) -> Step:
+    """The step whose module `step` calls: itself, or the one it shares."""
+    while step.shares is not None:
+        step = graph.steps[step.shares]
+    return step
+
+
+def trained_only(graph: Graph, ref: Ref) -> bool:
+    """Whether the value exists in `train()` alone."""
+    if ref.step == INPUT:
+        return False
+    step = graph.steps[ref.step]
+    if step.training_only or step.body is None:
+        return step.training_only
+    return trained_only(step.body, step.body.outputs[ref.output])
+
+
+def forward_source(graph: Graph, kinds: Sequence[Kind], *, observe: bool = False) -> str:
+    """Source of the method `forward`; `kinds` says what each step is in the module.
+
+    With `observe`, the code also calls `observe(step, value)` with each step's position and value
+    (a tuple where it has several outputs), just after the step.
+    """
+    return _Writer(graph, kinds, observe).write()
+
+
+class _Writer:
+    def __init__(self, graph: Graph, kinds: Sequence[Kind], observe: bool) -> None:
+        self.graph, self.kinds, self.observe = graph, kinds, observe
+        self.lines: list[str] = []
+        self.values: dict[Ref, str] = {}
+        self.last_use = _last_uses(graph)
+        self.arguments: frozenset[str] = frozenset()
+        self.held: set[str] = set()  # arguments not yet rebound: the caller's, not ours to free
+        self.free: list[int] = []
+        self.variables = 0
+        self.in_training = False
+        self.after_training: list[str] = []
+
+    def write(self) -> str:
+        parameters = self._parameters()
+        for position, step in enumerate(self.graph.steps):
+            self._step(position, step)
+        if not self.lines or not self.lines[-1].startswith("    return "):
+            self._return()
+        return "\n".join([f"def forward({', '.join(['self', *parameters])}):", *self.lines, ""])
+
+    def _parameters(self) -> list[str]:
+        """The arguments of `forward`; a single input without a name of its own is called `x`."""
+        names = self.graph.input_names
+        alone = len(self.graph.inputs) == 1 and names in ((), ("input",))
+        variables = ["x"] if alone else list(map(_argument, names))
+        self.arguments = frozenset(variables)
+        self.held.update(variables)
+        if len(self.held) != len(self.graph.inputs):
+            raise ValueError(f"inputs need names of their own, got {names}")
+        self.values.update({Ref(INPUT, i): name for i, name in enumerate(variables)})
+        return variables
+
+    def _variable(self) -> str:
+        if self.free:
+            number = min(self.free)
+            self.free.remove(number)
+            return _spelled(number)
+        while (spelled := _spelled(self.variables)) in self.arguments:
+            self.variables += 1
+        self.variables += 1
+        return spelled
+
+    def _step(self, position: int, step: Step) -> None:
+        kind = self.kinds[position]
+        name = check_name(owner(self.graph, step).name)
+        if kind is Kind.TENSOR:
+            self.values[Ref(position)] = _member(name, kind)
+            if not self.observe:
+                return
+        if step.training_only != self.in_training:
+            self._switch(step.training_only)
+        if kind is Kind.TENSOR:
+            self._line(f"observe({position}, {_member(name, kind)})")
+            return
+        read = [self.values[ref] for ref in step.inputs]
+        if kind is Kind.MODULE:
+            call = f"{_member(name, kind)}({', '.join(read)})"
+        else:
+            assert step.op is not None
+            call = step.op.expression(read, step.input_shapes)
+        last = position == len(self.graph.steps) - 1
+        plain_end = last and self.graph.outputs == (Ref(position),) and len(step.outputs) == 1
+        if plain_end and not step.training_only and not self.observe:
+            self._line(f"return {call}")
+        else:
+            self._assign(position, step, call, last)
+
+    def _assign(self, position: int, step: Step, call: str, last: bool) -> None:
+        dying = self._dying(position, step)
+        spare = sorted(dying)
+        targets = []
+        for output in range(len(step.outputs)):
+            target = _spelled(spare.pop(0)) if spare else self._variable()
+            self.values[Ref(position, output)] = target
+            self.held.discard(target)
+            targets.append(target)
+        self._line(f"{', '.join(targets)} = {call}")
+        if self.observe:
+            value = targets[0] if len(targets) == 1 else f"({', '.join(targets)})"
+            self._line(f"observe({position}, {value})")
+        unread = [
+            _number(target)
+            for output, target in enumerate(targets)
+            if Ref(position, output) not in self.last_use
+        ]
+        if not last:
+            self._delete([*spare, *unread])
+
+    def _dying(self, position: int, step: Step) -> list[int]:
+        """Variables that hold values read here for the last time, free to be bound anew."""
+        dying: dict[int, None] = {}
+        for ref in step.inputs:
+            variable = self.values[ref]
+            if self.last_use[ref] != position or not _is_variable(variable):
+                continue
+            if self.in_training and not trained_only(self.graph, ref):
+                # In eval() this line does not run, and the value must go all the same.
+                if variable not in self.after_training:
+                    self.after_training.append(variable)
+            else:
+                dying[_number(variable)] = None
+        return list(dying)
+
+    def _switch(self, training: bool) -> None:
+        self.in_training = training
+        if training:
+            self.lines.append("    if self.training:")
+        else:
+            self._delete(map(_number, self.after_training))
+            self.after_training.clear()
+
+    def _delete(self, numbers: Iterable[int]) -> None:
+        """Ends variables; those that still hold an argument are left as they are."""
+        ordered = sorted(numbers)
+        self.free += ordered
+        gone = [name for name in map(_spelled, ordered) if name not in self.held]
+        if gone:
+            self._line(f"del {', '.join(gone)}")
+
+    def _return(self) -> None:
+        refs = self.graph.outputs
+        fixed = [ref for ref in refs if not trained_only(self.graph, ref)]
+        if len(fixed) == len(refs):
+            self.in_training = False
+            self._line(f"return {self._result(refs, refs)}")
+            return
+        if self.graph.output_names is not None and not fixed:
+            raise ValueError("in eval() no output is left")
+        if not self.in_training:
+            self._switch(True)
+        self._line(f"return {self._result(refs, refs)}")
+        self.in_training = False
+        self._line(f"return {self._result(refs, fixed)}")
+
+    def _result(self, refs: Sequence[Ref], present: Sequence[Ref]) -> str:
+        """What is returned where the outputs `present` exist.
+
+        A lone output is a tensor. Named outputs are a dict of those that exist; the unnamed
+        ones of a block are a tuple, None standing for those that do not.
+        """
+        names = self.graph.output_names
+        if len(refs) == 1 or (names is not None and len(present) == 1):
+            return self.values[present[0]] if present else "None"
+        if names is None:
+            shown = [self.values[ref] if ref in present else "None" for ref in refs]
+            return ", ".join(shown)
+        pairs = [
+            f'"{check_name(name)}": {self.values[ref]}'
+            for name, ref in zip(names, refs, strict=True)
+            if ref in present
+        ]
+        return f"{{{', '.join(pairs)}}}"
+
+    def _line(self, text: str) -> None:
+        self.lines.append(("        " if self.in_training else "    ") + text)
+
+
+def _last_uses(graph: Graph) -> dict[Ref, int]:
+    """Position of the last step that reads each value; outputs are read after all steps."""
+    last = {ref: position for position, step in enumerate(graph.steps) for ref in step.inputs}
+    return last | dict.fromkeys(graph.outputs, len(graph.steps))
+
+
+def _member(name: str, kind: Kind) -> str:
+    return f"self.{name}" if name.isidentifier() else f'self.{kind.value}["{name}"]'
+
+
+def _argument(name: str) -> str:
+    """The name of an input as a Python variable."""
+    spelled = check_name(name).replace("-", "_")
+    if not spelled.isidentifier() or keyword.iskeyword(spelled) or spelled.startswith("__"):
+        return f"input_{spelled}"
+    return f"{spelled}_" if spelled in _TAKEN else spelled
+
+
+def _spelled(number: int) -> str:
+    return f"x{number}" if number else "x"
+
+
+def _is_variable(text: str) -> bool:
+    return text == "x" or (text[0] == "x" and text[1:].isdecimal())
+
+
+def _number(variable: str) -> int:
+    return int(variable[1:] or 0)

@@ -1,0 +1,190 @@
+"""One graph while it is built: its steps, what its names stand for, which steps are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from archspec.errors import Code, Note, Refusal, Span, did_you_mean
+from archspec.ir.graph import INPUT, Graph, Ref, Step, walk
+from archspec.ir.shape import Shape, product, show
+from archspec.language.expressions import Env
+from archspec.language.model import Node, PatchItem
+
+Refs = tuple[Ref, ...]
+
+MAX_TRAIL = 6
+"""Producers shown with a shape error."""
+
+
+@dataclass(slots=True)
+class PatchTree:
+    """The patches below one path: those of the path itself, and by label those below it."""
+
+    items: list[PatchItem] = field(default_factory=list)
+    children: dict[str, PatchTree] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, items: Iterable[PatchItem]) -> PatchTree:
+        root = cls()
+        for item in items:
+            tree = root
+            for label in item.path.split("."):
+                tree = tree.children.setdefault(label, cls())
+            tree.items.append(item)
+        return root
+
+
+Levels = tuple[PatchTree | None, ...]
+"""One tree for each spec of an `extends` chain, the base's child first; None where it has none."""
+
+
+class Builder:
+    """Collects the steps of one list. `parent` is where it is called, and what it was given."""
+
+    __slots__ = (
+        "counters",
+        "dead_names",
+        "input_names",
+        "inputs",
+        "levels",
+        "names",
+        "parent",
+        "position",
+        "recipes",
+        "steps",
+    )
+
+    def __init__(
+        self,
+        inputs: tuple[Shape, ...],
+        input_names: tuple[str, ...],
+        levels: Levels,
+        parent: tuple[Builder, Refs] | None,
+    ) -> None:
+        self.inputs, self.input_names = inputs, input_names
+        self.steps: list[Step] = []
+        # A name's value is None where the node failed: its readers stay silent.
+        self.names: dict[str, Refs | None] = {}
+        self.dead_names: dict[str, Refs | None] = {}
+        self.recipes: list[tuple[Node, Env]] = []
+        self.position = 0
+        self.levels = levels if any(levels) else ()
+        self.counters = [0] * len(self.levels)
+        self.parent = parent
+
+    @property
+    def start(self) -> Refs:
+        """What the first node reads: the first input."""
+        return (Ref(INPUT, 0),) if self.inputs else ()
+
+    def shape(self, ref: Ref) -> Shape:
+        if ref.step == INPUT:
+            return self.inputs[ref.output]
+        return self.steps[ref.step].outputs[ref.output]
+
+    def shapes(self, refs: Refs) -> tuple[Shape, ...]:
+        return tuple([self.shape(ref) for ref in refs])
+
+    def define(self, name: str, refs: Refs | None) -> None:
+        """Give a live node its name. Raises `Refusal` where the list has that name already."""
+        if name in self.names:
+            raise Refusal(
+                f"the name {name!r} stands twice in this list",
+                code=Code.DUPLICATE_NAME,
+                expected="each name once",
+            )
+        if name in self.input_names and len(self.input_names) > 1:
+            raise Refusal(f"{name!r} is an input of this list", code=Code.DUPLICATE_NAME)
+        self.names[name] = refs
+
+    def look_up(self, name: str) -> Refs | None:
+        """What a name stands for; None where its node failed. Raises `Refusal`."""
+        if name in self.names:
+            return self.names[name]
+        if name in self.dead_names:
+            return self.dead_names[name]
+        if len(self.input_names) > 1 and name in self.input_names:
+            return (Ref(INPUT, self.input_names.index(name)),)
+        known = [*self.names, *self.dead_names, "input"]
+        raise Refusal(
+            f"no node before this one is called {name!r}",
+            code=Code.UNKNOWN_NODE,
+            expected=f"one of {', '.join(known[-12:])}",
+            help=did_you_mean(name, known),
+        )
+
+    def finish(
+        self, block: str | None, outputs: Refs, output_names: tuple[str, ...] | None
+    ) -> tuple[Graph, list[Step]]:
+        """The graph of the steps that are read, and the steps that nobody reads."""
+        used = [False] * len(self.steps)
+        for ref in outputs:
+            if ref.step != INPUT:
+                used[ref.step] = True
+        for index in range(len(self.steps) - 1, -1, -1):
+            if used[index]:
+                step = self.steps[index]
+                for ref in step.inputs:
+                    if ref.step != INPUT:
+                        used[ref.step] = True
+                if step.shares is not None:
+                    used[step.shares] = True
+        unread = [step for step, keep in zip(self.steps, used, strict=True) if not keep]
+        steps: Sequence[Step] = self.steps
+        if unread:
+            moved = {INPUT: INPUT}
+            for index, keep in enumerate(used):
+                if keep:
+                    moved[index] = len(moved) - 1
+            steps = [step for step, keep in zip(self.steps, used, strict=True) if keep]
+            for step in steps:
+                step.inputs = tuple(Ref(moved[ref.step], ref.output) for ref in step.inputs)
+                if step.shares is not None:
+                    step.shares = moved[step.shares]
+            outputs = tuple(Ref(moved[ref.step], ref.output) for ref in outputs)
+        graph = Graph(block, self.input_names, self.inputs, tuple(steps), outputs, output_names)
+        return graph, unread
+
+    def trail(self, refs: Refs) -> tuple[Note, ...]:
+        """The producers of the values, back to where each took its present form."""
+        notes: list[Note] = []
+        for ref in refs[:2]:
+            self._follow(ref, notes)
+        return tuple(notes[:MAX_TRAIL])
+
+    def _follow(self, ref: Ref, notes: list[Note]) -> None:
+        builder: Builder = self
+        for _ in range(MAX_TRAIL):
+            while ref.step == INPUT:
+                if builder.parent is None:
+                    name = builder.input_names[ref.output]
+                    notes.append(Note(f"{name} {show(builder.inputs[ref.output])}"))
+                    return
+                shape = builder.inputs[ref.output]
+                builder, refs = builder.parent
+                ref = refs[ref.output]
+                assert builder.shape(ref) == shape
+            step = builder.steps[ref.step]
+            title = step.kind if step.name.isdigit() else f"{step.name} ({step.kind})"
+            notes.append(Note(f"{title} gives {show(step.outputs[ref.output])}", step.span))
+            if not step.inputs or step.input_shapes[0] != step.outputs[ref.output]:
+                return
+            ref = step.inputs[0]
+
+
+def parameter_count(step: Step) -> int:
+    """Parameters of a step and all below it, shared ones left out."""
+    graph = Graph(None, (), (), (step,), ())
+    return sum(
+        product(weight.shape)
+        for visit in walk(graph)
+        if visit.step.op is not None and not visit.shared
+        for weight in visit.step.op.weights(*visit.step.input_shapes)
+        if not weight.buffer
+    )
+
+
+def place(span: Span) -> str:
+    """`line 12`, for messages that name a second place of the same file."""
+    return f"line {span.line}"

@@ -1,0 +1,600 @@
+"""Values to the checked document: specs, blocks, the files they bring in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from archspec.errors import Code, Diagnostic, Refusal, Source, Span, SpecError, did_you_mean
+from archspec.ir.op import REGISTRY
+from archspec.language import files, parameters, plugins
+from archspec.language.arguments import TEXT, LocatedError
+from archspec.language.limits import Limits
+from archspec.language.model import Block, Node, Output, Parameter, PatchItem, Spec
+from archspec.language.names import check_identifier, check_node_name
+from archspec.language.nodes import NodeParser
+from archspec.language.source import Items, Mapping, Scalar, Value, kind, read, shorten
+
+VERSION = 1
+SPEC_KEYS = (
+    "archspec",
+    "name",
+    "doc",
+    "input",
+    "inputs",
+    "params",
+    "layers",
+    "blocks",
+    "use",
+    "extends",
+    "patch",
+    "outputs",
+    "init",
+    "train",
+)
+BLOCK_KEYS = ("doc", "params", "inputs", "layers", "outputs")
+BLOCK_FILE_KEYS = ("archspec", "doc", "blocks", "use")
+PATCH_ACTIONS = ("replace", "insert_before", "insert_after", "remove")
+INIT_SCHEMES = (
+    "xavier_uniform",
+    "xavier_normal",
+    "kaiming_uniform",
+    "kaiming_normal",
+    "orthogonal",
+    "trunc_normal",
+)
+"""Schemes of `init:`, by the names of torch.nn.init."""
+
+
+class Reader:
+    """Reads the files of one compilation; library blocks are kept for the whole process."""
+
+    def __init__(self, limits: Limits, root: Path | None) -> None:
+        self.limits, self.root = limits, root
+        self.opened = 0
+
+    def open(self, path: Path) -> Source:
+        """A file's text. Raises `Refusal`."""
+        self.opened += 1
+        self.limits.check("files", self.opened, "the number of files")
+        return files.read_text(files.inside(path, self.root), self.limits, str(path))
+
+
+@dataclass(slots=True)
+class File:
+    """One file while it is read: what its nodes may name."""
+
+    source: Source
+    folder: Path | None
+    reader: Reader
+    diagnostics: list[Diagnostic]
+    in_library: bool = False
+    blocks: dict[str, Block] = field(default_factory=dict)
+    used: list[File] = field(default_factory=list)
+
+    def find(self, name: str) -> Block | None:
+        """A block by name: the file's own, then those of `use:`, then the standard ones."""
+        if name in self.blocks:
+            return self.blocks[name]
+        for other in self.used:
+            if name in other.blocks:
+                return other.blocks[name]
+        return library_block(name)
+
+    def known_blocks(self) -> Iterable[str]:
+        names = {*self.blocks, *files.library_blocks()}
+        for other in self.used:
+            names.update(other.blocks)
+        return names
+
+    def parser(self, params: dict[str, Parameter] | None) -> NodeParser:
+        return NodeParser(
+            self.diagnostics, self.reader.limits, params, self.find, self.known_blocks, set()
+        )
+
+    def report(self, code: Code, message: str, span: Span, **more: Any) -> None:
+        self.diagnostics.append(Diagnostic(code, message, span, **more))
+
+    def check_keys(self, value: Mapping, known: tuple[str, ...], what: str) -> None:
+        for text, key, _ in value.items():
+            if text not in known:
+                self.report(
+                    Code.UNKNOWN_KEY,
+                    f"{shorten(text)!r} is no key of {what}",
+                    key.span,
+                    expected=f"one of {', '.join(known)}",
+                    help=did_you_mean(text, known),
+                )
+
+    def text(self, value: Value | None, what: str) -> str:
+        """A plain text value, or the empty text (reported) for anything else."""
+        if value is None:
+            return ""
+        if isinstance(value, Scalar) and value.value is not None:
+            return value.text
+        self.report(Code.STRUCTURE, f"`{what}` must be text, not {kind(value)}", value.span)
+        return ""
+
+
+# --- the library ---------------------------------------------------------------------------------
+
+_LIBRARY: dict[str, Block] = {}
+
+
+def library_block(name: str) -> Block | None:
+    """A standard block (or one that an installed package brings), read when first named."""
+    if name in _LIBRARY:
+        return _LIBRARY[name]
+    if name in files.library_blocks():
+        path = files.BLOCKS / f"{name}{files.SUFFIX}"
+    else:
+        found = plugins.block(name) if name.isidentifier() else None
+        if found is None:
+            return None
+        path = found
+    limits = Limits()
+    reader = Reader(limits, None)
+    file = File(reader.open(path), path.parent, reader, [], in_library=True)
+    value = read(file.source, limits)
+    assert isinstance(value, Mapping), path
+    block = Block(name, value.span, value, True)
+    _LIBRARY[name] = block  # before its body: a block that names itself must be found
+    fill_block(file, block)
+    if file.diagnostics:
+        del _LIBRARY[name]
+        raise SpecError(file.diagnostics)
+    return block
+
+
+# --- blocks --------------------------------------------------------------------------------------
+
+
+def declare_blocks(file: File, value: Value | None) -> None:
+    """The blocks of a `blocks:` mapping: first their names, so that bodies may name each other."""
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        file.report(
+            Code.STRUCTURE,
+            f"`blocks` must be a mapping, not {kind(value)}",
+            value.span,
+            expected="block name: {params: …, layers: …}",
+        )
+        return
+    for name, key, body in value.items():
+        if not isinstance(body, Mapping):
+            file.report(
+                Code.STRUCTURE,
+                f"the block {shorten(name)!r} must be a mapping, not {kind(body)}",
+                body.span if not (isinstance(body, Scalar) and body.is_absent) else key.span,
+                expected="a mapping with `layers:`",
+            )
+            continue
+        try:
+            check_identifier(name, "a block")
+            if name in REGISTRY or name in ("layers", "branches"):
+                raise Refusal(
+                    f"{name!r} is a primitive op and cannot name a block",
+                    code=Code.NAME,
+                    help=f"call it my_{name}",
+                )
+        except Refusal as refusal:
+            file.diagnostics.append(Diagnostic.of(refusal, key.span))
+            continue
+        file.blocks[name] = Block(name, key.span, body, file.in_library)
+    for block in file.blocks.values():
+        fill_block(file, block)
+
+
+def fill_block(file: File, block: Block) -> None:
+    """A block's parameters, inputs, body and outputs."""
+    raw, what = block.raw, f"the block {block.name!r}"
+    file.check_keys(raw, BLOCK_KEYS, what)
+    block.doc = file.text(raw.get("doc"), "doc")
+    parser = file.parser({})
+    block.params = parameters.declare(parser, raw.get("params"), what)
+    block.inputs = _block_inputs(file, raw.get("inputs"))
+    layers = raw.get("layers")
+    if layers is None:
+        file.report(
+            Code.MISSING_KEY, f"{what} has no `layers`", block.span, expected="a list of nodes"
+        )
+        return
+    block.body = parser.nodes(layers)
+    block.outputs = _outputs(parser, raw.get("outputs"))
+    _warn_unused(file, parser, block.params, what)
+
+
+def _block_inputs(file: File, value: Value | None) -> tuple[str, ...]:
+    if value is None:
+        return ("input",)
+    names = []
+    if isinstance(value, Items) and value.items:
+        for item in value:
+            name = file.text(item, "inputs")
+            try:
+                check_identifier(name, "an input")
+                if name != "input":
+                    check_node_name(name)
+                if name in names:
+                    raise Refusal(f"the input {name!r} stands twice", code=Code.DUPLICATE_NAME)
+            except Refusal as refusal:
+                file.diagnostics.append(Diagnostic.of(refusal, item.span))
+            names.append(name)
+        return tuple(names)
+    file.report(
+        Code.STRUCTURE,
+        f"`inputs` of a block must be a list of names, not {kind(value)}",
+        value.span,
+        expected="[x, skip]",
+    )
+    return ("input",)
+
+
+def _outputs(parser: NodeParser, value: Value | None) -> tuple[Output, ...] | None:
+    if value is None:
+        return None
+    found: list[Output] = []
+    if isinstance(value, Mapping):
+        for name, key, item in value.items():
+            with parser.reporting(key.span):
+                check_identifier(name, "an output")
+            found.extend(Output(name, ref) for ref in parser.references(item, name)[:1])
+    else:
+        found = [Output(None, ref) for ref in parser.references(value, "outputs")]
+    if not found:
+        parser.report(Code.OUTPUTS, "`outputs` names no node", value.span)
+    return tuple(found)
+
+
+def _warn_unused(file: File, parser: NodeParser, params: dict[str, Parameter], what: str) -> None:
+    for parameter in params.values():
+        if parameter.name not in parser.reads:
+            file.report(
+                Code.UNUSED_PARAMETER,
+                f"nothing in {what} uses the parameter {parameter.name!r}",
+                parameter.span,
+                severity="warning",
+                help="remove it, or use it",
+            )
+
+
+# --- specs ---------------------------------------------------------------------------------------
+
+
+def read_spec(
+    source: Source,
+    folder: Path | None,
+    reader: Reader,
+    diagnostics: list[Diagnostic],
+    chain: tuple[Path, ...] = (),
+) -> Spec:
+    """The spec of a text, with the chain of those it extends. Reports into `diagnostics`.
+
+    Raises `SpecError` only where the text is no mapping at all.
+    """
+    value = read(source, reader.limits)
+    if not isinstance(value, Mapping):
+        raise SpecError(
+            [
+                Diagnostic(
+                    Code.STRUCTURE,
+                    f"a spec is a mapping, not {kind(value)}",
+                    value.span,
+                    expected="a mapping with at least `input:` and `layers:`",
+                )
+            ]
+        )
+    file = File(source, folder, reader, diagnostics)
+    file.check_keys(value, SPEC_KEYS, "a spec")
+    _check_version(file, value.get("archspec"))
+    _use(file, value.get("use"))
+    base = _base(file, value.get("extends"), chain)
+    declare_blocks(file, value.get("blocks"))
+    parser = file.parser({})
+    overrides: dict[str, Parameter] = {}
+    if base is None:
+        params = parameters.declare(parser, value.get("params"), "the spec")
+        body = _body(file, parser, value)
+    else:
+        params, body = {}, None
+        _refuse_layers(file, value)
+        overrides = _overrides(file, value.get("params"), base)
+        parser.params = None
+    outputs = _outputs(parser, value.get("outputs"))
+    start = Span(source, value.span.line, value.span.column, value.span.line, value.span.column + 1)
+    spec = Spec(
+        name=file.text(value.get("name"), "name") or _stem(source),
+        doc=file.text(value.get("doc"), "doc"),
+        span=start,
+        inputs=_inputs(file, value, base, start),
+        params=params,
+        body=body,
+        outputs=outputs,
+        init=_init(file, value.get("init")),
+        train=_train(file, value.get("train")),
+        base=base,
+        overrides=overrides,
+        patch=_patch(file, value.get("patch"), base),
+        parse_override=_override_parser(file),
+        reads=parser.reads,
+    )
+    if base is None:
+        _warn_unused(file, parser, params, "the spec")
+    return spec
+
+
+def root_of(spec: Spec) -> Spec:
+    """The spec at the end of the `extends` chain, which has the layers."""
+    while spec.base is not None:
+        spec = spec.base
+    return spec
+
+
+def _stem(source: Source) -> str:
+    return Path(source.name).stem if source.name.endswith(files.SUFFIX) else "network"
+
+
+def _check_version(file: File, value: Value | None) -> None:
+    if value is None or (isinstance(value, Scalar) and value.value == VERSION):
+        return
+    file.report(
+        Code.VERSION,
+        f"this archspec reads version {VERSION} of the language",
+        value.span,
+        expected=f"archspec: {VERSION}",
+        found=kind(value),
+    )
+
+
+def _body(file: File, parser: NodeParser, value: Mapping) -> tuple[Node, ...]:
+    layers = value.get("layers")
+    if layers is None:
+        file.report(
+            Code.MISSING_KEY,
+            "the spec has no `layers`",
+            Span(*value.span[:3], value.span.line, value.span.column + 1),
+            expected="a list of nodes, or `extends:`",
+            help=did_you_mean("layers", value.entries),
+        )
+        return ()
+    return parser.nodes(layers)
+
+
+def _refuse_layers(file: File, value: Mapping) -> None:
+    if "layers" in value.entries:
+        file.report(
+            Code.EXTENDS,
+            "a spec that extends another has no `layers` of its own",
+            value.key("layers").span,
+            help="change the base with `params:` and `patch:`, or remove `extends:`",
+        )
+
+
+def _inputs(
+    file: File, value: Mapping, base: Spec | None, start: Span
+) -> dict[str, tuple[Any, Span]]:
+    """Named inputs as compiled lists of sizes; empty where the base's are kept."""
+    one, several = value.get("input"), value.get("inputs")
+    if one is not None and several is not None:
+        file.report(
+            Code.STRUCTURE, "`input` and `inputs` exclude each other", value.key("inputs").span
+        )
+    if several is not None:
+        if isinstance(several, Mapping) and several.entries:
+            found = {}
+            for name, key, item in several.items():
+                try:
+                    check_identifier(name, "an input")
+                    check_node_name(name)
+                except Refusal as refusal:
+                    file.diagnostics.append(Diagnostic.of(refusal, key.span))
+                found[name] = (item, item.span)
+            return found
+        file.report(
+            Code.STRUCTURE,
+            f"`inputs` must be a mapping of names to sizes, not {kind(several)}",
+            several.span,
+            expected="{image: [3, 224, 224], meta: [16]}",
+        )
+        return {}
+    if one is not None:
+        return {"input": (one, one.span)}
+    if base is None:
+        file.report(
+            Code.MISSING_KEY,
+            "the spec has no `input`",
+            start,
+            expected="input: [channels, height, width]",
+            help=did_you_mean("input", value.entries),
+        )
+    return {}
+
+
+def _init(file: File, value: Value | None) -> str | None:
+    if value is None:
+        return None
+    name = file.text(value, "init")
+    if name and name not in INIT_SCHEMES:
+        file.report(
+            Code.ARGUMENT,
+            f"{shorten(name)!r} is no initialisation scheme",
+            value.span,
+            expected=f"one of {', '.join(INIT_SCHEMES)}",
+            help=did_you_mean(name, INIT_SCHEMES),
+        )
+    return name or None
+
+
+def _train(file: File, value: Value | None) -> dict[str, Any]:
+    """The default recipe as plain data."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        file.report(Code.STRUCTURE, f"`train` must be a mapping, not {kind(value)}", value.span)
+        return {}
+    return {key: _plain(item) for key, _, item in value.items()}
+
+
+def _plain(value: Value) -> Any:
+    if isinstance(value, Scalar):
+        return value.value
+    if isinstance(value, Items):
+        return [_plain(item) for item in value]
+    return {key: _plain(item) for key, _, item in value.items()}
+
+
+# --- other files ---------------------------------------------------------------------------------
+
+
+def _use(file: File, value: Value | None) -> None:
+    if value is None:
+        return
+    for item in value.items if isinstance(value, Items) else (value,):
+        name = file.text(item, "use")
+        if not name:
+            continue
+        try:
+            path = (file.folder or Path()) / name
+            source = file.reader.open(path)
+        except Refusal as refusal:
+            file.diagnostics.append(Diagnostic.of(refusal, item.span))
+            continue
+        other = File(source, path.parent, file.reader, file.diagnostics)
+        body = read(source, file.reader.limits)
+        if not isinstance(body, Mapping):
+            file.report(
+                Code.STRUCTURE, f"a file of blocks is a mapping, not {kind(body)}", body.span
+            )
+            continue
+        if "layers" in body.entries:
+            declare_blocks(other, _as_blocks(path.stem, body))
+        else:
+            other.check_keys(body, BLOCK_FILE_KEYS, "a file of blocks")
+            _check_version(other, body.get("archspec"))
+            _use(other, body.get("use"))
+            declare_blocks(other, body.get("blocks"))
+        file.used.append(other)
+
+
+def _as_blocks(name: str, body: Mapping) -> Mapping:
+    """A file that is one block, as the `blocks:` mapping it stands for."""
+    start = Span(*body.span[:3], body.span.line, body.span.column + 1)
+    key = Scalar(name, name, True, start)
+    return Mapping({name: (key, body)}, body.span, body.size, False)
+
+
+def _base(file: File, value: Value | None, chain: tuple[Path, ...]) -> Spec | None:
+    if value is None:
+        return None
+    name = file.text(value, "extends")
+    if not name:
+        return None
+    try:
+        path = files.find_spec(name, file.folder)
+        resolved = files.inside(path, file.reader.root)
+        if resolved in chain:
+            raise Refusal(
+                f"{name!r} extends, in the end, itself",
+                code=Code.EXTENDS,
+                found=" → ".join(p.name for p in (*chain, resolved)),
+            )
+        source = file.reader.open(path)
+    except Refusal as refusal:
+        file.diagnostics.append(Diagnostic.of(refusal, value.span))
+        return None
+    return read_spec(source, path.parent, file.reader, file.diagnostics, (*chain, resolved))
+
+
+def _override_parser(file: File) -> Callable[[str, Value, bool], Parameter]:
+    def parse(name: str, value: Value, layers: bool) -> Parameter:
+        return parameters.given(file.parser({}), name, value, layers)
+
+    return parse
+
+
+def _overrides(file: File, value: Value | None, base: Spec) -> dict[str, Parameter]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        file.report(Code.STRUCTURE, f"`params` must be a mapping, not {kind(value)}", value.span)
+        return {}
+    declared, found = root_of(base).params, {}
+    parser = file.parser(declared)
+    for name, key, item in value.items():
+        parameter = declared.get(name)
+        if parameter is None:
+            file.diagnostics.append(unknown_parameter(name, declared, key.span))
+            continue
+        with parser.reporting(item.span):
+            found[name] = parameters.given(parser, name, item, parameter.type == "layers")
+    return found
+
+
+def unknown_parameter(name: str, declared: Iterable[str], span: Span) -> Diagnostic:
+    """The diagnostic of a value for a parameter that the spec does not have."""
+    names = list(declared)
+    return Diagnostic(
+        Code.UNKNOWN_PARAMETER,
+        f"the spec has no parameter {shorten(name)!r}",
+        span,
+        expected=f"one of {', '.join(names)}" if names else "a spec with parameters",
+        help=did_you_mean(name, names),
+    )
+
+
+def _patch(file: File, value: Value | None, base: Spec | None) -> tuple[PatchItem, ...]:
+    if value is None:
+        return ()
+    if base is None:
+        file.report(Code.PATCH, "`patch` changes a base, and this spec extends none", value.span)
+        return ()
+    if not isinstance(value, Items):
+        file.report(
+            Code.STRUCTURE,
+            f"`patch` must be a list, not {kind(value)}",
+            value.span,
+            expected=f"a list of {', '.join(PATCH_ACTIONS)}",
+        )
+        return ()
+    parser = file.parser(None)
+    return tuple(found for item in value if (found := _patch_item(file, parser, item)))
+
+
+def _patch_item(file: File, parser: NodeParser, value: Value) -> PatchItem | None:
+    actions = (
+        [key for key in value.entries if key in PATCH_ACTIONS] if isinstance(value, Mapping) else []
+    )
+    if not isinstance(value, Mapping) or len(actions) != 1:
+        file.report(
+            Code.PATCH,
+            "a patch is a mapping with one of " + ", ".join(PATCH_ACTIONS),
+            value.span,
+            expected="{replace: PATH, with: NODE}, {remove: PATH}, …",
+        )
+        return None
+    action = actions[0]
+    file.check_keys(value, (action, "with"), "a patch")
+    at = value.get(action)
+    assert at is not None
+    path = file.text(at, action)
+    nodes = value.get("with")
+    if (nodes is None) != (action == "remove"):
+        needs = "takes no `with`" if action == "remove" else "needs `with: NODE`"
+        file.report(Code.PATCH, f"`{action}` {needs}", value.key(action).span)
+        return None
+    parsed = parser.node_or_list(nodes, "with") if nodes is not None else ()
+    return PatchItem(action, path, at.span, parsed)
+
+
+def override(spec: Spec, name: str, value: Value) -> Parameter:
+    """A value given from outside for one of the spec's parameters. Raises `LocatedError`."""
+    declared = root_of(spec).params
+    if name not in declared:
+        raise LocatedError(unknown_parameter(name, declared, value.span))
+    return spec.parse_override(name, value, declared[name].type == "layers")
+
+
+__all__ = ["TEXT", "File", "Reader", "library_block", "override", "read_spec", "root_of"]

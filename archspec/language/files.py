@@ -1,0 +1,101 @@
+"""Where texts come from: files beside the one that names them, and the bundled library.
+
+Nothing is read from outside the folder of the spec that the user named, unless the caller allows
+it: a spec from elsewhere must not be able to look around.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from archspec.errors import Code, Refusal, Source, did_you_mean
+from archspec.language.limits import Limits
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+BLOCKS = _PACKAGE / "blocks"
+# An installed wheel carries the specs inside the package; a checkout has them beside it.
+SPECS = _PACKAGE / "specs" if (_PACKAGE / "specs").is_dir() else _PACKAGE.parent / "specs"
+SUFFIX = ".yaml"
+
+
+@cache
+def bundled() -> tuple[str, ...]:
+    """Names of the bundled specs, such as `densenet` and `torchvision/resnet18`."""
+    return _names_below(SPECS)
+
+
+@cache
+def library_blocks() -> frozenset[str]:
+    """Names of the standard blocks."""
+    return frozenset(_names_below(BLOCKS))
+
+
+def _names_below(folder: Path) -> tuple[str, ...]:
+    found = []
+    for root, _, files in os.walk(folder):
+        inside = os.path.relpath(root, folder)
+        prefix = "" if inside == "." else inside.replace(os.sep, "/") + "/"
+        found += [prefix + name[: -len(SUFFIX)] for name in files if name.endswith(SUFFIX)]
+    return tuple(sorted(found))
+
+
+def read_text(path: Path, limits: Limits, shown: str | None = None) -> Source:
+    """A file's text. Raises `Refusal` where it cannot be read as UTF-8 within the limits."""
+    try:
+        size = path.stat().st_size
+        limits.check("text_bytes", size, f"the size of {path.name} in bytes")
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a file name"
+        raise Refusal(f"cannot read {str(path)[:200]}: {reason}", code=Code.FILE) from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise Refusal(
+            f"{path} is not UTF-8 text: byte {data[error.start]:#04x} at line {line}",
+            code=Code.ENCODING,
+            help="save it as UTF-8",
+        ) from None
+    return Source(shown or str(path), text)
+
+
+def find_spec(name: str, beside: Path | None) -> Path:
+    """The file of a path or of a bundled name. Raises `Refusal` where there is none.
+
+    A path wins over a bundled name; `beside` is the folder that relative paths start from.
+    """
+    path = (beside or Path()) / name
+    try:
+        if path.is_file():
+            return path
+    except (OSError, ValueError):
+        raise Refusal(f"{name[:200]!r} is no file name", code=Code.FILE) from None
+    if name in bundled():
+        return SPECS / (name + SUFFIX)
+    near = did_you_mean(name, bundled())
+    short = near or "`archspec list` names the bundled specs"
+    raise Refusal(
+        f"there is no file {name[:200]!r}, and no bundled spec of that name",
+        code=Code.FILE,
+        expected="a path, or a bundled name",
+        help=short,
+    )
+
+
+def inside(path: Path, root: Path | None) -> Path:
+    """`path`, resolved; refuses one outside `root`, symbolic links followed."""
+    resolved = path.resolve()
+    if root is None:
+        return resolved
+    for allowed in (root.resolve(), SPECS.resolve(), BLOCKS.resolve()):
+        if resolved.is_relative_to(allowed):
+            return resolved
+    raise Refusal(
+        f"{str(path)[:200]} lies outside the folder of the spec",
+        code=Code.OUTSIDE,
+        expected=f"a file below {root}",
+        help="allow it with --allow-outside, or load(..., allow_outside=True)",
+    )

@@ -1,0 +1,52 @@
+"""Bounds on the work that any text can cause, stated in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archspec.errors import Code, Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Upper bounds. Each is named in the error it causes; a caller may raise them."""
+
+    text_bytes: int = 4_000_000
+    """Size of one file."""
+    nesting: int = 100
+    """Depth of nested YAML collections."""
+    depth: int = 60
+    """Groups and blocks within each other, in the text or in the expanded graph."""
+    values: int = 500_000
+    """YAML values of one file, aliases counted at every use."""
+    scalar_length: int = 20_000
+    """Characters of one scalar."""
+    expression_length: int = 2_000
+    """Characters of one expression."""
+    expression_depth: int = 60
+    """Nesting of one expression."""
+    list_length: int = 100_000
+    """Elements of one list made by an expression."""
+    evaluation_steps: int = 5_000_000
+    """List elements made by all expressions of one compilation together."""
+    repeat: int = 100_000
+    """Iterations of one repeat."""
+    nodes: int = 200_000
+    """Nodes of the expanded graph, those of a reused block counted once."""
+    files: int = 64
+    """Files that one spec may bring in by `extends` and `use`."""
+
+    def check(self, name: str, value: int, what: str) -> None:
+        """Refuse where `value` is over the limit called `name`."""
+        limit: int = getattr(self, name)
+        if value > limit:
+            raise Refusal(
+                f"{what} is over the limit of {limit:,} ({name})",
+                code=Code.LIMIT,
+                expected=f"at most {limit:,}",
+                found=f"{value:,}" if value < 10**18 else "far more",
+                help=f"a caller can raise it: load(..., limits=Limits({name}=...))",
+            )
+
+
+DEFAULT = Limits()

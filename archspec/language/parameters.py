@@ -1,0 +1,183 @@
+"""Parameters: declaring them, reading values given for them, and computing them in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from archspec.errors import Code, Diagnostic, Refusal, Span
+from archspec.language.arguments import (
+    TEXT,
+    Argument,
+    LocatedError,
+    found_value,
+)
+from archspec.language.expressions import Env, Table, type_name
+from archspec.language.model import Layers, Parameter
+from archspec.language.names import check_identifier
+from archspec.language.nodes import NodeParser
+from archspec.language.scope import missing_argument
+from archspec.language.source import Items, Mapping, Scalar, Value, kind
+
+TYPES = ("int", "float", "bool", "str", "list", "layers")
+
+_PYTHON = {int: "int", float: "float", bool: "bool", str: "str", tuple: "list", Table: "mapping"}
+
+
+def declare(parser: NodeParser, value: Value | None, what: str) -> dict[str, Parameter]:
+    """The parameters of a `params:` mapping, each visible to those after it."""
+    params: dict[str, Parameter] = {}
+    parser.params = params
+    if value is None or (isinstance(value, Scalar) and value.value is None):
+        return params
+    if not isinstance(value, Mapping):
+        parser.report(
+            Code.STRUCTURE,
+            f"`params` of {what} must be a mapping, not {kind(value)}",
+            value.span,
+            expected="name: default, or name: type",
+        )
+        return params
+    for name, key, item in value.items():
+        with parser.reporting(key.span):
+            check_identifier(name, "a parameter")
+            if name == "index":
+                raise Refusal("`index` counts a repeat and cannot name a parameter", code=Code.NAME)
+            params[name] = _declare_one(parser, name, key, item)
+    return params
+
+
+def _declare_one(parser: NodeParser, name: str, key: Scalar, item: Value) -> Parameter:
+    if isinstance(item, Scalar) and item.plain and item.text in TYPES:
+        return Parameter(name, item.text, key.span, None, True, item)
+    if is_layers(parser, item):
+        return Parameter(name, "layers", key.span, parser.layers_argument(item), False, item)
+    argument = parser.argument(item, TEXT)
+    type_ = "any"
+    if argument.evaluate is None and argument.constant is not None:
+        type_ = _PYTHON[type(argument.constant)]
+    elif isinstance(item, Items):
+        type_ = "list"
+    elif isinstance(item, Mapping):
+        type_ = "mapping"
+    return Parameter(name, type_, key.span, argument, False, item)
+
+
+def is_layers(parser: NodeParser, value: Value) -> bool:
+    """Whether a default is layers: the name of an op or block, a node, a list of nodes."""
+    if isinstance(value, Scalar):
+        if not isinstance(value.value, str):
+            return False
+        if value.value.startswith("$"):
+            passed = (parser.params or {}).get(value.value[1:])
+            return passed is not None and passed.type == "layers"
+        return parser.is_target(value.value)
+    if isinstance(value, Items):
+        return bool(value.items) and all(is_layers(parser, item) for item in value)
+    return any(parser.is_target(word) for word in value.entries)
+
+
+def given(parser: NodeParser, name: str, value: Value, layers: bool) -> Parameter:
+    """A value given for a parameter from outside (`extends`, `--set`): text is itself.
+
+    Raises `LocatedError` where it is no sound value.
+    """
+    span = value.span
+    if layers:
+        return Parameter(name, "layers", span, parser.layers_argument(value), False, value)
+    return Parameter(name, "any", span, parser.argument(value, TEXT), False, value)
+
+
+def evaluate_all(
+    declared: dict[str, Parameter],
+    values: dict[str, Argument],
+    caller: Env,
+    env: Env,
+    of: str,
+    at: Span,
+    report: Callable[[Diagnostic], None],
+) -> bool:
+    """Compute the parameters in written order into `env.names`; False where one failed.
+
+    `values` are those given, evaluated in `caller`; a default is evaluated in `env`, and so sees
+    the parameters before it and the sizes of the block's input.
+    """
+    sound = True
+    for name, parameter in declared.items():
+        argument = values.get(name)
+        try:
+            if argument is not None:
+                value = argument.value(caller)
+                value = _fitting(parameter, value, argument, env, of)
+            elif parameter.default is not None:
+                argument = parameter.default
+                value = argument.value(env)
+            else:
+                report(missing_argument(of, parameter, at))
+                sound = False
+                continue
+        except Refusal as refusal:
+            report(Diagnostic.of(refusal, argument.span if argument else parameter.span))
+            sound = False
+            continue
+        except LocatedError as error:
+            report(error.diagnostic)
+            sound = False
+            continue
+        env.names[name] = value
+    return sound
+
+
+def _fitting(parameter: Parameter, value: Any, argument: Argument, env: Env, of: str) -> Any:
+    """The value, if its type is the parameter's. A whole number fits a float; where one number is
+    expected a list is accepted, and checked where it is used."""
+    type_ = parameter.type
+    if type_ == "any":
+        type_ = _computed_type(parameter, env)
+    if type_ == "any" or (value is None and not parameter.required):
+        return value
+    got = "layers" if isinstance(value, Layers) else _PYTHON.get(type(value), "null")
+    if got == type_ or (type_ in ("int", "float") and got == "list"):
+        return value
+    if type_ == "float" and got == "int":
+        return float(value)
+    if type_ == "int" and got == "float":
+        help_ = f"write {int(value)}" if value == int(value) else None
+    else:
+        help_ = None
+    raise LocatedError(
+        Diagnostic(
+            Code.PARAMETER,
+            f"{of}: {parameter.name} cannot be {found_value(value)}",
+            argument.span,
+            expected=f"{_TYPE_WORDS[type_]}, as {_declared(parameter)}",
+            found=type_name(value),
+            help=help_,
+        )
+    )
+
+
+_TYPE_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "list": "a list",
+    "layers": "layers",
+    "mapping": "a mapping",
+}
+
+
+def _declared(parameter: Parameter) -> str:
+    return f"declared at line {parameter.span.line}"
+
+
+def _computed_type(parameter: Parameter, env: Env) -> str:
+    """The type of a computed default: what it evaluates to here, if it can be evaluated."""
+    if parameter.default is None or parameter.default.evaluate is None:
+        return "any"
+    try:
+        value = parameter.default.evaluate(env)
+    except Refusal:
+        return "any"
+    return _PYTHON.get(type(value), "any")

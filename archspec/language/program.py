@@ -1,0 +1,347 @@
+"""The front end from end to end: a text to a graph with shapes, in numbered stages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping as AbstractMapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import archspec.ops  # noqa: F401 (fills the registry)
+from archspec.errors import Code, Diagnostic, Refusal, Source, Span, SpecError, did_you_mean
+from archspec.ir.graph import INPUT, Graph, walk
+from archspec.ir.op import MAX_SIZE
+from archspec.ir.shape import N, Shape, product
+from archspec.language import files, parameters
+from archspec.language.arguments import (
+    NUMBERS,
+    Argument,
+    LocatedError,
+    compile_value,
+    found_value,
+)
+from archspec.language.builder import Builder, PatchTree
+from archspec.language.document import Reader, override, read_spec, root_of
+from archspec.language.expand import Expander, Stop
+from archspec.language.expressions import Env
+from archspec.language.limits import Limits
+from archspec.language.model import Layers, Spec
+from archspec.language.source import Items, Value, kind, read
+
+Sizes = Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A checked spec: its graph, and what was decided on the way."""
+
+    name: str
+    doc: str
+    graph: Graph
+    params: dict[str, Any]
+    init: str | None
+    train: dict[str, Any]
+    warnings: tuple[Diagnostic, ...]
+    source: Source
+
+
+def read_named(name: str, limits: Limits) -> tuple[Source, Path]:
+    """The text of a path or a bundled spec, and its folder. Raises `SpecError`."""
+    try:
+        path = files.find_spec(name, None)
+        return files.read_text(path, limits), path.parent
+    except Refusal as refusal:
+        raise SpecError([Diagnostic.of(refusal, None)]) from None
+
+
+def compile_text(
+    source: Source,
+    folder: Path | None,
+    params: AbstractMapping[str, Any],
+    input_shape: Sizes | AbstractMapping[str, Sizes] | None,
+    limits: Limits,
+    allow_outside: bool = False,
+) -> Program:
+    """Raises `SpecError` with every independent mistake that was found."""
+    # 1. text to values to a checked document, with the specs it extends
+    diagnostics: list[Diagnostic] = []
+    reader = Reader(limits, None if allow_outside else folder)
+    spec = read_spec(source, folder, reader, diagnostics)
+    # 2. values given from outside
+    given = _given(spec, params, limits, diagnostics)
+    if any(d.severity == "error" for d in diagnostics):
+        raise SpecError(_ordered(diagnostics, "error"))
+    # 3. document to graph, shapes inferred on the way
+    expander = Expander(limits, diagnostics)
+    try:
+        graph, values = _expand(spec, given, input_shape, expander)
+    except Stop:
+        graph = None
+    if graph is None or expander.failed:
+        raise SpecError(_ordered(diagnostics, "error"))
+    # 4. what is left over
+    _check_patches(spec, expander, graph)
+    if expander.failed:
+        raise SpecError(_ordered(diagnostics, "error"))
+    return Program(
+        name=spec.name,
+        doc=_inherited(spec, "doc") or "",
+        graph=graph,
+        params=values,
+        init=_inherited(spec, "init"),
+        train=_recipe(spec),
+        warnings=tuple(_ordered(diagnostics, "warning")),
+        source=source,
+    )
+
+
+def _ordered(diagnostics: Sequence[Diagnostic], severity: str) -> list[Diagnostic]:
+    """Those of one severity, in the order of the text, each once."""
+    chosen = dict.fromkeys(d for d in diagnostics if d.severity == severity)
+    return sorted(chosen, key=lambda d: (d.span.line, d.span.column) if d.span else (0, 0))
+
+
+def chain(spec: Spec) -> list[Spec]:
+    """The spec and those it extends, the one with the layers first."""
+    found: list[Spec] = [spec]
+    while found[-1].base is not None:
+        found.append(found[-1].base)
+    return found[::-1]
+
+
+def _inherited(spec: Spec, name: str) -> Any:
+    for each in reversed(chain(spec)):
+        if value := getattr(each, name):
+            return value
+    return None
+
+
+def _recipe(spec: Spec) -> dict[str, Any]:
+    recipe: dict[str, Any] = {}
+    for each in chain(spec):
+        recipe.update(each.train)
+    return recipe
+
+
+# --- values from outside -------------------------------------------------------------------------
+
+
+def _given(
+    spec: Spec,
+    params: AbstractMapping[str, Any],
+    limits: Limits,
+    diagnostics: list[Diagnostic],
+) -> dict[str, Argument]:
+    """Arguments for the root's parameters: those of the chain, then the caller's."""
+    found: dict[str, Argument] = {}
+    for each in chain(spec):
+        for name, parameter in each.overrides.items():
+            assert parameter.default is not None
+            found[name] = parameter.default
+    for name, value in params.items():
+        try:
+            parameter = override(spec, name, _as_value(name, value, limits))
+        except LocatedError as error:
+            diagnostics.append(error.diagnostic)
+            continue
+        assert parameter.default is not None
+        found[name] = parameter.default
+    return found
+
+
+def _as_value(name: str, given: Any, limits: Limits) -> Value:
+    """A Python value (or the text after `=` of --set) as a value of the language."""
+    source = Source(
+        f"params[{name!r}]", given if isinstance(given, _Text) else _as_json(name, given)
+    )
+    return read(source, limits)
+
+
+class _Text(str):
+    """The text of a `--set K=V`, to be read as YAML."""
+
+    __slots__ = ()
+
+
+def set_text(text: str) -> Any:
+    """Marks the text after `=` of `--set K=V`: it is read as a value in a spec would be."""
+    return _Text(text)
+
+
+def _as_json(name: str, given: Any) -> str:
+    try:
+        return json.dumps(given, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        refusal = Refusal(
+            f"the value given for {name!r} is not plain data",
+            code=Code.PARAMETER,
+            expected="numbers, text, truth values, lists and mappings of them",
+            found=type(given).__name__,
+        )
+        raise SpecError([Diagnostic.of(refusal, None)]) from None
+
+
+# --- the root graph ------------------------------------------------------------------------------
+
+
+def _expand(
+    spec: Spec,
+    given: dict[str, Argument],
+    input_shape: Sizes | AbstractMapping[str, Sizes] | None,
+    expander: Expander,
+) -> tuple[Graph | None, dict[str, Any]]:
+    root = root_of(spec)
+    inputs = _input_shapes(spec, input_shape, given, expander)
+    if inputs is None:
+        return None, {}
+    first = next(iter(inputs.values()))
+    env = Env({}, first, expander.budget)
+    outside = Env({}, first, expander.budget)
+    at, report = spec.span, expander.add
+    if not parameters.evaluate_all(root.params, given, outside, env, spec.name, at, report):
+        return None, {}
+    levels = tuple(PatchTree.of(each.patch) if each.patch else None for each in chain(spec)[1:])
+    builder = Builder(tuple(inputs.values()), tuple(inputs), levels, None)
+    assert root.body is not None
+    last = expander.run(root.body, builder, builder.start, env)
+    outputs = _inherited(spec, "outputs")
+    graph = expander.finish(builder, last, outputs, env, None, root=True)
+    if graph is not None:
+        _check_outputs(spec, graph, expander)
+    return graph, {name: _public(env.names[name]) for name in root.params}
+
+
+def _public(value: Any) -> Any:
+    return str(value) if isinstance(value, Layers) else value
+
+
+def _check_outputs(spec: Spec, graph: Graph, expander: Expander) -> None:
+    root = root_of(spec)
+    if not graph.steps:
+        message = "the spec has no nodes that are read"
+        expander.report(Refusal(message, code=Code.OUTPUTS), root.span)
+    elif graph.output_names is None and len(graph.outputs) > 1:
+        expander.report(
+            Refusal(
+                f"the last node has {len(graph.outputs)} outputs",
+                code=Code.OUTPUTS,
+                help="name them: `outputs: {a: name[0], b: name[1]}`",
+            ),
+            graph.steps[-1].span,
+        )
+    elif all(ref.step != INPUT and graph.steps[ref.step].training_only for ref in graph.outputs):
+        message = "no output is left in eval(): all are training_only"
+        expander.report(Refusal(message, code=Code.TRAINING_ONLY), graph.steps[-1].span)
+
+
+def _input_shapes(
+    spec: Spec,
+    given: Sizes | AbstractMapping[str, Sizes] | None,
+    params: dict[str, Argument],
+    expander: Expander,
+) -> dict[str, Shape] | None:
+    """Named input shapes, N first; the caller's where given. None where one is wrong."""
+    stated = _inherited(spec, "inputs")
+    shapes: dict[str, Shape] = {}
+    names = _scalar_params(spec, params, expander)
+    for name, (value, span) in stated.items():
+        try:
+            shapes[name] = _sizes(value, names, expander)
+        except Refusal as refusal:
+            expander.report(refusal, span)
+        except LocatedError as error:
+            expander.add(error.diagnostic)
+    if given is not None:
+        wanted = given if isinstance(given, AbstractMapping) else {next(iter(stated)): given}
+        for name, sizes in wanted.items():
+            if name not in stated:
+                raise SpecError(
+                    [
+                        Diagnostic(
+                            Code.UNKNOWN_NAME,
+                            f"the spec has no input {name!r}",
+                            expected=f"one of {', '.join(stated)}",
+                            help=did_you_mean(name, stated),
+                        )
+                    ]
+                )
+            try:
+                shapes[name] = _checked_sizes(tuple(sizes))
+            except Refusal as refusal:
+                raise SpecError([Diagnostic.of(refusal, None)]) from None
+    return shapes if len(shapes) == len(stated) and not expander.failed else None
+
+
+def _scalar_params(spec: Spec, given: dict[str, Argument], expander: Expander) -> dict[str, Any]:
+    """The parameters that sizes of an input may name: those that depend on no input."""
+    values: dict[str, Any] = {}
+    env = Env(values, None, expander.budget)
+    for name, parameter in root_of(spec).params.items():
+        argument = given.get(name, parameter.default)
+        if argument is not None and parameter.type != "layers":
+            try:
+                values[name] = argument.value(env)
+            except Refusal:
+                continue
+    return values
+
+
+def _sizes(value: Value, names: dict[str, Any], expander: Expander) -> Shape:
+    if not isinstance(value, Items):
+        raise Refusal(
+            f"an input is a list of sizes, not {kind(value)}",
+            code=Code.STRUCTURE,
+            expected="[channels, height, width], without the batch",
+        )
+    argument = compile_value(value, NUMBERS, expander.limits)
+    root_of_names = Env(names, None, expander.budget)
+    return _checked_sizes(argument.value(root_of_names))
+
+
+def _checked_sizes(sizes: tuple[Any, ...]) -> Shape:
+    if not 1 <= len(sizes) <= 6:
+        raise Refusal(
+            f"an input of {len(sizes)} sizes",
+            code=Code.STRUCTURE,
+            expected="1 to 6 sizes, without N",
+        )
+    for size in sizes:
+        if size.__class__ is not int or not 1 <= size <= MAX_SIZE:
+            raise Refusal(
+                f"an input's size cannot be {found_value(size)}",
+                code=Code.STRUCTURE,
+                expected="a whole number of at least 1",
+            )
+    if product(sizes) > 2**40:
+        raise Refusal("an input of more than 2**40 elements", code=Code.LIMIT)
+    return (N, *sizes)
+
+
+def _check_patches(spec: Spec, expander: Expander, graph: Graph) -> None:
+    """A patch whose path was never met is a mistake."""
+    missed = [
+        item for each in chain(spec) for item in each.patch if id(item) not in expander.applied
+    ]
+    if not missed:
+        return
+    paths = [visit.path for visit in walk(graph)]
+    for item in missed:
+        expander.report(
+            Refusal(
+                f"the base has no node at {item.path!r}",
+                code=Code.PATCH,
+                expected="a path as `archspec compile BASE --summary` prints it",
+                help=did_you_mean(item.path, paths),
+            ),
+            item.span,
+        )
+
+
+def unplaced(message: str, code: Code) -> SpecError:
+    """A mistake that has no place in a text."""
+    return SpecError([Diagnostic(code, message)])
+
+
+__all__ = ["Program", "Span", "compile_text", "read_named", "set_text"]

@@ -1,0 +1,152 @@
+"""One lexical scope while a document is parsed: what may be named, and where mistakes go.
+
+Every mistake is reported to a list of diagnostics and parsing goes on, so that one pass finds all
+that are independent; a graph is expanded only from a document without any.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from archspec.errors import Code, Diagnostic, Refusal, Span
+from archspec.language.arguments import Argument, Kind, LocatedError, compile_value
+from archspec.language.expressions import MAGIC, Template, parse, template, unknown_name
+from archspec.language.limits import Limits
+from archspec.language.model import Block, Parameter, Reference
+from archspec.language.names import check_node_name
+from archspec.language.source import Items, Scalar, Value, kind, shorten
+
+_REFERENCE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<index>[^\[\]]*)\])?\Z")
+
+FindBlock = Callable[[str], Block | None]
+
+
+class Scope:
+    """What one list of nodes may name: a spec's own, or a block's.
+
+    `params` are the parameters in scope (None: unknown until the nodes are placed, as in a
+    patch); `find` looks a block up from this file; `reads` collects the names that are used.
+    """
+
+    def __init__(
+        self,
+        diagnostics: list[Diagnostic],
+        limits: Limits,
+        params: dict[str, Parameter] | None,
+        find: FindBlock,
+        known_blocks: Callable[[], Iterable[str]],
+        reads: set[str],
+    ) -> None:
+        self.diagnostics, self.limits, self.params = diagnostics, limits, params
+        self.find, self.known_blocks, self.reads = find, known_blocks, reads
+        self.loops: list[str] = []
+        self.depth = 0
+        self.partial = False
+
+    # --- reporting -------------------------------------------------------------------------------
+
+    def report(self, code: Code, message: str, span: Span, **more: Any) -> None:
+        self.diagnostics.append(Diagnostic(code, message, span, **more))
+
+    @contextmanager
+    def reporting(self, span: Span) -> Iterator[None]:
+        """Turns a refusal or a located error inside into a diagnostic."""
+        try:
+            yield
+        except Refusal as refusal:
+            self.diagnostics.append(Diagnostic.of(refusal, span))
+        except LocatedError as located:
+            self.diagnostics.append(located.diagnostic)
+
+    def use_names(self, names: Iterable[str], span: Span) -> None:
+        """Note the names an expression reads; report those that are not in scope."""
+        for name in names:
+            self.reads.add(name)
+            if self.params is None or name in MAGIC or name in self.loops or name in self.params:
+                continue
+            if name == "index":
+                self.report(
+                    Code.UNKNOWN_NAME,
+                    "`index` is known inside a repeat only",
+                    span,
+                    help="put `repeat:` on this node or around it",
+                )
+                continue
+            self.diagnostics.append(
+                Diagnostic.of(unknown_name(name, [*self.params, *self.loops]), span)
+            )
+
+    def argument(self, value: Value, kind_: Kind) -> Argument:
+        """Compile a value and check its names. Raises `LocatedError` for an unsound expression."""
+        compiled = compile_value(value, kind_, self.limits)
+        self.use_names(sorted(compiled.names), compiled.span)
+        return compiled
+
+    def name(self, text: str, span: Span) -> Template | None:
+        """A node's name, checked where it is fixed."""
+        with self.reporting(span):
+            parsed = template(text, self.limits)
+            if parsed.is_fixed:
+                check_node_name(text)
+            self._template_names(parsed, span)
+            return parsed
+        return None
+
+    def _template_names(self, parsed: Template, span: Span) -> None:
+        for part in parsed.parts:
+            if not isinstance(part, str):
+                self.use_names(sorted(part.names), span)
+
+    def references(self, value: Value, what: str) -> tuple[Reference, ...]:
+        """The nodes named by `from`, a merge or `outputs`."""
+        items = value.items if isinstance(value, Items) else (value,)
+        found = []
+        for item in items:
+            if not isinstance(item, Scalar) or item.value is None or isinstance(item.value, bool):
+                self.report(
+                    Code.STRUCTURE,
+                    f"`{what}` names nodes, and {kind(item)} is no name",
+                    item.span,
+                    expected="a name, or a list of names",
+                )
+                continue
+            reference = self.reference(item.text, item.span)
+            if reference:
+                found.append(reference)
+        return tuple(found)
+
+    def reference(self, text: str, span: Span) -> Reference | None:
+        """One edge as written: a name, or one output of it."""
+        match = _REFERENCE.match(text)
+        if not match or "," in match["name"]:
+            self.report(
+                Code.STRUCTURE,
+                f"{shorten(text)!r} names no node",
+                span,
+                expected="name, or name[i] for one of several outputs",
+                help=f"write a list: [{text}]" if "," in text else None,
+            )
+            return None
+        with self.reporting(span):
+            name = template(match["name"].strip(), self.limits)
+            self._template_names(name, span)
+            index = None
+            if match["index"] is not None:
+                index = parse(match["index"], self.limits)
+                self.use_names(sorted(index.names), span)
+            return Reference(name, index, span)
+        return None
+
+
+def missing_argument(of: str, parameter: Parameter, at: Span) -> Diagnostic:
+    """The diagnostic of a required parameter that nobody gave."""
+    return Diagnostic(
+        Code.MISSING_ARGUMENT,
+        f"{of} needs the argument {parameter.name!r}",
+        at,
+        expected=f"{parameter.name}: {parameter.type}",
+        help=f"add it: `{of}: {{{parameter.name}: …}}`",
+    )

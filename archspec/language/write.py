@@ -1,0 +1,174 @@
+"""A graph written back as a spec: nothing left to evaluate, and read back as the same graph.
+
+Repeats are unrolled, conditions decided, expressions replaced by their values. Each distinct block
+becomes an entry of `blocks:` without parameters. Nodes that were left out leave gaps in the
+numbering, so a node behind one bears its number as a name: paths stay as they were.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from archspec.ir.graph import INPUT, Graph, Ref, Step
+from archspec.ir.op import REGISTRY
+from archspec.language.program import Program
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
+_KEYWORDS = frozenset(("true", "false", "null", "True", "False", "Null", "TRUE", "FALSE", "NULL"))
+
+
+def write(program: Program) -> str:
+    """The resolved spec of a compiled program as YAML text."""
+    return "\n".join(_Writer(program).lines()) + "\n"
+
+
+def scalar(value: Any) -> str:
+    """A value in YAML's flow form, quoted where it would read as something else."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        plain = _WORD.match(value) and value not in _KEYWORDS
+        return value if plain else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(scalar, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{scalar(k)}: {scalar(v)}" for k, v in value.items()) + "}"
+    return repr(value)
+
+
+class _Writer:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.blocks: dict[Graph, str] = {}
+        self.taken: set[str] = set(REGISTRY)
+
+    def lines(self) -> Iterator[str]:
+        program, graph = self.program, self.program.graph
+        self._collect(graph)
+        yield "archspec: 1"
+        yield f"name: {scalar(program.name)}"
+        if program.doc:
+            yield f"doc: {json.dumps(program.doc, ensure_ascii=False)}"
+        if graph.input_names == ("input",):
+            yield f"input: {scalar(graph.inputs[0][1:])}"
+        else:
+            sizes = {n: s[1:] for n, s in zip(graph.input_names, graph.inputs, strict=True)}
+            yield f"inputs: {scalar(sizes)}"
+        if self.blocks:
+            yield "blocks:"
+            for body, name in self.blocks.items():
+                yield f"  {name}:"
+                if body.input_names != ("input",):
+                    yield f"    inputs: {scalar(body.input_names)}"
+                yield from self._outputs(body, "    ")
+                yield from self._list(body, "    ")
+        yield from self._list(graph, "")
+        yield from self._outputs(graph, "")
+        if program.init:
+            yield f"init: {program.init}"
+        if program.train:
+            yield f"train: {scalar(program.train)}"
+
+    def _collect(self, graph: Graph) -> None:
+        """Names for all blocks, those inside a block before it."""
+        for step in graph.steps:
+            if step.body is None or step.body in self.blocks or step.shares is not None:
+                continue
+            self._collect(step.body)
+            if step.body.block is not None:
+                name, number = step.body.block, 1
+                while name in self.taken:
+                    number += 1
+                    name = f"{step.body.block}_{number}"
+                self.taken.add(name)
+                self.blocks[step.body] = name
+
+    def _outputs(self, graph: Graph, indent: str) -> Iterator[str]:
+        if graph.output_names is not None:
+            named = zip(graph.output_names, graph.outputs, strict=True)
+            yield f"{indent}outputs:"
+            for name, ref in named:
+                yield f"{indent}  {name}: {scalar(self._reference(graph, ref))}"
+        elif graph.outputs != self._all_of_last(graph):
+            refs = [self._reference(graph, ref) for ref in graph.outputs]
+            yield f"{indent}outputs: {scalar(refs)}"
+
+    def _all_of_last(self, graph: Graph) -> tuple[Ref, ...]:
+        """What a list returns unless it says otherwise: all outputs of its last node."""
+        if not graph.steps:
+            return (Ref(INPUT, 0),)
+        last = len(graph.steps) - 1
+        return tuple(Ref(last, i) for i in range(len(graph.steps[last].outputs)))
+
+    def _list(self, graph: Graph, indent: str) -> Iterator[str]:
+        if not graph.steps:
+            yield f"{indent}layers: []"
+            return
+        yield f"{indent}layers:"
+        previous: tuple[Ref, ...] = (Ref(INPUT, 0),)
+        for index, step in enumerate(graph.steps):
+            keys = self._node_keys(graph, step, index, previous)
+            yield from self._node(graph, step, keys, indent + "  ")
+            previous = tuple(Ref(index, i) for i in range(len(step.outputs)))
+
+    def _node_keys(
+        self, graph: Graph, step: Step, index: int, previous: Sequence[Ref]
+    ) -> dict[str, Any]:
+        keys: dict[str, Any] = {}
+        if step.named or step.name != str(index):
+            keys["name"] = step.name
+        reads = step.op is None or step.op.variadic or step.op.num_inputs > 0
+        merges = step.op is not None and step.op.variadic
+        if reads and not merges and step.inputs != tuple(previous):
+            refs = [self._reference(graph, ref) for ref in step.inputs]
+            keys["from"] = refs[0] if len(refs) == 1 else refs
+        if step.training_only:
+            keys["training_only"] = True
+        return keys
+
+    def _node(self, graph: Graph, step: Step, keys: dict[str, Any], indent: str) -> Iterator[str]:
+        entries = [f"{key}: {scalar(value)}" for key, value in keys.items()]
+        body: Graph | None = None
+        if step.shares is not None:
+            entries.append(f"share: {scalar(graph.steps[step.shares].name)}")
+        elif step.op is not None:
+            entries.append(self._op(graph, step))
+        elif step.body in self.blocks:
+            entries.append(f"{self.blocks[step.body]}:")
+        else:
+            body = step.body
+        if len(entries) == 1 and entries[0].endswith(":"):
+            entries[0] = entries[0][:-1]
+        lead = f"{indent}- "
+        for entry in entries:
+            yield lead + entry
+            lead = f"{indent}  "
+        if body is not None:
+            lines = self._list(body, f"{indent}  ")
+            first = next(lines)
+            yield lead + first.lstrip()
+            yield from lines
+
+    def _op(self, graph: Graph, step: Step) -> str:
+        op = step.op
+        assert op is not None
+        args: dict[str, Any] = op.arguments()
+        if op.variadic:
+            names = [self._reference(graph, ref) for ref in step.inputs]
+            if not args:
+                return f"{op.op_name}: {scalar(names)}"
+            return f"{op.op_name}: {scalar({'inputs': names, **args})}"
+        if not args:
+            return f"{op.op_name}:"
+        if list(args) == [op.primary]:
+            return f"{op.op_name}: {scalar(args[op.primary])}"
+        return f"{op.op_name}: {scalar(args)}"
+
+    def _reference(self, graph: Graph, ref: Ref) -> str:
+        if ref.step == INPUT:
+            return graph.input_names[ref.output] if len(graph.input_names) > 1 else "input"
+        step = graph.steps[ref.step]
+        return step.name if len(step.outputs) == 1 else f"{step.name}[{ref.output}]"

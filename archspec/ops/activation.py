@@ -1,0 +1,198 @@
+"""Activations: functions of each element alone, and softmax.
+
+Every pointwise one keeps the shape, owns nothing (but `prelu`) and saves one tensor for backward:
+its input, or its result where the derivative can be had from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from archspec.errors import Refusal
+from archspec.ir.op import Example, Finite, Op, PositiveFloat, PositiveInt, Weight, Weights
+from archspec.ir.shape import Dim, Shape, keep_batch
+from archspec.ir.tape import Tape, Tensor, elementwise
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Activation(Op):
+    """Base of the activations: `module` is torch's class, whose arguments are the op's fields."""
+
+    takes_unbatched = True
+    module: ClassVar[str]
+    saves: ClassVar[Literal["input", "output"]] = "input"
+    examples: ClassVar[tuple[Example, ...]] = (
+        Example(inputs=[("N", 3, 4, 5)]),
+        Example(inputs=[("N", 7)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        return x
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return 0
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        y = elementwise(tape, x)
+        if y.requires_grad:
+            tape.save(x if self.saves == "input" else y)
+        return y
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        module: nn.Module = getattr(nn, self.module)(**dict(self))
+        return module
+
+
+class ReLU(Activation, name="relu"):
+    """The larger of the element and 0."""
+
+    module = "ReLU"
+    saves = "output"
+
+
+class ReLU6(Activation, name="relu6"):
+    """The element, clipped to 0..6."""
+
+    module = "ReLU6"
+
+
+class LeakyReLU(Activation, name="leaky_relu", primary="negative_slope"):
+    """The element where it is positive, `negative_slope` times it elsewhere."""
+
+    negative_slope: Finite = 0.01
+
+    module = "LeakyReLU"
+    examples = (
+        Example(inputs=[("N", 3, 4, 5)]),
+        Example({"negative_slope": 0.2}, inputs=[("N", 7)]),
+    )
+
+
+class PReLU(Activation, name="prelu"):
+    """Leaky ReLU whose slope is learned: one for all, or one for each channel (axis 1)."""
+
+    num_parameters: PositiveInt = 1
+    init: Finite = 0.25
+
+    module = "PReLU"
+    examples = (
+        Example(inputs=[("N", 3, 4, 5)]),
+        Example({"num_parameters": 3, "init": 0.1}, inputs=[("N", 3, 4, 5)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        channels = x[1] if len(x) > 1 else 1
+        if self.num_parameters != 1 and self.num_parameters != channels:
+            raise Refusal(
+                f"num_parameters is {self.num_parameters}, and the input has {channels} channels",
+                expected=f"1 or {channels}",
+                found=str(self.num_parameters),
+                help="write `num_parameters: in_channels` for one slope per channel",
+            )
+        return x
+
+    def weights(self, *inputs: Shape) -> Weights:
+        return (Weight("weight", (self.num_parameters,)),)
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        slope = tape.parameter((1, self.num_parameters, *(1 for _ in x.shape[2:]))[: len(x.shape)])
+        tape.save(x)
+        return elementwise(tape, x, slope)
+
+
+class ELU(Activation, name="elu"):
+    """The element where it is positive, `alpha * (exp(x) - 1)` elsewhere."""
+
+    alpha: Finite = 1.0
+
+    module = "ELU"
+
+
+class GELU(Activation, name="gelu"):
+    """The element times the normal distribution function of it, exact or by `tanh`.
+
+    Hendrycks and Gimpel, 2016.
+    """
+
+    approximate: Literal["none", "tanh"] = "none"
+
+    module = "GELU"
+    examples = (
+        Example(inputs=[("N", 3, 4, 5)]),
+        Example({"approximate": "tanh"}, inputs=[("N", 7)]),
+    )
+
+
+class SiLU(Activation, name="silu"):
+    """The element times its sigmoid, also called swish."""
+
+    module = "SiLU"
+
+
+class Sigmoid(Activation, name="sigmoid"):
+    """`1 / (1 + exp(-x))`."""
+
+    module = "Sigmoid"
+    saves = "output"
+
+
+class Tanh(Activation, name="tanh"):
+    """The hyperbolic tangent."""
+
+    module = "Tanh"
+    saves = "output"
+
+
+class Hardswish(Activation, name="hardswish"):
+    """`x * relu6(x + 3) / 6` (Howard et al., 2019, MobileNetV3)."""
+
+    module = "Hardswish"
+
+
+class Hardsigmoid(Activation, name="hardsigmoid"):
+    """`relu6(x + 3) / 6`."""
+
+    module = "Hardsigmoid"
+
+
+class Softplus(Activation, name="softplus"):
+    """`log(1 + exp(beta * x)) / beta`; linear where `beta * x` exceeds `threshold`."""
+
+    beta: PositiveFloat = 1.0
+    threshold: Finite = 20.0
+
+    module = "Softplus"
+
+
+class Softmax(Activation, name="softmax", primary="dim"):
+    """`exp(x)` divided by its sum along `dim`, which counts N as 0 and may not be it."""
+
+    dim: int
+
+    takes_unbatched = False
+    module = "Softmax"
+    examples = (
+        Example({"dim": 1}, inputs=[("N", 3, 4, 5)]),
+        Example({"dim": -1}, inputs=[("N", 4, 7)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        keep_batch(self.dim, len(x))
+        return x
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        y = tape.new(x.shape, requires_grad=x.requires_grad)  # the kernel writes row-major only
+        if y.requires_grad:
+            tape.save(y)
+        return y

@@ -1,0 +1,76 @@
+"""Batch normalisation written out by hand, as the course text teaches it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from archspec.ir.op import Example, Op, PositiveFloat, Probability, Weight, Weights
+from archspec.ir.shape import Dim, Shape, expect_rank_from
+from archspec.ir.tape import Tape, Tensor, elementwise
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class BatchNormScratch(Op, name="batch_norm_scratch"):
+    """`gamma * (x - mean) / sqrt(var + eps) + beta` for each channel, with biased variance.
+
+    Over the batch for 2-D input, over batch, height and width for 4-D input: always over all axes
+    but the channels' (Zhang et al., Dive into Deep Learning, section 8.5). The moving statistics
+    start at zero, follow `momentum * moving + (1 - momentum) * batch` (`momentum` is the share
+    that stays, unlike torch's) and take the place of the batch's in evaluation.
+    """
+
+    eps: PositiveFloat = 1e-5
+    momentum: Probability = 0.9
+
+    examples = (
+        Example(inputs=[("N", 6)]),
+        Example(inputs=[("N", 3, 4, 5)]),
+        Example({"eps": 0.001, "momentum": 0.5}, inputs=[("N", 3, 5)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        expect_rank_from(2, x)
+        return x
+
+    def weights(self, *inputs: Shape) -> Weights:
+        (x,) = inputs
+        shape = (1, x[1], *(1 for _ in x[2:]))
+        return (
+            Weight("gamma", shape),
+            Weight("beta", shape),
+            Weight("moving_mean", shape, buffer=True),
+            Weight("moving_var", shape, buffer=True),
+        )
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return 0
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        owned = tape.parameter((1, x.shape[1], *(1 for _ in x.shape[2:])))  # gamma, or beta
+        if tape.training:
+            mean = tape.new(owned.shape, requires_grad=x.requires_grad)
+            centred = elementwise(tape, x, mean)
+            squares = elementwise(tape, centred)
+            variance = tape.new(owned.shape, requires_grad=squares.requires_grad)
+            deviation = elementwise(tape, elementwise(tape, variance))
+        else:
+            centred = elementwise(tape, x)
+            deviation = tape.new(owned.shape, requires_grad=False)
+        if deviation.requires_grad:
+            tape.save(centred)  # for the squares, and for the quotient
+        if centred.requires_grad:
+            tape.save(deviation)
+        normalised = elementwise(tape, centred, deviation)
+        tape.save(normalised)
+        return elementwise(tape, elementwise(tape, owned, normalised), owned)
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from archspec.modules import BatchNormScratch as Module
+
+        (x,) = inputs
+        return Module(x[1], rank=len(x), eps=self.eps, momentum=self.momentum)

@@ -1,0 +1,317 @@
+"""Convolutions. Sizes follow `torch.nn.Conv2d` and its kin; input channels are inferred."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+
+from archspec.errors import Code, Refusal
+from archspec.ir.op import Example, NonNegativeInt, Op, PositiveInt, Weight, Weights
+from archspec.ir.shape import (
+    Dim,
+    Shape,
+    divide,
+    each,
+    expect_at_least,
+    expect_positive,
+    expect_rank,
+    product,
+    window,
+)
+from archspec.ir.tape import Tape, Tensor, as_plane, contiguous, layout_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
+
+AXES = ("width", "height")
+"""Names of the spatial axes, from the last."""
+
+
+def _layout(x: Tensor, y_shape: Shape) -> tuple[int, ...]:
+    """Strides of a result: torch makes the input dense in its format, then asks it again."""
+    return layout_of(x.viewed(x.shape, layout_of(x, x.shape)), y_shape)
+
+
+class _Convolution(Op):
+    """What convolutions over any number of axes share; subclasses narrow the tuples."""
+
+    out_channels: PositiveInt
+    kernel_size: PositiveInt | tuple[PositiveInt, ...]
+    stride: PositiveInt | tuple[PositiveInt, ...] = 1
+    padding: NonNegativeInt | tuple[NonNegativeInt, ...] | Literal["same", "valid"] = 0
+    dilation: PositiveInt | tuple[PositiveInt, ...] = 1
+    groups: PositiveInt = 1
+    bias: bool = True
+    padding_mode: PaddingMode = "zeros"
+
+    kernels = ("weight",)
+    spatial: ClassVar[int]
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        expect_rank(x, self.spatial + 2)
+        divide(x[1], self.groups, "input channels by groups")
+        divide(self.out_channels, self.groups, "out_channels by groups")
+        return (x[0], self.out_channels, *self._output_sizes(x))
+
+    def _output_sizes(self, x: Shape) -> list[Dim]:
+        stride = each(self.stride, self.spatial)
+        if self.padding == "same" and any(step != 1 for step in stride):
+            raise Refusal(
+                "padding 'same' needs stride 1",
+                code=Code.ARGUMENT,
+                expected="stride 1",
+                found=str(self.stride),
+            )
+        for (before, after), size, axis in zip(self._pads(), x[2:], self._axes(), strict=True):
+            self._check_padding(max(before, after), size, axis)
+        if self.padding == "same":
+            return list(x[2:])
+        return [
+            window(size, kernel, stride=step, padding=before, dilation=dilation, what=axis)
+            for size, kernel, step, (before, _), dilation, axis in zip(
+                x[2:],
+                each(self.kernel_size, self.spatial),
+                stride,
+                self._pads(),
+                each(self.dilation, self.spatial),
+                self._axes(),
+                strict=True,
+            )
+        ]
+
+    def _check_padding(self, pad: int, size: Dim, axis: str) -> None:
+        """Padding made of the input's own elements is bounded by the input."""
+        if self.padding_mode == "reflect":
+            expect_at_least(size, pad + 1, f"{axis} (padding_mode 'reflect' with padding {pad})")
+        elif self.padding_mode == "circular":
+            expect_at_least(size, pad, f"{axis} (padding_mode 'circular' with padding {pad})")
+
+    def _axes(self) -> tuple[str, ...]:
+        return AXES[: self.spatial][::-1]
+
+    def _pads(self) -> list[tuple[int, int]]:
+        """Padding before and after each spatial axis; 'same' puts the odd one after."""
+        if self.padding == "valid":
+            return [(0, 0)] * self.spatial
+        if self.padding == "same":
+            reaches = [
+                dilation * (kernel - 1)
+                for kernel, dilation in zip(
+                    each(self.kernel_size, self.spatial),
+                    each(self.dilation, self.spatial),
+                    strict=True,
+                )
+            ]
+            return [(reach // 2, reach - reach // 2) for reach in reaches]
+        return [(pad, pad) for pad in each(self.padding, self.spatial)]
+
+    def weights(self, *inputs: Shape) -> Weights:
+        (x,) = inputs
+        kernel = each(self.kernel_size, self.spatial)
+        weight = Weight("weight", (self.out_channels, x[1] // self.groups, *kernel))
+        return (weight, Weight("bias", (self.out_channels,))) if self.bias else (weight,)
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return product(outputs[0][2:]) * product(self.weights(*inputs)[0].shape)
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        y_shape = self.infer(x.shape)
+        x = self._padded(tape, x)
+        tape.save(x)
+        return tape.new(y_shape, requires_grad=True, strides=self._layout(tape, x, y_shape))
+
+    def _layout(self, tape: Tape, x: Tensor, y_shape: Shape) -> tuple[int, ...]:
+        """Strides of the result. torch runs one axis as two, on a row-major input."""
+        if self.spatial == 2:
+            return _layout(x, y_shape)
+        strides = _layout(as_plane(contiguous(tape, x)), (*y_shape[:2], 1, y_shape[2]))
+        return (*strides[:2], strides[3])
+
+    def _padded(self, tape: Tape, x: Tensor) -> Tensor:
+        """The copy with its margin, where the kernel cannot pad by itself.
+
+        It pads zeros by equal widths; of an uneven 'same' padding torch adds the odd ones first.
+        """
+        margins = [before + after for before, after in self._pads()]
+        if self.padding_mode == "zeros":
+            margins = [after - before for before, after in self._pads()]
+            if not any(margins):
+                return x
+        elif self.padding_mode != "circular" and x.requires_grad:
+            tape.save(x)
+        spatial = (size + margin for size, margin in zip(x.shape[2:], margins, strict=True))
+        shape = (*x.shape[:2], *spatial)
+        strides = None if self.padding_mode == "circular" else layout_of(x, shape)
+        return tape.new(shape, requires_grad=x.requires_grad, strides=strides)
+
+
+class Conv1d(_Convolution, name="conv1d"):
+    """Convolution over one axis: (N, C, L) to (N, out_channels, L')."""
+
+    kernel_size: PositiveInt | tuple[PositiveInt]
+    stride: PositiveInt | tuple[PositiveInt] = 1
+    padding: NonNegativeInt | tuple[NonNegativeInt] | Literal["same", "valid"] = 0
+    dilation: PositiveInt | tuple[PositiveInt] = 1
+
+    spatial = 1
+    examples = (
+        Example({"out_channels": 4, "kernel_size": 3}, inputs=[("N", 2, 9)]),
+        Example(
+            {"out_channels": 4, "kernel_size": 4, "padding": "same", "groups": 2, "bias": False},
+            inputs=[("N", 2, 9)],
+        ),
+    )
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Conv1d(
+            inputs[0][1],
+            self.out_channels,
+            self.kernel_size,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+            bias=self.bias,
+            padding_mode=self.padding_mode,
+        )
+
+
+class Conv2d(_Convolution, name="conv2d"):
+    """Convolution over two axes: (N, C, H, W) to (N, out_channels, H', W')."""
+
+    kernel_size: PositiveInt | tuple[PositiveInt, PositiveInt]
+    stride: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
+    padding: NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt] | Literal["same", "valid"] = 0
+    dilation: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
+
+    spatial = 2
+    examples = (
+        Example({"out_channels": 4, "kernel_size": 3, "padding": 1}, inputs=[("N", 3, 8, 8)]),
+        Example(
+            {"out_channels": 6, "kernel_size": (1, 5), "stride": (2, 1), "groups": 3},
+            inputs=[("N", 3, 7, 9)],
+        ),
+        Example(
+            {"out_channels": 2, "kernel_size": 4, "dilation": 2, "padding": "same", "bias": False},
+            inputs=[("N", 3, 8, 7)],
+        ),
+        Example(
+            {"out_channels": 2, "kernel_size": 3, "padding": 2, "padding_mode": "reflect"},
+            inputs=[("N", 2, 6, 5)],
+        ),
+    )
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Conv2d(
+            inputs[0][1],
+            self.out_channels,
+            self.kernel_size,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+            bias=self.bias,
+            padding_mode=self.padding_mode,
+        )
+
+
+class ConvTranspose2d(Op, name="conv_transpose2d"):
+    """Transposed convolution, the gradient of `conv2d`: grows (N, C, H, W) by its stride."""
+
+    out_channels: PositiveInt
+    kernel_size: PositiveInt | tuple[PositiveInt, PositiveInt]
+    stride: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
+    padding: NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt] = 0
+    output_padding: NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt] = 0
+    groups: PositiveInt = 1
+    bias: bool = True
+    dilation: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
+
+    kernels = ("weight",)
+    examples = (
+        Example({"out_channels": 2, "kernel_size": 2, "stride": 2}, inputs=[("N", 4, 5, 5)]),
+        Example(
+            {
+                "out_channels": 4,
+                "kernel_size": (3, 4),
+                "stride": 2,
+                "padding": 1,
+                "output_padding": (1, 0),
+                "groups": 2,
+                "bias": False,
+            },
+            inputs=[("N", 6, 5, 4)],
+        ),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        expect_rank(x, 4)
+        divide(x[1], self.groups, "input channels by groups")
+        divide(self.out_channels, self.groups, "out_channels by groups")
+        sizes = [
+            self._output_size(*values)
+            for values in zip(
+                AXES[::-1],
+                x[2:],
+                each(self.kernel_size, 2),
+                each(self.stride, 2),
+                each(self.padding, 2),
+                each(self.output_padding, 2),
+                each(self.dilation, 2),
+                strict=True,
+            )
+        ]
+        return (x[0], self.out_channels, *sizes)
+
+    @staticmethod
+    def _output_size(
+        axis: str, size: Dim, kernel: int, stride: int, padding: int, extra: int, dilation: int
+    ) -> Dim:
+        if extra >= max(stride, dilation):
+            raise Refusal(
+                f"output_padding {extra} of the {axis} is not below its stride or its dilation",
+                code=Code.ARGUMENT,
+                expected=f"at most {max(stride, dilation) - 1}",
+                found=str(extra),
+            )
+        grown = (size - 1) * stride + dilation * (kernel - 1) + 1 + extra - 2 * padding
+        return expect_positive(grown, f"{axis} of the output")
+
+    def weights(self, *inputs: Shape) -> Weights:
+        (x,) = inputs
+        kernel = each(self.kernel_size, 2)
+        weight = Weight("weight", (x[1], self.out_channels // self.groups, *kernel))
+        return (weight, Weight("bias", (self.out_channels,))) if self.bias else (weight,)
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return product(inputs[0][2:]) * product(self.weights(*inputs)[0].shape)
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        y_shape = self.infer(x.shape)
+        tape.save(x)
+        return tape.new(y_shape, requires_grad=True, strides=_layout(x, y_shape))
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.ConvTranspose2d(
+            inputs[0][1],
+            self.out_channels,
+            self.kernel_size,
+            stride=self.stride,
+            padding=self.padding,
+            output_padding=self.output_padding,
+            groups=self.groups,
+            bias=self.bias,
+            dilation=self.dilation,
+        )

@@ -1,0 +1,50 @@
+"""Affine maps of the last axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from archspec.ir.op import Example, Op, PositiveInt, Weight, Weights
+from archspec.ir.shape import Dim, Shape, keep_batch, product, replaced
+from archspec.ir.tape import Tape, Tensor, reshape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Linear(Op, name="linear", primary="out_features"):
+    """Affine map of the last axis, `y = x A^T + b`: (N, ..., in) to (N, ..., out_features)."""
+
+    out_features: PositiveInt
+    bias: bool = True
+
+    kernels = ("weight",)
+    examples = (
+        Example({"out_features": 5}, inputs=[("N", 7)]),
+        Example({"out_features": 4, "bias": False}, inputs=[("N", 2, 3, 7)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        return replaced(x, keep_batch(-1, len(x)), self.out_features)
+
+    def weights(self, *inputs: Shape) -> Weights:
+        (x,) = inputs
+        weight = Weight("weight", (self.out_features, x[-1]))
+        return (weight, Weight("bias", (self.out_features,))) if self.bias else (weight,)
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return product(inputs[0][1:]) * self.out_features
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        if len(x.shape) > 2:  # torch folds all axes but the last into one for the product
+            x = reshape(tape, x, (x.numel // x.shape[-1], x.shape[-1]))
+        tape.save(x)
+        return tape.new((*inputs[0].shape[:-1], self.out_features), requires_grad=True)
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Linear(inputs[0][-1], self.out_features, bias=self.bias)

@@ -1,0 +1,143 @@
+"""Ops that join two or more values. Learned tensors, which have no N, are spread over the batch."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from archspec.errors import Code, Refusal
+from archspec.ir.op import Example, Op
+from archspec.ir.shape import (
+    Dim,
+    N,
+    Shape,
+    broadcast,
+    is_batched,
+    keep_batch,
+    replaced,
+    same_except,
+    show,
+)
+from archspec.ir.tape import Tape, Tensor, channels_last_strides, contiguous_strides, elementwise
+
+
+class _Merge(Op):
+    variadic: ClassVar[bool] = True
+    takes_unbatched: ClassVar[bool] = True
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return 0
+
+
+class Add(_Merge, name="add"):
+    """Sum of its inputs, with torch's broadcasting."""
+
+    examples = (
+        Example(inputs=[("N", 3, 4), ("N", 3, 4)]),
+        Example(inputs=[("N", 3, 4), (1, 3, 4), ("N", 3, 1)]),
+        Example(inputs=[("N", 3, 4), (4,)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return broadcast(*inputs)
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        return functools.reduce(lambda a, b: elementwise(tape, a, b), inputs)
+
+    def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        return " + ".join(values)
+
+
+class Mul(_Merge, name="mul"):
+    """Product of its inputs, element by element, with torch's broadcasting."""
+
+    examples = (
+        Example(inputs=[("N", 3, 4), ("N", 3, 1)]),
+        Example(inputs=[("N", 3, 4), ("N", 3, 4), (3, 1)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return broadcast(*inputs)
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        def times(a: Tensor, b: Tensor) -> Tensor:
+            if a.requires_grad:
+                tape.save(b)
+            if b.requires_grad:
+                tape.save(a)
+            return elementwise(tape, a, b)
+
+        return functools.reduce(times, inputs)
+
+    def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        return " * ".join(values)
+
+
+class Concat(_Merge, name="concat"):
+    """Joins its inputs along `dim`, by default the channels; all else must agree."""
+
+    dim: int = 1
+
+    examples = (
+        Example(inputs=[("N", 2, 4, 4), ("N", 3, 4, 4)]),
+        Example({"dim": -1}, inputs=[("N", 2, 4), ("N", 2, 1), ("N", 2, 3)]),
+        Example(inputs=[(1, 1, 6), ("N", 4, 6)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        dim = keep_batch(self.dim, max(map(len, inputs)))
+        shapes = _spread(inputs)
+        same_except(shapes, dim)
+        size = shapes[0][dim]
+        for shape in shapes[1:]:
+            size = size + shape[dim]
+        return replaced(shapes[0], dim, size)
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        batch = max(x.shape[0] for x in inputs)
+        inputs = tuple(_expanded(x, batch) for x in inputs)
+        dim = self.dim % len(inputs[0].shape)
+        shape = replaced(inputs[0].shape, dim, sum(x.shape[dim] for x in inputs))
+        channels_last = all(x.prefers_channels_last for x in inputs)
+        return tape.new(
+            shape,
+            requires_grad=any(x.requires_grad for x in inputs),
+            strides=channels_last_strides(shape) if channels_last else contiguous_strides(shape),
+        )
+
+    def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        batched = [v for v, x in zip(values, inputs, strict=True) if is_batched(x)]
+        if not batched:
+            return self._cat(values)
+        keep = ", -1" * (len(inputs[0]) - 1)
+        return self._cat(
+            v if is_batched(x) else f"{v}.expand({batched[0]}.shape[0]{keep})"
+            for v, x in zip(values, inputs, strict=True)
+        )
+
+    def _cat(self, values: Iterable[str]) -> str:
+        return f"torch.cat(({', '.join(values)}), dim={self.dim})"
+
+
+def _spread(shapes: Sequence[Shape]) -> list[Shape]:
+    """`shapes` with N for the leading 1 of learned tensors, if any of them is batched."""
+    if not any(map(is_batched, shapes)):
+        return list(shapes)
+    spread = []
+    for shape in shapes:
+        if not is_batched(shape) and shape[:1] != (1,):
+            raise Refusal(
+                "a learned tensor is joined to a batch only if its first size is 1",
+                code=Code.UNBATCHED,
+                expected="a leading 1",
+                found=show(shape),
+            )
+        spread.append((N, *shape[1:]))
+    return spread
+
+
+def _expanded(x: Tensor, batch: int) -> Tensor:
+    if x.shape[0] == batch:
+        return x
+    return x.viewed((batch, *x.shape[1:]), (0, *x.strides[1:]))

@@ -1,0 +1,338 @@
+"""Normalisations: batch, layer, group, instance and local response."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+from pydantic import Field
+
+from archspec.errors import Refusal
+from archspec.ir.op import (
+    Example,
+    Finite,
+    Op,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+    Weight,
+    Weights,
+)
+from archspec.ir.shape import (
+    Dim,
+    Shape,
+    divide,
+    expect_rank,
+    expect_rank_from,
+    keep_batch,
+    product,
+    show,
+)
+from archspec.ir.tape import (
+    Tape,
+    Tensor,
+    contiguous,
+    contiguous_strides,
+    elementwise,
+    layout_of,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NonNegativeFloat: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Normalization(Op):
+    """Base of the normalisations: the shape stays, and no products of matrices are made."""
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        return x
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return 0
+
+
+class BatchNorm(Normalization, name="batch_norm"):
+    """Normalises each channel over the batch and all positions (Ioffe and Szegedy, 2015).
+
+    The rank chooses torch's class: 2-D and 3-D input `BatchNorm1d`, 4-D `BatchNorm2d`, 5-D
+    `BatchNorm3d`. `momentum: null` averages all batches seen equally. Training needs more than
+    one value per channel, which any batch of two or more has.
+    """
+
+    eps: PositiveFloat = 1e-5
+    momentum: Probability | None = 0.1
+    affine: bool = True
+    track_running_stats: bool = True
+
+    examples = (
+        Example(inputs=[("N", 3, 4, 5)]),
+        Example({"eps": 0.001, "momentum": 0.01}, inputs=[("N", 6)]),
+        Example({"affine": False}, inputs=[("N", 3, 5)]),
+        Example({"momentum": None}, inputs=[("N", 3, 2, 4, 5)]),
+        Example({"track_running_stats": False}, inputs=[("N", 3, 1, 1)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        expect_rank(x, 2, 3, 4, 5)
+        return x
+
+    def weights(self, *inputs: Shape) -> Weights:
+        (x,) = inputs
+        return _scale_and_shift((x[1],), self.affine) + _running(x[1], self.track_running_stats)
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        y = _in_suggested_format(tape, x, requires_grad=x.requires_grad or self.affine)
+        if y.requires_grad:
+            tape.save(x)
+            if tape.training or not self.track_running_stats:
+                _save_new(tape, x.shape[1:2], count=2)  # mean and inverse deviation
+        return y
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        (x,) = inputs
+        classes = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
+        return classes[len(x)](x[1], self.eps, self.momentum, self.affine, self.track_running_stats)
+
+
+class InstanceNorm(Normalization, name="instance_norm"):
+    """Normalises each channel of each sample over its positions (Ulyanov et al., 2016).
+
+    The rank chooses torch's class: 3-D input `InstanceNorm1d`, 4-D `InstanceNorm2d`, 5-D
+    `InstanceNorm3d`. A channel of a single position has no deviation and is refused. 2-D input,
+    which torch would read as one unbatched sample, is refused because that mixes samples.
+    """
+
+    eps: NonNegativeFloat = 1e-5
+    momentum: Probability = 0.1
+    affine: bool = False
+    track_running_stats: bool = False
+
+    examples = (
+        Example(inputs=[("N", 3, 4, 5)]),
+        Example({"affine": True, "eps": 0.001}, inputs=[("N", 3, 5)]),
+        Example({"track_running_stats": True}, inputs=[("N", 3, 2, 4, 5)]),
+        Example({"affine": True, "track_running_stats": True}, inputs=[("N", 3, 4, 5)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        expect_rank(x, 3, 4, 5, unbatched=2)
+        if product(x[2:]) == 1:
+            raise Refusal(
+                "one position per channel leaves nothing to normalise",
+                expected="more than one position after the channels",
+                found=show(x),
+            )
+        return x
+
+    def weights(self, *inputs: Shape) -> Weights:
+        (x,) = inputs
+        return _scale_and_shift((x[1],), self.affine) + _running(x[1], self.track_running_stats)
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        # torch runs batch_norm on (1, N * C, ...) with every per-channel vector repeated N times.
+        x = contiguous(tape, x)
+        y = tape.new(x.shape, requires_grad=x.requires_grad or self.affine)
+        if y.requires_grad:
+            tape.save(x)
+            repeated = self.affine + 2 * self.track_running_stats
+            statistics = 2 if tape.training or not self.track_running_stats else 0
+            _save_new(tape, (x.shape[0] * x.shape[1],), count=repeated + statistics)
+        return y
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        (x,) = inputs
+        classes = {3: nn.InstanceNorm1d, 4: nn.InstanceNorm2d, 5: nn.InstanceNorm3d}
+        return classes[len(x)](x[1], self.eps, self.momentum, self.affine, self.track_running_stats)
+
+
+class LayerNorm(Normalization, name="layer_norm"):
+    """Normalises each sample over `axes`, the last one unless told (Ba et al., 2016).
+
+    `axes` counts N as 0 and may not name it. Trailing axes make torch's `LayerNorm`; others are
+    viewed as the last ones first: `axes: [1]` on 4-D input is ConvNeXt's norm over channels.
+    The learned scale and shift have the sizes of the axes, in the order of the input.
+    """
+
+    axes: Annotated[tuple[int, ...], Field(min_length=1)] = (-1,)
+    eps: NonNegativeFloat = 1e-5
+    elementwise_affine: bool = True
+    bias: bool = True
+
+    examples = (
+        Example(inputs=[("N", 4, 7)]),
+        Example({"axes": (1,), "eps": 1e-6}, inputs=[("N", 3, 4, 5)]),
+        Example({"axes": (-2, -1), "bias": False}, inputs=[("N", 3, 4, 5)]),
+        Example({"axes": (1, 3)}, inputs=[("N", 3, 4, 5)]),
+        Example({"elementwise_affine": False}, inputs=[("N", 6)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        self._positions(len(x))
+        return x
+
+    def weights(self, *inputs: Shape) -> Weights:
+        (x,) = inputs
+        sizes = tuple(x[dim] for dim in self._positions(len(x)))
+        return _scale_and_shift(sizes, self.elementwise_affine, self.bias)
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        kept, axes = self._split(len(x.shape))
+        order = (*kept, *axes)
+        row_major = contiguous_strides(tuple(x.shape[dim] for dim in order))
+        strides = tuple(row_major[order.index(dim)] for dim in range(len(order)))
+        learns = x.requires_grad or self.elementwise_affine
+        y = tape.new(x.shape, requires_grad=learns, strides=strides)
+        if y.requires_grad:
+            tape.save(x)
+            _save_new(tape, tuple(x.shape[dim] for dim in kept), count=2)
+        return y
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        from archspec.modules import LayerNormOver
+
+        (x,) = inputs
+        _, axes = self._split(len(x))
+        sizes = [x[dim] for dim in axes]
+        if axes[0] == len(x) - len(axes):
+            return nn.LayerNorm(sizes, self.eps, self.elementwise_affine, self.bias)
+        return LayerNormOver(
+            axes, len(x), tuple(sizes), self.eps, self.elementwise_affine, self.bias
+        )
+
+    def _positions(self, rank: int) -> tuple[int, ...]:
+        """The axes from the front, in ascending order."""
+        positions = sorted(keep_batch(dim, rank) for dim in self.axes)
+        if len(set(positions)) < len(positions):
+            raise Refusal(f"axes {show(self.axes)} name one axis twice", expected="different axes")
+        return tuple(positions)
+
+    def _split(self, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The axes that stay apart, N first, and those normalised over."""
+        axes = self._positions(rank)
+        return tuple(dim for dim in range(rank) if dim not in axes), axes
+
+
+class GroupNorm(Normalization, name="group_norm", primary="num_groups"):
+    """Normalises each sample over groups of channels and all positions (Wu and He, 2018)."""
+
+    num_groups: PositiveInt
+    eps: NonNegativeFloat = 1e-5
+    affine: bool = True
+
+    examples = (
+        Example({"num_groups": 2}, inputs=[("N", 6, 4, 5)]),
+        Example({"num_groups": 3, "affine": False}, inputs=[("N", 6)]),
+        Example({"num_groups": 1, "eps": 0.001}, inputs=[("N", 6, 5)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        expect_rank_from(2, x)
+        divide(x[1], self.num_groups, "channels by num_groups")
+        return x
+
+    def weights(self, *inputs: Shape) -> Weights:
+        (x,) = inputs
+        return _scale_and_shift((x[1],), self.affine)
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        y = _in_suggested_format(tape, x, requires_grad=x.requires_grad or self.affine)
+        if y.requires_grad:
+            tape.save(x)
+            _save_new(tape, (x.shape[0], self.num_groups), count=2)
+        return y
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        (x,) = inputs
+        return nn.GroupNorm(self.num_groups, x[1], self.eps, self.affine)
+
+
+class LocalResponseNorm(Normalization, name="local_response_norm", primary="size"):
+    """Divides by `(k + alpha * mean of squares)^beta` over `size` neighbouring channels.
+
+    Krizhevsky et al., 2012 (AlexNet), with torch's mean in place of the paper's sum.
+    """
+
+    size: PositiveInt
+    alpha: Finite = 1e-4
+    beta: Finite = 0.75
+    k: Finite = 1.0
+
+    examples = (
+        Example({"size": 5}, inputs=[("N", 6, 4, 5)]),
+        Example({"size": 2, "alpha": 0.01, "beta": 0.5, "k": 2.0}, inputs=[("N", 6, 5)]),
+        Example({"size": 3}, inputs=[("N", 4, 2, 3, 5)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        expect_rank_from(3, x)
+        return x
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        if len(x.shape) > 4:
+            x = contiguous(tape, x)
+        square = elementwise(tape, x, x)
+        count, channels, *positions = x.shape
+        padded = tape.new(
+            (count, channels + self.size - 1, *positions), requires_grad=x.requires_grad
+        )
+        mean = tape.new(x.shape, requires_grad=x.requires_grad)
+        shifted = elementwise(tape, elementwise(tape, mean))  # by alpha, then by k
+        divisor = elementwise(tape, shifted)
+        if square.requires_grad:
+            tape.save(x, padded, shifted, divisor)
+        return elementwise(tape, x, divisor)
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        from archspec.modules import RowMajorLocalResponseNorm
+
+        (x,) = inputs
+        module = RowMajorLocalResponseNorm if len(x) > 4 else nn.LocalResponseNorm
+        return module(self.size, self.alpha, self.beta, self.k)
+
+
+def _scale_and_shift(shape: tuple[Dim, ...], affine: bool, bias: bool = True) -> Weights:
+    both = (Weight("weight", shape), Weight("bias", shape))
+    return both[: 1 + bias] if affine else ()
+
+
+def _running(channels: Dim, tracked: bool) -> Weights:
+    if not tracked:
+        return ()
+    return (
+        Weight("running_mean", (channels,), buffer=True),
+        Weight("running_var", (channels,), buffer=True),
+        Weight("num_batches_tracked", (), buffer=True, itemsize=8),
+    )
+
+
+def _in_suggested_format(tape: Tape, x: Tensor, requires_grad: bool) -> Tensor:
+    """A new tensor, channels-last where `x` looks so, as torch's kernels of norms write it."""
+    return tape.new(x.shape, requires_grad=requires_grad, strides=layout_of(x, x.shape))
+
+
+def _save_new(tape: Tape, shape: tuple[int, ...], count: int) -> None:
+    """Statistics (or repeated vectors) that exist for the backward pass alone."""
+    tape.save(*(tape.new(shape, requires_grad=False) for _ in range(count)))

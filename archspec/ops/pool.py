@@ -1,0 +1,224 @@
+"""Pooling over windows of (N, C, H, W), of given sizes or chosen to reach an output size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from archspec.errors import Code, Refusal
+from archspec.ir.op import Example, NonNegativeInt, Op, PositiveInt
+from archspec.ir.shape import Dim, Shape, each, expect_rank, window
+from archspec.ir.tape import Tape, Tensor, layout_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Pair: TypeAlias = PositiveInt | tuple[PositiveInt, PositiveInt]
+PairOrZero: TypeAlias = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt]
+OutputSize: TypeAlias = PositiveInt | tuple[PositiveInt | None, PositiveInt | None]
+
+INDEX_SIZE = 8
+"""Bytes of the int64 index that maximum pooling keeps for each output element."""
+
+
+class _Pooling(Op):
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return 0
+
+
+def _record_maxima(tape: Tape, x: Tensor, y_shape: Shape) -> Tensor:
+    strides = layout_of(x, y_shape)
+    y = tape.new(y_shape, requires_grad=x.requires_grad, strides=strides)
+    indices = tape.new(y_shape, requires_grad=False, strides=strides, itemsize=INDEX_SIZE)
+    if x.requires_grad:
+        tape.save(x, indices)
+    return y
+
+
+def _record_means(tape: Tape, x: Tensor, y_shape: Shape) -> Tensor:
+    if x.requires_grad:
+        tape.save(x)
+    return tape.new(y_shape, requires_grad=x.requires_grad, strides=layout_of(x, y_shape))
+
+
+class _WindowPooling(_Pooling):
+    """Pooling over windows of a given size; the stride is the kernel size unless given."""
+
+    kernel_size: Pair
+    stride: Pair | None = None
+    padding: PairOrZero = 0
+
+    def _slide(self, x: Shape, dilation: Pair, ceil_mode: bool) -> Shape:
+        expect_rank(x, 4, unbatched=3)
+        kernels, pads = each(self.kernel_size, 2), each(self.padding, 2)
+        for kernel, pad in zip(kernels, pads, strict=True):
+            if pad > kernel // 2:
+                raise Refusal(
+                    f"padding {pad} is more than half the kernel size {kernel}",
+                    code=Code.ARGUMENT,
+                    expected=f"at most {kernel // 2}",
+                    found=str(pad),
+                )
+        strides = each(self.stride or self.kernel_size, 2)
+        dilations = each(dilation, 2)
+        height, width = (
+            window(
+                x[2 + i],
+                kernels[i],
+                stride=strides[i],
+                padding=pads[i],
+                dilation=dilations[i],
+                ceil_mode=ceil_mode,
+                what=("height", "width")[i],
+            )
+            for i in range(2)
+        )
+        return (*x[:2], height, width)
+
+
+class MaxPool2d(_WindowPooling, name="max_pool2d", primary="kernel_size"):
+    """The largest value of each window: (N, C, H, W) to (N, C, H', W')."""
+
+    dilation: Pair = 1
+    ceil_mode: bool = False
+
+    examples = (
+        Example({"kernel_size": 2}, inputs=[("N", 3, 8, 7)]),
+        Example({"kernel_size": 3, "stride": 2, "padding": 1}, inputs=[("N", 3, 9, 8)]),
+        Example(
+            {"kernel_size": (3, 2), "stride": 2, "dilation": (2, 1), "ceil_mode": True},
+            inputs=[("N", 2, 8, 9)],
+        ),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return self._slide(inputs[0], self.dilation, self.ceil_mode)
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return _record_maxima(tape, x, self.infer(x.shape))
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.MaxPool2d(
+            self.kernel_size,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            ceil_mode=self.ceil_mode,
+        )
+
+
+class AvgPool2d(_WindowPooling, name="avg_pool2d", primary="kernel_size"):
+    """The mean of each window: (N, C, H, W) to (N, C, H', W')."""
+
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+    divisor_override: PositiveInt | None = None
+
+    examples = (
+        Example({"kernel_size": 2}, inputs=[("N", 3, 8, 7)]),
+        Example(
+            {"kernel_size": 3, "stride": (1, 2), "padding": 1, "count_include_pad": False},
+            inputs=[("N", 3, 6, 6)],
+        ),
+        Example(
+            {"kernel_size": 2, "stride": 3, "ceil_mode": True, "divisor_override": 3},
+            inputs=[("N", 2, 7, 9)],
+        ),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return self._slide(inputs[0], 1, self.ceil_mode)
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return _record_means(tape, x, self.infer(x.shape))
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.AvgPool2d(
+            self.kernel_size,
+            stride=self.stride,
+            padding=self.padding,
+            ceil_mode=self.ceil_mode,
+            count_include_pad=self.count_include_pad,
+            divisor_override=self.divisor_override,
+        )
+
+
+class _AdaptivePooling(_Pooling):
+    """Pooling to a given output size; a null entry keeps the input's size of that axis."""
+
+    output_size: OutputSize
+
+    examples = (
+        Example({"output_size": 3}, inputs=[("N", 2, 7, 5)]),
+        Example({"output_size": (None, 2)}, inputs=[("N", 2, 7, 5)]),
+        Example({"output_size": 1}, inputs=[("N", 2, 4, 4)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        expect_rank(x, 4, unbatched=3)
+        wanted: tuple[int | None, ...] = each(self.output_size, 2)
+        return (
+            *x[:2],
+            *(own if size is None else size for own, size in zip(x[2:], wanted, strict=True)),
+        )
+
+
+class AdaptiveAvgPool2d(_AdaptivePooling, name="adaptive_avg_pool2d", primary="output_size"):
+    """Means over windows that cover the input evenly: (N, C, H, W) to (N, C, *output_size)."""
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        y_shape = self.infer(x.shape)
+        if y_shape[2:] == (1, 1):
+            return _record_global_mean(tape, x)
+        return _record_means(tape, x, y_shape)
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.AdaptiveAvgPool2d(self.output_size)
+
+
+class AdaptiveMaxPool2d(_AdaptivePooling, name="adaptive_max_pool2d", primary="output_size"):
+    """Maxima over windows that cover the input evenly: (N, C, H, W) to (N, C, *output_size)."""
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return _record_maxima(tape, x, self.infer(x.shape))
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.AdaptiveMaxPool2d(self.output_size)
+
+
+class GlobalAvgPool2d(_Pooling, name="global_avg_pool2d"):
+    """The mean of each channel: (N, C, H, W) to (N, C, 1, 1)."""
+
+    examples = (Example(inputs=[("N", 3, 5, 4)]),)
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        expect_rank(x, 4, unbatched=3)
+        return (*x[:2], 1, 1)
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        return _record_global_mean(tape, inputs[0])
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.AdaptiveAvgPool2d(1)
+
+
+def _record_global_mean(tape: Tape, x: Tensor) -> Tensor:
+    """torch takes a plain mean here, whose gradient needs no more than the input's sizes."""
+    y_shape = (*x.shape[:2], 1, 1)
+    return tape.new(y_shape, requires_grad=x.requires_grad, strides=layout_of(x, y_shape))

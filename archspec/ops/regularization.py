@@ -1,0 +1,113 @@
+"""Dropout, and the identity that stands where a regulariser (or anything else) is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from archspec.errors import Code, Refusal
+from archspec.ir.op import Example, Op, Probability
+from archspec.ir.shape import Dim, Shape, show
+from archspec.ir.tape import Sizes, Tape, Tensor, elementwise
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Identity(Op, name="identity"):
+    """The input itself."""
+
+    takes_unbatched = True
+    examples = (Example(inputs=[("N", 3, 4, 5)]), Example(inputs=[(2, 3)]))
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        return x
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return 0
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return x
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Identity()
+
+
+class Dropout(Op, name="dropout", primary="p"):
+    """Zeroes each element with probability `p` in training and scales the rest by `1 / (1 - p)`.
+
+    Srivastava et al., 2014. In evaluation it is the identity.
+    """
+
+    p: Probability = 0.5
+
+    takes_unbatched = True
+    examples: ClassVar[tuple[Example, ...]] = (
+        Example(inputs=[("N", 7)]),
+        Example({"p": 0.2}, inputs=[("N", 3, 4, 5)]),
+        Example({"p": 0.0}, inputs=[("N", 7)]),
+        Example({"p": 1.0}, inputs=[("N", 7)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        return x
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return 0
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        if not tape.training or self.p == 0:
+            return x
+        noise = tape.new(self._noise_shape(x.shape), requires_grad=False, itemsize=x.itemsize)
+        y = elementwise(tape, x)
+        if y.requires_grad:
+            tape.save(noise)
+        return y
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Dropout(self.p)
+
+    def _noise_shape(self, x: Sizes) -> Sizes:
+        """Of the factors that autograd saves; a single zero is enough to drop everything."""
+        return () if self.p == 1 else x
+
+
+class Dropout2d(Dropout, name="dropout2d", primary="p"):
+    """Dropout of whole channels: one draw for each sample and each index of axis 1.
+
+    Tompson et al., 2015.
+    """
+
+    takes_unbatched = False
+    examples = (
+        Example(inputs=[("N", 3, 4, 5)]),
+        Example({"p": 0.2}, inputs=[("N", 3, 4)]),
+        Example({"p": 1.0}, inputs=[("N", 3, 4, 5)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        if len(x) < 2 and 0 < self.p < 1:
+            raise Refusal(
+                "needs an input with channels to drop",
+                code=Code.RANK,
+                expected="2-D input or more (N included)",
+                found=show(x),
+            )
+        return x
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Dropout2d(self.p)
+
+    def _noise_shape(self, x: Sizes) -> Sizes:
+        return () if self.p == 1 else (*x[:2], *(1 for _ in x[2:]))

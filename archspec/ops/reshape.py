@@ -1,0 +1,181 @@
+"""The same elements under other axes. The batch axis stays first and whole in all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from archspec.errors import Code, Refusal
+from archspec.ir import tape as tapes
+from archspec.ir.op import Example, Op, PositiveInt
+from archspec.ir.shape import (
+    Dim,
+    Shape,
+    axis,
+    chunk_sizes,
+    divide,
+    keep_batch,
+    product,
+    replaced,
+    show,
+)
+from archspec.ir.tape import Tape, Tensor
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class _Rearrangement(Op):
+    """Base of ops that move no arithmetic: they cost nothing and own nothing."""
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return 0
+
+
+class Flatten(_Rearrangement, name="flatten"):
+    """Folds the axes `start_dim` to `end_dim` into one: (N, C, H, W) to (N, C*H*W)."""
+
+    start_dim: int = 1
+    end_dim: int = -1
+
+    examples = (
+        Example(inputs=[("N", 2, 3, 4)]),
+        Example({"start_dim": 2}, inputs=[("N", 2, 3, 4)]),
+        Example({"end_dim": 2}, inputs=[("N", 2, 3, 4)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        start, end = axis(self.start_dim, len(x)), axis(self.end_dim, len(x))
+        if start > end:
+            raise Refusal(
+                f"start_dim {self.start_dim} comes after end_dim {self.end_dim}",
+                expected="start_dim at or before end_dim",
+                found=show(x),
+            )
+        if start == end:
+            return x
+        keep_batch(start, len(x))
+        return (*x[:start], product(x[start : end + 1]), *x[end + 1 :])
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        y_shape = self.infer(x.shape)
+        return x if y_shape == x.shape else tapes.reshape(tape, x, y_shape)
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Flatten(self.start_dim, self.end_dim)
+
+
+class Reshape(_Rearrangement, name="reshape", primary="shape"):
+    """Lays the elements of each sample out anew. `shape` leaves N out; one size may be -1."""
+
+    shape: tuple[PositiveInt | Literal[-1], ...]
+
+    examples = (
+        Example({"shape": (3, 4)}, inputs=[("N", 12)]),
+        Example({"shape": (2, -1, 2)}, inputs=[("N", 4, 3)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        elements = product(x[1:])
+        known = product(size for size in self.shape if size != -1)
+        if self.shape.count(-1) > 1:
+            raise Refusal(
+                "only one size may be -1", expected="at most one -1", found=show(self.shape)
+            )
+        if -1 in self.shape:
+            rest = divide(elements, known, "the elements of a sample by the sizes given")
+            return (x[0], *(rest if size == -1 else size for size in self.shape))
+        if known != elements:
+            raise Refusal(
+                f"a sample of {show(x)} has {elements} elements, {show(self.shape)} has {known}",
+                expected=f"sizes whose product is {elements}",
+                found=show(self.shape),
+                help="leave N out; -1 stands for the size that is left",
+            )
+        return (x[0], *self.shape)
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return tapes.reshape(tape, x, self.infer(x.shape))
+
+    def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        (x,) = values
+        return f"{x}.reshape({', '.join([f'{x}.shape[0]', *map(str, self.shape)])})"
+
+
+class Permute(_Rearrangement, name="permute", primary="dims"):
+    """Reorders the axes. `dims` lists all of them, N as 0, which must come first."""
+
+    dims: tuple[int, ...]
+
+    examples = (
+        Example({"dims": (0, 2, 3, 1)}, inputs=[("N", 3, 4, 5)]),
+        Example({"dims": (0, -1, 1)}, inputs=[("N", 3, 4)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        order = self._order(len(x))
+        if order[0] != 0:
+            raise Refusal(
+                "dim 0 is the batch and stays first",
+                code=Code.MIXES_BATCH,
+                expected="a list that begins with 0",
+                found=show(self.dims),
+                help="N counts as 0: list it too",
+            )
+        return tuple(x[dim] for dim in order)
+
+    def _order(self, rank: int) -> list[int]:
+        order = [axis(dim, rank) for dim in self.dims]
+        if sorted(order) != list(range(rank)):
+            raise Refusal(
+                f"{show(self.dims)} does not name each dim of a {rank}-D input once",
+                code=Code.RANK,
+                expected=f"each of 0 to {rank - 1} once",
+                found=show(self.dims),
+                help="N counts as 0: list it too",
+            )
+        return order
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        order = self._order(len(x.shape))
+        return x.viewed(
+            tuple(x.shape[dim] for dim in order), tuple(x.strides[dim] for dim in order)
+        )
+
+    def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        return f"{values[0]}.permute({', '.join(map(str, self.dims))})"
+
+
+class Chunk(_Rearrangement, name="chunk", primary="chunks"):
+    """Splits an axis into at most `chunks` outputs of equal size; the last may be smaller.
+
+    As in torch there may be fewer parts than asked for: 5 in 4 chunks gives sizes 2, 2 and 1.
+    """
+
+    chunks: PositiveInt
+    dim: int = 1
+
+    examples = (
+        Example({"chunks": 2}, inputs=[("N", 6, 3)]),
+        Example({"chunks": 4, "dim": -1}, inputs=[("N", 2, 5)]),
+    )
+
+    def infer(self, *inputs: Shape) -> list[Shape]:
+        (x,) = inputs
+        dim = keep_batch(self.dim, len(x))
+        return [replaced(x, dim, size) for size in chunk_sizes(x[dim], self.chunks)]
+
+    def record(self, tape: Tape, *inputs: Tensor) -> list[Tensor]:
+        (x,) = inputs
+        return [x.viewed(shape, x.strides) for shape in self.infer(x.shape)]
+
+    def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        return f"{values[0]}.chunk({self.chunks}, dim={self.dim})"

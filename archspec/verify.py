@@ -1,0 +1,361 @@
+"""Static against real: runs the emitted module and compares all that was said about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from archspec.analyses.memory import saved_bytes
+from archspec.emit import emit
+from archspec.emit.observe import Executed, execution, observed
+from archspec.emit.source import trained_only
+from archspec.errors import Span
+from archspec.ir.graph import Graph, walk
+from archspec.ir.op import Weight
+from archspec.ir.shape import Shape, concrete
+from archspec.measure import counting_macs, measure_saved_bytes
+
+RUN_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What running a module can raise: torch's own errors, out of memory among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One disagreement: at which node (empty for the whole network), in what, and its place."""
+
+    path: str
+    what: str
+    static: str
+    real: str
+    span: Span | None = None
+
+    @property
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """The row of the table that `str(report)` shows."""
+        place = str(self.span) if self.span else ""
+        return place, self.path or "(whole network)", self.what, self.static, self.real
+
+
+@dataclass(slots=True)
+class Report:
+    """What `verify` found. `no_gradient` lists parameters that a backward pass does not reach.
+
+    `checked` counts the comparisons made of each kind; `str` gives a table of the mismatches.
+    """
+
+    mismatches: list[Mismatch] = field(default_factory=list)
+    checked: Counter[str] = field(default_factory=Counter)
+    no_gradient: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.mismatches
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        counts = ", ".join(f"{kind} {count:,}" for kind, count in self.checked.items())
+        if self.ok:
+            yield f"verified: static and real agree ({counts} compared)"
+        else:
+            number = len(self.mismatches)
+            yield f"{number} mismatch{'es' * (number > 1)} of static and real ({counts} compared)"
+            rows = [("place", "node", "what", "static", "real")]
+            rows += [mismatch.cells for mismatch in self.mismatches]
+            widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+            for row in rows:
+                cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+                yield "  ".join(cells).rstrip()
+        if self.no_gradient:
+            yield f"no gradient reaches: {', '.join(self.no_gradient)}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain data for JSON output."""
+        keys = ("place", "path", "what", "static", "real")
+        return {
+            "ok": self.ok,
+            "checked": dict(self.checked),
+            "mismatches": [
+                dict(zip(keys, (str(m.span or "") or None, m.path, *m.cells[2:]), strict=True))
+                for m in self.mismatches
+            ],
+            "no_gradient": self.no_gradient,
+        }
+
+
+def verify(
+    graph: Graph,
+    *,
+    name: str,
+    batch_sizes: Sequence[int] = (2, 3, 5),
+    device: torch.device | str = "cpu",
+    build: Callable[[], nn.Module] | None = None,
+) -> Report:
+    """Runs the module of `graph` in `train()` and `eval()` and compares it with the graph.
+
+    Compared are every node's output shapes, every parameter and buffer, every node's
+    multiply-accumulates (in `eval()`, at N = 1 too), the memory saved for backward (on the CPU,
+    for which it is stated) and the outputs. A backward pass must run. `build` makes the module,
+    by `emit` unless it is given. Inputs and weights are drawn from fixed seeds; the global random
+    state is left as it was. A run that fails is a mismatch with the error's text.
+    """
+    place = torch.device(device)
+    if place.type == "meta":
+        raise ValueError("the meta device computes nothing: choose a real one")
+    report = Report()
+    try:
+        module = (build or partial(emit, graph, name=name, device=place, seed=0))()
+    except RUN_ERRORS as error:
+        report.mismatches.append(Mismatch("", "build", "a module", _text(error)))
+        return report
+    _Verifier(graph, module, place, report).run(batch_sizes)
+    return report
+
+
+class _Verifier:
+    def __init__(
+        self, graph: Graph, module: nn.Module, device: torch.device, report: Report
+    ) -> None:
+        self.graph, self.module, self.device, self.report = graph, module, device, report
+        self.reported: set[tuple[str, str]] = set()
+        self.ahead: Iterator[Executed] = iter(())  # what an observed run has still to do
+        self.owned = [*module.parameters(), *module.buffers()]
+
+    def run(self, batch_sizes: Sequence[int]) -> None:
+        self.check_weights()
+        for training in (True, False):
+            self.module.train(training)
+            for batch in batch_sizes:
+                self.check_pass(batch)
+        if 1 not in batch_sizes:
+            # In eval() alone: batch normalisation of one value cannot train.
+            self.attempt(1, self.observe_pass)
+        if batch_sizes:
+            self.module.train()
+            self.attempt(batch_sizes[0], self.check_gradients)
+
+    # The whole network
+
+    def check_weights(self) -> None:
+        """Every key of the state dict: shape, element size, parameter or buffer, trainable."""
+        real = {
+            key: Weight(
+                key,
+                tuple(value.shape),
+                buffer=not isinstance(value, nn.Parameter),
+                itemsize=value.element_size(),
+                trainable=value.requires_grad,
+            )
+            for key, value in self.module.state_dict(keep_vars=True).items()
+        }
+        static: dict[str, tuple[Weight, Span]] = {}
+        for visit in walk(self.graph):
+            step = visit.step
+            if step.op is not None and not visit.shared:
+                for weight in step.op.weights(*step.input_shapes):
+                    key = ".".join(filter(None, (visit.module_path, weight.name)))
+                    static[key] = weight, step.span
+        for key in static | real:
+            self.report.checked["weights"] += 1
+            known, span = static.get(key, (None, None))
+            stated, found = _describe(known), _describe(real.get(key))
+            if stated != found:
+                self.mismatch(key, "weight", stated, found, span)
+
+    def check_pass(self, batch: int) -> None:
+        """Two equal runs: an observed one, and the plain one, for what it saves and returns."""
+        watched = self.attempt(batch, self.observe_pass)
+        if watched is None:
+            return
+        plain = self.attempt(batch, self.plain_pass)
+        if plain is None:
+            return
+        self.report.checked["outputs"] += 1
+        tolerance = 0.0 if self.device.type == "cpu" else 1e-4
+        close = partial(torch.allclose, rtol=tolerance, atol=tolerance, equal_nan=True)
+        if len(plain) != len(watched) or not all(
+            a.shape == b.shape and close(a, b) for a, b in zip(plain, watched, strict=True)
+        ):
+            self.mismatch("", "outputs", "the same in two equal runs", f"differ {self.at(batch)}")
+
+    def plain_pass(self, batch: int) -> list[Tensor]:
+        """Runs the module as users do; checks its outputs' shapes and what autograd saved."""
+        inputs = self.inputs(batch)
+        result, saved = measure_saved_bytes(lambda: self.module(*inputs), self.owned)
+        if self.device.type == "cpu":
+            self.report.checked["saved memory"] += 1
+            stated = saved_bytes(self.graph, batch, self.module.training)
+            if stated != saved:
+                what = f"saved bytes {self.at(batch)}"
+                self.mismatch("", what, f"{stated:,}", f"{saved:,}", kind="saved memory")
+        outputs = _outputs(result)
+        stated_outputs = self.stated_outputs(batch)
+        found = {name: tuple(value.shape) for name, value in outputs.items()}
+        if found != stated_outputs:
+            what = f"outputs {self.at(batch)}"
+            self.mismatch("", what, str(stated_outputs), str(found), kind="outputs")
+        return list(outputs.values())
+
+    def stated_outputs(self, batch: int) -> dict[str, Shape]:
+        """Shapes of what the module returns, by name, or by position where there is none."""
+        names = self.graph.output_names or map(str, range(len(self.graph.outputs)))
+        present = {
+            name: concrete(self.graph.shape(ref), batch)
+            for name, ref in zip(names, self.graph.outputs, strict=True)
+            if self.module.training or not trained_only(self.graph, ref)
+        }
+        return dict(zip("0", present.values(), strict=True)) if len(present) == 1 else present
+
+    def check_gradients(self, batch: int) -> None:
+        """A backward pass of a random combination of the outputs; lists what it misses."""
+        outputs = list(_outputs(self.module(*self.inputs(batch))).values())
+        trainable = {k: p for k, p in self.module.named_parameters() if p.requires_grad}
+        if trainable:
+            torch.autograd.backward(outputs, [torch.rand_like(value) for value in outputs])
+        self.report.checked["gradients"] += len(trainable)
+        self.report.no_gradient += [k for k, p in trainable.items() if p.grad is None]
+
+    # Node by node
+
+    def observe_pass(self, batch: int) -> list[Tensor]:
+        """Runs the module and checks every node as it ends: shapes, and in eval() its MACs."""
+        self.ahead = execution(self.graph, self.module.training)
+        counted = 0
+
+        def see(values: tuple[Tensor | None, ...]) -> None:
+            nonlocal counted
+            ended = next(self.ahead)
+            self.check_shapes(ended, values, batch)
+            if not self.module.training:
+                self.check_macs(ended, count() - counted, batch)
+                counted = count()
+
+        with counting_macs() as count, observed(self.graph, self.module, see):
+            return list(_outputs(self.module(*self.inputs(batch))).values())
+
+    def check_shapes(self, ended: Executed, values: Sequence[Tensor | None], batch: int) -> None:
+        self.report.checked["shapes"] += 1
+        stated = [concrete(shape, batch) for shape in ended.step.outputs]
+        found = [None if value is None else tuple(value.shape) for value in values]
+        body = ended.step.body
+        if body is not None and not self.module.training:
+            missing = [trained_only(body, ref) for ref in body.outputs]
+            stated = [s for s, m in zip(stated, missing, strict=True) if not m]
+            found = [f for f in found if f is not None]
+        if stated != found:
+            what = f"output shape {self.at(batch)}"
+            self.mismatch(
+                ended.path, what, _listed(stated), _listed(found), ended.step.span, "shape"
+            )
+
+    def check_macs(self, ended: Executed, macs: int, batch: int) -> None:
+        """`macs` were counted since the step before ended: a block has done its work by then."""
+        step = ended.step
+        self.report.checked["macs"] += 1
+        each = step.op.macs(step.input_shapes, step.outputs) if step.op is not None else 0
+        if each * batch != macs:
+            what = f"MACs {self.at(batch)}"
+            self.mismatch(ended.path, what, f"{each * batch:,}", f"{macs:,}", step.span, "macs")
+
+    # Runs and reports
+
+    def attempt(
+        self, batch: int, check: Callable[[int], list[Tensor] | None]
+    ) -> list[Tensor] | None:
+        """`check` from a fixed random state and the module's own buffers; None where it fails."""
+        buffers = [buffer.clone() for buffer in self.module.buffers()]
+        self.ahead = iter(())
+        try:
+            with _fixed_randomness(self.device):
+                return check(batch)
+        except RUN_ERRORS as error:
+            failed = next(self.ahead, None)
+            if failed is not None:
+                span = failed.step.span
+                self.mismatch(
+                    failed.path, f"run {self.at(batch)}", "runs", _text(error), span, "run"
+                )
+            elif all(kind != "run" for _, kind in self.reported):
+                self.mismatch("", f"run {self.at(batch)}", "runs", _text(error), kind="run")
+            return None
+        finally:
+            with torch.no_grad():
+                for buffer, before in zip(self.module.buffers(), buffers, strict=True):
+                    buffer.copy_(before)
+
+    def inputs(self, batch: int) -> list[Tensor]:
+        generator = torch.Generator().manual_seed(batch)
+        shapes = [concrete(shape, batch) for shape in self.graph.inputs]
+        return [torch.randn(s, generator=generator).to(self.device) for s in shapes]
+
+    def at(self, batch: int) -> str:
+        return f"at N={batch} in {'train' if self.module.training else 'eval'}()"
+
+    def mismatch(
+        self,
+        path: str,
+        what: str,
+        static: str,
+        real: str,
+        span: Span | None = None,
+        kind: str | None = None,
+    ) -> None:
+        """Reports a mismatch, once for each place and kind: runs repeat what they find."""
+        if (path, kind or what) not in self.reported:
+            self.reported.add((path, kind or what))
+            self.report.mismatches.append(Mismatch(path, what, static, real, span))
+
+
+@contextmanager
+def _fixed_randomness(device: torch.device) -> Iterator[None]:
+    """The same random numbers inside every time; the global state as it was afterwards."""
+    others = [] if device.type == "cpu" else [device]
+    kind = "cuda" if device.type == "cpu" else device.type
+    with torch.random.fork_rng(others, device_type=kind):
+        torch.default_generator.manual_seed(0)
+        if others:
+            with torch.get_device_module(device).device(device):
+                torch.get_device_module(device).manual_seed(0)
+        yield
+
+
+def _outputs(result: object) -> dict[str, Tensor]:
+    """What a module returned, by name or position; a lone tensor is number 0."""
+    if isinstance(result, dict):
+        return result
+    values = result if isinstance(result, tuple) else (result,)
+    return {str(i): value for i, value in enumerate(values) if value is not None}
+
+
+def _describe(weight: Weight | None) -> str:
+    if weight is None:
+        return "none"
+    kind = "buffer" if weight.buffer else "parameter"
+    frozen = "" if weight.buffer or weight.trainable else ", not trainable"
+    return f"{kind} {_listed([weight.shape])} of {weight.itemsize}-byte elements{frozen}"
+
+
+def _listed(shapes: Sequence[Shape | None]) -> str:
+    return ", ".join(str(shape and tuple(shape)) for shape in shapes)
+
+
+def _text(error: BaseException) -> str:
+    first, *_ = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {first}"

@@ -1,0 +1,120 @@
+"""Graphs written by hand, as `expand` would make them: `Draft` adds one step after another."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any
+
+import archspec.ops
+from archspec.errors import Source, Span
+from archspec.infer import infer
+from archspec.ir.graph import INPUT, Graph, Ref, Step
+from archspec.ir.op import REGISTRY
+from archspec.ir.shape import N, Shape
+
+for module in pkgutil.iter_modules(archspec.ops.__path__, "archspec.ops."):
+    importlib.import_module(module.name)
+
+SPAN = Span(Source("draft.yaml", "draft"), 1, 1, 1, 6)
+
+
+def image(*dims: int) -> Shape:
+    return (N, *dims)
+
+
+class Draft:
+    """A graph in the making. Every step reads the one before it unless `reads` says otherwise."""
+
+    def __init__(
+        self, *inputs: Shape, names: tuple[str, ...] = ("input",), block: str | None = None
+    ) -> None:
+        self.inputs, self.names, self.block = inputs, names, block
+        self.steps: list[Step] = []
+        self.last = Ref(INPUT)
+
+    def shape(self, ref: Ref) -> Shape:
+        if ref.step == INPUT:
+            return self.inputs[ref.output]
+        return self.steps[ref.step].outputs[ref.output]
+
+    def op(self, kind: str, *, reads: tuple[Ref, ...] | None = None, **more: Any) -> Ref:
+        """Adds an op; node facts are `name`, `training_only`, `shares`, the rest its arguments."""
+        node = {key: more.pop(key) for key in ("name", "training_only", "shares") if key in more}
+        made = REGISTRY[kind](**more)
+        reads = (self.last,) if reads is None else reads
+        return self._add(made, None, reads, infer(made, [self.shape(r) for r in reads]), **node)
+
+    def body(self, graph: Graph, *, reads: tuple[Ref, ...] | None = None, **node: Any) -> Ref:
+        reads = (self.last,) if reads is None else reads
+        return self._add(None, graph, reads, graph.output_shapes, **node)
+
+    def _add(
+        self,
+        op: Any,
+        body: Graph | None,
+        reads: tuple[Ref, ...],
+        outputs: tuple[Shape, ...],
+        name: str | None = None,
+        training_only: bool = False,
+        shares: Ref | None = None,
+    ) -> Ref:
+        position = len(self.steps)
+        self.steps.append(
+            Step(
+                name=str(position) if name is None else name,
+                op=op,
+                body=body,
+                inputs=reads,
+                input_shapes=tuple(map(self.shape, reads)),
+                outputs=outputs,
+                span=SPAN,
+                named=name is not None,
+                training_only=training_only,
+                shares=None if shares is None else shares.step,
+            )
+        )
+        self.last = Ref(position)
+        return self.last
+
+    def graph(self, *outputs: Ref, names: tuple[str, ...] | None = None) -> Graph:
+        return Graph(
+            block=self.block,
+            input_names=self.names,
+            inputs=self.inputs,
+            steps=tuple(self.steps),
+            outputs=outputs or (self.last,),
+            output_names=names,
+        )
+
+
+def residual(channels: int = 4, size: int = 6, out_channels: int = 4, stride: int = 1) -> Graph:
+    """The residual block of the reference networks, with a 1x1 shortcut where it is needed."""
+    draft = Draft(image(channels, size, size), block="residual")
+    draft.op("conv2d", name="conv1", out_channels=out_channels, kernel_size=3, stride=stride,
+             padding=1)  # fmt: skip
+    draft.op("batch_norm", name="bn1")
+    draft.op("relu")
+    draft.op("conv2d", name="conv2", out_channels=out_channels, kernel_size=3, padding=1)
+    main = draft.op("batch_norm", name="bn2")
+    shortcut = Ref(INPUT)
+    if stride != 1 or channels != out_channels:
+        shortcut = draft.op("conv2d", name="conv3", reads=(shortcut,), out_channels=out_channels,
+                            kernel_size=1, stride=stride)  # fmt: skip
+    draft.op("add", reads=(main, shortcut))
+    draft.op("relu")
+    return draft.graph()
+
+
+def network() -> Graph:
+    """A small residual network: a stem, a group of two residuals, a head; 2x8x8 to 5."""
+    draft = Draft(image(2, 8, 8))
+    draft.op("conv2d", name="stem", out_channels=4, kernel_size=3, padding=1)
+    group = Draft(image(4, 8, 8))
+    group.body(residual(4, 8, 4))
+    group.body(residual(4, 8, 6, 2))
+    draft.body(group.graph(), name="layer1")
+    draft.op("global_avg_pool2d")
+    draft.op("flatten")
+    draft.op("linear", name="fc", out_features=5)
+    return draft.graph()

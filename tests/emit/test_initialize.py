@@ -1,0 +1,123 @@
+import pytest
+import torch
+from drafts import Draft, image, network
+from torch import Tensor, nn
+
+from archspec.emit import emit
+from archspec.emit.initialize import SCHEMES
+from archspec.ir.graph import Graph
+
+
+def values(net: nn.Module) -> list[Tensor]:
+    return [value.clone() for value in net.state_dict().values()]
+
+
+def equal(first: nn.Module, second: nn.Module) -> bool:
+    return all(map(torch.equal, values(first), values(second)))
+
+
+def test_a_seed_gives_the_same_weights_and_leaves_the_global_state_alone():
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    first = emit(network(), name="net", seed=3)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(5)
+    assert equal(first, emit(network(), name="net", seed=3))
+    assert not equal(first, emit(network(), name="net", seed=4))
+
+
+def test_the_global_state_is_restored_where_building_fails():
+    before = torch.get_rng_state()
+    draft = Draft(image(4))
+    draft.op("linear", out_features=4)
+    draft.op("linear", name="0", out_features=4)
+    with pytest.raises(ValueError, match="two nodes"):
+        emit(draft.graph(), name="net", seed=3)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def two_layers() -> Graph:
+    draft = Draft(image(3, 5, 5))
+    draft.op("conv2d", out_channels=4, kernel_size=3)
+    draft.op("flatten")
+    draft.op("linear", out_features=2)
+    return draft.graph()
+
+
+def test_without_a_seed_the_weights_are_torchs_own_from_the_global_state():
+    torch.manual_seed(5)
+    net = emit(two_layers(), name="net")
+    after = torch.rand(1)
+    torch.manual_seed(5)
+    hand = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(36, 2))
+    assert equal(net, hand)
+    assert torch.equal(after, torch.rand(1))
+
+
+def test_a_scheme_fills_kernels_and_leaves_biases():
+    net = emit(two_layers(), name="net", seed=0, init="xavier_uniform")
+    plain = emit(two_layers(), name="net", seed=0)
+    assert torch.equal(net[0].bias, plain[0].bias)
+    torch.manual_seed(0)
+    hand = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(36, 2))
+    for layer in (hand[0], hand[2]):
+        nn.init.xavier_uniform_(layer.weight)
+    assert equal(net, hand)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_scheme_changes_every_kernel(scheme):
+    net, plain = (emit(two_layers(), name="net", seed=0, init=init) for init in (scheme, None))
+    changed = [not torch.equal(a, b) for a, b in zip(values(net), values(plain), strict=True)]
+    assert changed == [True, False, True, False]
+    assert all(value.isfinite().all() for value in values(net))
+
+
+def test_an_unknown_scheme_is_refused():
+    with pytest.raises(ValueError, match=r"no scheme 'xavier'.*xavier_uniform"):
+        emit(two_layers(), name="net", init="xavier")
+
+
+def test_kaiming_has_the_gain_of_relu():
+    draft = Draft(image(1000))
+    draft.op("linear", out_features=500)
+    net = emit(draft.graph(), name="net", seed=0, init="kaiming_normal")
+    assert net[0].weight.std().item() == pytest.approx((2 / 1000) ** 0.5, rel=0.02)
+
+
+@pytest.mark.parametrize("seed", [None, 1])
+@pytest.mark.parametrize("init", [None, *SCHEMES])
+def test_on_meta_nothing_is_allocated_or_drawn(seed, init):
+    before = torch.get_rng_state()
+    huge = Draft(image(2**20))
+    huge.op("linear", out_features=2**20)
+    output = huge.op("batch_norm")
+    huge.op("parameter", name="scale", reads=(), shape=(2**20,), init="trunc_normal")
+    graph = huge.graph(output)
+    net = emit(graph, name="net", device="meta", seed=seed, init=init)
+    assert {value.device.type for value in net.state_dict().values()} == {"meta"}
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_default_device_is_torchs():
+    with torch.device("meta"):
+        assert emit(network(), name="net").fc.weight.is_meta
+        assert not emit(network(), name="net", device="cpu", seed=1).fc.weight.is_meta
+        assert emit(network(), name="net", seed=1).fc.weight.is_meta
+
+
+def test_to_empty_and_loading_make_a_meta_module_real():
+    real = emit(network(), name="net", seed=0)
+    net = emit(network(), name="net", device="meta").to_empty(device="cpu")
+    net.load_state_dict(real.state_dict())
+    x = torch.randn(2, 2, 8, 8)
+    assert torch.equal(net.eval()(x), real.eval()(x))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_seed_gives_the_same_weights_on_a_gpu_and_leaves_its_state_alone():
+    before = torch.cuda.get_rng_state()
+    net = emit(network(), name="net", device="cuda", seed=3)
+    assert net.fc.weight.is_cuda
+    assert torch.equal(torch.cuda.get_rng_state(), before)
+    assert equal(net.cpu(), emit(network(), name="net", seed=3))

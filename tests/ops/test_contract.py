@@ -1,0 +1,120 @@
+"""What every op must keep, checked on its own examples and on drawn calls, against torch."""
+
+import copy
+import pickle
+import pkgutil
+import sys
+
+import pytest
+import torch
+from hypothesis import HealthCheck, find, given, settings
+from torch import nn
+
+import archspec.ops
+from archspec import testing
+from archspec.errors import Refusal
+from archspec.infer import infer
+from archspec.ir.op import REGISTRY
+from archspec.ir.shape import concrete
+
+LAYOUTS = ("row-major", "channels-last", "part")
+
+EXAMPLES = [
+    pytest.param(call, id=f"{name}-{number}")
+    for name in sorted(REGISTRY)
+    for number, call in enumerate(testing.examples(name))
+]
+
+
+@pytest.mark.parametrize("call", EXAMPLES)
+def test_example_agrees_with_torch(call):
+    assert testing.check_call(call, layouts=LAYOUTS)
+
+
+@pytest.mark.parametrize("call", EXAMPLES)
+def test_built_module_can_be_copied_and_pickled(call):
+    built = call.op.build(*call.inputs)
+    if built is None:
+        pytest.skip("an expression has no module")
+    for twin in (copy.deepcopy(built), pickle.loads(pickle.dumps(built))):
+        assert type(twin) is type(built)
+        if isinstance(built, nn.Parameter):
+            assert torch.equal(twin, built)
+            continue
+        assert repr(twin) == repr(built)
+        values = [torch.randn(concrete(shape, 2)) for shape in call.inputs]
+        assert torch.equal(twin.eval()(*values), built.eval()(*values))
+
+
+@pytest.mark.parametrize("call", EXAMPLES)
+def test_module_is_built_on_meta_without_memory(call):
+    with torch.device("meta"):
+        built = call.op.build(*call.inputs)
+    tensors = [built] if isinstance(built, nn.Parameter) else []
+    if isinstance(built, nn.Module):
+        tensors = list(built.state_dict().values())
+    assert all(tensor.is_meta for tensor in tensors)
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_op_is_documented_and_has_examples(name):
+    op = REGISTRY[name]
+    assert (op.__dict__.get("__doc__") or "").strip()
+    assert len(op.examples) >= 1
+    assert op.primary is None or op.primary in op.model_fields
+    owned = [weight for call in testing.examples(name) for weight in testing.stated_weights(call)]
+    assert set(op.kernels) <= {weight.name for weight in owned}
+
+
+def test_every_file_of_ops_is_imported_by_the_package():
+    found = {module.name for module in pkgutil.iter_modules(archspec.ops.__path__)}
+    assert found == set(archspec.ops.__all__)
+    assert all(f"archspec.ops.{name}" in sys.modules for name in found)
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_drawn_calls_agree_with_torch(name):
+    accepted = []
+
+    @settings(
+        max_examples=12,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(testing.op_calls(name))
+    def agrees(call):
+        accepted.append(testing.check_call(call, layouts=LAYOUTS))
+
+    agrees()
+    assert any(accepted), "nothing legal was drawn"
+
+
+def test_a_good_share_of_drawn_calls_is_refused_by_shape_rules():
+    refused = []
+
+    @settings(max_examples=400, deadline=None, derandomize=True, database=None)
+    @given(testing.op_calls())
+    def draw(call):
+        refused.append(not _accepted(call))
+
+    draw()
+    assert len(refused) >= 400
+    assert 0.3 <= sum(refused) / len(refused) <= 0.8
+
+
+def _accepted(call):
+    try:
+        infer(call.op, call.inputs)
+    except Refusal:
+        return False
+    return True
+
+
+def test_strategies_reach_both_sides_of_a_rule():
+    for wanted in (True, False):
+        call = find(
+            testing.op_calls("group_norm"),
+            lambda call, wanted=wanted: len(call.inputs[0]) > 2 and _accepted(call) == wanted,
+        )
+        assert (call.inputs[0][1] % call.op.num_groups == 0) or not wanted

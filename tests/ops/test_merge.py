@@ -1,0 +1,176 @@
+"""Sums, products and joins against torch, learned tensors among their inputs."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch_oracle import accepts_as_torch, compare_record, is_accepted, shape, strided
+
+from archspec.errors import Code, Refusal
+from archspec.infer import infer
+from archspec.ir.op import Op
+from archspec.ir.shape import N, Shape, concrete, is_batched
+from archspec.ops.merge import Add, Concat, Mul
+
+sizes = st.integers(1, 4)
+
+
+def mostly(draw: st.DrawFn) -> bool:
+    return draw(st.integers(0, 5)) > 0
+
+
+@st.composite
+def arithmetic(draw: st.DrawFn) -> tuple[Op, list[Shape]]:
+    """Inputs that mostly broadcast: batched ones, and learned ones of any rank up to theirs."""
+    full = shape(*draw(st.lists(sizes, min_size=1, max_size=3)))
+    shapes = []
+    for _ in range(draw(st.integers(2, 3))):
+        learned = draw(st.integers(0, 2)) == 0
+        dims = [dim if dim is N or mostly(draw) else draw(st.just(1) | sizes) for dim in full]
+        if learned:
+            dims = [1 if mostly(draw) else draw(sizes), *dims[1:]]
+            dims = dims[draw(st.integers(0, len(dims) - 1)) :]
+            dims = dims if mostly(draw) else [1, *dims]
+        elif not mostly(draw):
+            dims.insert(1, 1)
+        shapes.append(tuple(dims))
+    return draw(st.sampled_from([Add(), Mul()])), shapes
+
+
+@st.composite
+def joins(draw: st.DrawFn) -> tuple[Op, list[Shape]]:
+    rank = draw(st.integers(1, 4))
+    full = shape(*(draw(sizes) for _ in range(rank)))
+    dim = draw(st.integers(1, rank)) if mostly(draw) else draw(st.integers(-6, 6))
+    shapes = []
+    for _ in range(draw(st.integers(2, 3))):
+        dims = [
+            size if at in (0, dim) or mostly(draw) else draw(sizes) for at, size in enumerate(full)
+        ]
+        if 0 < dim <= rank:
+            dims[dim] = draw(sizes)
+        if draw(st.integers(0, 3)) == 0:
+            dims[0] = 1 if mostly(draw) else draw(sizes)
+        if not mostly(draw):
+            dims = dims[:-1] or dims
+        shapes.append(tuple(dims))
+    return Concat(dim=dim - rank - 1 if draw(st.booleans()) and dim > 0 else dim), shapes
+
+
+merges = arithmetic() | joins()
+
+
+def by_hand(op: Op, shapes: list[Shape]) -> Any:
+    """The merge in torch; learned tensors are spread over the batch of the first batched one."""
+
+    def join(*tensors: torch.Tensor, dim: int = 1) -> torch.Tensor:
+        batches = [x.shape[0] for x, s in zip(tensors, shapes, strict=True) if is_batched(s)]
+        parts = [
+            x if is_batched(s) or not batches else x.expand(batches[0], *x.shape[1:])
+            for x, s in zip(tensors, shapes, strict=True)
+        ]
+        return torch.cat(parts, dim)
+
+    if isinstance(op, Concat):
+        return join
+    operation = operator.add if isinstance(op, Add) else operator.mul
+    return lambda *tensors: functools.reduce(operation, tensors)
+
+
+def test_merges_are_accepted_where_torch_runs_them() -> None:
+    verdicts: list[bool] = []
+
+    @settings(max_examples=400, deadline=None)
+    @given(merges)
+    def check(case: tuple[Op, list[Shape]]) -> None:
+        op, shapes = case
+        verdicts.append(accepts_as_torch(op, shapes, by_hand(op, shapes)))
+
+    check()
+    assert 0.3 <= verdicts.count(False) / len(verdicts) <= 0.8
+
+
+@settings(max_examples=300, deadline=None)
+@given(merges, st.data())
+def test_saved_memory_and_layout(case: tuple[Op, list[Shape]], data: st.DataObject) -> None:
+    op, shapes = case
+    assume(is_accepted(op, *shapes))
+    batch = data.draw(st.sampled_from([2, 3]))
+    tensors: list[torch.Tensor] = [
+        data.draw(strided(concrete(x, batch))).requires_grad_(data.draw(st.booleans()))
+        if is_batched(x)
+        else nn.Parameter(torch.randn(x))
+        for x in shapes
+    ]
+    if shapes[0] == shapes[1] and data.draw(st.booleans()):
+        tensors[1] = tensors[0]
+    compare_record(op, shapes, tensors)
+
+
+def test_expressions_are_what_one_would_write() -> None:
+    x = shape(4, 6)
+    assert Add().expression(["a", "b", "c"], [x, x, x]) == "a + b + c"
+    assert Mul().expression(["a", "b"], [x, x]) == "a * b"
+    assert Concat().expression(["a", "b"], [x, x]) == "torch.cat((a, b), dim=1)"
+    spread = Concat().expression(["token", "x"], [(1, 1, 6), x])
+    assert spread == "torch.cat((token.expand(x.shape[0], -1, -1), x), dim=1)"
+
+
+def test_learned_tensors_alone_stay_without_a_batch() -> None:
+    assert infer(Add(), [(1, 4, 6), (6,)]) == ((1, 4, 6),)
+    assert infer(Concat(), [(1, 4, 6), (1, 2, 6)]) == ((1, 6, 6),)
+
+
+@pytest.mark.parametrize(
+    ("op", "shapes", "code", "message"),
+    [
+        (
+            Add(),
+            [shape(3, 4), shape(2, 4)],
+            Code.SHAPE,
+            "shapes do not broadcast: (N, 3, 4) and (N, 2, 4)",
+        ),
+        (
+            Add(),
+            [shape(4), shape(1, 4)],
+            Code.MIXES_BATCH,
+            "shapes do not broadcast: (N, 4) and (N, 1, 4): the batch would meet another axis",
+        ),
+        (
+            Concat(),
+            [shape(3, 4), shape(3, 5)],
+            Code.SHAPE,
+            "inputs differ at dim 2: (N, 3, 4) and (N, 3, 5)",
+        ),
+        (
+            Concat(dim=0),
+            [shape(3, 4), shape(3, 4)],
+            Code.MIXES_BATCH,
+            "dim 0 is the batch: samples of a batch may not be mixed",
+        ),
+        (
+            Concat(),
+            [(2, 1, 6), shape(4, 6)],
+            Code.UNBATCHED,
+            "a learned tensor is joined to a batch only if its first size is 1",
+        ),
+        (
+            Concat(),
+            [shape(4), shape(4, 6)],
+            Code.RANK,
+            "inputs differ in rank: (N, 4) and (N, 4, 6)",
+        ),
+        (Mul(), [shape(4)], Code.ARITY, "mul takes two or more inputs, got 1"),
+    ],
+)
+def test_refusals_say_why(op: Op, shapes: list[Shape], code: Code, message: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        infer(op, shapes)
+    assert (refused.value.code, refused.value.message) == (code, message)

@@ -1,0 +1,151 @@
+"""The standard blocks that are not covered by the reference networks, and the spec variants."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import archspec
+
+CASES = [
+    ("residual: {out_channels: 3}", (3, 6, 6), (3, 6, 6)),
+    ("residual: {out_channels: 6, stride: 2}", (3, 6, 6), (6, 3, 3)),
+    ("residual: {out_channels: 3, use_1x1conv: true}", (3, 6, 6), (3, 6, 6)),
+    ("basic_block: {channels: 6, stride: 2}", (3, 6, 6), (6, 3, 3)),
+    ("bottleneck: {channels: 4, stride: 2}", (3, 6, 6), (16, 3, 3)),
+    ("dense: {num_convs: 2, growth_rate: 10}", (3, 8, 8), (23, 8, 8)),
+    ("dense_bottleneck: {num_convs: 2, growth_rate: 10}", (3, 8, 8), (23, 8, 8)),
+    ("transition: {out_channels: 10}", (23, 8, 8), (10, 4, 4)),
+    ("vgg_block: {num_convs: 2, out_channels: 5}", (3, 8, 8), (5, 4, 4)),
+    ("nin_block: {out_channels: 5, kernel_size: 3, stride: 2}", (3, 9, 9), (5, 4, 4)),
+    ("inception: {c1: 2, c2: [3, 4], c3: [1, 5], c4: 6}", (3, 9, 9), (17, 9, 9)),
+    ("conv_norm_act: {out_channels: 4, kernel_size: 5, dilation: 2}", (3, 9, 9), (4, 9, 9)),
+]
+
+
+def one_node(node: str, shape: tuple[int, ...]) -> archspec.Architecture:
+    """A network of one node."""
+    return archspec.loads(f"archspec: 1\nname: one\ninput: {list(shape)}\nlayers:\n  - {node}\n")
+
+
+@pytest.mark.parametrize(("node", "shape", "expected"), CASES)
+def test_block_shapes(node: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    arch = one_node(node, shape)
+    assert arch.output_shape == ("N", *expected)
+    assert arch.build()(torch.rand(2, *shape)).shape == (2, *expected)
+
+
+@pytest.mark.parametrize(
+    ("node", "has_projection"),
+    [
+        ("residual: {out_channels: 3}", False),
+        ("residual: {out_channels: 4}", True),
+        ("residual: {out_channels: 3, stride: 2}", True),
+        ("residual: {out_channels: 3, use_1x1conv: true}", True),
+    ],
+)
+def test_residual_projects_where_the_shape_changes(node: str, has_projection: bool) -> None:
+    keys = set(one_node(node, (3, 6, 6)).build().state_dict())
+    assert ("0.conv3.weight" in keys) == has_projection
+
+
+def test_conv_norm_act_is_torchvisions() -> None:
+    misc = pytest.importorskip("torchvision.ops.misc")
+    text = "conv_norm_act: {out_channels: 6, stride: 2, groups: 3, dilation: 2, act: hardswish}"
+    reference = misc.Conv2dNormActivation(
+        3, 6, stride=2, groups=3, dilation=2, activation_layer=nn.Hardswish
+    )
+    assert_same(one_node(text, (3, 9, 9)), reference)
+
+
+def test_conv_norm_act_without_normalisation_has_a_bias_and_no_gap_in_the_numbers() -> None:
+    misc = pytest.importorskip("torchvision.ops.misc")
+    text = "conv_norm_act: {out_channels: 6, norm: identity, act: prelu}"
+    reference = misc.Conv2dNormActivation(
+        3, 6, norm_layer=None, activation_layer=nn.PReLU, inplace=None
+    )
+    assert_same(one_node(text, (3, 9, 9)), reference)
+
+
+@pytest.mark.parametrize(
+    ("node", "options"),
+    [
+        ("bottleneck: {channels: 16, stride: 2}", {"stride": 2}),
+        ("bottleneck: {channels: 16, groups: 4, base_width: 8}", {"groups": 4, "base_width": 8}),
+    ],
+)
+def test_bottleneck_is_torchvisions(node: str, options: dict[str, int]) -> None:
+    resnet = pytest.importorskip("torchvision.models.resnet")
+    downsample = nn.Sequential(
+        nn.Conv2d(3, 64, 1, options.get("stride", 1), bias=False), nn.BatchNorm2d(64)
+    )
+    reference = resnet.Bottleneck(3, 16, downsample=downsample, **options)
+    assert_same(one_node(node, (3, 9, 9)), reference)
+
+
+def test_dense_bottleneck_drops_at_its_rate() -> None:
+    densenet = pytest.importorskip("torchvision.models.densenet")
+    text = "dense_bottleneck: {num_convs: 2, growth_rate: 6, bn_size: 2, drop_rate: 0.5}"
+    assert_same(one_node(text, (3, 9, 9)), densenet._DenseBlock(2, 3, 2, 6, 0.5))
+
+
+def assert_same(arch: archspec.Architecture, reference: nn.Module) -> None:
+    """Same keys below the node's path `0`, and the same outputs in both modes."""
+    net = arch.build()
+    net.load_state_dict({f"0.{key}": value for key, value in reference.state_dict().items()})
+    images = torch.rand(2, 3, 9, 9)
+    for training in (True, False):
+        torch.manual_seed(4)
+        expected = reference.train(training)(images)
+        torch.manual_seed(4)
+        assert torch.equal(net.train(training)(images), expected)
+
+
+def test_group_norm_variant_replaces_every_batch_norm() -> None:
+    net = archspec.load("resnet18_group_norm").build(device="meta")
+    kinds = [type(module) for module in net.modules()]
+    # The stem has one, each of the eight residual blocks two.
+    assert kinds.count(nn.GroupNorm) == 17
+    assert nn.BatchNorm2d not in kinds
+
+
+def test_deep_stem_variant_changes_the_stem_alone() -> None:
+    base = archspec.load("resnet18").build(device="meta").state_dict()
+    deep = archspec.load("resnet18_deep_stem").build(device="meta").state_dict()
+    assert {key for key in base if key not in deep} == set()
+    changed = {key for key in deep if key not in base or deep[key].shape != base[key].shape}
+    assert changed == {"stem.conv.weight"} | {
+        f"stem.{position}.{key}"
+        for position in (0, 1)
+        for key in (
+            "0.weight",
+            "1.weight",
+            "1.bias",
+            "1.running_mean",
+            "1.running_var",
+            "1.num_batches_tracked",
+        )
+    }
+
+
+def test_bottleneck_densenet_variant() -> None:
+    arch = archspec.load("densenet_bc")
+    # 64 channels grow by 4 x 12 in each block and are halved after the first three.
+    assert [layer.output_shape[1] for layer in arch.layers if layer.op == "dense_bottleneck"] == [
+        112,
+        104,
+        100,
+        98,
+    ]
+    assert [layer.op for layer in arch.layers][-2:] == ["dropout", "linear"]
+
+
+def test_scratch_batch_norm_variant_keeps_its_statistics_in_the_state_dict() -> None:
+    net = archspec.compile("lenet_bn_scratch")
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    net.train()(torch.rand(4, 1, 28, 28))
+    moved = {key for key, value in net.state_dict().items() if not torch.equal(value, before[key])}
+    parameters = {key for key, _ in net.named_parameters()}
+    assert moved and moved.isdisjoint(parameters)
+    assert {key.partition(".")[0] for key in moved} == {"1", "5", "10", "13"}

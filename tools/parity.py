@@ -1,0 +1,327 @@
+"""Compares every spec in specs/torchvision with the torchvision model of the same name.
+
+    python tools/parity.py                      all of them, at their full input size
+    python tools/parity.py --small              the real passes at 64x64
+    python tools/parity.py --models resnet18 resnet50
+
+Nothing is mapped or renamed, and nothing is compared within a tolerance:
+
+* the reference's state dict loads into the compiled module with `strict=True`;
+* every parameter and buffer of the reference is first filled from a seeded generator, so that the
+  logits of two images differ clearly (with torchvision's own initialisation they are almost equal
+  for some models, and a comparison of them would show nothing);
+* the logits in `eval()` are bit-identical, and with one seed also the outputs in `train()` (so
+  dropout draws the same numbers), all gradients and all running statistics;
+* the static parameters, output shapes and MACs equal those measured on the reference, for the
+  model and for each of its modules.
+
+The exit status is 1 where anything disagrees.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import archspec
+
+SPECS = Path(__file__).resolve().parent.parent / "specs" / "torchvision"
+OPTIONS: dict[str, dict[str, Any]] = {"googlenet": {"init_weights": False}}
+"""Arguments of torchvision's constructors that silence a warning; they change no result."""
+
+SMALL = 64
+"""Image size of `--small`: the least at which all of the models run."""
+
+SEED = 20
+BATCH = 3
+
+CHECKS = ("keys", "logits", "train", "parameters", "shapes", "MACs")
+
+
+@dataclass
+class Report:
+    """What was found for one model. `failures` maps a name in `CHECKS` to what disagrees."""
+
+    model: str
+    parameters: int
+    macs: int
+    yaml_lines: int
+    torchvision_lines: int
+    failures: dict[str, list[str]] = field(default_factory=dict)
+
+    def expect(self, check: str, holds: bool, message: str) -> None:
+        """Note `message` as a failure of `check` unless it holds."""
+        if not holds:
+            self.failures.setdefault(check, []).append(message)
+
+
+@dataclass
+class Step:
+    """Everything that one forward and backward pass in `train()` leaves behind."""
+
+    outputs: dict[str, Tensor]
+    gradients: dict[str, Tensor]
+    buffers: dict[str, Tensor]
+
+
+def names() -> list[str]:
+    """The models that have a spec."""
+    return sorted(path.stem for path in SPECS.glob("*.yaml"))
+
+
+def compare(name: str, size: int | None = None) -> Report:
+    """Compare one spec with its model; the real passes use `size` instead of the spec's own."""
+    spec = SPECS / f"{name}.yaml"
+    arch = archspec.load(str(spec))
+    shape = tuple(arch.input_shape[1:])
+    with torch.device("meta"):
+        reference = torchvision.models.get_model(name, weights=None, **OPTIONS.get(name, {}))
+    report = Report(
+        name, arch.num_parameters, arch.macs, count_lines(spec), source_lines(reference)
+    )
+    compare_figures(report, arch, reference, shape)
+
+    reference.to_empty(device="cpu")
+    fill(reference, torch.Generator().manual_seed(SEED))
+    net = arch.build(device="cpu")
+    if compare_keys(report, net, reference):
+        images = patterns((BATCH, *shape) if size is None else (BATCH, shape[0], size, size))
+        with one_deterministic_thread():
+            compare_logits(report, net, reference, images)
+            compare_training(report, net, reference, images)
+    return report
+
+
+def compare_figures(
+    report: Report, arch: archspec.Architecture, reference: nn.Module, shape: Sequence[int]
+) -> None:
+    """Static parameters, output shapes and MACs against the reference's own modules.
+
+    The reference runs on the meta device: it computes shapes and counts, not values.
+    """
+    report.expect(
+        "parameters",
+        arch.num_parameters == sum(p.numel() for p in reference.parameters()),
+        f"{arch.num_parameters} in the spec",
+    )
+    report.expect("MACs", arch.macs == measure(reference.eval(), shape)[1][""], "in eval()")
+    shapes, macs = measure(reference.train(), shape)
+    layers = {layer.path: layer for layer in arch.layers}
+    for path, module in reference.named_modules():
+        count = sum(p.numel() for p in module.parameters())
+        layer = layers.get(path)
+        if layer is None:
+            # A module without parameters may go by another name: it has no key.
+            report.expect("keys", not path or count == 0, f"{path}: no such node")
+            continue
+        report.expect("parameters", layer.num_parameters == count, f"{path}: {count}")
+        measured = shapes[path]
+        report.expect("shapes", layer.output_shape[1:] == measured, f"{path}: {measured}")
+        cost = macs.get(path, 0)
+        report.expect("MACs", layer.training_macs == cost, f"{path}: {cost}")
+
+
+def measure(
+    reference: nn.Module, shape: Sequence[int]
+) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    """Output shapes without N, and MACs for one sample, by module path; "" is the whole."""
+    batch = 2
+    shapes: dict[str, tuple[int, ...]] = {}
+    hooks = []
+    for path, module in reference.named_modules():
+
+        def note(module: nn.Module, inputs: Any, output: Any, path: str = path) -> None:
+            # torchvision calls some modules several times; a node is the first call of its module.
+            if isinstance(output, Tensor):
+                shapes.setdefault(path, tuple(output.shape[1:]))
+
+        hooks.append(module.register_forward_hook(note))
+    with FlopCounterMode(display=False) as counter:
+        reference(torch.empty(batch, *shape, device="meta"))
+    for hook in hooks:
+        hook.remove()
+    root = type(reference).__name__
+    macs = {
+        path.removeprefix(root).removeprefix("."): sum(flops.values()) // (2 * batch)
+        for path, flops in counter.get_flop_counts().items()
+        if path.partition(".")[0] == root
+    }
+    return shapes, macs
+
+
+def fill(module: nn.Module, generator: torch.Generator) -> None:
+    """Give every parameter and buffer a random value that keeps activations in a sane range.
+
+    Kernels have the scale of He et al. (arXiv 1502.01852); normalisation has weights near 1, and
+    positive variances above 1 that keep sums of residual branches from growing.
+    """
+    with torch.no_grad():
+        for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+            if not tensor.is_floating_point():
+                tensor.random_(1, 100, generator=generator)
+            elif tensor.dim() > 1:
+                tensor.normal_(0.0, (2.0 / tensor[0].numel()) ** 0.5, generator=generator)
+            elif name.endswith("running_var"):
+                tensor.uniform_(1.0, 2.0, generator=generator)
+            else:
+                is_scale = name.endswith("weight")
+                tensor.normal_(1.0 if is_scale else 0.0, 0.1, generator=generator)
+
+
+def patterns(shape: tuple[int, ...]) -> Tensor:
+    """Images with structure: white noise would look the same to every network that averages."""
+    generator = torch.Generator().manual_seed(SEED + 1)
+    coarse = torch.randn(*shape[:2], 4, 4, generator=generator)
+    fine = torch.randn(*shape, generator=generator)
+    return 2 * nn.functional.interpolate(coarse, size=shape[2:], mode="bilinear") + 0.5 * fine
+
+
+def compare_keys(report: Report, net: nn.Module, reference: nn.Module) -> bool:
+    """Load the reference's state dict strictly; whether that succeeded."""
+    try:
+        net.load_state_dict(reference.state_dict(), strict=True)
+    except RuntimeError as error:
+        report.expect("keys", False, str(error))
+        return False
+    return True
+
+
+def compare_logits(report: Report, net: nn.Module, reference: nn.Module, images: Tensor) -> None:
+    """Logits in `eval()`, bit for bit."""
+    with torch.no_grad():
+        expected: Tensor = reference.eval()(images)
+        found: Tensor = net.eval()(images)
+    spread = expected.std(dim=1).mean()
+    distance = (expected[0] - expected[1]).std()
+    if not (expected.isfinite().all() and 1e-3 < spread < 1e3 and distance > 0.05 * spread):
+        raise AssertionError(
+            f"{report.model}: two images must give clearly different logits for a comparison to "
+            f"mean anything: spread {spread:.3g}, distance {distance:.3g}"
+        )
+    report.expect("logits", torch.equal(found, expected), "they differ")
+
+
+def compare_training(report: Report, net: nn.Module, reference: nn.Module, images: Tensor) -> None:
+    """Outputs, gradients and running statistics of one training step, bit for bit."""
+    before = {key: buffer.clone() for key, buffer in reference.named_buffers()}
+    expected, found = training_step(reference, images), training_step(net, images)
+    for key, gradient in expected.gradients.items():
+        if not gradient.any():
+            raise AssertionError(f"{report.model}: the gradient of {key} is 0 and shows nothing")
+    for key, buffer in before.items():
+        if torch.equal(buffer, expected.buffers[key]):
+            raise AssertionError(f"{report.model}: {key} did not move and shows nothing")
+    for what in ("outputs", "gradients", "buffers"):
+        a, b = getattr(expected, what), getattr(found, what)
+        odd = sorted(a.keys() ^ b.keys())
+        report.expect("train", not odd, f"{what} of one alone: {', '.join(odd)}")
+        unequal = [key for key in a if key in b and not torch.equal(a[key], b[key])]
+        report.expect("train", not unequal, f"{what} differ: {', '.join(unequal)}")
+
+
+def training_step(module: nn.Module, images: Tensor) -> Step:
+    """One pass in `train()` from a fixed seed, with random gradients at the outputs."""
+    module.train().zero_grad()
+    torch.manual_seed(SEED)
+    result = module(images)
+    outputs = named_outputs(result)
+    generator = torch.Generator().manual_seed(SEED + 2)
+    cotangents = [torch.randn(o.shape, generator=generator) for o in outputs.values()]
+    torch.autograd.backward(list(outputs.values()), cotangents)
+    return Step(
+        {key: output.detach() for key, output in outputs.items()},
+        {key: p.grad for key, p in module.named_parameters() if p.grad is not None},
+        dict(module.named_buffers()),
+    )
+
+
+def named_outputs(result: Tensor | Mapping[str, Tensor] | tuple[Tensor, ...]) -> dict[str, Tensor]:
+    """Outputs by name: torchvision returns named tuples, a compiled module a dict."""
+    if isinstance(result, Tensor):
+        return {"": result}
+    if isinstance(result, Mapping):
+        return dict(result)
+    return dict(result._asdict())  # type: ignore[attr-defined]
+
+
+@contextmanager
+def one_deterministic_thread() -> Iterator[None]:
+    """Sums in a fixed order, so that equal computations give equal bits."""
+    threads, deterministic = (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+    )
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+
+
+def count_lines(spec: Path) -> int:
+    """Lines of a spec that are not blank."""
+    return sum(bool(line.strip()) for line in spec.read_text(encoding="utf-8").splitlines())
+
+
+def source_lines(reference: nn.Module) -> int:
+    """Lines, not blank, of the torchvision classes that the model is made of."""
+    classes = {type(m) for m in reference.modules() if type(m).__module__.startswith("torchvision")}
+    return sum(
+        bool(line.strip()) for cls in classes for line in inspect.getsource(cls).splitlines()
+    )
+
+
+def table(reports: Sequence[Report]) -> str:
+    """The reports as an aligned table."""
+    head = ("model", *CHECKS[:3], "parameters", "shapes", "MACs", "YAML", "torchvision")
+    rows = [head]
+    for report in reports:
+        state = {check: "FAILED" if check in report.failures else "equal" for check in CHECKS}
+        state["parameters"] += f" {report.parameters:,}"
+        state["MACs"] += f" {report.macs:,}"
+        lines = (f"{report.yaml_lines}", f"{report.torchvision_lines}")
+        rows.append((report.model, *(state[check] for check in CHECKS), *lines))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if cell[-1:].isdigit() and column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--models", nargs="+", choices=names(), default=names(), metavar="MODEL")
+    parser.add_argument("--small", action="store_true", help=f"real passes at {SMALL}x{SMALL}")
+    options = parser.parse_args(arguments)
+    reports = [compare(name, SMALL if options.small else None) for name in options.models]
+    print(table(reports))
+    print("YAML and torchvision: lines of the spec's own file and of torchvision's classes.")
+    failures = [
+        f"{report.model}: {check}: {message}"
+        for report in reports
+        for check, messages in report.failures.items()
+        for message in messages
+    ]
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

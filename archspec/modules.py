@@ -90,3 +90,27 @@ class RowMajorLocalResponseNorm(nn.LocalResponseNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input.contiguous())
+
+
+class StochasticDepth(nn.Module):
+    """Zeroes whole samples of a batch in training, with torchvision's own random draws.
+
+    With p = 1 everything is zeroed and nothing scaled.
+    """
+
+    def __init__(self, p: float, mode: str, *, rank: int) -> None:
+        super().__init__()
+        self.p, self.mode, self.rank = p, mode, rank
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        kept = 1.0 - self.p
+        rows = x.shape[0] if self.mode == "row" else 1
+        noise = x.new_empty((rows, *(1,) * (self.rank - 1))).bernoulli_(kept)
+        if kept > 0:
+            noise.div_(kept)
+        return x * noise
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, mode={self.mode}"

@@ -18,6 +18,7 @@ import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.abc import InspectLoader
 from importlib.util import module_from_spec, spec_from_loader
 from itertools import product
@@ -267,26 +268,30 @@ def _quiet() -> Iterator[None]:
 def _built(call: OpCall, training: bool) -> tuple[Callable[..., Any], list[Tensor]]:
     """The op as a function of tensors, and the tensors that it owns."""
     built = call.op.build(*call.inputs)
-    if isinstance(built, nn.Parameter):
-        return lambda: built, [built]
-    if isinstance(built, nn.Module):
+    owned: list[Tensor] = []
+    if isinstance(built, Tensor):
+        owned = [built]
+    elif built is not None:
         built.train(training)
-        return built, [*built.parameters(), *built.buffers()]
-    return _function(call), []
+        owned = [*built.parameters(), *built.buffers()]
+    return applied(call, built), owned
 
 
-def _function(call: OpCall) -> Callable[..., Any]:
+def applied(call: OpCall, built: nn.Module | Tensor | None) -> Callable[..., Any]:
+    """The op as a function of its inputs; `built` is what its `build` returned."""
     names = [f"x{position}" for position in range(len(call.inputs))]
-    source = (
-        f"import torch\n\ndef forward({', '.join(names)}):\n"
-        f"    return {call.op.expression(names, call.inputs)}\n"
-    )
+    if built is None:
+        result = call.op.expression(names, call.inputs)
+    elif isinstance(built, Tensor) and not names:
+        result = "own"
+    else:
+        result = call.op.call("own", names, call.inputs)
+    source = f"import torch\n\ndef forward({', '.join(['own', *names])}):\n    return {result}\n"
     spec = spec_from_loader(f"archspec.testing.{call.op.op_name}", _Text(source))
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    forward: Callable[..., Any] = module.forward
-    return forward
+    return partial(module.forward, built)
 
 
 class _Text(InspectLoader):
@@ -353,7 +358,8 @@ def check_call(call: OpCall, *, layouts: Sequence[Layout] = ("row-major",)) -> b
         assert recorded == real, how
     assert stated_weights(call) == real_weights(call), call
     for batch in (2, 3):
-        assert call.op.macs(call.inputs, outputs) * batch == real_macs(call, batch), call
+        times = batch if any(map(is_batched, outputs)) else 1
+        assert call.op.macs(call.inputs, outputs) * times == real_macs(call, batch), call
     return True
 
 
@@ -366,8 +372,8 @@ def real_weights(call: OpCall) -> list[Weight]:
     """Parameters, then buffers, as torch's module has them in its state dict."""
     with _quiet():
         built = call.op.build(*call.inputs)
-    if isinstance(built, nn.Parameter):
-        return [_weight("", built)]
+    if isinstance(built, Tensor):
+        return [_weight("", built, buffer=not isinstance(built, nn.Parameter))]
     if built is None:
         return []
     trained = dict(built.named_parameters())

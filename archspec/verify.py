@@ -19,7 +19,7 @@ from archspec.emit.source import trained_only
 from archspec.errors import Span
 from archspec.ir.graph import Graph, walk
 from archspec.ir.op import Weight
-from archspec.ir.shape import Shape, concrete
+from archspec.ir.shape import Shape, concrete, is_batched
 from archspec.measure import counting_macs, measure_saved_bytes
 
 RUN_ERRORS = (
@@ -269,10 +269,12 @@ class _Verifier:
         """`macs` were counted since the step before ended: a block has done its work by then."""
         step = ended.step
         self.report.checked["macs"] += 1
-        each = step.op.macs(step.input_shapes, step.outputs) if step.op is not None else 0
-        if each * batch != macs:
+        stated = step.op.macs(step.input_shapes, step.outputs) if step.op is not None else 0
+        if any(map(is_batched, step.outputs)):
+            stated *= batch
+        if stated != macs:
             what = f"MACs {self.at(batch)}"
-            self.mismatch(ended.path, what, f"{each * batch:,}", f"{macs:,}", step.span, "macs")
+            self.mismatch(ended.path, what, f"{stated:,}", f"{macs:,}", step.span, "macs")
 
     # Runs and reports
 

@@ -132,13 +132,13 @@ def test_deep_stem_variant_changes_the_stem_alone() -> None:
 def test_bottleneck_densenet_variant() -> None:
     arch = archspec.load("densenet_bc")
     # 64 channels grow by 4 x 12 in each block and are halved after the first three.
-    assert [layer.output_shape[1] for layer in arch.layers if layer.op == "dense_bottleneck"] == [
+    assert [layer.output_shape[1] for layer in arch.nodes if layer.op == "dense_bottleneck"] == [
         112,
         104,
         100,
         98,
     ]
-    assert [layer.op for layer in arch.layers][-2:] == ["dropout", "linear"]
+    assert [layer.op for layer in arch.nodes][-2:] == ["dropout", "linear"]
 
 
 def test_scratch_batch_norm_variant_keeps_its_statistics_in_the_state_dict() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import parity
 import pytest
 
@@ -24,3 +26,28 @@ def test_every_spec_is_compared() -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_spec_equals_the_torchvision_model(model: str) -> None:
     assert parity.compare(model, size=parity.SMALL).failures == {}
+
+
+@pytest.mark.parametrize(
+    ("model", "right", "wrong", "noticed"),
+    [
+        ("resnet18", "{name: bn1, ", "{name: norm1, ", {"keys"}),
+        ("resnet18", "{name: relu, relu}", "{name: relu, gelu}", {"logits", "train"}),
+        ("googlenet", "dropout_aux: 0.7", "dropout_aux: 0.6", {"train"}),
+        ("googlenet", "outputs: {logits: fc, ", "outputs: {scores: fc, ", {"train"}),
+        ("resnet18", "kernel_size: 3, stride: 2", "kernel_size: 3, stride: 3", {"shapes", "MACs"}),
+    ],
+)
+def test_a_wrong_spec_is_noticed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    right: str,
+    wrong: str,
+    noticed: set[str],
+) -> None:
+    text = (parity.SPECS / f"{model}.yaml").read_text(encoding="utf-8")
+    assert text.count(right) == 1
+    (tmp_path / f"{model}.yaml").write_text(text.replace(right, wrong), encoding="utf-8")
+    monkeypatch.setattr(parity, "SPECS", tmp_path)
+    assert noticed <= parity.compare(model, size=parity.SMALL).failures.keys()

@@ -183,7 +183,7 @@ def test_static_figures_and_shapes(name: str) -> None:
     assert (arch.num_parameters, arch.macs) == FIGURES[name]
     assert arch.input_shape == ("N", *SHAPES[name][""])
     assert arch.output_shape == ("N", 10)
-    found = {layer.path: layer.output_shape for layer in arch.layers}
+    found = {layer.path: layer.output_shape for layer in arch.nodes}
     expected = {path: ("N", *shape) for path, shape in SHAPES[name].items() if path}
     assert {path: found.get(path) for path in expected} == expected
 

@@ -8,7 +8,7 @@ from typing import Any
 from archspec.analyses.cost import Costs
 from archspec.analyses.layers import Layer, layers
 from archspec.analyses.memory import memory
-from archspec.ir.graph import Graph
+from archspec.ir.graph import Graph, trained_only
 from archspec.ir.shape import Shape
 
 
@@ -16,15 +16,17 @@ from archspec.ir.shape import Shape
 class Summary:
     """Figures of a network; `str()` is the table, `as_dict()` the same for JSON.
 
-    `macs` are for one sample in eval(), `training_macs` in train(). Memory is in bytes, for one
-    forward pass in train() on `batch_size` samples of float32 (see `analyses.memory`).
+    `nodes` are the rows. `outputs` are those of eval(), `training_outputs` the further ones of
+    train(). `macs` are for one sample in eval(), `training_macs` in train(). Memory is in bytes,
+    for one forward pass in train() on `batch_size` samples of float32 (see `analyses.memory`).
     `share_of` names the figure that `Layer.share` is a part of.
     """
 
     name: str
     inputs: dict[str, Shape]
     outputs: dict[str, Shape]
-    layers: list[Layer]
+    training_outputs: dict[str, Shape]
+    nodes: list[Layer]
     num_parameters: int
     num_trainable_parameters: int
     num_buffers: int
@@ -35,6 +37,22 @@ class Summary:
     batch_size: int
     activation_bytes: int
     saved_bytes: int
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The ops, and the folded blocks; their figures add up to the totals."""
+        unfolded = self._unfolded
+        return [node for node in self.nodes if node.path not in unfolded]
+
+    @property
+    def blocks(self) -> list[Layer]:
+        """The groups and blocks whose nodes are there too, each with its totals."""
+        unfolded = self._unfolded
+        return [node for node in self.nodes if node.path in unfolded]
+
+    @property
+    def _unfolded(self) -> set[str]:
+        return {node.path.rpartition(".")[0] for node in self.nodes}
 
     def __str__(self) -> str:
         from archspec.analyses.table import plain_text
@@ -47,6 +65,7 @@ class Summary:
             "name": self.name,
             "input_shape": _only(self.inputs),
             "output_shape": _only(self.outputs),
+            "training_outputs": self.training_outputs,
             "num_parameters": self.num_parameters,
             "num_trainable_parameters": self.num_trainable_parameters,
             "num_buffers": self.num_buffers,
@@ -58,6 +77,7 @@ class Summary:
             "saved_bytes": self.saved_bytes,
             "share_of": self.share_of,
             "layers": [layer.as_dict() for layer in self.layers],
+            "blocks": [block.as_dict() for block in self.blocks],
         }
 
 
@@ -73,12 +93,13 @@ def summarise(
     costs = costs or Costs(graph)
     total = costs.total
     kept = memory(graph, batch_size)
-    names = graph.output_names or tuple(f"output{i}" for i in range(len(graph.outputs)))
+    evaluated, trained = _outputs(graph)
     return Summary(
         name=name,
         inputs=dict(zip(graph.input_names, graph.inputs, strict=True)),
-        outputs=dict(zip(names, graph.output_shapes, strict=True)),
-        layers=layers(graph, costs, depth),
+        outputs=evaluated,
+        training_outputs=trained,
+        nodes=layers(graph, costs, depth),
         num_parameters=total.num_parameters,
         num_trainable_parameters=total.num_trainable_parameters,
         num_buffers=total.num_buffers,
@@ -90,6 +111,16 @@ def summarise(
         activation_bytes=kept.activation_bytes,
         saved_bytes=kept.saved_bytes,
     )
+
+
+def _outputs(graph: Graph) -> tuple[dict[str, Shape], dict[str, Shape]]:
+    """The outputs of eval(), and those that train() has beyond them."""
+    names = graph.output_names or tuple(f"output{i}" for i in range(len(graph.outputs)))
+    evaluated: dict[str, Shape] = {}
+    trained: dict[str, Shape] = {}
+    for name, ref in zip(names, graph.outputs, strict=True):
+        (trained if trained_only(graph, ref) else evaluated)[name] = graph.shape(ref)
+    return evaluated, trained
 
 
 def _only(shapes: dict[str, Shape]) -> Shape | dict[str, Shape]:

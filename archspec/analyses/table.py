@@ -50,7 +50,7 @@ def lay_out(summary: Summary, width: int | None) -> Layout:
 
 
 def _cells(summary: Summary, compact: bool) -> Layout:
-    rows = [tuple(_row(layer, compact)) for layer in summary.layers]
+    rows = [tuple(_row(layer, compact)) for layer in summary.nodes]
     columns = zip(HEADER, *rows, strict=True)
     return Layout(tuple(max(map(len, column)) for column in columns), rows)
 
@@ -141,14 +141,16 @@ def size(nbytes: int) -> str:
 
 def totals(summary: Summary) -> list[tuple[str, str]]:
     """The lines under the table: what is counted, and the figure."""
+    trained = summary.training_outputs
     frozen = summary.num_parameters - summary.num_trainable_parameters
     macs = f"{summary.macs:,}"
     if summary.training_macs != summary.macs:
         macs += f" (in training {summary.training_macs:,})"
+    also = f" (in training also {_listed(trained)})" if trained else ""
     batch = f"at batch size {summary.batch_size}"
     return [
         ("Input", _named(summary.inputs)),
-        ("Output", _named(summary.outputs)),
+        ("Output", _named(summary.outputs) + also),
         (
             "Parameters",
             f"{summary.num_parameters:,} "
@@ -163,8 +165,10 @@ def totals(summary: Summary) -> list[tuple[str, str]]:
 
 
 def _named(shapes: dict[str, Shape]) -> str:
-    if len(shapes) == 1:
-        return dims(*shapes.values())
+    return dims(*shapes.values()) if len(shapes) == 1 else _listed(shapes)
+
+
+def _listed(shapes: dict[str, Shape]) -> str:
     return ", ".join(f"{name} {dims(shape)}" for name, shape in shapes.items())
 
 
@@ -178,9 +182,9 @@ def note(summary: Summary) -> str:
         "left out. Both count distinct storages, in float32. A block's row has the totals of "
         f"what is inside it; shares are of the network's {share}."
     )
-    if any(layer.training_only for layer in summary.layers):
+    if any(layer.training_only for layer in summary.nodes):
         text += ' Layers marked "train:" run in training alone: their MACs are not in these.'
-    if any(layer.shares is not None for layer in summary.layers):
+    if any(layer.shares is not None for layer in summary.nodes):
         text += ' "linear = fc" uses the module of fc again and owns nothing.'
     return text
 

@@ -23,7 +23,7 @@ def terminal_view(summary: Summary, width: int) -> RenderableType:
     if layout.rows:
         parts.append(_text(line(HEADER, layout.widths), "bold"))
         parts.append(_text(GAP.join("─" * w for w in layout.widths), "dim"))
-        for layer, row in zip(summary.layers, layout.rows, strict=True):
+        for layer, row in zip(summary.nodes, layout.rows, strict=True):
             parts.append(_row(layer, row, layout.widths))
         parts.append(Text())
     figures = Table.grid(padding=(0, 2))

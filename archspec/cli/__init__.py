@@ -23,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         args = build_parser().parse_args(argv)
+        # Pydantic would search all installed packages for plugins of its own before the first op.
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
         status = _command(args.command).run(args)
         # Here, so that a reader that went away is noticed inside this try.
         sys.stdout.flush()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import Any
 
 import archspec
 from archspec.cli.output import diagnostics_of, write, write_diagnostics, write_json
 from archspec.cli.specs import as_dicts, figures, line_of_figures
-from archspec.errors import SpecError
+from archspec.errors import Diagnostic, SpecError
 
 
 def run(args: Namespace) -> int:
@@ -16,15 +17,15 @@ def run(args: Namespace) -> int:
     results: list[dict[str, Any]] = []
     for spec in args.specs:
         try:
-            arch = archspec.load(spec)
+            arch = archspec.load(spec, allow_outside=args.allow_outside)
         except (SpecError, OSError) as error:
-            diagnostics = diagnostics_of(error)
+            diagnostics: Sequence[Diagnostic] = diagnostics_of(error)
             results.append({"spec": spec, "ok": False})
         else:
             diagnostics = arch.warnings
             results.append({"spec": spec, "ok": True, **figures(arch)})
             if args.format == "table":
-                write(f"{spec}: ok: {line_of_figures(arch)}")
+                write(f"{spec}: ok, {line_of_figures(arch)}")
         write_diagnostics(diagnostics)
         results[-1]["diagnostics"] = as_dicts(diagnostics)
     if args.format == "json":

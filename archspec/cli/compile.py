@@ -52,7 +52,7 @@ def _table(arch: Architecture, args: Namespace) -> int:
     if args.summary:
         show_summary(_summary(arch, args))
     elif not args.verify:
-        write(line_of_figures(arch))
+        write(f"{arch.name}: {line_of_figures(arch)}")
     if not args.verify:
         return 0
     # The table is there to read while the real network runs.

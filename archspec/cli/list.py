@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from archspec.architecture import Architecture
 
 HEADER = ("Spec", "Input", "Output", "Params", "MACs")
-WIDTHS = (12, 7, 11, 14)
+WIDTHS = (11, 6, 11, 14)
 """Of the columns after the names; fixed, so that each line can be printed when it is known."""
 
 

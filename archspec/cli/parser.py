@@ -94,6 +94,7 @@ def _add_check(commands: Subparsers) -> None:
         "archspec check my_network.yaml\narchspec check specs/*.yaml --format json",
     )
     parser.add_argument("specs", nargs="+", metavar="SPEC", help=SPEC_HELP)
+    _add_allow_outside(parser)
     _add_format(parser)
 
 
@@ -168,6 +169,15 @@ def _add_spec(parser: argparse.ArgumentParser) -> None:
         type=_input,
         metavar="[NAME=]SIZES",
         help="another input size without the batch: 3x224x224; of several inputs, name=3x224x224",
+    )
+    _add_allow_outside(parser)
+
+
+def _add_allow_outside(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-outside",
+        action="store_true",
+        help="let `extends` and `use` read files outside the folder of the spec",
     )
 
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 def load(args: Namespace) -> Architecture:
     """The architecture that SPEC, --set and --input ask for. Raises `SpecError`, `OSError`."""
     params = {key: parameter(key, text) for key, text in args.params}
-    return archspec.load(args.spec, params or None, input_shape=input_shape(args))
+    return archspec.load(
+        args.spec, params, input_shape=input_shape(args), allow_outside=args.allow_outside
+    )
 
 
 def parameter(key: str, text: str) -> Any:
@@ -61,9 +63,9 @@ def figures(arch: Architecture) -> dict[str, Any]:
 
 
 def line_of_figures(arch: Architecture) -> str:
-    """`lenet: N×1×28×28 → N×10, 44,426 parameters, 416,520 MACs`."""
+    """`N×1×28×28 → N×10, 44,878 parameters, 281,640 MACs`."""
     return (
-        f"{arch.name}: {shape_text(arch.input_shape)} → {shape_text(arch.output_shape)}, "
+        f"{shape_text(arch.input_shape)} → {shape_text(arch.output_shape)}, "
         f"{arch.num_parameters:,} parameters, {arch.macs:,} MACs"
     )
 

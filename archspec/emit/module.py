@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from archspec.emit.classes import class_name, make_class
 from archspec.emit.initialize import SkipFilling, initialize, seeded
@@ -52,13 +52,15 @@ def emit(
 
 
 def kinds_of(graph: Graph, children: Mapping[str, object]) -> list[Kind]:
-    """What each step became, by the children (modules and learned tensors) of the module."""
+    """What each step became, by the children (modules and tensors) of the module."""
 
     def kind(step: Step) -> Kind:
         child = children.get(owner(graph, step).name)
         if isinstance(child, nn.Module):
             return Kind.MODULE
-        return Kind.EXPRESSION if child is None else Kind.TENSOR
+        if isinstance(child, nn.Parameter):
+            return Kind.TENSOR
+        return Kind.EXPRESSION if child is None else Kind.BUFFER
 
     return list(map(kind, graph.steps))
 
@@ -79,12 +81,14 @@ class _Builder:
         for key, child in children.items():
             if isinstance(child, nn.Module):
                 module.add_module(key, child)
-            else:
+            elif isinstance(child, nn.Parameter):
                 module.register_parameter(key, child)
+            else:
+                module.register_buffer(key, child)
         return module
 
-    def _children(self, graph: Graph) -> dict[str, nn.Module | nn.Parameter]:
-        children: dict[str, nn.Module | nn.Parameter] = {}
+    def _children(self, graph: Graph) -> dict[str, nn.Module | Tensor]:
+        children: dict[str, nn.Module | Tensor] = {}
         names: set[str] = set()
         for step in graph.steps:
             if step.name in names:
@@ -96,14 +100,14 @@ class _Builder:
                 children[step.name] = child
         return children
 
-    def _child(self, step: Step) -> nn.Module | nn.Parameter | None:
+    def _child(self, step: Step) -> nn.Module | Tensor | None:
         if step.body is not None:
             return self.build(step.body, step.body.block)
         assert step.op is not None
         return step.op.build(*step.input_shapes)
 
     def _check_share(
-        self, step: Step, used: Step, children: Mapping[str, nn.Module | nn.Parameter]
+        self, step: Step, used: Step, children: Mapping[str, nn.Module | Tensor]
     ) -> None:
         """Refuses to share a module that is not the one the step would have on its own.
 
@@ -124,9 +128,9 @@ def _class_of(graph: Graph, name: str | None, children: Mapping[str, object]) ->
     return nn.Sequential if name is None else make_class(class_name(name), None)
 
 
-def _description(child: nn.Module | nn.Parameter | None) -> object:
+def _description(child: nn.Module | Tensor | None) -> object:
     """What two modules have in common that compute the same function of their weights."""
     if not isinstance(child, nn.Module):
-        return child is None or child.shape
+        return child is None or (child.shape, child.dtype)
     layers = [(path, type(m), m.extra_repr()) for path, m in child.named_modules()]
     return layers, [(key, value.shape) for key, value in child.state_dict().items()]

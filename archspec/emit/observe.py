@@ -48,7 +48,7 @@ def observed(
     changed: list[nn.Module] = []
     try:
         for block, body in _blocks(graph, module, {}).items():
-            children = {**block._modules, **block._parameters}
+            children = {**block._modules, **block._parameters, **block._buffers}
             source = forward_source(body, kinds_of(body, children), observe=True)
             variables = {**vars(namespace), "observe": observe}
             function = make_function(source, "<archspec observed>", variables)

@@ -22,16 +22,18 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 
 from archspec.ir.graph import INPUT, Graph, Ref, Step
+from archspec.ir.op import Op
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _TAKEN = frozenset({"self", "torch", "observe"})
 
 
 class Kind(Enum):
-    """What a step is in the module: a child module, a learned tensor, or only an expression."""
+    """What a step is in the module: a child module, a tensor, or only an expression."""
 
     MODULE = "_modules"
     TENSOR = "_parameters"
+    BUFFER = "_buffers"
     EXPRESSION = ""
 
 
@@ -54,6 +56,7 @@ def is_chain(graph: Graph, kinds: Sequence[Kind]) -> bool:
         and graph.outputs == (last,)
         and all(
             kind is Kind.MODULE
+            and (step.op is None or type(step.op).call is Op.call)
             and step.inputs == (Ref(position - 1),)
             and len(step.outputs) == 1
             and step.shares is None
@@ -135,21 +138,23 @@ class _Writer:
     def _step(self, position: int, step: Step) -> None:
         kind = self.kinds[position]
         name = check_name(owner(self.graph, step).name)
-        if kind is Kind.TENSOR:
+        is_value = kind in (Kind.TENSOR, Kind.BUFFER) and not step.inputs
+        if is_value:
             self.values[Ref(position)] = _member(name, kind)
             if not self.observe:
                 return
         if step.training_only != self.in_training:
             self._switch(step.training_only)
-        if kind is Kind.TENSOR:
+        if is_value:
             self._line(f"observe({position}, {_member(name, kind)})")
             return
         read = [self.values[ref] for ref in step.inputs]
-        if kind is Kind.MODULE:
+        if step.op is None:
             call = f"{_member(name, kind)}({', '.join(read)})"
-        else:
-            assert step.op is not None
+        elif kind is Kind.EXPRESSION:
             call = step.op.expression(read, step.input_shapes)
+        else:
+            call = step.op.call(_member(name, kind), read, step.input_shapes)
         last = position == len(self.graph.steps) - 1
         plain_end = last and self.graph.outputs == (Ref(position),) and len(step.outputs) == 1
         if plain_end and not step.training_only and not self.observe:

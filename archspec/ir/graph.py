@@ -81,6 +81,16 @@ class Graph:
         return tuple(map(self.shape, self.outputs))
 
 
+def trained_only(graph: Graph, ref: Ref) -> bool:
+    """Whether a value of `graph` exists in `train()` alone."""
+    if ref.step == INPUT:
+        return False
+    step = graph.steps[ref.step]
+    if step.training_only or step.body is None:
+        return step.training_only
+    return trained_only(step.body, step.body.outputs[ref.output])
+
+
 class Visit(NamedTuple):
     """A step met while walking: its full path, its depth (0 at the root's list), its graph.
 

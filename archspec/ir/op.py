@@ -17,6 +17,7 @@ from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
 
 if TYPE_CHECKING:
+    from torch import Tensor as TorchTensor
     from torch import nn
 
 MAX_SIZE = 2**31 - 1
@@ -109,6 +110,7 @@ class Op(BaseModel):
     def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
         """Multiply-accumulates of its convolutions and matrix products, for one sample.
 
+        Work on learned tensors alone, which no batch multiplies, counts as it is done: once.
         Every op states its cost, even where it is 0: a forgotten cost must not count as none.
         """
         raise NotImplementedError(f"{type(self).__name__}.macs")
@@ -117,12 +119,24 @@ class Op(BaseModel):
         """Replays the op on the tape: its outputs, what it allocates, what autograd saves."""
         raise NotImplementedError(f"{type(self).__name__}.record")
 
-    def build(self, *inputs: Shape) -> nn.Module | nn.Parameter | None:
-        """Its module (or learned tensor), torch-initialised; None where `expression` is all."""
+    def build(self, *inputs: Shape) -> nn.Module | TorchTensor | None:
+        """Its module, torch-initialised; None where `expression` is all.
+
+        An op that owns a single tensor under its own path returns that: an `nn.Parameter` is
+        learned, any other tensor becomes a buffer. Without inputs it is the op's value.
+        """
         return None
 
+    def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        """For what `build` returned, the variable `own`: Python source that applies it.
+
+        Needs a definition where it is more than a call of a module with `values`. The rules of
+        `expression` hold.
+        """
+        return f"{own}({', '.join(values)})"
+
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        """For an op without a module: Python source over the variables `values`.
+        """For an op that builds nothing: Python source over the variables `values`.
 
         May use `torch`, the values and literals made of validated numbers; never a user's text.
         """

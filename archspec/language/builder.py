@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from archspec.errors import Code, Note, Refusal, Span, did_you_mean
 from archspec.ir.graph import INPUT, Graph, Ref, Step, walk
@@ -48,11 +49,13 @@ class Builder:
         "input_names",
         "inputs",
         "levels",
+        "lists",
         "names",
         "parent",
         "position",
         "recipes",
         "steps",
+        "training_only",
     )
 
     def __init__(
@@ -67,11 +70,15 @@ class Builder:
         # A name's value is None where the node failed: its readers stay silent.
         self.names: dict[str, Refs | None] = {}
         self.dead_names: dict[str, Refs | None] = {}
-        self.recipes: list[tuple[Node, Env]] = []
+        self.recipes: list[tuple[Node, Env, list[dict[str, Any]] | None]] = []
         self.position = 0
         self.levels = levels if any(levels) else ()
         self.counters = [0] * len(self.levels)
         self.parent = parent
+        # The lists of nodes that are placed here, to know a name that comes later.
+        self.lists: list[tuple[Node, ...]] = []
+        # Set while the nodes of an in-place repeat or branches that is training_only are placed.
+        self.training_only = False
 
     @property
     def start(self) -> Refs:
@@ -94,7 +101,7 @@ class Builder:
                 code=Code.DUPLICATE_NAME,
                 expected="each name once",
             )
-        if name in self.input_names and len(self.input_names) > 1:
+        if name in self.input_names:
             raise Refusal(f"{name!r} is an input of this list", code=Code.DUPLICATE_NAME)
         self.names[name] = refs
 
@@ -104,9 +111,19 @@ class Builder:
             return self.names[name]
         if name in self.dead_names:
             return self.dead_names[name]
-        if len(self.input_names) > 1 and name in self.input_names:
+        if name in self.input_names:
             return (Ref(INPUT, self.input_names.index(name)),)
-        known = [*self.names, *self.dead_names, "input"]
+        for node in (node for nodes in self.lists for node in nodes):
+            if node.name is not None and node.name.text == name:
+                raise Refusal(
+                    f"{name!r} stands after the node that reads it",
+                    code=Code.FORWARD_REFERENCE,
+                    expected="a node before this one: a graph has no cycles",
+                    help=f"move {name!r}, at {place(node.span)}, before its reader",
+                )
+        known = [*self.names, *self.dead_names, *self.input_names]
+        if "input" not in known:
+            known.append("input")
         raise Refusal(
             f"no node before this one is called {name!r}",
             code=Code.UNKNOWN_NODE,

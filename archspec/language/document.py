@@ -241,7 +241,15 @@ def _outputs(parser: NodeParser, value: Value | None) -> tuple[Output, ...] | No
         for name, key, item in value.items():
             with parser.reporting(key.span):
                 check_identifier(name, "an output")
-            found.extend(Output(name, ref) for ref in parser.references(item, name)[:1])
+            references = parser.references(item, name)
+            if isinstance(item, Items):
+                parser.report(
+                    Code.OUTPUTS,
+                    f"the output {name!r} is one value, not a list",
+                    item.span,
+                    help="give each output a name of its own",
+                )
+            found.extend(Output(name, ref) for ref in references)
     else:
         found = [Output(None, ref) for ref in parser.references(value, "outputs")]
     if not found:
@@ -449,7 +457,7 @@ def _plain(value: Value) -> Any:
 # --- other files ---------------------------------------------------------------------------------
 
 
-def _use(file: File, value: Value | None) -> None:
+def _use(file: File, value: Value | None, chain: tuple[Path, ...] = ()) -> None:
     if value is None:
         return
     for item in value.items if isinstance(value, Items) else (value,):
@@ -458,6 +466,14 @@ def _use(file: File, value: Value | None) -> None:
             continue
         try:
             path = (file.folder or Path()) / name
+            resolved = files.inside(path, file.reader.root)
+            if resolved in chain:
+                raise Refusal(
+                    f"{name!r} uses, in the end, itself",
+                    code=Code.FILE,
+                    found=" → ".join(p.name for p in (*chain, resolved)),
+                    help="put blocks that need each other into one file",
+                )
             source = file.reader.open(path)
         except Refusal as refusal:
             file.diagnostics.append(Diagnostic.of(refusal, item.span))
@@ -474,7 +490,7 @@ def _use(file: File, value: Value | None) -> None:
         else:
             other.check_keys(body, BLOCK_FILE_KEYS, "a file of blocks")
             _check_version(other, body.get("archspec"))
-            _use(other, body.get("use"))
+            _use(other, body.get("use"), (*chain, resolved))
             declare_blocks(other, body.get("blocks"))
         file.used.append(other)
 

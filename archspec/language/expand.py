@@ -8,6 +8,7 @@ expanded once. A node that fails is reported, and whatever depends on it is sile
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from archspec.errors import Code, Diagnostic, Note, Refusal, Span
@@ -24,7 +25,7 @@ from archspec.language.arguments import (
     show_value,
 )
 from archspec.language.builder import Builder, Levels, PatchTree, Refs, parameter_count
-from archspec.language.expressions import Budget, Env, Template, truth, type_name
+from archspec.language.expressions import Budget, Env, Table, Template, truth, type_name
 from archspec.language.limits import Limits
 from archspec.language.model import Block, Layers, Node, Output, Reference
 from archspec.language.names import check_node_name
@@ -37,6 +38,8 @@ def _key(value: Any) -> Any:
     kind = value.__class__
     if kind is tuple:
         return tuple([_key(item) for item in value])
+    if kind is Table:
+        return (kind, tuple([(name, _key(item)) for name, item in value.items()]))
     return (kind, value)
 
 
@@ -111,8 +114,10 @@ class Expander:
         `level` is the first level of patches that applies to them.
         """
         current = inputs
+        b.lists.append(nodes)
         for node in nodes:
             current = self.node(node, b, current, inputs, env, level)
+        b.lists.pop()
         return current
 
     def node(
@@ -169,6 +174,8 @@ class Expander:
     def _pass_through(self, node: Node, b: Builder, refs: Refs, env: Env) -> Refs:
         """A node that is not there: its name stands for what it would have read."""
         passed = refs[:1]
+        if self._gives_several(node, b, refs, env):
+            self._refuse_when(node)
         try:
             name = None if node.repeat else self._name(node, env)
         except Refusal as refusal:
@@ -179,6 +186,29 @@ class Expander:
         if name is not None:
             b.dead_names[name] = passed
         return passed
+
+    def _gives_several(self, node: Node, b: Builder, refs: Refs, env: Env) -> bool:
+        """Whether a node that is not there would have several outputs."""
+        if isinstance(node.target, Block):
+            return len(node.target.outputs or ()) > 1
+        if node.form != "op":
+            return False
+        try:
+            op = node.ready or self._op(node.target, node.args, env, node.span)
+            return len(infer(op, b.shapes(refs))) > 1
+        except (Refusal, LocatedError):
+            return False  # what is not there need not fit
+
+    def _refuse_when(self, node: Node) -> None:
+        assert node.when is not None
+        self.report(
+            Refusal(
+                "`when` cannot stand on a node with several outputs",
+                code=Code.STRUCTURE,
+                help="put it on the nodes that read them",
+            ),
+            node.when.span,
+        )
 
     def resolve(
         self,
@@ -247,7 +277,16 @@ class Expander:
             return self._pass_through(node, b, refs, env)
         if node.name is not None and node.name.is_fixed:
             return self.place(node, b, refs, refs, env, level, bindings)
-        return self._iterate(node, b, refs, env, bindings, level)
+        with self._in_place(node, b):
+            return self._iterate(node, b, refs, env, bindings, level)
+
+    @contextmanager
+    def _in_place(self, node: Node, b: Builder) -> Iterator[None]:
+        """Nodes that join the list of `b` are training_only where the node they stand in is."""
+        before = b.training_only
+        b.training_only = before or node.training_only
+        yield
+        b.training_only = before
 
     def _iterate(
         self,
@@ -337,7 +376,8 @@ class Expander:
     ) -> Refs | None:
         """A live node, at its position in its list; patches of the position come first."""
         if node.form == "branches" and (node.name is None or anonymous) and bindings is None:
-            return self.branches(node, b, refs, env, level)
+            with self._in_place(node, b):
+                return self.branches(node, b, refs, env, level)
         try:
             name = None if anonymous else self._name(node, env)
         except Refusal as refusal:
@@ -373,25 +413,50 @@ class Expander:
                 node, b, refs, start, env, level + 1, bindings, name, (*below, found)
             )
         self.applied.update(map(id, found.items))
-        by_action = {item.action: item for item in found.items}
-        before, after = by_action.get("insert_before"), by_action.get("insert_after")
-        current: Refs | None = refs
-        for extra in before.nodes if before else ():
-            current = self.node(extra, b, current, start, env, level + 1)
-        replacement = by_action.get("replace")
-        if "remove" in by_action:
-            if name is not None:
-                b.dead_names[name] = current[:1] if current else current
-        elif replacement is not None:
-            current = self._replace(replacement.nodes, b, current, start, env, level + 1, name)
-        else:
+        changes = [item for item in found.items if item.action in ("replace", "remove")]
+        for second in changes[1:]:
+            self.report(
+                Refusal(
+                    f"the node at {second.path!r} is replaced or removed twice", code=Code.PATCH
+                ),
+                second.span,
+            )
+        # Of a merge's inputs the first is the one that a node before it changes, and that is
+        # passed on without it, as by `when`.
+        first = self._inserted(found, "insert_before", b, refs[:1], start, env, level)
+        if first is None:
+            self._poison(node, b, env)
+            return None
+        current: Refs | None = (*first, *refs[1:])
+        if not changes:
             current = self._patched(
                 node, b, current, start, env, level + 1, bindings, name, (*below, found)
             )
-        for extra in after.nodes if after else ():
-            current = self.node(extra, b, current, start, env, level + 1)
-        if after and name is not None and name in b.names:
-            b.names[name] = current  # readers by name see the patched value too
+        elif changes[0].action == "remove":
+            current = first
+            if name is not None:
+                b.dead_names[name] = first
+        else:
+            current = self._replace(changes[0].nodes, b, current, start, env, level + 1, name)
+        result = self._inserted(found, "insert_after", b, current, start, env, level)
+        if name in b.names and result != current:
+            b.names[name] = result  # readers by name see the patched value too
+        return result
+
+    def _inserted(
+        self,
+        tree: PatchTree,
+        action: str,
+        b: Builder,
+        current: Refs | None,
+        start: Refs | None,
+        env: Env,
+        level: int,
+    ) -> Refs | None:
+        """The nodes that patches of one path insert, in written order."""
+        for item in tree.items:
+            for extra in item.nodes if item.action == action else ():
+                current = self.node(extra, b, current, start, env, level + 1)
         return current
 
     def _replace(
@@ -445,7 +510,7 @@ class Expander:
                 b.names.setdefault(label, None)
                 return None
             step.name, step.named = label, name is not None
-            step.training_only = node.training_only
+            step.training_only = node.training_only or b.training_only
             self._check_training(step, b)
             result = tuple([Ref(len(b.steps), i) for i in range(len(step.outputs))])
             b.define(label, result)
@@ -455,12 +520,9 @@ class Expander:
             self.report(refusal, node.name_span or node.span)
             return None
         if node.when is not None and len(step.outputs) > 1:
-            self.report(
-                Refusal("`when` cannot stand on a node with several outputs", code=Code.STRUCTURE),
-                node.when.span,
-            )
+            self._refuse_when(node)
         b.steps.append(step)
-        b.recipes.append((node, env))
+        b.recipes.append((node, env, bindings))
         return result
 
     def _check_training(self, step: Step, b: Builder) -> None:
@@ -595,13 +657,15 @@ class Expander:
             raise Refusal(f"{name!r} has no module to share", code=Code.SHARE)
         shared = b.steps[owner].shares
         owner = owner if shared is None else shared
-        original, scope = b.recipes[owner]
+        original, scope, bindings = b.recipes[owner]
         scope = Env(scope.names, b.shape(refs[0]) if refs else None, self.budget)
         first = b.steps[owner]
         if node.form not in ("share", original.form):
             raise Refusal(f"{name!r} is a {first.kind}, not a {node.key}", code=Code.SHARE)
         if first.op is not None:
             step: Step | None = self._op_step(first.op, b, refs, node.span)
+        elif bindings is not None:
+            step = self._loop_scope(original, b, refs, scope, bindings, ())
         else:
             step = self._step(original, b, refs, scope, ())
         if step is None:
@@ -773,6 +837,8 @@ class Expander:
         names: tuple[str, ...] | None = None
         if outputs is not None:
             last, names = self._outputs(outputs, b, env)
+            if not root:
+                names = None
         if last is None:
             return None
         if not root and any(ref.step >= 0 and b.steps[ref.step].training_only for ref in last):

@@ -115,9 +115,23 @@ class NodeParser(Scope):
             name = value.get("name")
             if name is not None and not (isinstance(name, Scalar) and name.is_absent):
                 node.name, node.name_span = self._name_value(name), name.span
+            if repeat is not None and node.name is None:
+                self._refuse_fixed_names(node)
         node.repeat = repeat
         self._node_keys(node, value)
         return node
+
+    def _refuse_fixed_names(self, node: Node) -> None:
+        """In a repeat that opens no scope every iteration would bear a fixed name again."""
+        for inner in _joining(node):
+            if inner.name is not None and inner.name.is_fixed and inner.when is None:
+                self.report(
+                    Code.DUPLICATE_NAME,
+                    f"every iteration would be called {inner.name.text!r}",
+                    inner.name_span or inner.span,
+                    expected="a name with an expression, in a repeat that has no name itself",
+                    help=f'write `name: "{inner.name.text}{{index}}"`, or name the repeat',
+                )
 
     @contextmanager
     def _looping(self, repeat: Repeat | None) -> Iterator[None]:
@@ -242,8 +256,10 @@ class NodeParser(Scope):
 
     def _op(self, op: type[Op], span: Span, args: Value | None) -> Node:
         node = Node("op", op.op_name, span, target=op)
+        reported = len(self.diagnostics)
         node.args = self.arguments(op, args, span, node)
-        if not self.partial and all(arg.evaluate is None for arg in node.args.values()):
+        sound = len(self.diagnostics) == reported
+        if sound and not self.partial and all(a.evaluate is None for a in node.args.values()):
             with self.reporting(span):
                 node.ready = make_op(
                     op,
@@ -255,9 +271,12 @@ class NodeParser(Scope):
 
     def _block(self, block: Block, span: Span, args: Value | None) -> Node:
         node = Node("block", block.name, span, target=block)
+        reported = len(self.diagnostics)
         node.args = self.arguments(block, args, span, node)
+        if self.partial or len(self.diagnostics) > reported:
+            return node  # a misspelt argument is not also a missing one
         for parameter in block.params.values():
-            if parameter.required and parameter.name not in node.args and not self.partial:
+            if parameter.required and parameter.name not in node.args:
                 self.diagnostics.append(missing_argument(block.name, parameter, span))
         return node
 
@@ -267,7 +286,7 @@ class NodeParser(Scope):
         """The arguments written for an op or block; `node` takes the edges of a merge."""
         is_op = not isinstance(target, Block)
         name = target.op_name if not isinstance(target, Block) else target.name
-        if args is None or (isinstance(args, Scalar) and args.is_absent):
+        if args is None or (isinstance(args, Scalar) and args.plain and args.value is None):
             return {}
         if not isinstance(target, Block) and target.variadic and node is not None:
             args = self._merge_inputs(args, node)
@@ -369,7 +388,7 @@ class NodeParser(Scope):
                 return None
         self.reads.add(name)
         node = Node("insert", name, span)
-        if args is not None and not (isinstance(args, Scalar) and args.is_absent):
+        if args is not None and not (isinstance(args, Scalar) and args.value is None):
             node.raw = args
             loops = list(self.loops)
             self._note_reads(args)
@@ -521,11 +540,31 @@ class NodeParser(Scope):
 
     def _variable(self, name: str, value: Value) -> tuple[str, Argument]:
         check_identifier(name, "a loop variable")
+        if name == "index":
+            raise Refusal(
+                "`index` counts every repeat and cannot name a loop variable",
+                code=Code.NAME,
+                help="call it item",
+            )
         if self.params and name in self.params:
             raise Refusal(f"{name!r} is a parameter already", code=Code.DUPLICATE_NAME)
         if isinstance(value, Scalar) and value.is_absent:
             raise Refusal(f"{name!r} has no list to walk", code=Code.REPEAT)
         return name, self.argument(value, NUMBERS)
+
+
+def _joining(node: Node) -> Iterator[Node]:
+    """The nodes that join the list of `node`, a repeat without a name."""
+    if node.form == "group":
+        bodies = [node.body]
+    else:
+        bodies = [branch.nodes for branch in node.branches if branch.name is None]
+    for inner in (inner for body in bodies for inner in body):
+        yield inner
+        if inner.form == "branches" and inner.name is None and inner.repeat is None:
+            yield from _joining(inner)
+    if node.merge is not None:
+        yield node.merge
 
 
 _EMPTY = Env({}, None, None)  # type: ignore[arg-type]

@@ -197,10 +197,10 @@ def _expand(
     if inputs is None:
         return None, {}
     first = next(iter(inputs.values()))
+    # A value that an extending spec gives stands in the place of the default, and sees as much.
     env = Env({}, first, expander.budget)
-    outside = Env({}, first, expander.budget)
     at, report = spec.span, expander.add
-    if not parameters.evaluate_all(root.params, given, outside, env, spec.name, at, report):
+    if not parameters.evaluate_all(root.params, given, env, env, spec.name, at, report):
         return None, {}
     levels = tuple(PatchTree.of(each.patch) if each.patch else None for each in chain(spec)[1:])
     builder = Builder(tuple(inputs.values()), tuple(inputs), levels, None)
@@ -223,13 +223,15 @@ def _check_outputs(spec: Spec, graph: Graph, expander: Expander) -> None:
         message = "the spec has no nodes that are read"
         expander.report(Refusal(message, code=Code.OUTPUTS), root.span)
     elif graph.output_names is None and len(graph.outputs) > 1:
+        stated = _inherited(spec, "outputs")
+        what = "`outputs` lists" if stated else "the last node has"
         expander.report(
             Refusal(
-                f"the last node has {len(graph.outputs)} outputs",
+                f"{what} {len(graph.outputs)} outputs, and several need names",
                 code=Code.OUTPUTS,
-                help="name them: `outputs: {a: name[0], b: name[1]}`",
+                help="name them: `outputs: {a: node, b: other[0]}`",
             ),
-            graph.steps[-1].span,
+            stated[0].reference.span if stated else graph.steps[-1].span,
         )
     elif all(ref.step != INPUT and graph.steps[ref.step].training_only for ref in graph.outputs):
         message = "no output is left in eval(): all are training_only"

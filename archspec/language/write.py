@@ -113,6 +113,10 @@ class _Writer:
             keys = self._node_keys(graph, step, index, previous)
             yield from self._node(graph, step, keys, indent + "  ")
             previous = tuple(Ref(index, i) for i in range(len(step.outputs)))
+        if graph.block is None and graph is not self.program.graph and graph.outputs != previous:
+            # A node that is not there passes on what it reads: a group has no `outputs:`.
+            chosen = scalar(self._reference(graph, graph.outputs[0]))
+            yield f"{indent}  - {{identity: , from: {chosen}, when: false}}"
 
     def _node_keys(
         self, graph: Graph, step: Step, index: int, previous: Sequence[Ref]
@@ -122,6 +126,7 @@ class _Writer:
             keys["name"] = step.name
         reads = step.op is None or step.op.variadic or step.op.num_inputs > 0
         merges = step.op is not None and step.op.variadic
+        merges = merges and step.shares is None
         if reads and not merges and step.inputs != tuple(previous):
             refs = [self._reference(graph, ref) for ref in step.inputs]
             keys["from"] = refs[0] if len(refs) == 1 else refs

@@ -12,6 +12,7 @@ from archspec.ops import (
     regularization,
     reshape,
     resize,
+    stochastic_depth,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "regularization",
     "reshape",
     "resize",
+    "stochastic_depth",
 ]

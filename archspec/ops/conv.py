@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
+
+from pydantic import Field
 
 from archspec.errors import Code, Refusal
 from archspec.ir.op import Example, NonNegativeInt, Op, PositiveInt, Weight, Weights
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 
+Stride: TypeAlias = Annotated[int, Field(gt=0, le=2**20)]
+"""Bounded, since oneDNN cannot run the gradient of a convolution with strides near 2**31."""
+
+TransposedStride: TypeAlias = Annotated[int, Field(gt=0, le=2**12)]
+"""Bounded, since the memory that oneDNN takes grows with the product of the strides."""
+
 AXES = ("width", "height")
 """Names of the spatial axes, from the last."""
 
@@ -39,7 +47,7 @@ class _Convolution(Op):
 
     out_channels: PositiveInt
     kernel_size: PositiveInt | tuple[PositiveInt, ...]
-    stride: PositiveInt | tuple[PositiveInt, ...] = 1
+    stride: Stride | tuple[Stride, ...] = 1
     padding: NonNegativeInt | tuple[NonNegativeInt, ...] | Literal["same", "valid"] = 0
     dilation: PositiveInt | tuple[PositiveInt, ...] = 1
     groups: PositiveInt = 1
@@ -153,7 +161,7 @@ class Conv1d(_Convolution, name="conv1d"):
     """Convolution over one axis: (N, C, L) to (N, out_channels, L')."""
 
     kernel_size: PositiveInt | tuple[PositiveInt]
-    stride: PositiveInt | tuple[PositiveInt] = 1
+    stride: Stride | tuple[Stride] = 1
     padding: NonNegativeInt | tuple[NonNegativeInt] | Literal["same", "valid"] = 0
     dilation: PositiveInt | tuple[PositiveInt] = 1
 
@@ -186,7 +194,7 @@ class Conv2d(_Convolution, name="conv2d"):
     """Convolution over two axes: (N, C, H, W) to (N, out_channels, H', W')."""
 
     kernel_size: PositiveInt | tuple[PositiveInt, PositiveInt]
-    stride: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
+    stride: Stride | tuple[Stride, Stride] = 1
     padding: NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt] | Literal["same", "valid"] = 0
     dilation: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
 
@@ -228,7 +236,7 @@ class ConvTranspose2d(Op, name="conv_transpose2d"):
 
     out_channels: PositiveInt
     kernel_size: PositiveInt | tuple[PositiveInt, PositiveInt]
-    stride: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
+    stride: TransposedStride | tuple[TransposedStride, TransposedStride] = 1
     padding: NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt] = 0
     output_padding: NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt] = 0
     groups: PositiveInt = 1

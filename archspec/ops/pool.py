@@ -163,20 +163,29 @@ class _AdaptivePooling(_Pooling):
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         expect_rank(x, 4, unbatched=3)
+        return (*x[:2], *self._sizes(x))
+
+    def _sizes(self, x: Shape) -> Shape:
         wanted: tuple[int | None, ...] = each(self.output_size, 2)
-        return (
-            *x[:2],
-            *(own if size is None else size for own, size in zip(x[2:], wanted, strict=True)),
+        return tuple(
+            own if size is None else size for own, size in zip(x[-2:], wanted, strict=False)
         )
 
 
 class AdaptiveAvgPool2d(_AdaptivePooling, name="adaptive_avg_pool2d", primary="output_size"):
-    """Means over windows that cover the input evenly: (N, C, H, W) to (N, C, *output_size)."""
+    """Means over windows that cover the input evenly: (N, C, H, W) to (N, C, *output_size).
+
+    Where each window is the whole, torch takes the mean of the last two axes at any higher rank.
+    """
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        return _global_mean(x) if self._sizes(x) == (1, 1) else super().infer(x)
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         y_shape = self.infer(x.shape)
-        if y_shape[2:] == (1, 1):
+        if y_shape[-2:] == (1, 1):
             return _record_global_mean(tape, x)
         return _record_means(tape, x, y_shape)
 
@@ -200,14 +209,13 @@ class AdaptiveMaxPool2d(_AdaptivePooling, name="adaptive_max_pool2d", primary="o
 
 
 class GlobalAvgPool2d(_Pooling, name="global_avg_pool2d"):
-    """The mean of each channel: (N, C, H, W) to (N, C, 1, 1)."""
+    """The mean over the last two axes: (N, C, H, W) to (N, C, 1, 1), the mean of each channel."""
 
     examples = (Example(inputs=[("N", 3, 5, 4)]),)
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        expect_rank(x, 4, unbatched=3)
-        return (*x[:2], 1, 1)
+        return _global_mean(x)
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         return _record_global_mean(tape, inputs[0])
@@ -218,7 +226,13 @@ class GlobalAvgPool2d(_Pooling, name="global_avg_pool2d"):
         return nn.AdaptiveAvgPool2d(1)
 
 
+def _global_mean(x: Shape) -> Shape:
+    if len(x) < 4:
+        expect_rank(x, 4, unbatched=3)
+    return (*x[:-2], 1, 1)
+
+
 def _record_global_mean(tape: Tape, x: Tensor) -> Tensor:
     """torch takes a plain mean here, whose gradient needs no more than the input's sizes."""
-    y_shape = (*x.shape[:2], 1, 1)
+    y_shape = _global_mean(x.shape)
     return tape.new(y_shape, requires_grad=x.requires_grad, strides=layout_of(x, y_shape))

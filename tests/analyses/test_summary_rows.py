@@ -66,21 +66,25 @@ def test_figures_of_rows():
 
 def test_rows_of_one_level_add_up_to_the_totals():
     result = summary()
-    top = [row for row in result.layers if row.depth == 0]
+    top = [row for row in result.nodes if row.depth == 0]
     assert sum(row.num_parameters for row in top) == result.num_parameters == 4057
     assert sum(row.macs for row in top) == result.macs == 56
     assert sum(row.training_macs for row in top) == result.training_macs == 3056
-    leaves = [row for row in result.layers if not row.is_block]
-    assert sum(row.num_parameters for row in leaves) == 4057
-    assert sum(row.macs for row in leaves) == 56
+    for depth in (None, 1):
+        leaves = summary(depth).layers
+        assert sum(row.num_parameters for row in leaves) == 4057
+        assert sum(row.macs for row in leaves) == 56
+    assert [row.path for row in result.blocks] == ["stem", "again"]
+    assert [row.path for row in summary(depth=1).blocks] == []
+    assert len(result.layers) + len(result.blocks) == len(result.nodes)
 
 
 def test_depth_folds_blocks_and_leaves_totals_alone():
     full, folded, bare = summary(), summary(depth=1), summary(depth=0)
-    assert [row.path for row in folded.layers] == [
-        row.path for row in full.layers if "." not in row.path
+    assert [row.path for row in folded.nodes] == [
+        row.path for row in full.nodes if "." not in row.path
     ]
-    assert bare.layers == []
+    assert bare.nodes == []
     for figure in ("num_parameters", "num_buffers", "macs", "activation_bytes", "saved_bytes"):
         assert getattr(folded, figure) == getattr(bare, figure) == getattr(full, figure)
 
@@ -100,28 +104,30 @@ def test_without_macs_shares_are_of_parameters():
     net.add(Learned(features=30))
     result = summarise(net.graph())
     assert result.share_of == "num_parameters"
-    assert [row.share for row in result.layers] == [0.25, 0.75]
+    assert [row.share for row in result.nodes] == [0.25, 0.75]
 
 
 def test_without_anything_shares_are_zero():
     net = Builder((N, 4))
     net.add(Halves())
-    assert [row.share for row in summarise(net.graph(Ref(0, 0))).layers] == [0.0]
-    assert summarise(Graph(None, ("input",), ((N, 4),), (), (Ref(INPUT),))).layers == []
+    assert [row.share for row in summarise(net.graph(Ref(0, 0))).nodes] == [0.0]
+    assert summarise(Graph(None, ("input",), ((N, 4),), (), (Ref(INPUT),))).nodes == []
 
 
 def test_json_has_the_names_of_the_python_api():
     result = summary()
     data = json.loads(json.dumps(result.as_dict()))
     for key, value in data.items():
-        if key not in ("input_shape", "output_shape", "layers"):
+        if key not in ("input_shape", "output_shape", "training_outputs", "layers", "blocks"):
             assert value == getattr(result, key)
     assert data["input_shape"] == ["N", 4]
-    assert data["output_shape"] == {"out": ["N", 3], "aux": ["N", 1000]}
-    for row, layer in zip(data["layers"], result.layers, strict=True):
+    assert data["output_shape"] == ["N", 3]
+    assert data["training_outputs"] == {"aux": ["N", 1000]}
+    rows = zip(data["layers"] + data["blocks"], result.layers + result.blocks, strict=True)
+    for row, layer in rows:
         for key in row.keys() - {"span", "output_shape", "output_shapes"}:
             assert row[key] == getattr(layer, key)
-    assert data["layers"][7] == {
+    assert data["layers"][5] == {
         "path": "fc",
         "depth": 0,
         "op": "affine",

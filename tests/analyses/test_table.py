@@ -33,7 +33,7 @@ token     learned(3)                        1×3            3     0     0%
 aux       train: affine(1000)               N×1000     4,000     0     0%
 
 Input               N×4
-Output              out N×3, aux N×1000
+Output              N×3 (in training also aux N×1000)
 Parameters          4,057 (4,047 trainable, 10 not)
 Buffers             4
 MACs                56 (in training 3,056)
@@ -165,7 +165,7 @@ def with_rows(found: list[Layer]) -> Summary:
     net.add(Frozen())
     base = summarise(net.graph())
     fields = {name: getattr(base, name) for name in base.__slots__}
-    return Summary(**{**fields, "layers": found})
+    return Summary(**{**fields, "nodes": found})
 
 
 @settings(max_examples=200, deadline=None)

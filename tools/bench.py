@@ -1,0 +1,212 @@
+"""Speed of archspec against named alternatives, as ratios within one run.
+
+    python tools/bench.py            everything (about two minutes)
+    python tools/bench.py process compile growth forward meta check
+
+Every figure is the median of paired runs: the two sides take turns, so that a change of the
+machine's speed meets both. Exit status 1 where a ratio misses the bar printed beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DENSENET121 = ROOT / "specs" / "torchvision" / "densenet121.yaml"
+
+TORCHINFO = """
+import torchinfo, torchvision
+print(torchinfo.summary(torchvision.models.densenet121(), (1, 3, 224, 224)))
+"""
+
+Figures = list[tuple[str, float, float, bool]]
+
+
+def process(command: list[str]) -> tuple[float, float]:
+    """Wall seconds and peak MiB of one whole process, which must succeed."""
+    start = time.perf_counter()
+    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    seconds = time.perf_counter() - start
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"{command} exited with {child.returncode}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return seconds, usage.ru_maxrss * unit / 2**20
+
+
+def once(function: Callable[[], object]) -> float:
+    """Seconds of one call, with the garbage collector out of the way."""
+    gc.collect()
+    gc.disable()
+    try:
+        start = time.perf_counter()
+        function()
+        return time.perf_counter() - start
+    finally:
+        gc.enable()
+
+
+def paired(a: Callable[[], object], b: Callable[[], object], runs: int) -> tuple[float, float]:
+    """Median seconds of each, taken in turns after one warm-up."""
+    a(), b()
+    times = [(once(a), once(b)) for _ in range(runs)]
+    return statistics.median(t for t, _ in times), statistics.median(t for _, t in times)
+
+
+def bench_process() -> Figures:
+    """`compile densenet121 --summary` as a process against torchinfo's summary of torchvision's."""
+    ours = [sys.executable, "-m", "archspec", "compile", str(DENSENET121), "--summary"]
+    theirs = [sys.executable, "-c", TORCHINFO]
+    runs = [(process(ours), process(theirs)) for _ in range(6)][1:]
+    seconds = [statistics.median(run[side][0] for run in runs) for side in (0, 1)]
+    memory = [statistics.median(run[side][1] for run in runs) for side in (0, 1)]
+    print(f"  archspec  {seconds[0] * 1e3:8.0f} ms {memory[0]:8.1f} MiB")
+    print(f"  torchinfo {seconds[1] * 1e3:8.0f} ms {memory[1]:8.1f} MiB")
+    faster, leaner = seconds[1] / seconds[0], memory[1] / memory[0]
+    return [
+        ("times faster than torchinfo, whole process", faster, 20, faster >= 20),
+        ("times less memory than torchinfo", leaner, 20, leaner >= 20),
+    ]
+
+
+def cold_load(text: str, folder: Path) -> None:
+    """Text in memory to a checked graph with shapes and costs; no cached blocks or expressions."""
+    import archspec
+    from archspec.language import document, expressions
+
+    document._LIBRARY.clear()
+    expressions.parse.cache_clear()
+    arch = archspec.loads(text, folder=folder)
+    assert arch.num_parameters and arch.macs
+
+
+def bench_compile() -> Figures:
+    """Text to a graph with costs, against one forward of torchvision's module on `meta`."""
+    import torch
+    import torchvision
+
+    text = DENSENET121.read_text()
+    with torch.device("meta"):
+        net = torchvision.models.densenet121().eval()
+        image = torch.empty(1, 3, 224, 224)
+    ours, theirs = paired(lambda: cold_load(text, DENSENET121.parent), lambda: net(image), 15)
+    print(f"  archspec, text to costs {ours * 1e3:8.1f} ms")
+    print(f"  one meta forward        {theirs * 1e3:8.1f} ms")
+    return [("of the time of a meta forward", ours / theirs, 0.2, ours / theirs <= 0.2)]
+
+
+def chain(length: int) -> str:
+    """A spec of that many nodes in one list, nothing repeated by the language."""
+    lines = ["input: [8, 8, 8]", "layers:"]
+    for index in range(length // 2):
+        lines.append(f"  - conv2d: {{out_channels: {8 + index % 5}, kernel_size: 1}}")
+        lines.append("  - relu")
+    return "\n".join(lines)
+
+
+def bench_growth() -> Figures:
+    """A chain of 20,000 nodes against one of 1,000."""
+    short, long = chain(1_000), chain(20_000)
+    a, b = paired(lambda: cold_load(long, ROOT), lambda: cold_load(short, ROOT), 5)
+    print(f"  20,000 nodes {a * 1e3:8.1f} ms, 1,000 nodes {b * 1e3:8.1f} ms")
+    return [("times the time for 20 times the nodes", a / b, 22, a / b <= 22)]
+
+
+def bench_forward() -> Figures:
+    """The emitted modules at batch 1 against hand-written ones of the same nesting."""
+    import torch
+    from handwritten import Densenet, LenetBN
+
+    import archspec
+
+    torch.set_num_threads(1)
+    figures: Figures = []
+    cases = (
+        ("lenet_bn", LenetBN, (1, 1, 28, 28), 3000),
+        ("densenet", Densenet, (1, 1, 96, 96), 60),
+    )
+    for name, handwritten, shape, calls in cases:
+        ours = archspec.compile(name, seed=0).eval()
+        theirs = handwritten().eval()
+        theirs.load_state_dict(ours.state_dict())
+        image = torch.randn(shape)
+        with torch.no_grad():
+            assert torch.equal(ours(image), theirs(image)), name
+
+            def run(net: torch.nn.Module, image: torch.Tensor = image, calls: int = calls) -> None:
+                for _ in range(calls // 20):
+                    net(image)
+
+            a, b = paired(lambda net=ours: run(net), lambda net=theirs: run(net), 61)
+        per = calls // 20
+        print(f"  {name}: emitted {a / per * 1e6:.1f} us, by hand {b / per * 1e6:.1f} us")
+        figures.append((f"of the time of {name} by hand", a / b, 1.02, a / b <= 1.02))
+    return figures
+
+
+def bench_meta() -> Figures:
+    """Building densenet121 on `meta` against torchvision's own constructor."""
+    import torch
+    import torchvision
+
+    import archspec
+
+    arch = archspec.load(DENSENET121)
+
+    def theirs() -> None:
+        with torch.device("meta"):
+            torchvision.models.densenet121()
+
+    a, b = paired(lambda: arch.build(device="meta"), theirs, 15)
+    print(f"  archspec {a * 1e3:8.1f} ms, torchvision {b * 1e3:8.1f} ms")
+    return [("of the time of torchvision's constructor", a / b, 1.0, a / b <= 1.0)]
+
+
+def bench_check() -> Figures:
+    """`check` of a 200-line spec as a process against `import torch`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "long.yaml"
+        path.write_text(chain(198))
+        ours = [sys.executable, "-m", "archspec", "check", str(path)]
+        theirs = [sys.executable, "-c", "import torch"]
+        runs = [(process(ours), process(theirs)) for _ in range(6)][1:]
+    a, b = (statistics.median(run[side][0] for run in runs) for side in (0, 1))
+    print(f"  archspec check {a * 1e3:8.0f} ms, import torch {b * 1e3:8.0f} ms")
+    return [("of the time of `import torch`", a / b, 0.2, a / b <= 0.2)]
+
+
+BENCHES = {
+    "process": bench_process,
+    "check": bench_check,
+    "compile": bench_compile,
+    "growth": bench_growth,
+    "forward": bench_forward,
+    "meta": bench_meta,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bench", nargs="*", choices=[*BENCHES, []], default=[])
+    chosen = parser.parse_args().bench or list(BENCHES)
+    failed = False
+    for name in chosen:
+        print(f"{name}: {(BENCHES[name].__doc__ or '').strip()}")
+        for what, ratio, bar, ok in BENCHES[name]():
+            print(f"  {ratio:8.3f} {what}  (bar {bar:g}: {'met' if ok else 'MISSED'})")
+            failed |= not ok
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

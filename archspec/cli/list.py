@@ -12,9 +12,10 @@ from archspec.errors import SpecError
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
+    from archspec.ir.shape import Shape
 
 HEADER = ("Spec", "Input", "Output", "Params", "MACs")
-WIDTHS = (11, 6, 11, 14)
+WIDTHS = (9, 6, 11, 15)
 """Of the columns after the names; fixed, so that each line can be printed when it is known."""
 
 
@@ -51,8 +52,13 @@ def run(args: Namespace) -> int:
 
 
 def _cells(name: str, arch: Architecture) -> tuple[str, ...]:
-    shapes = shape_text(arch.input_shape), shape_text(arch.output_shape)
+    shapes = _sample(arch.input_shape), _sample(arch.output_shape)
     return (name, *shapes, f"{arch.num_parameters:,}", f"{arch.macs:,}")
+
+
+def _sample(shape: Shape | dict[str, Shape]) -> str:
+    """A shape without N, as --input takes it: with long names every column counts."""
+    return shape_text(shape).replace("N×", "")
 
 
 def _line(cells: tuple[str, ...], width: int) -> str:

@@ -168,7 +168,7 @@ class _Writer:
             return f"{op.op_name}: {scalar({'inputs': names, **args})}"
         if not args:
             return f"{op.op_name}:"
-        if list(args) == [op.primary]:
+        if op.primary is not None and list(args) == [op.primary]:
             return f"{op.op_name}: {scalar(args[op.primary])}"
         return f"{op.op_name}: {scalar(args)}"
 

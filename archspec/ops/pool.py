@@ -235,4 +235,6 @@ def _global_mean(x: Shape) -> Shape:
 def _record_global_mean(tape: Tape, x: Tensor) -> Tensor:
     """torch takes a plain mean here, whose gradient needs no more than the input's sizes."""
     y_shape = _global_mean(x.shape)
-    return tape.new(y_shape, requires_grad=x.requires_grad, strides=layout_of(x, y_shape))
+    # Only for images does the kernel restore the layout of its input.
+    strides = layout_of(x, y_shape) if len(y_shape) == 4 else None
+    return tape.new(y_shape, requires_grad=x.requires_grad, strides=strides)

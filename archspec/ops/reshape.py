@@ -108,6 +108,35 @@ class Reshape(_Rearrangement, name="reshape", primary="shape"):
         return f"{x}.reshape({', '.join([f'{x}.shape[0]', *map(str, self.shape)])})"
 
 
+class Unflatten(_Rearrangement, name="unflatten"):
+    """Splits the axis `dim` into several: (N, 6, H, W) to (N, 2, 3, H, W); one size may be -1.
+
+    Unlike `reshape` it states nothing of the other axes, so the module runs on images of any size.
+    """
+
+    dim: int
+    unflattened_size: tuple[PositiveInt | Literal[-1], ...] = Field(min_length=1)
+
+    examples = (
+        Example({"dim": 1, "unflattened_size": (2, 3)}, inputs=[("N", 6, 4, 5)]),
+        Example({"dim": -1, "unflattened_size": (-1, 2)}, inputs=[("N", 3, 4)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        dim = keep_batch(self.dim, len(x))
+        return (*x[:dim], *_laid_out(x[dim], self.unflattened_size, f"dim {dim}"), *x[dim + 1 :])
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        return tapes.reshape(tape, x, self.infer(x.shape))
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Unflatten(self.dim, self.unflattened_size)
+
+
 class Permute(_Rearrangement, name="permute", primary="dims"):
     """Reorders the axes. `dims` lists all of them, N as 0, which must come first."""
 

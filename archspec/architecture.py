@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from archspec.errors import Diagnostic, Source
-from archspec.ir.graph import Graph
+from archspec.ir.graph import Graph, trained_only
 from archspec.ir.shape import Shape
 from archspec.language.limits import DEFAULT, Limits
 from archspec.language.program import Program, compile_text, read_named
@@ -95,7 +95,7 @@ class Architecture:
         alive = {
             name: graph.shape(ref)
             for name, ref in zip(names, graph.outputs, strict=True)
-            if ref.step < 0 or not graph.steps[ref.step].training_only
+            if not trained_only(graph, ref)
         }
         return next(iter(alive.values())) if len(alive) == 1 else alive
 

@@ -7,10 +7,10 @@ expression) raises `Refusal`; the stage that knows the place turns it into a `Di
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 
 class Code(StrEnum):
@@ -62,18 +62,26 @@ class Code(StrEnum):
     OUTSIDE = "AS605"
     # 7xx: limits
     LIMIT = "AS701"
-    # 8xx: real runs
-    WEIGHTS = "AS801"
     # 9xx: warnings
     UNREAD_NODE = "AS901"
     UNUSED_PARAMETER = "AS902"
+    BIAS_BEFORE_NORM = "AS903"
+    REPEATED_ACTIVATION = "AS904"
+    DROPOUT_AT_END = "AS905"
+    REPEATED_INPUT = "AS906"
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether it may be ignored: a network compiles in spite of it."""
+        return self.startswith("AS9")
 
 
 class Source(NamedTuple):
-    """A text and the name it is shown under."""
+    """A text and the name it is shown under. `library` texts come with archspec or a package."""
 
     name: str
     text: str
+    library: bool = False
 
     def line(self, number: int) -> str:
         """Line `number` (from 1) without its line end; empty when there is none."""
@@ -94,8 +102,19 @@ class Span(NamedTuple):
         return f"{self.source.name}:{self.line}:{self.column}"
 
 
+class Edit(NamedTuple):
+    """A change to a text that mends a mistake for certain: `replacement` in the place of `span`."""
+
+    span: Span
+    replacement: str
+
+
 class Refusal(Exception):
-    """What is wrong, said by code that does not know where. Never reaches a user as it is."""
+    """What is wrong, said by code that does not know where. Never reaches a user as it is.
+
+    `replacement` is what must stand at the place instead, where that is certain. `too_small`
+    names the axis of the input (height, width) that a window did not fit.
+    """
 
     def __init__(
         self,
@@ -105,23 +124,41 @@ class Refusal(Exception):
         expected: str | None = None,
         found: str | None = None,
         help: str | None = None,
+        replacement: str | None = None,
+        too_small: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message, self.code = message, code
         self.expected, self.found, self.help = expected, found, help
+        self.replacement, self.too_small = replacement, too_small
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A further place that explains a diagnostic: a producer with its shape, a calling block."""
+    """A further place that explains a diagnostic: a producer with its shape, a calling block.
+
+    With `excerpt` its source line is shown too.
+    """
 
     message: str
     span: Span | None = None
+    excerpt: bool = False
+
+
+Paint: TypeAlias = Callable[[str, str], str]
+"""Colours a text by its role: place, error, warning, caret, label, help."""
+
+
+def _plain(role: str, text: str) -> str:
+    return text
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One mistake (or warning), with its place and what would mend it."""
+    """One mistake (or warning), with its place and what would mend it.
+
+    `edits` mend it for certain, all of them together; `too_small` is as in `Refusal`.
+    """
 
     code: Code
     message: str
@@ -132,10 +169,14 @@ class Diagnostic:
     help: str | None = None
     trail: tuple[Note, ...] = ()
     notes: tuple[Note, ...] = field(default=())
+    edits: tuple[Edit, ...] = ()
+    too_small: str | None = None
 
     @classmethod
     def of(cls, refusal: Refusal, span: Span | None, **more: Any) -> Diagnostic:
         """The diagnostic that a refusal becomes at `span`."""
+        if span is not None and refusal.replacement is not None:
+            more.setdefault("edits", (Edit(span, refusal.replacement),))
         return cls(
             code=refusal.code,
             message=refusal.message,
@@ -143,6 +184,7 @@ class Diagnostic:
             expected=refusal.expected,
             found=refusal.found,
             help=refusal.help,
+            too_small=refusal.too_small,
             **more,
         )
 
@@ -150,23 +192,33 @@ class Diagnostic:
         return replace(self, notes=self.notes + notes)
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
+        return self.text()
 
-    def _lines(self) -> Iterable[str]:
-        place = f"{self.span}: " if self.span else ""
-        yield f"{place}{self.severity} {self.code}: {self.message}"
+    def text(self, paint: Paint = _plain) -> str:
+        """The diagnostic as people read it, coloured by `paint`."""
+        return "\n".join(self._lines(paint))
+
+    def _lines(self, paint: Paint) -> Iterator[str]:
+        place = paint("place", f"{self.span}:") + " " if self.span else ""
+        yield f"{place}{paint(self.severity, f'{self.severity} {self.code}:')} {self.message}"
         if self.span:
-            yield from excerpt(self.span)
+            shown, carets = excerpt(self.span)
+            yield shown
+            yield _carets(carets, self.severity, paint)
         if self.expected:
-            yield f"  expected: {self.expected}"
+            yield f"  {paint('label', 'expected:')} {self.expected}"
         if self.found:
-            yield f"  found:    {self.found}"
+            yield f"  {paint('label', 'found:')}    {self.found}"
         for title, notes in (("trail", self.trail), ("note", self.notes)):
             for note in notes:
-                where = f" ({note.span})" if note.span else ""
-                yield f"  {title}: {note.message}{where}"
+                where = paint("place", f" ({note.span})") if note.span else ""
+                yield f"  {paint('label', f'{title}:')} {note.message}{where}"
+                if note.span and note.excerpt:
+                    shown, carets = excerpt(note.span)
+                    yield f"  {shown}"
+                    yield f"  {_carets(carets, self.severity, paint)}"
         if self.help:
-            yield f"  help: {self.help}"
+            yield f"  {paint('help', 'help:')} {self.help}"
 
     def as_dict(self) -> dict[str, Any]:
         """The diagnostic as plain data for JSON output."""
@@ -193,7 +245,13 @@ class Diagnostic:
             "help": self.help,
             "trail": notes(self.trail),
             "notes": notes(self.notes),
+            "edits": [{"span": place(e.span), "replacement": e.replacement} for e in self.edits],
         }
+
+
+def _carets(line: str, severity: str, paint: Paint) -> str:
+    margin, bar, carets = line.partition("| ")
+    return margin + bar + carets.replace(carets.strip(), paint(severity, carets.strip()))
 
 
 def excerpt(span: Span, width: int = 100) -> list[str]:
@@ -224,5 +282,46 @@ class SpecError(Exception):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A help text naming the nearest known word, or None where nothing is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else None
+    names = list(known)
+    near = certain_word(word, names) or next(
+        iter(difflib.get_close_matches(word, names, n=1, cutoff=0.6)), None
+    )
+    return f"did you mean {near!r}?" if near else None
+
+
+def certain_word(word: str, known: Iterable[str]) -> str | None:
+    """The one known word that `word` must be a slip of; None where two are as near, or none.
+
+    A slip is another case or another use of `_` and `-`, or one letter that is wrong, missing, too
+    many or swapped with the next (two such in a word of eight letters or more).
+    """
+    if not 2 <= len(word) <= 60:
+        return None
+    names = set(known)
+    alike = [name for name in names if _letters(name) == _letters(word)]
+    if alike:
+        return alike[0] if len(alike) == 1 else None
+    if len(word) < 4:
+        return None
+    most = 2 if len(word) >= 8 else 1
+    near = [name for name in names if abs(len(name) - len(word)) <= most]
+    near = [name for name in near if _slips(name, word) <= most]
+    return near[0] if len(near) == 1 else None
+
+
+def _letters(word: str) -> str:
+    return word.lower().replace("_", "").replace("-", "")
+
+
+def _slips(a: str, b: str) -> int:
+    """Letters to change, insert, remove or swap with a neighbour (Damerau's distance)."""
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        last, before, row = before, row, [i]
+        for j, y in enumerate(b, 1):
+            cost = min(before[j] + 1, row[-1] + 1, before[j - 1] + (x != y))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                cost = min(cost, last[j - 2] + 1)
+            row.append(cost)
+    return row[-1]

@@ -55,7 +55,15 @@ RULES = frozenset({Code.EMPTY, Code.UNBATCHED, Code.MIXES_BATCH, Code.LIMIT})
 BATCH_SIZES = (2, 3, 5)
 """The batch sizes at which every accepted call must run."""
 
-FAILURES = (RuntimeError, ValueError, TypeError, LookupError, ZeroDivisionError, Refusal)
+FAILURES = (
+    AssertionError,
+    LookupError,
+    Refusal,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    ZeroDivisionError,
+)
 """What torch raises where a module cannot be built or run, and what building raises."""
 
 

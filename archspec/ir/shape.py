@@ -178,6 +178,13 @@ def chunk_sizes(size: Dim, chunks: int) -> list[Dim]:
     return [min(part, size - start) for start in range(0, size, part)]
 
 
+def sliced(size: Dim, start: int, end: int | None, step: int) -> Dim:
+    """Size of `x[start:end:step]` along an axis of `size`, by Python's rule; `step` is positive."""
+    first = max(size + start, 0) if start < 0 else min(start, size)
+    last = size if end is None else max(size + end, 0) if end < 0 else min(end, size)
+    return max(-(-(last - first) // step), 0)
+
+
 def broadcast(*shapes: Shape) -> Shape:
     """torch's broadcasting, aligned at the last axis; N meets N or 1 only."""
     rank = max(map(len, shapes))

@@ -55,11 +55,12 @@ class Reader:
         self.limits, self.root = limits, root
         self.opened = 0
 
-    def open(self, path: Path) -> Source:
+    def open(self, path: Path, library: bool = False) -> Source:
         """A file's text. Raises `Refusal`."""
         self.opened += 1
         self.limits.check("files", self.opened, "the number of files")
-        return files.read_text(files.inside(path, self.root), self.limits, str(path))
+        shown = files.shown(path)
+        return files.read_text(files.inside(path, self.root), self.limits, shown, library)
 
 
 @dataclass(slots=True)
@@ -136,7 +137,7 @@ def library_block(name: str) -> Block | None:
         path = found
     limits = Limits()
     reader = Reader(limits, None)
-    file = File(reader.open(path), path.parent, reader, [], in_library=True)
+    file = File(reader.open(path, library=True), path.parent, reader, [], in_library=True)
     value = read(file.source, limits)
     assert isinstance(value, Mapping), path
     block = Block(name, value.span, value, True)
@@ -365,7 +366,6 @@ def _body(file: File, parser: NodeParser, value: Mapping) -> tuple[Node, ...]:
             "the spec has no `layers`",
             Span(*value.span[:3], value.span.line, value.span.column + 1),
             expected="a list of nodes, or `extends:`",
-            help=did_you_mean("layers", value.entries),
         )
         return ()
     return parser.nodes(layers)
@@ -416,7 +416,6 @@ def _inputs(
             "the spec has no `input`",
             start,
             expected="input: [channels, height, width]",
-            help=did_you_mean("input", value.entries),
         )
     return {}
 

@@ -29,6 +29,7 @@ from archspec.language.expressions import Budget, Env, Table, Template, truth, t
 from archspec.language.limits import Limits
 from archspec.language.model import Block, Layers, Node, Output, Reference
 from archspec.language.names import check_node_name
+from archspec.language.places import Call, located
 
 MERGE_WORDS = "give it a name and read it with `from:`"
 
@@ -70,39 +71,10 @@ class Expander:
         """Moves a place inside a library block to the user's call, and notes the way there."""
         if diagnostic.severity == "error":
             self.failed = True
-        notes = []
-        spans = [call for call, _ in self.calls]
-        place = diagnostic.span
-        library = next(
-            (i for i, (_, block) in enumerate(self.calls) if block and block.in_library), None
-        )
-        if library is not None:
-            blocks = [block.name if block else "group" for _, block in self.calls]
-            inner = [*spans[library + 1 :], place]
-            notes = [
-                Note(f"in the block {name}", span)
-                for name, span in zip(blocks[library:], inner, strict=True)
-            ]
-            place = spans[library]
-            spans = spans[:library]
-        notes += [
-            Note(f"in the block {block.name}, called here", span)
-            for span, block in reversed(self.calls[: len(spans)])
-            if block is not None
-        ]
-        located = Diagnostic(
-            diagnostic.code,
-            diagnostic.message,
-            place,
-            diagnostic.severity,
-            diagnostic.expected,
-            diagnostic.found,
-            diagnostic.help,
-            diagnostic.trail,
-            diagnostic.notes + tuple(notes),
-        )
-        if located not in self.diagnostics:
-            self.diagnostics.append(located)
+        calls = [Call(span, block.name if block else None) for span, block in self.calls]
+        placed = located(diagnostic, calls)
+        if placed not in self.diagnostics:
+            self.diagnostics.append(placed)
 
     # --- lists and nodes -------------------------------------------------------------------------
 

@@ -41,7 +41,9 @@ def _names_below(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def read_text(path: Path, limits: Limits, shown: str | None = None) -> Source:
+def read_text(
+    path: Path, limits: Limits, shown: str | None = None, library: bool = False
+) -> Source:
     """A file's text. Raises `Refusal` where it cannot be read as UTF-8 within the limits."""
     try:
         size = path.stat().st_size
@@ -59,7 +61,14 @@ def read_text(path: Path, limits: Limits, shown: str | None = None) -> Source:
             code=Code.ENCODING,
             help="save it as UTF-8",
         ) from None
-    return Source(shown or str(path), text)
+    return Source(shown or str(path), text, library)
+
+
+def shown(path: Path) -> str:
+    """The name that a file is shown under: one of archspec's own blocks without its folder."""
+    if path.is_relative_to(BLOCKS):
+        return f"archspec/blocks/{path.relative_to(BLOCKS).as_posix()}"
+    return str(path)
 
 
 def find_spec(name: str, beside: Path | None) -> Path:

@@ -21,6 +21,7 @@ from archspec.language.arguments import (
     LocatedError,
     compile_value,
     found_value,
+    show_value,
 )
 from archspec.language.builder import Builder, PatchTree
 from archspec.language.document import Reader, override, read_spec, root_of
@@ -312,9 +313,10 @@ def _checked_sizes(sizes: tuple[Any, ...]) -> Shape:
     for size in sizes:
         if size.__class__ is not int or not 1 <= size <= MAX_SIZE:
             raise Refusal(
-                f"an input's size cannot be {found_value(size)}",
+                f"an input's size cannot be {show_value(size)}",
                 code=Code.STRUCTURE,
                 expected="a whole number of at least 1",
+                found=found_value(size),
             )
     if product(sizes) > 2**40:
         raise Refusal("an input of more than 2**40 elements", code=Code.LIMIT)

@@ -27,7 +27,8 @@ def scanner_help(source: Source, line: int, problem: str) -> str | None:
     """A concrete edit for the line where the scanner stopped, or for the line before it."""
     text = source.line(line)
     before = source.line(line - 1) if line > 1 else ""
-    if "\t" in text[: len(text) - len(text.lstrip())]:
+    no_token = "cannot start any token" in problem
+    if "\t" in text[: len(text) - len(text.lstrip())] or (no_token and "\t" in text):
         return "indent with spaces: YAML allows no tabs there"
     if re.match(r"^\s*-\s+[\w$]+\s*$", before) and re.match(r"^\s+[\w-]+:", text):
         return f"a colon is missing on line {line - 1}: `{before.strip()}:`"
@@ -41,7 +42,7 @@ def scanner_help(source: Source, line: int, problem: str) -> str | None:
     inner = re.search(r"([\w.]+\[[^\]]*\][^,}\]]*)", text)
     if inner and "{" in text:
         return f"inside braces quote what has brackets: {_quoted(inner[1].strip())}"
-    if "found character '%'" in problem or "cannot start any token" in problem:
+    if no_token:
         return "quote a text that begins with this character"
     if "expected ',' or" in problem:
         return "a bracket or brace is not closed, or a comma is missing before this"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from archspec.ir.op import Example, Op, PositiveInt, Weight, Weights
-from archspec.ir.shape import Dim, Shape, keep_batch, product, replaced
+from archspec.ir.shape import Dim, Shape, axis, is_batched, keep_batch, product, replaced
 from archspec.ir.tape import Tape, Tensor, reshape
 
 if TYPE_CHECKING:
@@ -14,20 +14,26 @@ if TYPE_CHECKING:
 
 
 class Linear(Op, name="linear", primary="out_features"):
-    """Affine map of the last axis, `y = x A^T + b`: (N, ..., in) to (N, ..., out_features)."""
+    """Affine map of the last axis, `y = x A^T + b`: (N, ..., in) to (N, ..., out_features).
+
+    It also maps a learned tensor (..., in), once for all samples.
+    """
 
     out_features: PositiveInt
     bias: bool = True
 
+    takes_unbatched = True
     kernels = ("weight",)
     examples = (
         Example({"out_features": 5}, inputs=[("N", 7)]),
         Example({"out_features": 4, "bias": False}, inputs=[("N", 2, 3, 7)]),
+        Example({"out_features": 3}, inputs=[(2, 3, 7)]),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        return replaced(x, keep_batch(-1, len(x)), self.out_features)
+        last = (keep_batch if is_batched(x) else axis)(-1, len(x))
+        return replaced(x, last, self.out_features)
 
     def weights(self, *inputs: Shape) -> Weights:
         (x,) = inputs
@@ -35,7 +41,8 @@ class Linear(Op, name="linear", primary="out_features"):
         return (weight, Weight("bias", (self.out_features,))) if self.bias else (weight,)
 
     def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return product(inputs[0][1:]) * self.out_features
+        (x,) = inputs
+        return product(x[1:] if is_batched(x) else x) * self.out_features
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import Field
+
 from archspec.errors import Code, Refusal
 from archspec.ir import tape as tapes
 from archspec.ir.op import Example, Op, PositiveInt
@@ -81,23 +83,7 @@ class Reshape(_Rearrangement, name="reshape", primary="shape"):
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        elements = product(x[1:])
-        known = product(size for size in self.shape if size != -1)
-        if self.shape.count(-1) > 1:
-            raise Refusal(
-                "only one size may be -1", expected="at most one -1", found=show(self.shape)
-            )
-        if -1 in self.shape:
-            rest = divide(elements, known, "the elements of a sample by the sizes given")
-            return (x[0], *(rest if size == -1 else size for size in self.shape))
-        if known != elements:
-            raise Refusal(
-                f"a sample of {show(x)} has {elements} elements, {show(self.shape)} has {known}",
-                expected=f"sizes whose product is {elements}",
-                found=show(self.shape),
-                help="leave N out; -1 stands for the size that is left",
-            )
-        return (x[0], *self.shape)
+        return (x[0], *_fitted(self.shape, product(x[1:]), f"a sample of {show(x)}"))
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
@@ -125,7 +111,7 @@ class Unflatten(_Rearrangement, name="unflatten"):
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         dim = keep_batch(self.dim, len(x))
-        return (*x[:dim], *_laid_out(x[dim], self.unflattened_size, f"dim {dim}"), *x[dim + 1 :])
+        return (*x[:dim], *_fitted(self.unflattened_size, x[dim], f"dim {dim}"), *x[dim + 1 :])
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
@@ -208,3 +194,21 @@ class Chunk(_Rearrangement, name="chunk", primary="chunks"):
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         return f"{values[0]}.chunk({self.chunks}, dim={self.dim})"
+
+
+def _fitted(sizes: Sequence[int], elements: Dim, what: str) -> Shape:
+    """`sizes` with the one -1 worked out; refuses them unless their product is `elements`."""
+    known = product(size for size in sizes if size != -1)
+    if sizes.count(-1) > 1:
+        raise Refusal("only one size may be -1", expected="at most one -1", found=show(sizes))
+    if -1 in sizes:
+        rest = divide(elements, known, f"{what} by the sizes given")
+        return tuple(rest if size == -1 else size for size in sizes)
+    if known != elements:
+        raise Refusal(
+            f"{what} has {elements} elements, {show(sizes)} has {known}",
+            expected=f"sizes whose product is {elements}",
+            found=show(sizes),
+            help="N is not among them; -1 stands for the size that is left",
+        )
+    return tuple(sizes)

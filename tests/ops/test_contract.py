@@ -41,6 +41,7 @@ def test_example_agrees_with_torch(call):
     assert testing.check_call(call, layouts=LAYOUTS)
 
 
+@pytest.mark.filterwarnings("ignore:dropout2d")
 @pytest.mark.parametrize("call", EXAMPLES)
 def test_built_module_can_be_copied_and_pickled(call):
     built = call.op.build(*call.inputs)

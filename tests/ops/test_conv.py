@@ -105,8 +105,9 @@ def test_saved_memory_and_layout(case: tuple[Op, Shape], data: st.DataObject) ->
     op, x = case
     assume(is_accepted(op, x))
     sizes = concrete(x, data.draw(st.sampled_from([2, 3])))
-    # The layout of a single pixel is ambiguous, and torch's answer depends on the thread count.
-    tensor = torch.randn(sizes) if set(x[2:]) == {1} else data.draw(strided(sizes))
+    # Of one pixel in groups the layout is ambiguous, and torch's answer depends on its threads.
+    ambiguous = set(x[2:]) == {1} and op.groups > 1 and not isinstance(op, ConvTranspose2d)
+    tensor = torch.randn(sizes) if ambiguous else data.draw(strided(sizes))
     compare_record(op, [x], [tensor.requires_grad_(data.draw(st.booleans()))])
 
 

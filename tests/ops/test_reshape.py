@@ -14,7 +14,7 @@ from archspec.errors import Code, Refusal
 from archspec.infer import infer
 from archspec.ir.op import Op
 from archspec.ir.shape import N, Shape, concrete
-from archspec.ops.reshape import Chunk, Flatten, Permute, Reshape
+from archspec.ops.reshape import Chunk, Flatten, Permute, Reshape, Unflatten
 
 inputs = st.lists(st.sampled_from([1, 2, 3, 4, 5, 6]), max_size=4).map(lambda s: shape(*s))
 dims = st.integers(-5, 5)
@@ -47,14 +47,28 @@ def permutations(draw: st.DrawFn) -> tuple[Op, Shape]:
     return Permute(dims=tuple(signed)), x
 
 
+@st.composite
+def unflattenings(draw: st.DrawFn) -> tuple[Op, Shape]:
+    x = draw(inputs)
+    dim = draw(dims)
+    sizes = draw(st.lists(st.integers(1, 4) | st.just(-1), min_size=1, max_size=3))
+    if -len(x) <= dim < len(x) and dim % len(x) and draw(st.booleans()):
+        size = x[dim]
+        first = draw(st.sampled_from([d for d in range(1, size + 1) if size % d == 0]))
+        sizes = [first, draw(st.sampled_from([size // first, -1]))]
+    return Unflatten(dim=dim, unflattened_size=tuple(sizes)), x
+
+
 flattenings = st.tuples(st.builds(Flatten, start_dim=dims, end_dim=dims), inputs)
 chunkings = st.tuples(st.builds(Chunk, chunks=st.integers(1, 5), dim=dims), inputs)
-cases = st.one_of(flattenings, reshapings(), permutations(), chunkings)
+cases = st.one_of(flattenings, reshapings(), unflattenings(), permutations(), chunkings)
 
 
 def by_hand(x: torch.Tensor, **arguments: Any) -> Any:
     if "shape" in arguments:
         return x.reshape(x.shape[0], *arguments["shape"])
+    if "unflattened_size" in arguments:
+        return x.unflatten(arguments["dim"], arguments["unflattened_size"])
     if "dims" in arguments:
         return x.permute(arguments["dims"])
     if "chunks" in arguments:
@@ -130,9 +144,27 @@ def test_chunks_may_be_fewer_than_asked_for() -> None:
             Reshape(shape=(4, -1)),
             shape(2, 3),
             Code.SHAPE,
-            "cannot divide the elements of a sample by the sizes given: 6 is not a multiple of 4",
+            "cannot divide a sample of (N, 2, 3) by the sizes given: 6 is not a multiple of 4",
         ),
         (Reshape(shape=(-1, -1)), shape(2, 3), Code.SHAPE, "only one size may be -1"),
+        (
+            Unflatten(dim=0, unflattened_size=(2, -1)),
+            shape(4, 3),
+            Code.MIXES_BATCH,
+            "dim 0 is the batch: samples of a batch may not be mixed",
+        ),
+        (
+            Unflatten(dim=1, unflattened_size=(2, 3)),
+            shape(4, 3),
+            Code.SHAPE,
+            "dim 1 has 4 elements, (2, 3) has 6",
+        ),
+        (
+            Unflatten(dim=1, unflattened_size=(3, -1)),
+            shape(4, 3),
+            Code.SHAPE,
+            "cannot divide dim 1 by the sizes given: 4 is not a multiple of 3",
+        ),
         (
             Permute(dims=(1, 0, 2)),
             shape(2, 3),

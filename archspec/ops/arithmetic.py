@@ -1,0 +1,120 @@
+"""Functions of each element with constants that are not learned, and scaling to unit length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import model_validator
+
+from archspec.ir.op import Example, Finite, Op, PositiveFloat
+from archspec.ir.shape import Dim, Shape, keep_batch, replaced
+from archspec.ir.tape import Tape, Tensor, elementwise
+
+
+class _Elementwise(Op):
+    """Base: the shape stays, and no products of matrices are made."""
+
+    takes_unbatched = True
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        return x
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return 0
+
+
+class Scale(_Elementwise, name="scale", primary="factor"):
+    """Each element times the constant `factor`."""
+
+    factor: Finite
+
+    examples = (
+        Example({"factor": 0.125}, inputs=[("N", 3, 4)]),
+        Example({"factor": 16.0}, inputs=[(1, 3, 4)]),
+    )
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        return elementwise(tape, *inputs)
+
+    def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        return f"{values[0]} * {self.factor!r}"
+
+
+class Exp(_Elementwise, name="exp"):
+    """The exponential function of each element."""
+
+    examples: ClassVar[tuple[Example, ...]] = (
+        Example(inputs=[("N", 3, 4)]),
+        Example(inputs=[(3, 1, 1)]),
+    )
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        y = elementwise(tape, *inputs)
+        if y.requires_grad:
+            tape.save(y)
+        return y
+
+    def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        return f"{values[0]}.exp()"
+
+
+class Clamp(_Elementwise, name="clamp"):
+    """Each element, raised to `min` and lowered to `max`; one of them may be left out."""
+
+    min: Finite | None = None
+    max: Finite | None = None
+
+    examples = (
+        Example({"max": 4.6}, inputs=[(3, 1, 1)]),
+        Example({"min": -1.0, "max": 1.0}, inputs=[("N", 3, 4)]),
+    )
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> Clamp:
+        if self.min is None and self.max is None:
+            raise ValueError("give `min`, `max` or both")
+        return self
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        if x.requires_grad:
+            tape.save(x)
+        return elementwise(tape, x)
+
+    def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        return f"{values[0]}.clamp({self.min!r}, {self.max!r})"
+
+
+class Normalize(_Elementwise, name="normalize"):
+    """Vectors along `dim` divided by their Euclidean length, or by `eps` where that is more."""
+
+    dim: int = 1
+    eps: PositiveFloat = 1e-12
+
+    takes_unbatched = False
+    examples = (
+        Example(inputs=[("N", 3, 4)]),
+        Example({"dim": -1, "eps": 1e-5}, inputs=[("N", 2, 3, 4)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        keep_batch(self.dim, len(x))
+        return x
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        dim = self.dim % len(x.shape)
+        one = x.viewed(replaced(x.shape, dim, 1), x.strides)
+        length = elementwise(tape, one)
+        bounded = elementwise(tape, length)
+        if x.requires_grad:
+            tape.save(x, length, bounded)
+        spread = bounded.viewed(x.shape, replaced(bounded.strides, dim, 0))
+        return elementwise(tape, x, spread)
+
+    def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        (x,) = values
+        return f"torch.nn.functional.normalize({x}, dim={self.dim}, eps={self.eps!r})"

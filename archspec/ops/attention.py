@@ -1,0 +1,180 @@
+"""Attention, and the parts of it that no composition of other ops gives with the same keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from archspec.ir import tape as tapes
+from archspec.ir.op import Example, NonNegativeInt, Op, PositiveInt, Probability, Weight, Weights
+from archspec.ir.shape import (
+    Dim,
+    Shape,
+    broadcast,
+    divide,
+    expect_rank,
+    keep_batch,
+    product,
+    replaced,
+)
+from archspec.ir.tape import Tape, Tensor, elementwise
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class MultiHeadAttention(Op, name="multi_head_attention", primary="num_heads"):
+    """Self-attention of a sequence (N, length, features) by torch's `MultiheadAttention`.
+
+    Vaswani et al., Attention Is All You Need (arXiv 1706.03762), section 3.2.2. `dropout` is on
+    the attention weights.
+    """
+
+    num_heads: PositiveInt
+    dropout: Probability = 0.0
+    bias: bool = True
+
+    kernels = ("in_proj_weight", "out_proj.weight")
+    examples = (
+        Example({"num_heads": 2}, inputs=[("N", 5, 8)]),
+        Example({"num_heads": 3, "dropout": 0.2}, inputs=[("N", 4, 6)]),
+        Example({"num_heads": 1, "bias": False}, inputs=[("N", 4, 6)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        expect_rank(x, 3, unbatched=2)
+        divide(x[2], self.num_heads, "features by num_heads")
+        return x
+
+    def weights(self, *inputs: Shape) -> Weights:
+        features = inputs[0][2]
+        weights = (
+            Weight("in_proj_weight", (3 * features, features)),
+            Weight("in_proj_bias", (3 * features,)),
+            Weight("out_proj.weight", (features, features)),
+            Weight("out_proj.bias", (features,)),
+        )
+        return weights if self.bias else weights[::2]
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        _, length, features = inputs[0]
+        projections = 4 * length * features * features
+        return projections + 2 * length * length * features
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        batch, length, features = x.shape
+        rows = (length * batch, features)
+        # torch puts the sequence first, and its result is a transposed look at such a tensor.
+        sequence = x.viewed((length, batch, features), (x.strides[1], x.strides[0], x.strides[2]))
+        tape.save(tapes.reshape(tape, sequence, rows))
+        qkv = tape.new((3, length, batch, features), requires_grad=True)
+        self._record_attention(tape, qkv, batch * self.num_heads, length)
+        tape.save(tape.new(rows, requires_grad=True))  # what the output projection reads
+        y = tape.new((length, batch, features), requires_grad=True)
+        return y.viewed(x.shape, (y.strides[1], y.strides[0], y.strides[2]))
+
+    def _record_attention(self, tape: Tape, qkv: Tensor, heads: int, length: int) -> None:
+        """`scaled_dot_product_attention` of `heads` heads, those of all samples."""
+        tape.save(qkv)
+        if not tape.training or self.dropout == 0:
+            # The fused kernel keeps a logarithm for each query instead of the weights.
+            tape.save(tape.new((heads, length), requires_grad=False))
+            return
+        third = (*qkv.shape[1:],)
+        scaled = [tape.new(third, requires_grad=True) for _ in "qk"]
+        pairs = (heads, length, length)
+        noise = tape.new(() if self.dropout == 1 else pairs, requires_grad=False)
+        weights = [tape.new(pairs, requires_grad=True) for _ in ("softmax", "dropped")]
+        tape.save(*scaled, noise, *weights)
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.MultiheadAttention(
+            inputs[0][2], self.num_heads, self.dropout, self.bias, batch_first=True
+        )
+
+    def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        (x,) = values
+        return f"{own}({x}, {x}, {x}, need_weights=False)[0]"
+
+
+class QKVLinear(Op, name="qkv_linear", primary="features"):
+    """Queries, keys and values by one affine map: (N, ..., in) to (N, ..., 3 * features).
+
+    The keys have no bias: that of the middle third stays unused. It would add the same to all
+    logits of a query, unless the keys are normalised. Liu et al., Swin Transformer V2
+    (arXiv 2111.09883), as its authors' code has it.
+    """
+
+    features: PositiveInt
+
+    kernels = ("weight",)
+    examples = (
+        Example({"features": 4}, inputs=[("N", 5, 3)]),
+        Example({"features": 2}, inputs=[("N", 2, 3, 7)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        return replaced(x, keep_batch(-1, len(x)), 3 * self.features)
+
+    def weights(self, *inputs: Shape) -> Weights:
+        return (
+            Weight("weight", (3 * self.features, inputs[0][-1])),
+            Weight("bias", (3 * self.features,)),
+        )
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return product(inputs[0][1:]) * 3 * self.features
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        tape.save(tapes.reshape(tape, x, (x.numel // x.shape[-1], x.shape[-1])))
+        return tape.new((*x.shape[:-1], 3 * self.features), requires_grad=True)
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from archspec.modules_attention import QKVLinear as Module
+
+        return Module(inputs[0][-1], self.features)
+
+
+class ShiftedWindowMask(Op, name="shifted_window_mask"):
+    """Keeps apart, in logits of attention, tokens that only a cyclic shift brought together.
+
+    The map was rolled by `-shift` and cut into `windows[0]` x `windows[1]` windows of
+    `window[0]` x `window[1]` cells. Adds -100 to the logits (N, windows, heads, tokens, tokens) of
+    pairs of which one was rolled over the edge and the other was not. Liu et al., Swin Transformer
+    (arXiv 2103.14030), section 3.2, "Efficient batch computation".
+    """
+
+    windows: tuple[PositiveInt, PositiveInt]
+    window: tuple[PositiveInt, PositiveInt]
+    shift: tuple[NonNegativeInt, NonNegativeInt]
+
+    examples = (
+        Example({"windows": (2, 3), "window": (2, 2), "shift": (1, 1)}, inputs=[("N", 6, 2, 4, 4)]),
+        Example({"windows": (1, 2), "window": (3, 2), "shift": (0, 1)}, inputs=[("N", 2, 1, 6, 6)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        return broadcast(x, self._mask)
+
+    @property
+    def _mask(self) -> Shape:
+        tokens = product(self.window)
+        return (product(self.windows), 1, tokens, tokens)
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return 0
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        return elementwise(tape, *inputs, tape.new(self._mask, requires_grad=False))
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from archspec.modules_attention import ShiftedWindowMask as Module
+
+        return Module(self.windows, self.window, self.shift)

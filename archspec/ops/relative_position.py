@@ -1,0 +1,139 @@
+"""What attention within a window knows of the places of its cells relative to each other.
+
+A window of h x w cells has t = h * w tokens and (2h - 1)(2w - 1) different offsets between two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from archspec.errors import Code, Refusal
+from archspec.ir import tape as tapes
+from archspec.ir.op import Example, Op, PositiveInt, Weight, Weights
+from archspec.ir.shape import Dim, Shape, is_batched, product, show
+from archspec.ir.tape import Storage, Tape, Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor as TorchTensor
+
+Window: TypeAlias = tuple[PositiveInt, PositiveInt]
+
+
+def _offsets(window: tuple[int, int]) -> tuple[int, int]:
+    """How many vertical and horizontal offsets there are between two cells."""
+    return 2 * window[0] - 1, 2 * window[1] - 1
+
+
+class RelativePositionBias(Op, name="relative_position_bias", primary="window"):
+    """A bias for every pair of tokens in a window, looked up by their offset: (1, heads, t, t).
+
+    Reads a table with one row for each offset and one column for each head, in any number of
+    axes: ((2h - 1)(2w - 1), heads) or (1, 2h - 1, 2w - 1, heads). The row numbers are a buffer
+    under the node's own path, of shape (t * t) or, unless `flat`, (t, t). Liu et al., Swin
+    Transformer (arXiv 2103.14030), section 3.2.
+    """
+
+    window: Window
+    flat: bool = True
+
+    takes_unbatched = True
+    examples = (
+        Example({"window": (2, 3)}, inputs=[(15, 4)]),
+        Example({"window": (2, 2), "flat": False}, inputs=[(1, 3, 3, 2)]),
+        Example({"window": (1, 1)}, inputs=[(1, 3)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (table,) = inputs
+        if is_batched(table):
+            raise Refusal(
+                f"the table of biases is {show(table)}, one for each sample",
+                code=Code.MIXES_BATCH,
+                expected="a learned tensor, without N",
+                found=show(table),
+            )
+        rows = product(_offsets(self.window))
+        if not table or product(table[:-1]) != rows:
+            raise Refusal(
+                f"a window of {show(self.window)} needs a table of {rows} rows, got {show(table)}",
+                expected=f"({rows}, heads)",
+                found=show(table),
+            )
+        return (1, table[-1], self._tokens, self._tokens)
+
+    @property
+    def _tokens(self) -> int:
+        return product(self.window)
+
+    def weights(self, *inputs: Shape) -> Weights:
+        shape = (self._tokens**2,) if self.flat else (self._tokens, self._tokens)
+        return (Weight("", shape, buffer=True, itemsize=8),)
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return 0
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (table,) = inputs
+        heads, tokens = table.shape[-1], self._tokens
+        tapes.reshape(tape, table, (table.numel // heads, heads))
+        looked_up = tape.new((tokens, tokens, heads), requires_grad=table.requires_grad)
+        a, b, c = looked_up.strides
+        by_head = looked_up.viewed((heads, tokens, tokens), (c, a, b))
+        bias = tapes.contiguous(tape, by_head)
+        return bias.viewed((1, *bias.shape), (bias.numel, *bias.strides))
+
+    def build(self, *inputs: Shape) -> TorchTensor:
+        import torch
+
+        (height, width), (_, across) = self.window, _offsets(self.window)
+        row = torch.arange(height).repeat_interleave(width)
+        column = torch.arange(width).repeat(height)
+        down = row[:, None] - row + height - 1
+        right = column[:, None] - column + width - 1
+        index = down * across + right
+        return index.flatten() if self.flat else index
+
+    def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        (table,), heads, tokens = values, inputs[0][-1], self._tokens
+        rows = f"{table}.reshape({product(_offsets(self.window))}, {heads})"
+        by_pair = f"{rows}[{own}.reshape(-1)].reshape({tokens}, {tokens}, {heads})"
+        return f"{by_pair}.permute(2, 0, 1).contiguous().unsqueeze(0)"
+
+
+class RelativePositionCoordinates(Op, name="relative_position_coordinates", primary="window"):
+    """The offsets between two cells of a window on a logarithmic scale: (1, 2h - 1, 2w - 1, 2).
+
+    `sign(d) * log2(1 + |d|) / 3` for each offset d, where the largest is 8. They are a buffer
+    under the node's own path, for a network that turns offsets into biases. Liu et al., Swin
+    Transformer V2 (arXiv 2111.09883), section 3.3.
+    """
+
+    window: Window
+
+    num_inputs = 0
+    examples = (Example({"window": (2, 3)}), Example({"window": (1, 2)}))
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return (1, *_offsets(self.window), 2)
+
+    def weights(self, *inputs: Shape) -> Weights:
+        return (Weight("", self.infer(), buffer=True),)
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return 0
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        shape = self.infer()
+        storage = Storage(product(shape) * 4, is_weight=True)
+        return Tensor(shape, tapes.contiguous_strides(shape), storage, requires_grad=False)
+
+    def build(self, *inputs: Shape) -> TorchTensor:
+        import torch
+
+        # A window of one cell has the offset 0 alone, and nothing to divide by.
+        down, right = (
+            torch.arange(1.0 - size, size) / max(size - 1, 1) * 8 for size in self.window
+        )
+        offsets = torch.stack(torch.meshgrid(down, right, indexing="ij"), dim=-1).unsqueeze(0)
+        return torch.sign(offsets) * torch.log2(torch.abs(offsets) + 1.0) / 3.0

@@ -1,0 +1,69 @@
+"""What the documentation shows is what the program prints."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import archspec
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+LANGUAGE = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
+
+
+def fenced(text: str, kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", text, re.S)
+
+
+def test_the_readme_shows_the_real_summary() -> None:
+    shown = next(block for block in fenced(README, "text") if block.startswith("densenet\n"))
+    table, _, verified = shown.rpartition("\n\nverified: ")
+    assert table.strip() == str(archspec.load("densenet").summary(depth=1)).strip()
+    assert verified.startswith("static and real agree")
+
+
+def test_the_readme_s_first_spec_is_the_bundled_one() -> None:
+    spec = next(block for block in fenced(README, "yaml") if "my_densenet" in block)
+    mine, bundled = archspec.loads(spec), archspec.load("densenet")
+    assert (mine.num_parameters, mine.macs) == (bundled.num_parameters, bundled.macs)
+
+
+def test_every_yaml_of_the_readme_is_sound() -> None:
+    for text in fenced(README, "yaml"):
+        if "layers:" in text or "extends:" in text:
+            header = "" if "extends:" in text or "input:" in text else "input: [3, 32, 32]\n"
+            archspec.loads(header + text)
+        else:
+            yaml.safe_load(text)
+
+
+def test_the_readme_s_mistake_is_what_check_says(tmp_path: Path) -> None:
+    shown = next(block for block in fenced(README, "text") if "error AS" in block)
+    lines = re.findall(r"^  \d+ \| (.*)$", shown, re.M)
+    assert lines, "the diagnostic shows no source line"
+    assert "(N, 6, 12, 12) and (N, 6, 14, 14)" in shown
+
+
+def test_the_example_block_of_the_language_page_compiles() -> None:
+    block = next(text for text in fenced(LANGUAGE, "yaml") if "residual_mlp" in text)
+    spec = f"input: [8]\n{block}layers:\n  - residual_mlp: {{hidden: 16, dropout: 0.1}}\n"
+    arch = archspec.loads(spec)
+    assert arch.output_shape == ("N", 8)
+    assert arch.num_parameters == (8 * 16 + 16) + (16 * 8 + 8)
+
+
+@pytest.mark.parametrize("script", ["write_docs.py"])
+def test_the_written_pages_are_up_to_date(script: str) -> None:
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / script), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr

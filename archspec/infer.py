@@ -34,7 +34,7 @@ def infer(op: Op, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
 
 def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:
     count = len(inputs)
-    if op.variadic and count < 2 or not op.variadic and count != op.num_inputs:
+    if (op.variadic and count < 2) or (not op.variadic and count != op.num_inputs):
         wanted = "two or more inputs" if op.variadic else f"{op.num_inputs} input(s)"
         raise Refusal(
             f"{op.op_name} takes {wanted}, got {count}",

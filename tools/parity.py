@@ -35,13 +35,21 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import archspec
+from archspec.analyses.layers import Layer
+from archspec.emit.initialize import SkipFilling
 
 SPECS = Path(__file__).resolve().parent.parent / "specs" / "torchvision"
 OPTIONS: dict[str, dict[str, Any]] = {"googlenet": {"init_weights": False}}
 """Arguments of torchvision's constructors that silence a warning; they change no result."""
 
+IMAGE_SIZE = {"vit": "image_size", "maxvit": "input_size"}
+"""The argument that tells the constructors of a family the size of its images."""
+
 SMALL = 64
-"""Image size of `--small`: the least at which all of the models run."""
+"""Image size of `--small`: the least at which most of the models run."""
+
+LEAST = {"maxvit_t": 224, "vit_h_14": 56}
+"""Image sizes for `--small` of models that do not run at `SMALL`."""
 
 SEED = 20
 BATCH = 3
@@ -87,22 +95,35 @@ def compare(name: str, size: int | None = None) -> Report:
     assert isinstance(arch.input_shape, tuple), "a classification model has one input"
     shape = arch.input_shape[1:]
     with torch.device("meta"):
-        reference = torchvision.models.get_model(name, weights=None, **OPTIONS.get(name, {}))
+        reference = torchvision_model(name, shape)
     report = Report(
         name, arch.num_parameters, arch.macs, count_lines(spec), source_lines(reference)
     )
     compare_figures(report, arch, reference, shape)
 
-    reference.to_empty(device="cpu")
-    fill(reference, torch.Generator().manual_seed(SEED))
+    if size is not None:
+        shape = (shape[0], *[LEAST.get(name, size)] * 2)
+        arch = archspec.load(str(spec), input_shape=shape)
     # Both get every value from the generator, so nothing is initialised in between.
+    with SkipFilling():
+        reference = torchvision_model(name, shape)
+    fill(reference, torch.Generator().manual_seed(SEED))
     net = arch.build(device="meta").to_empty(device="cpu")
     if compare_keys(report, net, reference):
-        images = patterns((BATCH, *shape) if size is None else (BATCH, shape[0], size, size))
+        images = patterns((BATCH, *shape))
         with one_deterministic_thread():
             compare_logits(report, net, reference, images)
             compare_training(report, net, reference, images)
     return report
+
+
+def torchvision_model(name: str, shape: Sequence[int]) -> nn.Module:
+    """The reference for images of `shape`, which is (channels, size, size)."""
+    options = dict(OPTIONS.get(name, {}))
+    family = name.partition("_")[0]
+    if family in IMAGE_SIZE:
+        options[IMAGE_SIZE[family]] = shape[-1] if family == "vit" else shape[-2:]
+    return torchvision.models.get_model(name, weights=None, **options)
 
 
 def compare_figures(
@@ -121,22 +142,44 @@ def compare_figures(
     for path, module in reference.named_modules():
         count = sum(p.numel() for p in module.parameters())
         node = nodes.get(path)
+        if path and is_inside_op(nodes, path):
+            continue
         if node is None:
             # A module without parameters may go by another name: it has no key.
             report.expect("keys", not path or count == 0, f"{path}: no such node")
             continue
         report.expect("parameters", node.num_parameters == count, f"{path}: {count}")
-        measured = shapes[path]
-        report.expect("shapes", node.output_shape[1:] == measured, f"{path}: {measured}")
+        if path not in shapes:
+            continue  # torchvision reads its weights and never calls it
+        report.expect("shapes", node.output_shape[1:] == shapes[path], f"{path}: {shapes[path]}")
         cost = macs.get(path, 0)
         report.expect("MACs", node.training_macs == cost, f"{path}: {cost}")
+
+
+def is_inside_op(nodes: Mapping[str, Layer], path: str) -> bool:
+    """Whether torchvision's module at `path` is a part of what is one op in the spec."""
+    parent = path.rpartition(".")[0]
+    node = nodes.get(parent)
+    return node is not None and not node.is_block
 
 
 def measure(
     reference: nn.Module, shape: Sequence[int]
 ) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
-    """Output shapes without N, and MACs for one sample, by module path; "" is the whole."""
-    batch = 2
+    """Output shapes without N, and MACs for one sample, by module path; "" is the whole.
+
+    Work on learned tensors is done once for any batch, and a batch of one cannot always train, so
+    the cost at N = 1 is found on the line through those at 2 and 3.
+    """
+    shapes, two = measure_batch(reference, shape, 2)
+    _, three = measure_batch(reference, shape, 3)
+    return shapes, {path: 2 * cost - three[path] for path, cost in two.items()}
+
+
+def measure_batch(
+    reference: nn.Module, shape: Sequence[int], batch: int
+) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    """Output shapes without their first axis, and MACs of the whole batch."""
     shapes: dict[str, tuple[int, ...]] = {}
     hooks = []
     for path, module in reference.named_modules():
@@ -153,7 +196,7 @@ def measure(
         hook.remove()
     root = type(reference).__name__
     macs = {
-        path.removeprefix(root).removeprefix("."): sum(flops.values()) // (2 * batch)
+        path.removeprefix(root).removeprefix("."): sum(flops.values()) // 2
         for path, flops in counter.get_flop_counts().items()
         if path.partition(".")[0] == root
     }
@@ -169,7 +212,8 @@ def fill(module: nn.Module, generator: torch.Generator) -> None:
     with torch.no_grad():
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
             if not tensor.is_floating_point():
-                tensor.random_(1, 100, generator=generator)
+                if name.endswith("num_batches_tracked"):  # any other holds positions
+                    tensor.random_(1, 100, generator=generator)
             elif tensor.dim() > 1:
                 tensor.normal_(0.0, (2.0 / tensor[0].numel()) ** 0.5, generator=generator)
             elif name.endswith("running_var"):
@@ -216,11 +260,12 @@ def compare_training(report: Report, net: nn.Module, reference: nn.Module, image
     """Outputs, gradients and running statistics of one training step, bit for bit."""
     before = {key: buffer.clone() for key, buffer in reference.named_buffers()}
     expected, found = training_step(reference, images), training_step(net, images)
-    for key, gradient in expected.gradients.items():
-        if not gradient.any():
-            raise AssertionError(f"{report.model}: the gradient of {key} is 0 and shows nothing")
+    still = [key for key, gradient in expected.gradients.items() if not gradient.any()]
+    if 4 * len(still) > len(expected.gradients):  # stochastic depth drops some branches
+        raise AssertionError(f"{report.model}: gradients are 0 and show nothing: {still}")
     for key, buffer in before.items():
-        if torch.equal(buffer, expected.buffers[key]):
+        is_statistic = key.endswith(("running_mean", "running_var", "num_batches_tracked"))
+        if is_statistic and torch.equal(buffer, expected.buffers[key]):
             raise AssertionError(f"{report.model}: {key} did not move and shows nothing")
     for what in ("outputs", "gradients", "buffers"):
         a, b = getattr(expected, what), getattr(found, what)

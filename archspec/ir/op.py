@@ -70,6 +70,11 @@ class Op(BaseModel):
     read two or more inputs, written as their primary argument (`add: [a, b]`); `num_inputs`
     counts the inputs of all others; `takes_unbatched` ops also read learned tensors, which have
     no batch axis; `kernels` names the weights that a network-wide `init:` scheme fills.
+
+    Facts that warnings ask for: `activation` ops apply a fixed function to each element; `drops`
+    ops zero elements at random in training; `passes_through` ops return their input; the argument
+    `bias` of an op adds a learned number along `bias_axis`; ops that are `blind_to_offsets`
+    subtract means over each index of axis 1, so that such a bias before them changes nothing.
     """
 
     model_config = ConfigDict(
@@ -82,6 +87,11 @@ class Op(BaseModel):
     num_inputs: ClassVar[int] = 1
     takes_unbatched: ClassVar[bool] = False
     kernels: ClassVar[tuple[str, ...]] = ()
+    activation: ClassVar[bool] = False
+    drops: ClassVar[bool] = False
+    passes_through: ClassVar[bool] = False
+    bias_axis: ClassVar[int | None] = None
+    blind_to_offsets: ClassVar[bool] = False
     examples: ClassVar[tuple[Example, ...]] = ()
 
     def __init_subclass__(

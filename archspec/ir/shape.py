@@ -57,7 +57,6 @@ def expect_rank(x: Shape, *ranks: int, unbatched: int | None = None) -> None:
             code=Code.UNBATCHED if len(x) == unbatched else Code.RANK,
             expected=f"{wanted} input",
             found=show(x),
-            help='add "flatten" before it' if max(ranks) < len(x) else None,
         )
 
 
@@ -108,7 +107,9 @@ def divide(a: Dim, b: int, what: str) -> Dim:
     if a % b:
         raise Refusal(
             f"cannot divide {what}: {a} is not a multiple of {b}",
-            expected=f"a multiple of {b}",
+            expected=f"a multiple of {b}, such as {max(a // b, 1) * b} or {(a // b + 1) * b}"
+            if a > b
+            else f"a multiple of {b}",
             found=str(a),
         )
     return a // b
@@ -160,6 +161,7 @@ def window(
             + (f" padded to {padded}" if padding else ""),
             expected=f"{what} of at least {extent - slack - 2 * padding}",
             found=str(size),
+            too_small=what,
         )
     count = (padded + slack - extent) // stride + 1
     if ceil_mode and (count - 1) * stride >= size + padding:

@@ -16,6 +16,8 @@ Refs = tuple[Ref, ...]
 
 MAX_TRAIL = 6
 """Producers shown with a shape error."""
+MAX_WAY = 100
+"""Producers followed from a value back to where it took its form."""
 
 
 @dataclass(slots=True)
@@ -166,13 +168,17 @@ class Builder:
     def trail(self, refs: Refs) -> tuple[Note, ...]:
         """The producers of the values, back to where each took its present form."""
         notes: list[Note] = []
-        for ref in refs[:2]:
-            self._follow(ref, notes)
-        return tuple(notes[:MAX_TRAIL])
+        most = max(MAX_TRAIL // len(refs), 1) if refs else 0
+        for ref in refs[:MAX_TRAIL]:
+            way: list[Note] = []
+            self._follow(ref, way)
+            # The last one is where the value took its form: it stays.
+            notes += way if len(way) <= most else [*way[: most - 1], way[-1]]
+        return tuple(notes)
 
     def _follow(self, ref: Ref, notes: list[Note]) -> None:
         builder: Builder = self
-        for _ in range(MAX_TRAIL):
+        for _ in range(MAX_WAY):
             while ref.step == INPUT:
                 if builder.parent is None:
                     name = builder.input_names[ref.output]

@@ -13,7 +13,7 @@ from archspec.language import files, parameters, plugins
 from archspec.language.arguments import TEXT, LocatedError
 from archspec.language.limits import Limits
 from archspec.language.model import Block, Node, Output, Parameter, PatchItem, Spec
-from archspec.language.names import check_identifier, check_node_name
+from archspec.language.names import MODULE_ATTRIBUTES, check_identifier, check_node_name
 from archspec.language.nodes import NodeParser
 from archspec.language.source import Items, Mapping, Scalar, Value, kind, read, shorten
 
@@ -217,7 +217,7 @@ def _block_inputs(file: File, value: Value | None) -> tuple[str, ...]:
             name = file.text(item, "inputs")
             try:
                 check_identifier(name, "an input")
-                if name != "input":
+                if name != "input" and name not in MODULE_ATTRIBUTES:
                     check_node_name(name)
                 if name in names:
                     raise Refusal(f"the input {name!r} stands twice", code=Code.DUPLICATE_NAME)
@@ -396,7 +396,8 @@ def _inputs(
             for name, key, item in several.items():
                 try:
                     check_identifier(name, "an input")
-                    check_node_name(name)
+                    if name not in MODULE_ATTRIBUTES:  # an argument of forward() hides none
+                        check_node_name(name)
                 except Refusal as refusal:
                     file.diagnostics.append(Diagnostic.of(refusal, key.span))
                 found[name] = (item, item.span)

@@ -30,6 +30,7 @@ from archspec.language.limits import Limits
 from archspec.language.model import Block, Layers, Node, Output, Reference
 from archspec.language.names import check_node_name
 from archspec.language.places import Call, located
+from archspec.language.remedies import remedy
 
 MERGE_WORDS = "give it a name and read it with `from:`"
 
@@ -566,7 +567,14 @@ class Expander:
         key = (id(op), shapes)
         outputs = self._inferred.get(key)
         if outputs is None:
-            outputs = self._inferred[key] = infer(op, shapes)
+            try:
+                outputs = self._inferred[key] = infer(op, shapes)
+            except Refusal as refusal:
+                if refusal.help is None and _is_shape(refusal):
+                    refusal.help = remedy(op, b, refs)
+                if not refusal.message.startswith(op.op_name):
+                    refusal.message = f"{op.op_name}: {refusal.message}"
+                raise
         return Step("", op, None, refs, shapes, outputs, span)
 
     def _graph_step(self, graph: Graph | None, b: Builder, refs: Refs, span: Span) -> Step | None:
@@ -869,7 +877,7 @@ class Expander:
         )
 
 
-class Stop(Exception):  # noqa: N818 (it ends the work; the error has been reported)
+class Stop(Exception):
     """The expansion is too large to go on."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping as AbstractMapping
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from archspec.errors import Code, Diagnostic, Refusal, Source, Span, SpecError, 
 from archspec.ir.graph import INPUT, Graph, walk
 from archspec.ir.op import MAX_SIZE
 from archspec.ir.shape import N, Shape, product
-from archspec.language import files, parameters
+from archspec.language import files, parameters, smallest
 from archspec.language.arguments import (
     NUMBERS,
     Argument,
@@ -81,7 +82,8 @@ def compile_text(
     except Stop:
         graph = None
     if graph is None or expander.failed:
-        raise SpecError(_ordered(diagnostics, "error"))
+        errors = _ordered(diagnostics, "error")
+        raise SpecError(_with_smallest(errors, spec, given, input_shape, expander))
     # 4. what is left over
     _check_patches(spec, expander, graph)
     if expander.failed:
@@ -212,6 +214,33 @@ def _expand(
     if graph is not None:
         _check_outputs(spec, graph, expander)
     return graph, {name: _public(env.names[name]) for name in root.params}
+
+
+def _with_smallest(
+    errors: list[Diagnostic],
+    spec: Spec,
+    given: dict[str, Argument],
+    input_shape: Sizes | AbstractMapping[str, Sizes] | None,
+    expander: Expander,
+) -> list[Diagnostic]:
+    """The first window that does not fit its input is told from which size on it would."""
+    index = next((i for i, error in enumerate(errors) if error.too_small is not None), None)
+    if index is None or expander.nodes > smallest.MAX_NODES:
+        return errors
+    limits = expander.limits
+
+    def check(inputs: dict[str, Shape]) -> list[Diagnostic]:
+        found: list[Diagnostic] = []
+        sizes = {name: shape[1:] for name, shape in inputs.items()}
+        with suppress(Stop):
+            _expand(spec, given, sizes, Expander(limits, found))
+        return found
+
+    inputs = _input_shapes(spec, input_shape, given, Expander(limits, []))
+    if inputs:
+        stated = input_shape is None
+        errors[index] = smallest.with_smallest_input(errors[index], inputs, check, stated)
+    return errors
 
 
 def _public(value: Any) -> Any:

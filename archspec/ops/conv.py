@@ -69,6 +69,7 @@ class _Convolution(Op):
     padding_mode: PaddingMode = "zeros"
 
     kernels = ("weight",)
+    bias_axis = 1
     spatial: ClassVar[int]
 
     def infer(self, *inputs: Shape) -> Shape:
@@ -258,6 +259,7 @@ class ConvTranspose2d(Op, name="conv_transpose2d"):
     dilation: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
 
     kernels = ("weight",)
+    bias_axis = 1
     examples = (
         Example({"out_channels": 2, "kernel_size": 2, "stride": 2}, inputs=[("N", 4, 5, 5)]),
         Example(

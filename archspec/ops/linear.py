@@ -24,6 +24,7 @@ class Linear(Op, name="linear", primary="out_features"):
 
     takes_unbatched = True
     kernels = ("weight",)
+    bias_axis = -1
     examples = (
         Example({"out_features": 5}, inputs=[("N", 7)]),
         Example({"out_features": 4, "bias": False}, inputs=[("N", 2, 3, 7)]),

@@ -1,0 +1,184 @@
+"""What would mend a shape mistake: edits that are tried on the shapes before they are proposed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from archspec.errors import Refusal
+from archspec.infer import infer
+from archspec.ir.graph import INPUT, Ref, Step
+from archspec.ir.op import REGISTRY, Op
+from archspec.ir.shape import Shape, is_batched, product
+from archspec.language.builder import Builder, Refs
+
+MAX_CHAIN = 50
+"""Steps that are followed from a value back to the op that gave it its form."""
+
+STRIDES = (2, 1, 4, 8, 16, 3)
+
+PROJECTIONS = {2: "linear", 3: "conv1d", 4: "conv2d"}
+"""By rank of the value, the op that brings it to another shape."""
+
+
+def remedy(op: Op, b: Builder, refs: Refs) -> str | None:
+    """A help text with an edit after which `op` takes its inputs; None where none is found."""
+    shapes = b.shapes(refs)
+    for text in (*_flattened(op, b, refs, shapes), *_reordered(op, b, refs, shapes)):
+        return text
+    return _equalised(op, b, refs, shapes) if len(refs) > 1 else None
+
+
+def _fits(op: Op, shapes: Sequence[Shape]) -> bool:
+    try:
+        infer(op, shapes)
+    except Refusal:
+        return False
+    return True
+
+
+# --- ranks ---------------------------------------------------------------------------------------
+
+
+def _flattened(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[str]:
+    for index, shape in enumerate(shapes):
+        if len(shape) > 2 and is_batched(shape):
+            flat = (shape[0], product(shape[1:]))
+            if _fits(op, [*shapes[:index], flat, *shapes[index + 1 :]]):
+                where = f'after {_title(b, refs[index])}' if len(refs) > 1 else f'before "{op.op_name}"'
+                yield f'add "flatten" {where}'
+
+
+def _reordered(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[str]:
+    """Where an earlier step took away the axes that the op needs."""
+    if len(refs) != 1 or refs[0].step == INPUT:
+        return
+    chain = _chain(b, refs[0])
+    changed = chain[-1]
+    if len(changed.input_shapes) == 1 and len(changed.input_shapes[0]) > len(shapes[0]):
+        if _fits(op, changed.input_shapes):
+            yield f'move "{op.op_name}" before {_called(changed)}, which takes the axes away'
+
+
+# --- equal shapes --------------------------------------------------------------------------------
+
+
+def _equalised(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> str | None:
+    """The smallest change to an op upstream, or a projection, that makes the inputs fit."""
+    found: list[tuple[int, int, str]] = []
+    for index in reversed(range(len(refs))):  # the shortcut usually stands last
+        for other in range(len(refs)):
+            if len(shapes[index]) != len(shapes[other]) or shapes[index] == shapes[other]:
+                continue
+            for order, (size, text) in enumerate(_changes(b, refs[index], shapes[other])):
+                changed, words = text
+                if _fits(op, [*shapes[:index], changed, *shapes[index + 1 :]]):
+                    found.append((size, order, words))
+    return min(found)[2] if found else None
+
+
+def _changes(
+    b: Builder, ref: Ref, wanted: Shape
+) -> Iterator[tuple[int, tuple[Shape, str]]]:
+    """Ways to bring a value nearer to a shape: how many changes, the new shape, in words."""
+    chain = _chain(b, ref) if ref.step != INPUT else []
+    if chain and chain[-1].op is not None and len(chain[-1].input_shapes) == 1:
+        for change in _arguments(chain[-1].op, wanted):
+            shape = _rerun(chain, change)
+            if shape is not None:
+                written = ", ".join(f"{key}: {value}" for key, value in change.items())
+                words = f"`{written}` on {_called(chain[-1])} makes the shapes fit"
+                yield len(change), (shape, words)
+    shape = b.shape(ref)
+    name = PROJECTIONS.get(len(shape))
+    if name is None or not is_batched(shape):
+        return
+    for change in _arguments(REGISTRY[name](**_projection(name, shape)), wanted):
+        full = {**_projection(name, shape), **change}
+        made = _made(REGISTRY[name], full)
+        if made is not None and _fits(made, [shape]):
+            written = ", ".join(f"{key}: {value}" for key, value in full.items())
+            words = f"project {_title(b, ref)} first: `{name}: {{{written}}}`"
+            yield 10 + len(change), (infer(made, [shape])[0], words)
+
+
+def _projection(name: str, shape: Shape) -> dict[str, Any]:
+    if name == "linear":
+        return {"out_features": shape[-1]}
+    return {"out_channels": shape[1], "kernel_size": 1}
+
+
+def _arguments(op: Op, wanted: Shape) -> Iterator[dict[str, Any]]:
+    """Arguments of an op that set the channels or the sizes of its result, one or two at once."""
+    fields = type(op).model_fields
+    channels: list[dict[str, Any]] = []
+    if "out_channels" in fields:
+        channels = [{"out_channels": wanted[1]}]
+    elif "out_features" in fields:
+        channels = [{"out_features": wanted[-1]}]
+    sizes: list[dict[str, Any]] = []
+    if "stride" in fields:
+        sizes += [{"stride": stride} for stride in STRIDES]
+    kernel = getattr(op, "kernel_size", None)
+    if "padding" in fields and isinstance(kernel, int) and kernel % 2:
+        sizes.append({"padding": (kernel - 1) // 2 * getattr(op, "dilation", 1)})
+    yield from channels
+    yield from sizes
+    for first in channels:
+        for second in sizes:
+            yield {**first, **second}
+
+
+def _made(op: type[Op], arguments: dict[str, Any]) -> Op | None:
+    try:
+        return op(**arguments)
+    except (ValidationError, Refusal):
+        return None
+
+
+def _rerun(chain: Sequence[Step], change: dict[str, Any]) -> Shape | None:
+    """The shape at the end of a chain whose first op has other arguments; None where one fails."""
+    first = chain[-1].op
+    assert first is not None
+    arguments = {**first.arguments(), **change}
+    made = _made(type(first), arguments)
+    if made is None or all(getattr(first, key) == value for key, value in change.items()):
+        return None
+    try:
+        (shape,) = infer(made, chain[-1].input_shapes)
+        for step in reversed(chain[:-1]):
+            if step.op is None or len(step.input_shapes) != 1:
+                return None
+            (shape,) = infer(step.op, [shape])
+    except (Refusal, ValueError):
+        return None
+    return shape
+
+
+# --- the way back --------------------------------------------------------------------------------
+
+
+def _chain(b: Builder, ref: Ref) -> list[Step]:
+    """The steps from a value back to the one that gave it its shape, that one last."""
+    chain = [b.steps[ref.step]]
+    while len(chain) < MAX_CHAIN:
+        step = chain[-1]
+        if not step.inputs or step.inputs[0].step == INPUT:
+            break
+        if step.input_shapes[0] != step.outputs[0]:
+            break
+        chain.append(b.steps[step.inputs[0].step])
+    return chain
+
+
+def _called(step: Step) -> str:
+    named = f'"{step.name}"' if step.named else f'the "{step.kind}"'
+    return f"{named} at line {step.span.line}"
+
+
+def _title(b: Builder, ref: Ref) -> str:
+    if ref.step == INPUT:
+        return f'"{b.input_names[ref.output]}"'
+    return _called(b.steps[ref.step])

@@ -1,0 +1,138 @@
+"""`when: EXPR`: a node that is not there passes its input through."""
+
+from __future__ import annotations
+
+import pytest
+from listing import first_line, listed, loaded, refused
+
+
+def test_a_false_condition_takes_no_number_and_makes_no_module():
+    text = "- relu\n- {conv2d: {out_channels: 9, kernel_size: 1}, when: wide}\n- tanh"
+    assert listed(text, {"wide": False}, head="params: {wide: true}\n") == [
+        "0 = relu(input) -> 4x8x8",
+        "1 = tanh(0) -> 4x8x8",
+    ]
+    assert listed(text, head="params: {wide: true}\n")[1:] == [
+        "1 = conv2d(0) -> 9x8x8",
+        "2 = tanh(1) -> 9x8x8",
+    ]
+
+
+def test_a_name_that_is_not_there_stands_for_what_it_would_have_read():
+    assert listed(
+        "- {name: a, relu}\n- {name: b, tanh, from: input, when: false}\n- add: [a, b]"
+    ) == [
+        "a = relu(input) -> 4x8x8",
+        "1 = add(a, input) -> 4x8x8",
+    ]
+
+
+def test_a_merge_passes_its_first_input_through():
+    assert listed(
+        "- {name: conv, relu}\n- {add: [conv, input], when: residual}\n- tanh",
+        head="params: {residual: false}\n",
+    ) == ["conv = relu(input) -> 4x8x8", "1 = tanh(conv) -> 4x8x8"]
+
+
+@pytest.mark.parametrize("condition", ["true", "false"])
+def test_on_a_node_with_several_outputs_it_is_an_error(condition):
+    assert refused(f"- {{name: h, chunk: 2, when: {condition}}}\n- {{relu: , from: 'h[0]'}}") == (
+        "<text>:3:31: error AS201: `when` cannot stand on a node with several outputs\n"
+        f"  3 |   - {{name: h, chunk: 2, when: {condition}}}\n"
+        f"    |                               {'^' * len(condition)}\n"
+        "  help: put it on the nodes that read them"
+    )
+
+
+@pytest.mark.parametrize("condition", ["true", "false"])
+def test_on_a_block_with_several_outputs_too(condition):
+    said = refused(
+        f"- {{two: , when: {condition}}}\n- tanh",
+        head="blocks: {two: {outputs: [a, b], layers: [{name: a, relu}, {name: b, tanh}]}}\n",
+    )
+    assert "error AS201: `when` cannot stand on a node with several outputs" in said
+
+
+def test_two_nodes_may_bear_one_name_where_at_most_one_is_alive():
+    text = "- {name: a, relu, when: first}\n- {name: a, tanh, when: not first}\n- add: [a, input]"
+    head = "params: {first: true}\n"
+    assert listed(text, head=head)[0] == "a = relu(input) -> 4x8x8"
+    assert listed(text, {"first": False}, head=head)[0] == "a = tanh(input) -> 4x8x8"
+    said = refused(text.replace("not first", "first"), head=head)
+    assert first_line(said) == "5:12: error AS209: the name 'a' stands twice in this list"
+
+
+def test_in_channels_belongs_to_the_node_itself():
+    text = (
+        "- conv2d: {out_channels: 6, kernel_size: 1}\n"
+        "- {batch_norm: , when: in_channels == 6}\n"
+        "- {relu: , from: input, when: in_channels == 6}\n"
+        "- {name: r, repeat: in_channels // 2, tanh, from: input}\n"
+    )
+    assert listed(text, head="outputs: {a: '1', b: r}\n") == [
+        "0 = conv2d(input) -> 6x8x8",
+        "1 = batch_norm(0) -> 6x8x8",
+        "r = group(input) -> 4x8x8",
+        "r.0 = tanh(input) -> 4x8x8",
+        "r.1 = tanh(0) -> 4x8x8",
+    ]
+
+
+def test_what_is_not_there_need_not_fit():
+    assert listed("- {max_pool2d: 9, when: false}\n- {linear: n - 4, when: n > 4}\n- relu",
+                  head="params: {n: 3}\n") == ["0 = relu(input) -> 4x8x8"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (
+            "- {relu: , when: 1}",
+            "<text>:3:20: error AS303: `when` must be true or false, got a number\n"
+            "  3 |   - {relu: , when: 1}\n"
+            "    |                    ^\n"
+            "  help: compare it: `x > 0`, `x == 'text'`",
+        ),
+        (
+            "- {relu: , when: yes}",
+            "<text>:3:20: error AS302: the name 'yes' is not known here\n"
+            "  3 |   - {relu: , when: yes}\n"
+            "    |                    ^^^\n"
+            "  expected: one of in_channels, in_features, in_height, in_shape, in_width\n"
+            "  help: text in an expression stands in single quotes: 'yes'",
+        ),
+        (
+            "- {relu: , when: }",
+            "<text>:3:14: error AS201: `when` has no value\n"
+            "  3 |   - {relu: , when: }\n"
+            "    |              ^^^^",
+        ),
+        (
+            "- flatten\n- {relu: , when: in_height > 2}",
+            "<text>:4:20: error AS303: in_height has no value for an input of shape (N, 256)\n"
+            "  4 |   - {relu: , when: in_height > 2}\n"
+            "    |                    ^^^^^^^^^^^^^\n"
+            "  help: in_shape lists all its sizes but N; in_features is the last one",
+        ),
+    ],
+)
+def test_wrong_conditions(layers, message):
+    assert refused(layers) == message
+
+
+def test_the_residual_block_of_the_design_needs_nothing_more():
+    arch = loaded("- residual: {out_channels: 4}\n- residual: {out_channels: 6, stride: 2}")
+    paths = [layer.path for layer in arch.layers]
+    inner = ["conv1", "bn1", "2", "conv2", "bn2"]
+    assert paths == [
+        *(f"0.{name}" for name in [*inner, "5", "6"]),
+        *(f"1.{name}" for name in [*inner, "conv3", "6", "7"]),
+    ]
+
+
+def test_a_whole_loop_or_group_may_be_left_out():
+    assert listed(
+        "- {repeat: 2, relu: , when: false}\n- {name: r, repeat: 2, relu, when: false}\n"
+        "- {layers: [relu], when: false}\n"
+        "- {branches: [[relu], []], merge: add, when: false}\n- add: [r, input]"
+    ) == ["0 = add(input, input) -> 4x8x8"]

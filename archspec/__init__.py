@@ -11,6 +11,7 @@ from archspec.architecture import Architecture, compile, load, loads
 from archspec.errors import Diagnostic, Span, SpecError
 from archspec.language.files import bundled
 from archspec.language.limits import Limits
+from archspec.train import train
 
 __version__ = "0.1.0"
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "compile",
     "load",
     "loads",
+    "train",
 ]

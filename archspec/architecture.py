@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+from warnings import warn
 
 from archspec.errors import Diagnostic, Source
 from archspec.ir.graph import Graph, trained_only
@@ -22,8 +24,11 @@ if TYPE_CHECKING:
     from archspec.analyses.layers import Layer
     from archspec.analyses.summary import Summary
     from archspec.verify import Report
+    from archspec.weights import Renames, Weights
 
 InputShape: TypeAlias = Sequence[int] | Mapping[str, Sequence[int]]
+Outputs: TypeAlias = Sequence[str] | Mapping[str, str]
+"""Paths of nodes whose values are asked for; a mapping calls them by other names."""
 
 
 class Architecture:
@@ -32,8 +37,13 @@ class Architecture:
     Nothing here imports torch but `build` and `verify`. Shapes have the batch first, as "N".
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(
+        self,
+        program: Program,
+        again: Callable[[Mapping[str, Any], InputShape | None], Program] | None = None,
+    ) -> None:
         self._program = program
+        self._again = again
 
     def __repr__(self) -> str:
         return (
@@ -145,23 +155,78 @@ class Architecture:
         return write(self._program)
 
     def build(
-        self, device: torch.device | str | None = "cpu", seed: int | None = None
+        self,
+        device: torch.device | str | None = "cpu",
+        seed: int | None = None,
+        *,
+        outputs: Outputs | None = None,
+        weights: Weights | None = None,
+        weights_map: Renames | None = None,
+        partial: bool = False,
     ) -> nn.Module:
-        """The network as a `torch.nn.Module`, in `train()` mode with fresh weights.
+        """The network as a `torch.nn.Module`, in `train()` mode.
 
-        With a `seed` the weights are reproducible and torch's global random state is left alone.
+        Its weights are fresh; with a `seed` they are reproducible, and torch's global random state
+        is left alone. `weights` are then loaded over them (see `archspec.weights.load_weights`):
+        all, or with `partial` those that fit, of which the rest is warned.
+
+        With `outputs` the module returns a dict of the values of those nodes, by their paths as
+        the summary prints them, and what they do not need is not built; all keys stay as they are.
+
+        Raises `SpecError` where weights do not fit, or a node of `outputs` is not there.
         """
         from archspec.emit import emit
 
-        return emit(self.graph, name=self.name, device=device, init=self.init, seed=seed)
+        graph = self._tapped(outputs)
+        net = emit(graph, name=self.name, device=device, init=self.init, seed=seed)
+        if weights is not None:
+            from archspec.weights import load_weights
+
+            # A file holds the whole network, also where `outputs` leaves some of it out.
+            whole = net if outputs is None else emit(self.graph, name=self.name, device="meta")
+            report = load_weights(
+                net,
+                weights,
+                renames=weights_map,
+                partial=partial,
+                network=self.name,
+                whole=whole.state_dict(),
+            )
+            if not report.fits:
+                warn(str(report), stacklevel=2)
+        return net
+
+    def _tapped(self, outputs: Outputs | None) -> Graph:
+        from archspec.ir.taps import tapped
+
+        return self.graph if outputs is None else tapped(self.graph, outputs)
+
+    def variant(
+        self, params: Mapping[str, Any] | None = None, *, input_shape: InputShape | None = None
+    ) -> Architecture:
+        """The same spec, compiled with further `params` or for another input (without N).
+
+        Raises `SpecError` where they do not fit it.
+        """
+        if self._again is None:
+            raise ValueError(f"{self.name} was not read from a spec")
+        return Architecture(self._again(params or {}, input_shape), self._again)
 
     def verify(
-        self, batch_sizes: Sequence[int] = (2, 3, 5), device: torch.device | str = "cpu"
+        self,
+        batch_sizes: Sequence[int] = (2, 3, 5),
+        device: torch.device | str = "cpu",
+        *,
+        outputs: Outputs | None = None,
     ) -> Report:
-        """Runs the real module and compares every static figure with it."""
+        """Runs the real module and compares every static figure with it.
+
+        With `outputs` it is the module that `build` makes for them.
+        """
         from archspec.verify import verify
 
-        return verify(self.graph, name=self.name, batch_sizes=batch_sizes, device=device)
+        graph = self._tapped(outputs)
+        return verify(graph, name=self.name, batch_sizes=batch_sizes, device=device)
 
 
 def load(
@@ -171,18 +236,22 @@ def load(
     input_shape: InputShape | None = None,
     limits: Limits = DEFAULT,
     allow_outside: bool = False,
+    allow_modules: Collection[str] = (),
+    ignore: Collection[str] = (),
 ) -> Architecture:
     """The architecture of a file, or of a bundled spec by name (`archspec.bundled()`).
 
     `params` override the spec's own; `input_shape` replaces its input, without N. `extends` and
-    `use` may name files below the spec's folder only, unless `allow_outside`.
+    `use` may name files below the spec's folder only, unless `allow_outside`. `module` nodes may
+    run code of the packages in `allow_modules` only. Warnings of the codes in `ignore` are left
+    out.
 
     Raises `SpecError` for anything that is wrong with the spec, with all diagnostics.
     """
+    limits = _allowing(limits, allow_modules)
     source, folder = read_named(fspath(spec), limits)
-    return Architecture(
-        compile_text(source, folder, params or {}, input_shape, limits, allow_outside)
-    )
+    again = partial(_compile, source, folder, params or {}, limits, allow_outside, ignore)
+    return Architecture(again({}, input_shape), partial(_again, again, input_shape))
 
 
 def loads(
@@ -193,14 +262,51 @@ def loads(
     limits: Limits = DEFAULT,
     name: str = "<text>",
     folder: str | PathLike[str] | None = None,
+    allow_modules: Collection[str] = (),
+    ignore: Collection[str] = (),
 ) -> Architecture:
     """The architecture of a YAML text. `name` stands for it in diagnostics.
 
-    It may extend bundled specs, and files below `folder` where that is given.
+    It may extend bundled specs, and files below `folder` where that is given. `module` nodes may
+    run code of the packages in `allow_modules` only. Warnings of the codes in `ignore` are left
+    out.
     """
+    limits = _allowing(limits, allow_modules)
     beside = Path(folder) if folder is not None else None
     source = Source(name, text)
-    return Architecture(compile_text(source, beside, params or {}, input_shape, limits))
+    again = partial(_compile, source, beside, params or {}, limits, False, ignore)
+    return Architecture(again({}, input_shape), partial(_again, again, input_shape))
+
+
+def _allowing(limits: Limits, modules: Collection[str]) -> Limits:
+    if isinstance(modules, str):
+        raise TypeError("allow_modules is a list of packages, not one text")
+    return replace(limits, modules=(*limits.modules, *modules))
+
+
+def _compile(
+    source: Source,
+    folder: Path | None,
+    params: Mapping[str, Any],
+    limits: Limits,
+    allow_outside: bool,
+    ignore: Collection[str],
+    more: Mapping[str, Any],
+    input_shape: InputShape | None,
+) -> Program:
+    return compile_text(
+        source, folder, {**params, **more}, input_shape, limits, allow_outside, ignore
+    )
+
+
+def _again(
+    again: Callable[[Mapping[str, Any], InputShape | None], Program],
+    first: InputShape | None,
+    more: Mapping[str, Any],
+    input_shape: InputShape | None,
+) -> Program:
+    """A variant keeps the input that its original was compiled for, unless it has its own."""
+    return again(more, first if input_shape is None else input_shape)
 
 
 def compile(
@@ -208,8 +314,21 @@ def compile(
     params: Mapping[str, Any] | None = None,
     *,
     input_shape: InputShape | None = None,
+    allow_modules: Collection[str] = (),
     device: torch.device | str | None = "cpu",
     seed: int | None = None,
+    outputs: Outputs | None = None,
+    weights: Weights | None = None,
+    weights_map: Renames | None = None,
+    partial: bool = False,
 ) -> nn.Module:
     """`load` and `build` in one call."""
-    return load(spec, params, input_shape=input_shape).build(device=device, seed=seed)
+    arch = load(spec, params, input_shape=input_shape, allow_modules=allow_modules)
+    return arch.build(
+        device,
+        seed,
+        outputs=outputs,
+        weights=weights,
+        weights_map=weights_map,
+        partial=partial,
+    )

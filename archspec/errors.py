@@ -7,9 +7,11 @@ expression) raises `Refusal`; the stage that knows the place turns it into a `Di
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 
@@ -62,6 +64,9 @@ class Code(StrEnum):
     OUTSIDE = "AS605"
     # 7xx: limits
     LIMIT = "AS701"
+    # 8xx: what is not in the text: other packages' modules, trained weights
+    MODULE = "AS801"
+    WEIGHTS = "AS802"
     # 9xx: warnings
     UNREAD_NODE = "AS901"
     UNUSED_PARAMETER = "AS902"
@@ -85,8 +90,21 @@ class Source(NamedTuple):
 
     def line(self, number: int) -> str:
         """Line `number` (from 1) without its line end; empty when there is none."""
-        lines = self.text.split("\n", number)
-        return lines[number - 1].rstrip("\r") if number <= len(lines) else ""
+        starts = line_starts(self.text)
+        if number > len(starts):
+            return ""
+        end = starts[number] if number < len(starts) else None
+        return self.text[starts[number - 1] : end].rstrip("\r\n\x85\u2028\u2029")
+
+
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+"""What ends a line in YAML 1.1, by which libyaml counts them."""
+
+
+@lru_cache(maxsize=4)
+def line_starts(text: str) -> list[int]:
+    """Where each line begins. Found once: a text of many lines may earn a diagnostic for each."""
+    return [0, *(match.end() for match in _LINE_BREAK.finditer(text))]
 
 
 class Span(NamedTuple):
@@ -146,10 +164,11 @@ class Note:
 
 
 Paint: TypeAlias = Callable[[str, str], str]
-"""Colours a text by its role: place, error, warning, caret, label, help."""
+"""Colours a text by its role: place, error, warning, label, help."""
 
 
-def _plain(role: str, text: str) -> str:
+def plain(role: str, text: str) -> str:
+    """The `Paint` that leaves every text as it is."""
     return text
 
 
@@ -194,31 +213,32 @@ class Diagnostic:
     def __str__(self) -> str:
         return self.text()
 
-    def text(self, paint: Paint = _plain) -> str:
+    def text(self, paint: Paint = plain) -> str:
         """The diagnostic as people read it, coloured by `paint`."""
         return "\n".join(self._lines(paint))
 
     def _lines(self, paint: Paint) -> Iterator[str]:
         place = paint("place", f"{self.span}:") + " " if self.span else ""
-        yield f"{place}{paint(self.severity, f'{self.severity} {self.code}:')} {self.message}"
+        severity = paint(self.severity, f"{self.severity} {self.code}:")
+        yield f"{place}{severity} {_printable(self.message)}"
         if self.span:
             shown, carets = excerpt(self.span)
             yield shown
             yield _carets(carets, self.severity, paint)
         if self.expected:
-            yield f"  {paint('label', 'expected:')} {self.expected}"
+            yield f"  {paint('label', 'expected:')} {_printable(self.expected)}"
         if self.found:
-            yield f"  {paint('label', 'found:')}    {self.found}"
+            yield f"  {paint('label', 'found:')}    {_printable(self.found)}"
         for title, notes in (("trail", self.trail), ("note", self.notes)):
             for note in notes:
                 where = paint("place", f" ({note.span})") if note.span else ""
-                yield f"  {paint('label', f'{title}:')} {note.message}{where}"
+                yield f"  {paint('label', f'{title}:')} {_printable(note.message)}{where}"
                 if note.span and note.excerpt:
                     shown, carets = excerpt(note.span)
                     yield f"  {shown}"
                     yield f"  {_carets(carets, self.severity, paint)}"
         if self.help:
-            yield f"  {paint('help', 'help:')} {self.help}"
+            yield f"  {paint('help', 'help:')} {_printable(self.help)}"
 
     def as_dict(self) -> dict[str, Any]:
         """The diagnostic as plain data for JSON output."""
@@ -254,13 +274,21 @@ def _carets(line: str, severity: str, paint: Paint) -> str:
     return margin + bar + carets.replace(carets.strip(), paint(severity, carets.strip()))
 
 
+def _printable(text: str, width: int = 1000) -> str:
+    """The text, cut to `width`, with controls escaped: a key of the user's may hold any."""
+    shown = text if len(text) <= width else text[: width - 1] + "…"
+    if shown.replace("\n", "").isprintable():
+        return shown
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in shown)
+
+
 def excerpt(span: Span, width: int = 100) -> list[str]:
     """The source line of `span` with carets under it, cut to `width` around them."""
     line = span.source.line(span.line)
     end = span.end_column if span.end_line == span.line else len(line) + 1
     start = min(span.column, len(line) + 1)
     count = max(1, min(end, len(line) + 1) - start)
-    first = max(0, start - 1 - width // 2)
+    first = max(0, min(start - 1 - width // 2, len(line) - width))
     shown = line[first : first + width]
     # Tabs and other controls would misplace the caret (or drive the terminal).
     shown = "".join(c if c.isprintable() else " " for c in shown)
@@ -280,13 +308,32 @@ class SpecError(Exception):
         return "\n\n".join(str(d) for d in self.diagnostics)
 
 
+_MOST_NAMES = 1000
+"""Names that are compared with a misspelt one: past that, a suggestion costs too much."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A help text naming the nearest known word, or None where nothing is near."""
     names = list(known)
+    if len(names) > _MOST_NAMES:
+        return None
     near = certain_word(word, names) or next(
         iter(difflib.get_close_matches(word, names, n=1, cutoff=0.6)), None
     )
     return f"did you mean {near!r}?" if near else None
+
+
+def mended(
+    word: str, known: Iterable[str], span: Span, taken: Container[str] = ()
+) -> dict[str, Any]:
+    """What a diagnostic about an unknown word says: `help`, and `edits` where they are certain.
+
+    A word of `taken` stands there already, and cannot stand twice.
+    """
+    names = list(known)
+    certain = certain_word(word, names)
+    edits = () if certain is None or certain in taken else (Edit(span, certain),)
+    return {"help": did_you_mean(word, names), "edits": edits}
 
 
 def certain_word(word: str, known: Iterable[str]) -> str | None:
@@ -295,9 +342,9 @@ def certain_word(word: str, known: Iterable[str]) -> str | None:
     A slip is another case or another use of `_` and `-`, or one letter that is wrong, missing, too
     many or swapped with the next (two such in a word of eight letters or more).
     """
-    if not 2 <= len(word) <= 60:
-        return None
     names = set(known)
+    if not 2 <= len(word) <= 60 or len(names) > _MOST_NAMES:
+        return None
     alike = [name for name in names if _letters(name) == _letters(word)]
     if alike:
         return alike[0] if len(alike) == 1 else None

@@ -59,5 +59,5 @@ def _arity_help(op: Op, count: int) -> str | None:
     if op.variadic:
         return f"name them: `{op.op_name}: [a, b]`"
     if count > op.num_inputs:
-        return "choose one output of a node with several: `from: name[0]`"
+        return "name one value: `from: name`, or one output of several: `from: name[0]`"
     return None

@@ -21,6 +21,19 @@ CASES = [
     ("nin_block: {out_channels: 5, kernel_size: 3, stride: 2}", (3, 9, 9), (5, 4, 4)),
     ("inception: {c1: 2, c2: [3, 4], c3: [1, 5], c4: 6}", (3, 9, 9), (17, 9, 9)),
     ("conv_norm_act: {out_channels: 4, kernel_size: 5, dilation: 2}", (3, 9, 9), (4, 9, 9)),
+    ("basic_conv2d: {out_channels: 4, kernel_size: 3, stride: 2}", (3, 9, 9), (4, 4, 4)),
+    ("squeeze_excitation: {squeeze_channels: 2}", (3, 9, 9), (3, 9, 9)),
+    ("inverted_residual: {out_channels: 4, hidden: 9, stride: 2}", (3, 9, 9), (4, 5, 5)),
+    ("fire: {squeeze: 2, expand: 5}", (3, 9, 9), (10, 9, 9)),
+    ("channel_shuffle: {groups: 3}", (6, 9, 9), (6, 9, 9)),
+    ("imagenet_to_unit", (3, 9, 9), (3, 9, 9)),
+    ("mlp: {hidden: 12}", (5, 4), (5, 4)),
+    ("mlp: {hidden: 12, out_features: 3, dropout: 0.1, act: relu}", (5, 4), (5, 3)),
+    ("transformer_encoder_layer: {num_heads: 2, mlp_features: 12}", (5, 4), (5, 4)),
+    ("window_partition: {window: [2, 3]}", (4, 9, 5), (6, 6, 5)),
+    ("window_merge: {window: [2, 3], rows: 2}", (6, 6, 5), (4, 9, 5)),
+    ("split_heads: {num_heads: 2}", (6, 5, 4), (6, 2, 5, 2)),
+    ("join_heads", (6, 2, 5, 2), (6, 5, 4)),
 ]
 
 
@@ -84,6 +97,66 @@ def test_bottleneck_is_torchvisions(node: str, options: dict[str, int]) -> None:
     assert_same(one_node(node, (3, 9, 9)), reference)
 
 
+@pytest.mark.parametrize(
+    ("node", "options"),
+    [
+        ("squeeze_excitation: {squeeze_channels: 2}", {}),
+        (
+            "squeeze_excitation: {squeeze_channels: 2, act: silu, gate: hardsigmoid}",
+            {"activation": nn.SiLU, "scale_activation": nn.Hardsigmoid},
+        ),
+    ],
+)
+def test_squeeze_excitation_is_torchvisions(node: str, options: dict[str, type]) -> None:
+    misc = pytest.importorskip("torchvision.ops.misc")
+    assert_same(one_node(node, (3, 9, 9)), misc.SqueezeExcitation(3, 2, **options))
+
+
+def test_fire_is_torchvisions() -> None:
+    squeezenet = pytest.importorskip("torchvision.models.squeezenet")
+    assert_same(one_node("fire: {squeeze: 2, expand: 5}", (3, 9, 9)), squeezenet.Fire(3, 2, 5, 5))
+
+
+def test_channel_shuffle_is_torchvisions_at_any_image_size() -> None:
+    shufflenetv2 = pytest.importorskip("torchvision.models.shufflenetv2")
+    net = one_node("channel_shuffle: {groups: 2}", (6, 9, 9)).build()
+    images = torch.rand(2, 6, 5, 4)
+    assert torch.equal(net(images), shufflenetv2.channel_shuffle(images, 2))
+    assert net(images)[0, :, 0, 0].tolist() == images[0, [0, 3, 1, 4, 2, 5], 0, 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("hidden", "out_channels", "stride", "squeezes"),
+    [(24, 3, 1, True), (24, 3, 1, False), (24, 16, 1, True), (24, 3, 2, False)],
+)
+def test_inverted_residual_is_torchvisions(
+    hidden: int, out_channels: int, stride: int, squeezes: bool
+) -> None:
+    mobilenetv3 = pytest.importorskip("torchvision.models.mobilenetv3")
+    # torchvision rounds every width to a multiple of 8, but for the input's.
+    config = mobilenetv3.InvertedResidualConfig(
+        3, 5, hidden, out_channels, squeezes, "HS", stride, 1, width_mult=1.0
+    )
+    config.input_channels, config.out_channels = 3, out_channels
+    reference = mobilenetv3.InvertedResidual(config, nn.BatchNorm2d)
+    node = (
+        f"inverted_residual: {{out_channels: {out_channels}, hidden: {hidden}, kernel_size: 5, "
+        f"stride: {stride}, act: hardswish, gate: hardsigmoid, "
+        f"squeeze_channels: {8 if squeezes else 0}}}"
+    )
+    assert_same(one_node(node, (3, 9, 9)), reference)
+
+
+def test_inverted_residual_without_widening_is_efficientnets_first_block() -> None:
+    efficientnet = pytest.importorskip("torchvision.models.efficientnet")
+    config = efficientnet.MBConvConfig(1, 3, 1, 8, 8, 1)
+    node = (
+        "inverted_residual: {out_channels: 8, hidden: 8, act: silu, squeeze_act: silu, "
+        "squeeze_channels: 2, drop_rate: 0.5}"
+    )
+    assert_same(one_node(node, (8, 9, 9)), efficientnet.MBConv(config, 0.5, nn.BatchNorm2d))
+
+
 def test_dense_bottleneck_drops_at_its_rate() -> None:
     densenet = pytest.importorskip("torchvision.models.densenet")
     text = "dense_bottleneck: {num_convs: 2, growth_rate: 6, bn_size: 2, drop_rate: 0.5}"
@@ -94,7 +167,7 @@ def assert_same(arch: archspec.Architecture, reference: nn.Module) -> None:
     """Same keys below the node's path `0`, and the same outputs in both modes."""
     net = arch.build()
     net.load_state_dict({f"0.{key}": value for key, value in reference.state_dict().items()})
-    images = torch.rand(2, 3, 9, 9)
+    images = torch.rand(2, *arch.input_shape[1:])
     for training in (True, False):
         torch.manual_seed(4)
         expected = reference.train(training)(images)
@@ -149,3 +222,50 @@ def test_scratch_batch_norm_variant_keeps_its_statistics_in_the_state_dict() -> 
     parameters = {key for key, _ in net.named_parameters()}
     assert moved and moved.isdisjoint(parameters)
     assert {key.partition(".")[0] for key in moved} == {"1", "5", "10", "13"}
+
+
+@pytest.mark.parametrize(
+    ("there", "back", "shape"),
+    [
+        (
+            "window_partition: {window: [2, 3]}",
+            "window_merge: {window: [2, 3], rows: 2}",
+            (4, 9, 5),
+        ),
+        ("split_heads: {num_heads: 2}", "join_heads", (6, 5, 4)),
+    ],
+)
+def test_a_partition_is_undone(there: str, back: str, shape: tuple[int, ...]) -> None:
+    x = torch.randn(2, *shape)
+    parts = one_node(there, shape).build()(x)
+    assert torch.equal(one_node(back, tuple(parts.shape[1:])).build()(parts), x)
+
+
+def test_windows_are_cut_row_by_row() -> None:
+    cells = torch.arange(24.0).reshape(1, 4, 6, 1)
+    windows = one_node("window_partition: {window: [2, 3]}", (4, 6, 1)).build()(cells)
+    assert windows.flatten(2).tolist() == [
+        [
+            [0, 1, 2, 6, 7, 8],
+            [3, 4, 5, 9, 10, 11],
+            [12, 13, 14, 18, 19, 20],
+            [15, 16, 17, 21, 22, 23],
+        ]
+    ]
+
+
+def test_transformer_encoder_layer_is_torchvisions() -> None:
+    models = pytest.importorskip("torchvision.models.vision_transformer")
+    reference = models.EncoderBlock(2, 4, 12, dropout=0.1, attention_dropout=0.2)
+    node = (
+        "transformer_encoder_layer: {num_heads: 2, mlp_features: 12, dropout: 0.1, "
+        "attention_dropout: 0.2, norm: {layer_norm: {eps: 1e-6}}}"
+    )
+    net = one_node(node, (5, 4)).build()[0]
+    net.load_state_dict(reference.state_dict())
+    x = torch.randn(3, 5, 4)
+    for training in (True, False):
+        torch.manual_seed(1)
+        expected = reference.train(training)(x)
+        torch.manual_seed(1)
+        assert torch.equal(net.train(training)(x), expected)

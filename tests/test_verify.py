@@ -193,6 +193,23 @@ def test_two_runs_that_differ_are_found():
     assert ("", "outputs") in [(m.path, m.what) for m in report.mismatches]
 
 
+class Warming(nn.Module):
+    """Its output depends on a buffer that its forward pass moves on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("passes", torch.zeros(()), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.passes += 1
+        return x.relu() * self.passes
+
+
+def test_two_runs_start_from_the_same_buffers():
+    report = checked(tampered("relu", build=lambda self, *inputs: Warming()))
+    assert ("", "outputs") not in [(m.path, m.what) for m in report.mismatches]
+
+
 def test_parameters_without_a_gradient_are_listed_and_are_no_mismatch():
     class Cut(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -84,9 +84,9 @@ def bench_process() -> Figures:
 def cold_load(text: str, folder: Path) -> None:
     """Text in memory to a checked graph with shapes and costs; no cached blocks or expressions."""
     import archspec
-    from archspec.language import document, expressions
+    from archspec.language import blocks, expressions
 
-    document._LIBRARY.clear()
+    blocks._LIBRARY.clear()
     expressions.parse.cache_clear()
     arch = archspec.loads(text, folder=folder)
     assert arch.num_parameters and arch.macs

@@ -3,6 +3,10 @@
     python tools/parity.py                      all of them, at their full input size
     python tools/parity.py --small              the real passes at 64x64
     python tools/parity.py --models resnet18 resnet50
+    python tools/parity.py --write              also put the rows into docs/zoo.md
+
+The largest model needs about 9 GB. With --write the rows of other models stay, so that a run may
+be made in parts.
 
 Nothing is mapped or renamed, and nothing is compared within a tolerance:
 
@@ -28,7 +32,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import parity_page
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -39,7 +45,10 @@ from archspec.analyses.layers import Layer
 from archspec.emit.initialize import SkipFilling
 
 SPECS = Path(__file__).resolve().parent.parent / "specs" / "torchvision"
-OPTIONS: dict[str, dict[str, Any]] = {"googlenet": {"init_weights": False}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "googlenet": {"init_weights": False},
+    "inception_v3": {"init_weights": False},
+}
 """Arguments of torchvision's constructors that silence a warning; they change no result."""
 
 IMAGE_SIZE = {"vit": "image_size", "maxvit": "input_size"}
@@ -48,7 +57,7 @@ IMAGE_SIZE = {"vit": "image_size", "maxvit": "input_size"}
 SMALL = 64
 """Image size of `--small`: the least at which most of the models run."""
 
-LEAST = {"maxvit_t": 224, "vit_h_14": 56}
+LEAST = {"inception_v3": 299, "maxvit_t": 224, "vit_h_14": 56}
 """Image sizes for `--small` of models that do not run at `SMALL`."""
 
 SEED = 20
@@ -66,6 +75,7 @@ class Report:
     macs: int
     yaml_lines: int
     torchvision_lines: int
+    size: int
     failures: dict[str, list[str]] = field(default_factory=dict)
 
     def expect(self, check: str, holds: bool, message: str) -> None:
@@ -94,27 +104,47 @@ def compare(name: str, size: int | None = None) -> Report:
     arch = archspec.load(str(spec))
     assert isinstance(arch.input_shape, tuple), "a classification model has one input"
     shape = arch.input_shape[1:]
-    with torch.device("meta"):
-        reference = torchvision_model(name, shape)
-    report = Report(
-        name, arch.num_parameters, arch.macs, count_lines(spec), source_lines(reference)
-    )
+    reference = on_meta(name, shape)
+    lines = count_lines(spec), source_lines(reference)
+    report = Report(name, arch.num_parameters, arch.macs, *lines, shape[-1])
     compare_figures(report, arch, reference, shape)
 
     if size is not None:
         shape = (shape[0], *[LEAST.get(name, size)] * 2)
         arch = archspec.load(str(spec), input_shape=shape)
+        report.size = shape[-1]
     # Both get every value from the generator, so nothing is initialised in between.
-    with SkipFilling():
+    with unfilled():
         reference = torchvision_model(name, shape)
-    fill(reference, torch.Generator().manual_seed(SEED))
+    generator = torch.Generator().manual_seed(SEED)
+    images = patterns((BATCH, *shape))
+    fill(reference, generator)
+    settle(reference, images, generator)
     net = arch.build(device="meta").to_empty(device="cpu")
     if compare_keys(report, net, reference):
-        images = patterns((BATCH, *shape))
         with one_deterministic_thread():
             compare_logits(report, net, reference, images)
             compare_training(report, net, reference, images)
     return report
+
+
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Models made inside get no initial values, but for constants such as positions.
+
+    torch's `trunc_normal_` draws until all values are within its bounds, so it must not start.
+    """
+    with SkipFilling(), patch.object(nn.init, "trunc_normal_", lambda tensor, *a, **k: tensor):
+        yield
+
+
+def on_meta(name: str, shape: Sequence[int]) -> nn.Module:
+    """The reference without memory for its weights."""
+    if name.startswith("regnet"):  # its constructor computes the widths with tensors
+        with SkipFilling():
+            return torchvision_model(name, shape).to("meta")
+    with torch.device("meta"):
+        return torchvision_model(name, shape)
 
 
 def torchvision_model(name: str, shape: Sequence[int]) -> nn.Module:
@@ -123,7 +153,8 @@ def torchvision_model(name: str, shape: Sequence[int]) -> nn.Module:
     family = name.partition("_")[0]
     if family in IMAGE_SIZE:
         options[IMAGE_SIZE[family]] = shape[-1] if family == "vit" else shape[-2:]
-    return torchvision.models.get_model(name, weights=None, **options)
+    model: nn.Module = torchvision.models.get_model(name, weights=None, **options)
+    return model
 
 
 def compare_figures(
@@ -135,7 +166,7 @@ def compare_figures(
     """
     total = sum(p.numel() for p in reference.parameters())
     report.expect("parameters", arch.num_parameters == total, f"the whole: {total}")
-    total = measure(reference.eval(), shape)[1][""]
+    total = measure_batch(reference.eval(), shape, 1)[1][""]
     report.expect("MACs", arch.macs == total, f"the whole in eval(): {total}")
     shapes, macs = measure(reference.train(), shape)
     nodes = {node.path: node for node in arch.nodes}
@@ -223,6 +254,29 @@ def fill(module: nn.Module, generator: torch.Generator) -> None:
                 tensor.normal_(1.0 if is_scale else 0.0, 0.1, generator=generator)
 
 
+def settle(reference: nn.Module, images: Tensor, generator: torch.Generator) -> None:
+    """Move running statistics to where the images put them, near it but not equal.
+
+    With statistics that are drawn blindly, many deep networks have equal logits for all images.
+    """
+
+    def near(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        (x,) = inputs
+        axes = (0, *range(2, x.dim()))
+        mean, var = x.mean(axes), x.var(axes)
+        drift = 0.2 * torch.randn(mean.shape, generator=generator)
+        assert isinstance(norm.running_mean, Tensor) and isinstance(norm.running_var, Tensor)
+        norm.running_mean.copy_(mean + drift * var.sqrt())
+        norm.running_var.copy_(var * (0.5 + torch.rand(var.shape, generator=generator)) + 1e-3)
+
+    norms = [module for module in reference.modules() if isinstance(module, nn.BatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(near) for norm in norms]
+    with torch.no_grad():
+        reference.eval()(images)
+    for hook in hooks:
+        hook.remove()
+
+
 def patterns(shape: tuple[int, ...]) -> Tensor:
     """Images with structure: white noise would look the same to every network that averages."""
     generator = torch.Generator().manual_seed(SEED + 1)
@@ -259,7 +313,9 @@ def compare_logits(report: Report, net: nn.Module, reference: nn.Module, images:
 def compare_training(report: Report, net: nn.Module, reference: nn.Module, images: Tensor) -> None:
     """Outputs, gradients and running statistics of one training step, bit for bit."""
     before = {key: buffer.clone() for key, buffer in reference.named_buffers()}
-    expected, found = training_step(reference, images), training_step(net, images)
+    expected = training_step(reference, images)
+    reference.to("meta")  # all that is compared is in `expected`: large models leave no more room
+    found = training_step(net, images)
     still = [key for key, gradient in expected.gradients.items() if not gradient.any()]
     if 4 * len(still) > len(expected.gradients):  # stochastic depth drops some branches
         raise AssertionError(f"{report.model}: gradients are 0 and show nothing: {still}")
@@ -284,11 +340,13 @@ def training_step(module: nn.Module, images: Tensor) -> Step:
     generator = torch.Generator().manual_seed(SEED + 2)
     cotangents = [torch.randn(o.shape, generator=generator) for o in outputs.values()]
     torch.autograd.backward(list(outputs.values()), cotangents)
-    return Step(
+    step = Step(
         {key: output.detach() for key, output in outputs.items()},
         {key: p.grad for key, p in module.named_parameters() if p.grad is not None},
         dict(module.named_buffers()),
     )
+    module.zero_grad()
+    return step
 
 
 def named_outputs(result: Tensor | Mapping[str, Tensor] | tuple[Tensor, ...]) -> dict[str, Tensor]:
@@ -329,23 +387,42 @@ def source_lines(reference: nn.Module) -> int:
     )
 
 
-def table(reports: Sequence[Report]) -> str:
-    """The reports as an aligned table."""
-    head = ("model", *CHECKS[:3], "parameters", "shapes", "MACs", "YAML", "torchvision")
-    rows: list[tuple[str, ...]] = [head]
-    for report in reports:
-        state = {check: "FAILED" if check in report.failures else "equal" for check in CHECKS}
-        state["parameters"] += f" {report.parameters:,}"
-        state["MACs"] += f" {report.macs:,}"
-        lines = (f"{report.yaml_lines}", f"{report.torchvision_lines}")
-        rows.append((report.model, *(state[check] for check in CHECKS), *lines))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if cell[-1:].isdigit() and column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
+COLUMNS = ("model", *CHECKS[:3], "parameters", "shapes", "MACs", "YAML", "torchvision")
+WIDTHS = (20, 6, 6, 6, 18, 6, 21, 4, 11)
+
+
+def row(report: Report) -> tuple[str, ...]:
+    """What stands in a line of the table."""
+    state = {check: verdict(report, check) for check in CHECKS}
+    state["parameters"] += f" {report.parameters:,}"
+    state["MACs"] += f" {report.macs:,}"
+    lines = (f"{report.yaml_lines}", f"{report.torchvision_lines}")
+    return (report.model, *(state[check] for check in CHECKS), *lines)
+
+
+def verdict(report: Report, *checks: str) -> str:
+    """Whether nothing of these was found to differ."""
+    return "FAILED" if report.failures.keys() & set(checks) else "equal"
+
+
+def aligned(cells: Sequence[str]) -> str:
+    """One line of the table; columns are fixed, so that each can be printed when it is known."""
+    return "  ".join(
+        cell.rjust(width) if cell[-1:].isdigit() and column else cell.ljust(width)
+        for column, (cell, width) in enumerate(zip(cells, WIDTHS, strict=True))
+    ).rstrip()
+
+
+def page_row(report: Report) -> tuple[str, ...]:
+    """A row of docs/zoo.md, in the order of its columns."""
+    return (
+        report.model,
+        f"{report.parameters:,}",
+        f"{report.macs:,}",
+        f"{report.yaml_lines}",
+        *(verdict(report, check) for check in CHECKS[:3]),
+        verdict(report, *CHECKS[3:]),
+        f"{report.size}",
     )
 
 
@@ -353,10 +430,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--models", nargs="+", choices=names(), default=names(), metavar="MODEL")
     parser.add_argument("--small", action="store_true", help=f"real passes at {SMALL}x{SMALL}")
+    parser.add_argument("--write", action="store_true", help="put the rows into docs/zoo.md")
     options = parser.parse_args(arguments)
-    reports = [compare(name, SMALL if options.small else None) for name in options.models]
-    print(table(reports))
+    print(aligned(COLUMNS))
+    reports = []
+    for name in options.models:
+        reports.append(compare(name, SMALL if options.small else None))
+        print(aligned(row(reports[-1])), flush=True)
+        if options.write:
+            rows = parity_page.kept_rows() | {name: page_row(reports[-1])}
+            parity_page.rewrite("models", parity_page.model_lines(rows))
+    if options.write:
+        parity_page.rewrite("families", parity_page.family_lines())
     print("YAML and torchvision: lines of the spec's own file and of torchvision's classes.")
+    equal = sum(not report.failures for report in reports)
+    print(f"{equal} of {len(reports)} are equal in everything.")
     failures = [
         f"{report.model}: {check}: {message}"
         for report in reports

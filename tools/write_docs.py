@@ -1,7 +1,7 @@
-"""Writes docs/ops.md from the definitions: every op with its arguments, every standard block.
+"""Writes docs/ops.md from the ops and blocks, and docs/errors.md from the table of codes.
 
-python tools/write_docs.py           write it
-python tools/write_docs.py --check   exit with 1 where the file is not up to date
+python tools/write_docs.py           write them
+python tools/write_docs.py --check   exit with 1 where one is not up to date
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import archspec.ops  # noqa: F401 (fills the registry)
+from archspec.catalogue import CATALOGUE, Entry
+from archspec.errors import Code
 from archspec.infer import infer
 from archspec.ir.op import REGISTRY, Example, Op
 from archspec.ir.shape import N, show
 from archspec.language.arguments import describe, show_value
-from archspec.language.document import library_block
+from archspec.language.blocks import library_block
 from archspec.language.files import library_blocks
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "ops.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 HEAD = """\
 # Ops and blocks
@@ -31,8 +33,46 @@ primary argument, marked *, may stand alone: `linear: 10`.
 """
 
 
+ERRORS_HEAD = """\
+# Errors and warnings
+
+Written by `tools/write_docs.py` from `archspec/catalogue.py`; `archspec explain AS401` prints one
+entry. Codes are stable; their hundreds name the stage that finds the mistake. Codes that begin with
+AS9 are warnings: the network compiles. A warning is silenced by a comment at the end of the line
+that it shows (`# archspec: ignore AS903`), for a whole spec by its key `ignore: [AS903]`, and by
+the caller with `--ignore AS903` or `load(..., ignore=["AS903"])`.
+"""
+
+
+def error_lines() -> Iterator[str]:
+    """The page of codes."""
+    yield ERRORS_HEAD
+    yield "| code | |\n| --- | --- |"
+    for code, entry in CATALOGUE.items():
+        yield f"| [{code}](#{code.lower()}) | {entry.title} |"
+    for code, entry in CATALOGUE.items():
+        yield from _entry_lines(code, entry)
+
+
+def _entry_lines(code: Code, entry: Entry) -> Iterator[str]:
+    yield f"\n## {code}\n"
+    kind = "Warning" if code.is_warning else "Error"
+    yield f"**{kind}: {entry.title}.** {entry.text}\n"
+    if not entry.wrong:
+        return
+    yield f"Wrong:\n\n```yaml\n{_shown(entry.wrong)}```\n"
+    for name, text in entry.files.items():
+        yield f"with the file `{name}`:\n\n```yaml\n{_shown(text)}```\n"
+    yield f"Right:\n\n```yaml\n{_shown(entry.right)}```"
+
+
+def _shown(text: str) -> str:
+    """A text whose control characters can be seen."""
+    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+
+
 def lines() -> Iterator[str]:
-    """The page."""
+    """The page of ops and blocks."""
     yield HEAD
     yield "## Ops"
     family = None
@@ -91,14 +131,17 @@ def _default(value: Any) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="only compare")
-    page = "\n".join(lines()) + "\n"
-    if parser.parse_args().check:
-        same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == page
-        print("docs/ops.md is up to date" if same else "docs/ops.md is not up to date")
-        return 0 if same else 1
-    PAGE.write_text(page, encoding="utf-8")
-    print(f"wrote {PAGE}")
-    return 0
+    check = parser.parse_args().check
+    status = 0
+    for name, written in (("ops.md", lines()), ("errors.md", error_lines())):
+        page, path = "\n".join(written) + "\n", DOCS / name
+        if not check:
+            path.write_text(page, encoding="utf-8")
+            print(f"wrote {path}")
+        elif not path.exists() or path.read_text(encoding="utf-8") != page:
+            print(f"docs/{name} is not up to date")
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

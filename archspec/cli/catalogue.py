@@ -12,7 +12,7 @@ from archspec.analyses.table import cut
 from archspec.cli.output import columns, write, write_json
 from archspec.ir.op import REGISTRY
 from archspec.language import files
-from archspec.language.document import library_block
+from archspec.language.blocks import library_block
 
 
 class Entry(NamedTuple):

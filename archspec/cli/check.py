@@ -1,33 +1,84 @@
-"""`archspec check SPEC…`: every mistake of several specs."""
+"""`archspec check SPEC…`: every mistake of several specs; `--fix` mends what is certain."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import archspec
 from archspec.cli.output import diagnostics_of, write, write_diagnostics, write_json
 from archspec.cli.specs import as_dicts, figures, line_of_figures
-from archspec.errors import Diagnostic, SpecError
+from archspec.errors import Code, Diagnostic, Source, SpecError
+from archspec.fix import Change, fixed, write_whole
+from archspec.language.limits import DEFAULT
+from archspec.language.program import compile_text, read_named
 
 
 def run(args: Namespace) -> int:
     """Check them all; 1 where any is wrong."""
     results: list[dict[str, Any]] = []
+    every: list[Diagnostic] = []
     for spec in args.specs:
-        try:
-            arch = archspec.load(spec, allow_outside=args.allow_outside)
-        except (SpecError, OSError) as error:
-            diagnostics: Sequence[Diagnostic] = diagnostics_of(error)
-            results.append({"spec": spec, "ok": False})
-        else:
-            diagnostics = arch.warnings
-            results.append({"spec": spec, "ok": True, **figures(arch)})
-            if args.format == "table":
-                write(f"{spec}: ok, {line_of_figures(arch)}")
+        result, diagnostics = _check(spec, args)
         write_diagnostics(diagnostics)
-        results[-1]["diagnostics"] = as_dicts(diagnostics)
+        every += diagnostics
+        results.append({**result, "diagnostics": as_dicts(diagnostics)})
     if args.format == "json":
         write_json(results)
+    elif args.format == "sarif":
+        from archspec.cli.sarif import sarif
+
+        write_json(sarif(every))
     return 0 if all(result["ok"] for result in results) else 1
+
+
+def _check(spec: str, args: Namespace) -> tuple[dict[str, Any], Sequence[Diagnostic]]:
+    """What is to be said of one spec, and its diagnostics."""
+    result: dict[str, Any] = {"spec": spec}
+    try:
+        if args.fix:
+            changes = _fix(spec, args)
+            result["changes"] = [change._asdict() for change in changes]
+            if args.format == "table":
+                for change in changes:
+                    write(f"{spec}:{change.line}: {change.before} → {change.after}")
+        arch = archspec.load(
+            spec,
+            allow_outside=args.allow_outside,
+            allow_modules=args.allow_module,
+            ignore=args.ignore,
+        )
+    except (SpecError, OSError) as error:
+        return {**result, "ok": False}, diagnostics_of(error)
+    if args.format == "table":
+        write(f"{spec}: ok, {line_of_figures(arch)}")
+    return {**result, "ok": True, **figures(arch)}, arch.warnings
+
+
+def _fix(spec: str, args: Namespace) -> list[Change]:
+    """Mend a file in its place; a bundled spec is none. Raises `SpecError`."""
+    path = Path(spec)
+    if not path.is_file():
+        return []
+    source, folder = read_named(spec, DEFAULT)
+
+    limits = replace(DEFAULT, modules=tuple(args.allow_module))
+
+    def mistakes(text: Source) -> Sequence[Diagnostic]:
+        try:
+            compile_text(text, folder, {}, None, limits, args.allow_outside, args.ignore)
+        except SpecError as error:
+            return error.diagnostics
+        return ()
+
+    mended, changes = fixed(source, mistakes)
+    if changes:
+        try:
+            write_whole(path, mended.text)
+        except OSError as error:
+            reason = f"cannot write {spec}: {error.strerror or error}"
+            raise SpecError([Diagnostic(Code.FILE, reason)]) from None
+    return changes

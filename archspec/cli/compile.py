@@ -17,9 +17,12 @@ from archspec.cli.specs import as_dicts, figures, line_of_figures, load
 from archspec.errors import SpecError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from archspec.analyses.summary import Summary
     from archspec.architecture import Architecture
     from archspec.verify import Report
+    from archspec.weights import Report as WeightsReport
 
 
 def run(args: Namespace) -> int:
@@ -27,13 +30,39 @@ def run(args: Namespace) -> int:
     _refuse_idle_options(args)
     try:
         arch = load(args)
+        # A module without memory is enough to say what fits.
+        weights = args.weights and _load_weights(arch.build(device="meta"), arch, args)
     except (SpecError, OSError) as error:
         diagnostics = diagnostics_of(error)
         write_diagnostics(diagnostics)
         if args.format == "json":
             write_json({"diagnostics": as_dicts(diagnostics)})
         return 1
-    return _json(arch, args) if args.format == "json" else _table(arch, args)
+    return _json(arch, args, weights) if args.format == "json" else _table(arch, args, weights)
+
+
+def _load_weights(net: nn.Module, arch: Architecture, args: Namespace) -> WeightsReport:
+    """Loads --weights and says what became of each key. Raises `SpecError`."""
+    from archspec.weights import load_weights
+
+    return load_weights(
+        net,
+        args.weights,
+        renames=_renames(args),
+        partial=args.partial,
+        network=arch.name,
+    )
+
+
+def _renames(args: Namespace) -> dict[str, str] | str | None:
+    """What --weights-map says: pairs, or the name of a file of them."""
+    given: list[str] = args.weights_map
+    if len(given) == 1 and "=" not in given[0]:
+        return given[0]
+    wrong = next((text for text in given if "=" not in text), None)
+    if wrong is not None:
+        args.parser.error(f"--weights-map: {wrong!r} is not of the form OLD=NEW, as backbone=")
+    return dict(text.split("=", 1) for text in given) or None
 
 
 def _refuse_idle_options(args: Namespace) -> None:
@@ -42,17 +71,21 @@ def _refuse_idle_options(args: Namespace) -> None:
         ("--depth", args.depth is not None, "summary"),
         ("--batch-size", args.batch_size is not None, "summary"),
         ("--device", args.device is not None, "verify"),
+        ("--weights-map", bool(args.weights_map), "weights"),
+        ("--partial", args.partial, "weights"),
     ):
         if given and not getattr(args, switch):
             args.parser.error(f"{option} needs --{switch}")
 
 
-def _table(arch: Architecture, args: Namespace) -> int:
+def _table(arch: Architecture, args: Namespace, weights: WeightsReport | None) -> int:
     write_diagnostics(arch.warnings)
     if args.summary:
         show_summary(_summary(arch, args))
     elif not args.verify:
         write(f"{arch.name}: {line_of_figures(arch)}")
+    if weights is not None:
+        write(f"\n{weights}" if args.summary else str(weights))
     if not args.verify:
         return 0
     # The table is there to read while the real network runs.
@@ -64,9 +97,11 @@ def _table(arch: Architecture, args: Namespace) -> int:
     return 0 if report.ok else 1
 
 
-def _json(arch: Architecture, args: Namespace) -> int:
+def _json(arch: Architecture, args: Namespace, weights: WeightsReport | None) -> int:
     result = _summary(arch, args).as_dict() if args.summary else figures(arch)
     result["warnings"] = as_dicts(arch.warnings)
+    if weights is not None:
+        result["weights"] = weights.as_dict()
     ok = True
     if args.verify:
         report = _verify(arch, args)
@@ -101,7 +136,17 @@ def _verify(arch: Architecture, args: Namespace) -> Report:
     device = args.device or "cpu"
     if args.device:
         _check_device(args)
-    return arch.verify(device=device)
+    if args.weights is None:
+        return arch.verify(device=device)
+    from archspec.verify import verify
+
+    return verify(arch.graph, name=arch.name, device=device, build=lambda: _filled(arch, args))
+
+
+def _filled(arch: Architecture, args: Namespace) -> nn.Module:
+    net = arch.build(device=args.device or "cpu", seed=0)
+    _load_weights(net, arch, args)
+    return net
 
 
 def _check_device(args: Namespace) -> None:

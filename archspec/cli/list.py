@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import archspec
@@ -21,11 +22,12 @@ WIDTHS = (9, 6, 11, 15)
 
 def run(args: Namespace) -> int:
     """Print a line each; 1 where one is wrong, as no bundled spec should be."""
+    _refuse_idle_options(args)
     if args.ops:
         from archspec.cli import catalogue
 
         return catalogue.run(args)
-    names = archspec.bundled()
+    names = [name for name in archspec.bundled() if _named(name, args.name)]
     if args.names:
         if names:
             write("\n".join(names))
@@ -42,6 +44,8 @@ def run(args: Namespace) -> int:
             write_diagnostics(diagnostics_of(error))
             ok = False
             continue
+        if not _within(arch, args):
+            continue
         if args.format == "json":
             results.append({"spec": name, **figures(arch), "doc": arch.doc})
         else:
@@ -49,6 +53,35 @@ def run(args: Namespace) -> int:
     if args.format == "json":
         write_json(results)
     return 0 if ok else 1
+
+
+def _refuse_idle_options(args: Namespace) -> None:
+    """A filter that is not applied would be ignored in silence."""
+    bounds = ("min_params", "max_params", "min_macs", "max_macs")
+    given = [name for name in bounds if getattr(args, name) is not None]
+    if given and (args.names or args.ops):
+        args.parser.error(f"--{given[0].replace('_', '-')} filters the table of specs")
+    if args.name is not None and args.ops:
+        args.parser.error("--name filters specs, not ops and blocks")
+
+
+def _named(name: str, pattern: str | None) -> bool:
+    """Whether a name, or what follows its folder, matches; letters' case counts."""
+    if pattern is None:
+        return True
+    return fnmatchcase(name, pattern) or fnmatchcase(name.rpartition("/")[2], pattern)
+
+
+def _within(arch: Architecture, args: Namespace) -> bool:
+    """Whether the figures are between the bounds that were given."""
+    bounds = (
+        (arch.num_parameters, args.min_params, args.max_params),
+        (arch.macs, args.min_macs, args.max_macs),
+    )
+    return all(
+        (least is None or value >= least) and (most is None or value <= most)
+        for value, least, most in bounds
+    )
 
 
 def _cells(name: str, arch: Architecture) -> tuple[str, ...]:

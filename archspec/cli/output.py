@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from archspec.errors import Code, Diagnostic, SpecError
+from archspec.errors import Code, Diagnostic, SpecError, plain
 
 PLAIN = str.maketrans({"×": "x", "→": ">", "…": "~", "─": "-"})
 """For an output whose encoding lacks these: one letter for one, so that tables keep their form."""
@@ -32,10 +32,35 @@ def write_json(value: Any) -> None:
 
 
 def write_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
-    """Write diagnostics to standard error, an empty line between two."""
-    text = "\n\n".join(map(str, diagnostics))
+    """Write diagnostics to standard error, an empty line between two; coloured on a terminal."""
+    paint = coloured if wants_colour(sys.stderr) else plain
+    text = "\n\n".join(diagnostic.text(paint) for diagnostic in diagnostics)
     if text:
         write(text, sys.stderr)
+
+
+_COLOURS = {
+    "place": "\x1b[1m",
+    "error": "\x1b[1;31m",
+    "warning": "\x1b[1;33m",
+    "label": "\x1b[36m",
+    "help": "\x1b[1;32m",
+}
+"""Select Graphic Rendition of ECMA-48 for the roles of a diagnostic's parts."""
+
+
+def coloured(role: str, text: str) -> str:
+    """A part of a diagnostic in the colour of its role."""
+    return f"{_COLOURS[role]}{text}\x1b[0m"
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Whether to colour: on a terminal that can, unless $NO_COLOR says otherwise."""
+    return (
+        stream.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM", "dumb") != "dumb"
+    )
 
 
 def diagnostics_of(error: SpecError | OSError) -> list[Diagnostic]:

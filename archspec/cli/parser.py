@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any
 
 from archspec import __version__
+from archspec.cli import training_options
 
 Subparsers = Any  # argparse names the type of add_subparsers() privately only
 
@@ -23,10 +25,12 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_compile(commands)
     _add_check(commands)
+    _add_explain(commands)
     _add_expand(commands)
     _add_list(commands)
     _add_schema(commands)
     _add_completion(commands)
+    training_options.add_commands(commands, _add, _add_spec, _add_format)
     return parser
 
 
@@ -53,12 +57,15 @@ def _add_compile(commands: Subparsers) -> None:
         "check a spec; print its figures, its summary; verify it",
         "Check a spec and print a line of figures. With --summary, print its layers with shapes,\n"
         "parameters and MACs; with --verify, build the module and hold it against all of them.\n"
-        "torch is imported for --verify alone.",
+        "torch is imported for --verify and --weights alone. --weights says which keys of the\n"
+        "network a file of weights has, and which not.",
         "archspec compile densenet --summary\n"
         "archspec compile specs/densenet.yaml --summary --depth 1 --batch-size 256\n"
         "archspec compile densenet --set growth_rate=12 --set num_classes=100\n"
         "archspec compile resnet18 --verify --input 1x64x64\n"
-        "archspec compile torchvision/resnet50 --summary --format json > resnet50.json",
+        "archspec compile torchvision/resnet50 --summary --format json > resnet50.json\n"
+        "archspec compile torchvision/resnet50 --weights ResNet50_Weights.IMAGENET1K_V2\n"
+        "archspec compile torchvision/resnet50 --set num_classes=10 --weights r50.pth --partial",
     )
     _add_spec(parser)
     parser.add_argument("--summary", action="store_true", help="print the table of layers")
@@ -82,6 +89,7 @@ def _add_compile(commands: Subparsers) -> None:
     parser.add_argument(
         "--device", metavar="D", help="with --verify: the device to run on (default: cpu)"
     )
+    _add_weights(parser)
     _add_format(parser)
 
 
@@ -90,11 +98,31 @@ def _add_check(commands: Subparsers) -> None:
         commands,
         "check",
         "check specs and name every mistake",
-        "Check each spec and print a line of figures for it. Mistakes go to standard error.",
-        "archspec check my_network.yaml\narchspec check specs/*.yaml --format json",
+        "Check each spec and print a line of figures for it. Mistakes go to standard error.\n"
+        "With --fix, misspelt words and leftovers of YAML 1.1 are mended in the file where there\n"
+        "is one way to do so; comments and layout stay.",
+        "archspec check my_network.yaml\n"
+        "archspec check my_network.yaml --fix\n"
+        "archspec check specs/*.yaml --format json\n"
+        "archspec check specs/*.yaml --format sarif > archspec.sarif",
     )
     parser.add_argument("specs", nargs="+", metavar="SPEC", help=SPEC_HELP)
-    _add_allow_outside(parser)
+    parser.add_argument("--fix", action="store_true", help="mend in the files what is certain")
+    _add_allowed(parser)
+    _add_ignore(parser)
+    _add_format(parser, "sarif")
+
+
+def _add_explain(commands: Subparsers) -> None:
+    parser = _add(
+        commands,
+        "explain",
+        "explain the code of an error or warning",
+        "Print what a code means at length, with a wrong and a right example.\n"
+        "Without a code, list all of them.",
+        "archspec explain AS401\narchspec explain",
+    )
+    parser.add_argument("code", nargs="?", metavar="CODE", help="a code, such as AS401")
     _add_format(parser)
 
 
@@ -117,12 +145,32 @@ def _add_list(commands: Subparsers) -> None:
         "list the bundled specs, or the ops and blocks",
         "List the specs that come with archspec, a line of figures each; or the primitive ops and\n"
         "the standard blocks that specs are made of.",
-        "archspec list\narchspec list --ops",
+        "archspec list\n"
+        "archspec list --max-params 5M --max-macs 1G\n"
+        "archspec list --name 'torchvision/resn*' --json\n"
+        "archspec list --ops",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--names", action="store_true", help="the names of the specs alone")
     what.add_argument("--ops", action="store_true", help="the ops and blocks instead")
+    parser.add_argument(
+        "--name",
+        metavar="GLOB",
+        help="only specs whose name matches, with or without its folder: 'resnet*'",
+    )
+    for what_is, words in (("params", "parameters"), ("macs", "MACs")):
+        for bound in ("min", "max"):
+            parser.add_argument(
+                f"--{bound}-{what_is}",
+                type=_count,
+                metavar="N",
+                help=f"only specs of at {'least' if bound == 'min' else 'most'} N {words}, "
+                "such as 500k, 5M or 1.5G",
+            )
     _add_format(parser)
+    parser.add_argument(
+        "--json", dest="format", action="store_const", const="json", help="short for --format json"
+    )
 
 
 def _add_schema(commands: Subparsers) -> None:
@@ -170,23 +218,63 @@ def _add_spec(parser: argparse.ArgumentParser) -> None:
         metavar="[NAME=]SIZES",
         help="another input size without the batch: 3x224x224; of several inputs, name=3x224x224",
     )
-    _add_allow_outside(parser)
+    _add_allowed(parser)
+    _add_ignore(parser)
 
 
-def _add_allow_outside(parser: argparse.ArgumentParser) -> None:
+def _add_weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights",
+        metavar="FILE|NAME",
+        help="a .pth or safetensors file, or a name that torchvision publishes; its keys must fit",
+    )
+    parser.add_argument(
+        "--weights-map",
+        action="append",
+        default=[],
+        metavar="OLD=NEW|FILE",
+        help="with --weights: read keys below the path OLD as below NEW; may be repeated, or one "
+        "YAML or JSON file of such pairs",
+    )
+    parser.add_argument(
+        "--partial",
+        action="store_true",
+        help="with --weights: take what fits (as for a new head) and list the rest",
+    )
+
+
+def _add_allowed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-outside",
         action="store_true",
         help="let `extends` and `use` read files outside the folder of the spec",
     )
+    parser.add_argument(
+        "--allow-module",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="let `module` nodes import and run code of this package; may be repeated",
+    )
 
 
-def _add_format(parser: argparse.ArgumentParser) -> None:
+def _add_ignore(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="CODE",
+        help="leave out the warnings of this code, such as AS903; may be repeated",
+    )
+
+
+def _add_format(parser: argparse.ArgumentParser, *more: str) -> None:
+    also = "; sarif for code review tools" if "sarif" in more else ""
     parser.add_argument(
         "--format",
-        choices=("table", "json"),
+        choices=("table", "json", *more),
         default="table",
-        help="table (default) to read; json with the names of the Python API",
+        help=f"table (default) to read; json with the names of the Python API{also}",
     )
 
 
@@ -202,6 +290,16 @@ def _whole(text: str, least: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
     return int(text)
+
+
+def _count(text: str) -> int:
+    """A number of parameters or MACs, with a decimal suffix where it is large."""
+    scale = {"k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}.get(text[-1:].lower(), 1)
+    digits = text if scale == 1 else text[:-1]
+    if not re.fullmatch(r"\d{1,15}(\.\d{1,6})?", digits, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count, such as 500k, 5M or 1.5G")
+    whole, _, part = digits.partition(".")
+    return int(whole) * scale + int(part or 0) * scale // int("1" + "0" * len(part))
 
 
 def _assignment(text: str) -> tuple[str, str]:

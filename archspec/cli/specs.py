@@ -21,7 +21,12 @@ def load(args: Namespace) -> Architecture:
     """The architecture that SPEC, --set and --input ask for. Raises `SpecError`, `OSError`."""
     params = {key: parameter(key, text) for key, text in args.params}
     return archspec.load(
-        args.spec, params, input_shape=input_shape(args), allow_outside=args.allow_outside
+        args.spec,
+        params,
+        input_shape=input_shape(args),
+        allow_outside=args.allow_outside,
+        allow_modules=args.allow_module,
+        ignore=args.ignore,
     )
 
 

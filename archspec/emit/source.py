@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
 
-from archspec.ir.graph import INPUT, Graph, Ref, Step
+from archspec.ir.graph import INPUT, Graph, Ref, Step, trained_only
 from archspec.ir.op import Op
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
@@ -48,12 +48,20 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_path(path: str) -> str:
+    """As `check_name`, for the path of a node, with `[1]` for one of its outputs."""
+    for part in re.sub(r"\[[0-9]+\]\Z", "", path).split("."):
+        check_name(part)
+    return path
+
+
 def is_chain(graph: Graph, kinds: Sequence[Kind]) -> bool:
     """Whether `nn.Sequential` computes the graph: modules alone, each reading the one before."""
     last = Ref(len(graph.steps) - 1)  # for no step at all it is the input: the identity
     return (
         len(graph.inputs) == 1
         and graph.outputs == (last,)
+        and not graph.always_named
         and all(
             kind is Kind.MODULE
             and (step.op is None or type(step.op).call is Op.call)
@@ -71,16 +79,6 @@ def owner(graph: Graph, step: Step) -> Step:
     while step.shares is not None:
         step = graph.steps[step.shares]
     return step
-
-
-def trained_only(graph: Graph, ref: Ref) -> bool:
-    """Whether the value exists in `train()` alone."""
-    if ref.step == INPUT:
-        return False
-    step = graph.steps[ref.step]
-    if step.training_only or step.body is None:
-        return step.training_only
-    return trained_only(step.body, step.body.outputs[ref.output])
 
 
 def forward_source(graph: Graph, kinds: Sequence[Kind], *, observe: bool = False) -> str:
@@ -157,6 +155,7 @@ class _Writer:
             call = step.op.call(_member(name, kind), read, step.input_shapes)
         last = position == len(self.graph.steps) - 1
         plain_end = last and self.graph.outputs == (Ref(position),) and len(step.outputs) == 1
+        plain_end = plain_end and not self.graph.always_named
         if plain_end and not step.training_only and not self.observe:
             self._line(f"return {call}")
         else:
@@ -236,13 +235,15 @@ class _Writer:
         ones of a block are a tuple, None standing for those that do not.
         """
         names = self.graph.output_names
-        if len(refs) == 1 or (names is not None and len(present) == 1):
+        alone = len(refs) == 1 or (names is not None and len(present) == 1)
+        if alone and not self.graph.always_named:
             return self.values[present[0]] if present else "None"
         if names is None:
             shown = [self.values[ref] if ref in present else "None" for ref in refs]
             return ", ".join(shown)
+        check = check_path if self.graph.always_named else check_name
         pairs = [
-            f'"{check_name(name)}": {self.values[ref]}'
+            f'"{check(name)}": {self.values[ref]}'
             for name, ref in zip(names, refs, strict=True)
             if ref in present
         ]
@@ -275,7 +276,8 @@ def _spelled(number: int) -> str:
 
 
 def _is_variable(text: str) -> bool:
-    return text == "x" or (text[0] == "x" and text[1:].isdecimal())
+    """Whether it is spelled as `_spelled` does: an argument `x0` or `x01` is not."""
+    return re.fullmatch("x(?:[1-9][0-9]*)?", text) is not None
 
 
 def _number(variable: str) -> int:

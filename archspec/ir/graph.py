@@ -60,7 +60,7 @@ class Graph:
 
     `output_names` is None for an unnamed single output (a tensor is returned) and for a block's
     unnamed outputs (a tuple is returned); the root graph of a spec with `outputs:` has names and
-    returns a dict.
+    returns a dict, or a tensor where one output is left. With `always_named` it is always a dict.
     """
 
     block: str | None
@@ -69,6 +69,7 @@ class Graph:
     steps: tuple[Step, ...]
     outputs: tuple[Ref, ...]
     output_names: tuple[str, ...] | None = None
+    always_named: bool = False
 
     def shape(self, ref: Ref) -> Shape:
         """Shape of a value of this graph."""
@@ -89,6 +90,19 @@ def trained_only(graph: Graph, ref: Ref) -> bool:
     if step.training_only or step.body is None:
         return step.training_only
     return trained_only(step.body, step.body.outputs[ref.output])
+
+
+def count_runs(graph: Graph) -> int:
+    """How many ops one pass through the graph runs, without walking a reused graph twice."""
+    return _count_runs(graph, {})
+
+
+def _count_runs(graph: Graph, known: dict[Graph, int]) -> int:
+    if graph not in known:
+        bodies = [step.body for step in graph.steps if step.body is not None]
+        inner = sum(_count_runs(body, known) for body in bodies)
+        known[graph] = len(graph.steps) - len(bodies) + inner
+    return known[graph]
 
 
 class Visit(NamedTuple):

@@ -71,7 +71,7 @@ class Op(BaseModel):
     counts the inputs of all others; `takes_unbatched` ops also read learned tensors, which have
     no batch axis; `kernels` names the weights that a network-wide `init:` scheme fills.
 
-    Facts that warnings ask for: `activation` ops apply a fixed function to each element; `drops`
+    Facts that warnings ask for: `is_activation` ops apply a fixed function to each element; `drops`
     ops zero elements at random in training; `passes_through` ops return their input; the argument
     `bias` of an op adds a learned number along `bias_axis`; ops that are `blind_to_offsets`
     subtract means over each index of axis 1, so that such a bias before them changes nothing.
@@ -87,7 +87,7 @@ class Op(BaseModel):
     num_inputs: ClassVar[int] = 1
     takes_unbatched: ClassVar[bool] = False
     kernels: ClassVar[tuple[str, ...]] = ()
-    activation: ClassVar[bool] = False
+    is_activation: ClassVar[bool] = False
     drops: ClassVar[bool] = False
     passes_through: ClassVar[bool] = False
     bias_axis: ClassVar[int | None] = None
@@ -105,6 +105,11 @@ class Op(BaseModel):
                 raise TypeError(f"op {name!r} is defined twice: {REGISTRY[name]} and {cls}")
             cls.op_name = name
             REGISTRY[name] = cls
+
+    @property
+    def foreign(self) -> str | None:
+        """The path of another package's code that it runs, which must be allowed before `infer`."""
+        return None
 
     def infer(self, *inputs: Shape) -> Shape | list[Shape]:
         """The output's shape, or a list of them for an op with several outputs.

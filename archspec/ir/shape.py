@@ -32,6 +32,7 @@ def show(shape: Sequence[object]) -> str:
 
 
 def is_batched(shape: Shape) -> bool:
+    """Whether the first axis is N; a learned tensor has none."""
     return bool(shape) and shape[0] is N
 
 

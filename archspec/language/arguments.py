@@ -8,25 +8,16 @@ lists are text and all else is an expression.
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from pydantic import ValidationError
-
-from archspec.errors import Code, Diagnostic, Refusal, Span, did_you_mean
+from archspec.errors import Code, Diagnostic, Edit, Refusal, Span, mended
 from archspec.ir.op import Op
-from archspec.language.expressions import (
-    Budget,
-    Env,
-    Evaluate,
-    Table,
-    inserted,
-    parse,
-    type_name,
-)
+from archspec.language.expressions import inserted, parse
 from archspec.language.limits import Limits
-from archspec.language.source import Items, Scalar, Value, kind
+from archspec.language.operations import Budget, Env, Evaluate, Table, type_name
+from archspec.language.source import Items, Scalar, Value, kind, shorten
 
 
 class Kind(NamedTuple):
@@ -95,14 +86,39 @@ def _compile_scalar(value: Scalar, kind_: Kind, limits: Limits) -> Argument:
 
 
 class LocatedError(Exception):
-    """Carries one diagnostic up to the loop that collects them."""
+    """Carries diagnostics up to the loop that collects them."""
 
-    def __init__(self, diagnostic: Diagnostic) -> None:
-        super().__init__(diagnostic)
-        self.diagnostic = diagnostic
+    def __init__(self, *diagnostics: Diagnostic) -> None:
+        super().__init__(*diagnostics)
+        self.diagnostics = diagnostics
 
 
 # --- what an op's fields say ---------------------------------------------------------------------
+
+
+YAML_11 = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
+"""Words that were truth values in YAML 1.1 and are text since YAML 1.2."""
+
+
+def check_truth(value: Value) -> None:
+    """Refuse a word of YAML 1.1 where a truth value is expected."""
+    if isinstance(value, Scalar) and value.plain and value.text.lower() in YAML_11:
+        meant = YAML_11[value.text.lower()]
+        raise Refusal(
+            f"`{value.text}` is text in YAML 1.2, and no truth value",
+            code=Code.ARGUMENT,
+            expected="true or false",
+            help=f"write {meant}",
+            replacement=meant,
+        )
+
+
+@cache
+def truths(op: type[Op]) -> frozenset[str]:
+    """The arguments of an op that are truth values."""
+    return frozenset(
+        name for name, field in op.model_fields.items() if bool in leaves(field.annotation)
+    )
 
 
 @cache
@@ -114,7 +130,7 @@ def op_kinds(op: type[Op]) -> dict[str, Kind]:
 def _kind(annotation: Any) -> Kind:
     plain: set[type] = set()
     literals: set[str] = set()
-    for part in _leaves(annotation):
+    for part in leaves(annotation):
         if get_origin(part) is Literal:
             literals.update(arg for arg in get_args(part) if isinstance(arg, str))
         else:
@@ -124,14 +140,15 @@ def _kind(annotation: Any) -> Kind:
     return Kind(text=not plain - {type(None)} and bool(literals), literals=frozenset(literals))
 
 
-def _leaves(annotation: Any) -> Iterable[Any]:
+def leaves(annotation: Any) -> Iterable[Any]:
+    """The types, and literals, that an annotation is made of."""
     origin = get_origin(annotation)
     if origin is Annotated:
-        yield from _leaves(get_args(annotation)[0])
-    elif origin in (Union, types.UnionType, tuple):
+        yield from leaves(get_args(annotation)[0])
+    elif origin in (Union, types.UnionType, tuple, Mapping):
         for part in get_args(annotation):
             if part is not Ellipsis:
-                yield from _leaves(part)
+                yield from leaves(part)
     else:
         yield annotation
 
@@ -151,6 +168,8 @@ def describe(annotation: Any, metadata: Iterable[Any] = ()) -> str:
         if len(parts) == 2 and parts[1] is Ellipsis:
             return f"a list, each {describe(parts[0])}"
         return f"a list of {len(parts)}, each {' and '.join(dict.fromkeys(map(describe, parts)))}"
+    if origin is Mapping:
+        return "a mapping"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     if annotation is type(None):
         return "null"
@@ -166,6 +185,8 @@ def _bounds(annotation: Any, metadata: Iterable[Any]) -> str:
     low, above, high = bound("ge"), bound("gt"), bound("le")
     if annotation is int and above is not None:
         low, above = above + 1, None
+    if low is not None and high is not None and high < 2**31 - 1:
+        return f" from {low} to {high}"
     said = []
     if low is not None:
         said.append(f"of at least {low}")
@@ -174,58 +195,6 @@ def _bounds(annotation: Any, metadata: Iterable[Any]) -> str:
     if high is not None and high < 2**31 - 1:
         said.append(f"of at most {high}")
     return " " + " and ".join(said) if said else ""
-
-
-def make_op(op: type[Op], values: dict[str, Any], spans: dict[str, Span], at: Span) -> Op:
-    """Validate an op's arguments. Raises `LocatedError` at the first argument that is wrong."""
-    try:
-        return op(**values)
-    except ValidationError as error:
-        raise LocatedError(_argument_error(op, error, values, spans, at)) from None
-    except Refusal as refusal:
-        raise LocatedError(Diagnostic.of(refusal, at)) from None
-
-
-def _argument_error(
-    op: type[Op], error: ValidationError, values: dict[str, Any], spans: dict[str, Span], at: Span
-) -> Diagnostic:
-    first = error.errors(include_url=False, include_context=False)[0]
-    if not first["loc"]:
-        message = first["msg"].removeprefix("Value error, ")
-        return Diagnostic(Code.ARGUMENT, f"{op.op_name}: {message}", at)
-    name = str(first["loc"][0])
-    field = op.model_fields.get(name)
-    if first["type"] == "missing" and name not in values:
-        expected = describe(field.annotation, field.metadata) if field else None
-        given = f" (`{op.op_name}: …` gives {op.primary})" if op.primary == name else ""
-        return Diagnostic(
-            Code.MISSING_ARGUMENT,
-            f"{op.op_name} needs the argument {name!r}{given}",
-            at,
-            expected=expected,
-            help=f"add {name}: `{op.op_name}: {{{name}: …}}`",
-        )
-    span = spans.get(name, at)
-    if field is None:
-        return unknown_argument(op.op_name, name, op.model_fields, span)
-    value = values[name]
-    if first["type"] == "value_error":
-        message = f"{op.op_name}: {name}: {first['msg'].removeprefix('Value error, ')}"
-        return Diagnostic(Code.ARGUMENT, message, span, found=show_value(value))
-    return Diagnostic(
-        Code.ARGUMENT,
-        f"{op.op_name}: {name} cannot be {show_value(value)}",
-        span,
-        expected=describe(field.annotation, field.metadata),
-        found=found_value(value),
-        help=_whole_help(value),
-    )
-
-
-def _whole_help(value: Any) -> str | None:
-    if value.__class__ is float and value == int(value):
-        return f"write {int(value)}, or divide with // to stay with whole numbers"
-    return None
 
 
 def show_value(value: Any) -> str:
@@ -247,24 +216,56 @@ def found_value(value: Any) -> str:
     return named if value is None else f"{named}, {show_value(value)}"
 
 
-def unknown_argument(of: str, name: str, known: Iterable[str], span: Span) -> Diagnostic:
+def unknown_argument(
+    of: str, name: str, known: Iterable[str], span: Span, taken: Container[str] = ()
+) -> Diagnostic:
     """The diagnostic of an argument that an op or block does not have."""
     names = list(known)
     return Diagnostic(
         Code.UNKNOWN_ARGUMENT,
-        f"{of} has no argument {name!r}",
+        f"{of} has no argument {shorten(name)!r}",
         span,
         expected=f"one of {', '.join(names)}" if names else "no arguments",
-        help=slip_of_colon(name) or did_you_mean(name, names),
+        **(
+            colon_mended(name, names, span)
+            or never_written(name)
+            or mended(name, names, span, taken)
+        ),
     )
+
+
+_INFERRED = frozenset(
+    ["in_channels", "in_features", "num_features", "num_channels", "normalized_shape", "embed_dim"]
+)
+_DECIDED = frozenset(("inplace", "device", "dtype"))
+
+
+def never_written(name: str) -> dict[str, Any] | None:
+    """As `mended`, for an argument of torch's that a spec never states."""
+    if name in _INFERRED:
+        return {"help": "remove it: input sizes follow from the node before"}
+    if name in _DECIDED:
+        return {"help": "remove it: a spec does not decide it"}
+    return None
 
 
 def slip_of_colon(key: str) -> str | None:
     """`{stride:2}` reads as the key `stride:2`: what to write instead."""
     word, colon, rest = key.partition(":")
     if colon and word.isidentifier() and rest:
-        return f"write a space after the colon: {word}: {rest}"
+        return f"write a space after the colon: {word}: {shorten(rest)}"
     return None
+
+
+def colon_mended(key: str, known: Iterable[str], span: Span) -> dict[str, Any] | None:
+    """As `mended`, for a key that is a known word, a colon and a value without a space."""
+    help_ = slip_of_colon(key)
+    if help_ is None:
+        return None
+    word, _, rest = key.partition(":")
+    # Text in quotes was meant as it is, and a value that begins a mapping needs more than a space.
+    certain = word in known and span.end_column - span.column == len(key)
+    return {"help": help_, "edits": (Edit(span, f"{word}: {rest}"),) if certain else ()}
 
 
 def describe_value(value: Value) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from archspec.errors import Code, Note, Refusal, Span, did_you_mean
+from archspec.errors import Code, Note, Refusal, Span, certain_word, did_you_mean
 from archspec.ir.graph import INPUT, Graph, Ref, Step, walk
 from archspec.ir.shape import Shape, product, show
-from archspec.language.expressions import Env
 from archspec.language.model import Node, PatchItem
+from archspec.language.operations import Env
 
 Refs = tuple[Ref, ...]
 
@@ -50,8 +50,10 @@ class Builder:
         "dead_names",
         "input_names",
         "inputs",
+        "labels",
         "levels",
         "lists",
+        "loop",
         "names",
         "parent",
         "position",
@@ -76,11 +78,15 @@ class Builder:
         self.position = 0
         self.levels = levels if any(levels) else ()
         self.counters = [0] * len(self.levels)
+        # For each level of patches, what the names and numbers mean that are written below it.
+        self.labels: list[dict[str, Refs | None]] = [{} for _ in self.levels]
         self.parent = parent
         # The lists of nodes that are placed here, to know a name that comes later.
         self.lists: list[tuple[Node, ...]] = []
         # Set while the nodes of an in-place repeat or branches that is training_only are placed.
         self.training_only = False
+        # Whether this is the scope of a named repeat, whose node keys stand on the scope itself.
+        self.loop = False
 
     @property
     def start(self) -> Refs:
@@ -102,15 +108,49 @@ class Builder:
                 f"the name {name!r} stands twice in this list",
                 code=Code.DUPLICATE_NAME,
                 expected="each name once",
+                found=self._first(name),
             )
         if name in self.input_names:
             raise Refusal(f"{name!r} is an input of this list", code=Code.DUPLICATE_NAME)
         self.names[name] = refs
 
-    def look_up(self, name: str) -> Refs | None:
-        """What a name stands for; None where its node failed. Raises `Refusal`."""
-        if name in self.names:
-            return self.names[name]
+    def _first(self, name: str) -> str | None:
+        """Where the node stands that has a name already."""
+        refs = self.names[name]
+        if not refs or refs[0].step == INPUT:
+            return None
+        step = self.steps[refs[0].step]
+        line = place(step.span)
+        if step.named:
+            return f"the first is at {line}"
+        return f"the node at {line}, which has no name, is called by its number"
+
+    def _elsewhere(self, name: str) -> str | None:
+        """Help for a name that another list has, inside a node of this one or around it."""
+        for step in self.steps:
+            if step.body is not None and any(inner.name == name for inner in step.body.steps):
+                return f"it stands inside {step.name!r}, and only {step.name!r} can be read here"
+        outer = self.parent[0] if self.parent else None
+        while outer is not None:
+            if name in outer.names:
+                return (
+                    "it stands in the list around this one, whose nodes cannot be read here: "
+                    "make this a block with `inputs:`"
+                )
+            outer = outer.parent[0] if outer.parent else None
+        return None
+
+    def look_up(self, name: str, level: int) -> Refs | None:
+        """What a name stands for; None where its node failed. Raises `Refusal`.
+
+        `level` is the first level of patches that applies to the reader: it was written when the
+        nodes had the numbers that they have below those patches.
+        """
+        names = self.labels[level] if level < len(self.labels) else self.names
+        if name in names:
+            return names[name]
+        if self.names.get(name, ()) is None:
+            return None
         if name in self.dead_names:
             return self.dead_names[name]
         if name in self.input_names:
@@ -123,14 +163,16 @@ class Builder:
                     expected="a node before this one: a graph has no cycles",
                     help=f"move {name!r}, at {place(node.span)}, before its reader",
                 )
-        known = [*self.names, *self.dead_names, *self.input_names]
+        known = [*names, *self.dead_names, *self.input_names]
+        elsewhere = self._elsewhere(name)
         if "input" not in known:
             known.append("input")
         raise Refusal(
             f"no node before this one is called {name!r}",
             code=Code.UNKNOWN_NODE,
             expected=f"one of {', '.join(known[-12:])}",
-            help=did_you_mean(name, known),
+            help=elsewhere or did_you_mean(name, known),
+            replacement=None if elsewhere else certain_word(name, known),
         )
 
     def finish(
@@ -174,7 +216,7 @@ class Builder:
             self._follow(ref, way)
             # The last one is where the value took its form: it stays.
             notes += way if len(way) <= most else [*way[: most - 1], way[-1]]
-        return tuple(notes)
+        return tuple(dict.fromkeys(notes))
 
     def _follow(self, ref: Ref, notes: list[Note]) -> None:
         builder: Builder = self
@@ -198,6 +240,8 @@ class Builder:
 
 def parameter_count(step: Step) -> int:
     """Parameters of a step and all below it, shared ones left out."""
+    if step.shares is not None:
+        return 0
     graph = Graph(None, (), (), (step,), ())
     return sum(
         product(weight.shape)

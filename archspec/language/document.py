@@ -1,18 +1,22 @@
-"""Values to the checked document: specs, blocks, the files they bring in."""
+"""Values to the checked document: specs, what they extend, the files of blocks they use."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from archspec.errors import Code, Diagnostic, Refusal, Source, Span, SpecError, did_you_mean
-from archspec.ir.op import REGISTRY
-from archspec.language import files, parameters, plugins
-from archspec.language.arguments import TEXT, LocatedError
-from archspec.language.limits import Limits
-from archspec.language.model import Block, Node, Output, Parameter, PatchItem, Spec
+from archspec.errors import Code, Diagnostic, Refusal, Source, Span, SpecError, mended
+from archspec.language import files, ignores, parameters
+from archspec.language.arguments import LocatedError
+from archspec.language.blocks import (
+    File,
+    Reader,
+    declare_blocks,
+    read_outputs,
+    warn_unused,
+)
+from archspec.language.model import Node, Parameter, PatchItem, Spec
 from archspec.language.names import MODULE_ATTRIBUTES, check_identifier, check_node_name
 from archspec.language.nodes import NodeParser
 from archspec.language.source import Items, Mapping, Scalar, Value, kind, read, shorten
@@ -33,8 +37,8 @@ SPEC_KEYS = (
     "outputs",
     "init",
     "train",
+    "ignore",
 )
-BLOCK_KEYS = ("doc", "params", "inputs", "layers", "outputs")
 BLOCK_FILE_KEYS = ("archspec", "doc", "blocks", "use")
 PATCH_ACTIONS = ("replace", "insert_before", "insert_after", "remove")
 INIT_SCHEMES = (
@@ -46,228 +50,6 @@ INIT_SCHEMES = (
     "trunc_normal",
 )
 """Schemes of `init:`, by the names of torch.nn.init."""
-
-
-class Reader:
-    """Reads the files of one compilation; library blocks are kept for the whole process."""
-
-    def __init__(self, limits: Limits, root: Path | None) -> None:
-        self.limits, self.root = limits, root
-        self.opened = 0
-
-    def open(self, path: Path, library: bool = False) -> Source:
-        """A file's text. Raises `Refusal`."""
-        self.opened += 1
-        self.limits.check("files", self.opened, "the number of files")
-        shown = files.shown(path)
-        return files.read_text(files.inside(path, self.root), self.limits, shown, library)
-
-
-@dataclass(slots=True)
-class File:
-    """One file while it is read: what its nodes may name."""
-
-    source: Source
-    folder: Path | None
-    reader: Reader
-    diagnostics: list[Diagnostic]
-    in_library: bool = False
-    blocks: dict[str, Block] = field(default_factory=dict)
-    used: list[File] = field(default_factory=list)
-
-    def find(self, name: str) -> Block | None:
-        """A block by name: the file's own, then those of `use:`, then the standard ones."""
-        if name in self.blocks:
-            return self.blocks[name]
-        for other in self.used:
-            if name in other.blocks:
-                return other.blocks[name]
-        return library_block(name)
-
-    def known_blocks(self) -> Iterable[str]:
-        names = {*self.blocks, *files.library_blocks()}
-        for other in self.used:
-            names.update(other.blocks)
-        return names
-
-    def parser(self, params: dict[str, Parameter] | None) -> NodeParser:
-        return NodeParser(
-            self.diagnostics, self.reader.limits, params, self.find, self.known_blocks, set()
-        )
-
-    def report(self, code: Code, message: str, span: Span, **more: Any) -> None:
-        self.diagnostics.append(Diagnostic(code, message, span, **more))
-
-    def check_keys(self, value: Mapping, known: tuple[str, ...], what: str) -> None:
-        for text, key, _ in value.items():
-            if text not in known:
-                self.report(
-                    Code.UNKNOWN_KEY,
-                    f"{shorten(text)!r} is no key of {what}",
-                    key.span,
-                    expected=f"one of {', '.join(known)}",
-                    help=did_you_mean(text, known),
-                )
-
-    def text(self, value: Value | None, what: str) -> str:
-        """A plain text value, or the empty text (reported) for anything else."""
-        if value is None:
-            return ""
-        if isinstance(value, Scalar) and value.value is not None:
-            return value.text
-        self.report(Code.STRUCTURE, f"`{what}` must be text, not {kind(value)}", value.span)
-        return ""
-
-
-# --- the library ---------------------------------------------------------------------------------
-
-_LIBRARY: dict[str, Block] = {}
-
-
-def library_block(name: str) -> Block | None:
-    """A standard block (or one that an installed package brings), read when first named."""
-    if name in _LIBRARY:
-        return _LIBRARY[name]
-    if name in files.library_blocks():
-        path = files.BLOCKS / f"{name}{files.SUFFIX}"
-    else:
-        found = plugins.block(name) if name.isidentifier() else None
-        if found is None:
-            return None
-        path = found
-    limits = Limits()
-    reader = Reader(limits, None)
-    file = File(reader.open(path, library=True), path.parent, reader, [], in_library=True)
-    value = read(file.source, limits)
-    assert isinstance(value, Mapping), path
-    block = Block(name, value.span, value, True)
-    _LIBRARY[name] = block  # before its body: a block that names itself must be found
-    fill_block(file, block)
-    if file.diagnostics:
-        del _LIBRARY[name]
-        raise SpecError(file.diagnostics)
-    return block
-
-
-# --- blocks --------------------------------------------------------------------------------------
-
-
-def declare_blocks(file: File, value: Value | None) -> None:
-    """The blocks of a `blocks:` mapping: first their names, so that bodies may name each other."""
-    if value is None:
-        return
-    if not isinstance(value, Mapping):
-        file.report(
-            Code.STRUCTURE,
-            f"`blocks` must be a mapping, not {kind(value)}",
-            value.span,
-            expected="block name: {params: …, layers: …}",
-        )
-        return
-    for name, key, body in value.items():
-        if not isinstance(body, Mapping):
-            file.report(
-                Code.STRUCTURE,
-                f"the block {shorten(name)!r} must be a mapping, not {kind(body)}",
-                body.span if not (isinstance(body, Scalar) and body.is_absent) else key.span,
-                expected="a mapping with `layers:`",
-            )
-            continue
-        try:
-            check_identifier(name, "a block")
-            if name in REGISTRY or name in ("layers", "branches"):
-                raise Refusal(
-                    f"{name!r} is a primitive op and cannot name a block",
-                    code=Code.NAME,
-                    help=f"call it my_{name}",
-                )
-        except Refusal as refusal:
-            file.diagnostics.append(Diagnostic.of(refusal, key.span))
-            continue
-        file.blocks[name] = Block(name, key.span, body, file.in_library)
-    for block in file.blocks.values():
-        fill_block(file, block)
-
-
-def fill_block(file: File, block: Block) -> None:
-    """A block's parameters, inputs, body and outputs."""
-    raw, what = block.raw, f"the block {block.name!r}"
-    file.check_keys(raw, BLOCK_KEYS, what)
-    block.doc = file.text(raw.get("doc"), "doc")
-    parser = file.parser({})
-    block.params = parameters.declare(parser, raw.get("params"), what)
-    block.inputs = _block_inputs(file, raw.get("inputs"))
-    layers = raw.get("layers")
-    if layers is None:
-        file.report(
-            Code.MISSING_KEY, f"{what} has no `layers`", block.span, expected="a list of nodes"
-        )
-        return
-    block.body = parser.nodes(layers)
-    block.outputs = _outputs(parser, raw.get("outputs"))
-    _warn_unused(file, parser, block.params, what)
-
-
-def _block_inputs(file: File, value: Value | None) -> tuple[str, ...]:
-    if value is None:
-        return ("input",)
-    names = []
-    if isinstance(value, Items) and value.items:
-        for item in value:
-            name = file.text(item, "inputs")
-            try:
-                check_identifier(name, "an input")
-                if name != "input" and name not in MODULE_ATTRIBUTES:
-                    check_node_name(name)
-                if name in names:
-                    raise Refusal(f"the input {name!r} stands twice", code=Code.DUPLICATE_NAME)
-            except Refusal as refusal:
-                file.diagnostics.append(Diagnostic.of(refusal, item.span))
-            names.append(name)
-        return tuple(names)
-    file.report(
-        Code.STRUCTURE,
-        f"`inputs` of a block must be a list of names, not {kind(value)}",
-        value.span,
-        expected="[x, skip]",
-    )
-    return ("input",)
-
-
-def _outputs(parser: NodeParser, value: Value | None) -> tuple[Output, ...] | None:
-    if value is None:
-        return None
-    found: list[Output] = []
-    if isinstance(value, Mapping):
-        for name, key, item in value.items():
-            with parser.reporting(key.span):
-                check_identifier(name, "an output")
-            references = parser.references(item, name)
-            if isinstance(item, Items):
-                parser.report(
-                    Code.OUTPUTS,
-                    f"the output {name!r} is one value, not a list",
-                    item.span,
-                    help="give each output a name of its own",
-                )
-            found.extend(Output(name, ref) for ref in references)
-    else:
-        found = [Output(None, ref) for ref in parser.references(value, "outputs")]
-    if not found:
-        parser.report(Code.OUTPUTS, "`outputs` names no node", value.span)
-    return tuple(found)
-
-
-def _warn_unused(file: File, parser: NodeParser, params: dict[str, Parameter], what: str) -> None:
-    for parameter in params.values():
-        if parameter.name not in parser.reads:
-            file.report(
-                Code.UNUSED_PARAMETER,
-                f"nothing in {what} uses the parameter {parameter.name!r}",
-                parameter.span,
-                severity="warning",
-                help="remove it, or use it",
-            )
 
 
 # --- specs ---------------------------------------------------------------------------------------
@@ -304,34 +86,37 @@ def read_spec(
     declare_blocks(file, value.get("blocks"))
     parser = file.parser({})
     overrides: dict[str, Parameter] = {}
-    if base is None:
+    lost = base is None and "extends" in value.entries
+    if base is None and not lost:
         params = parameters.declare(parser, value.get("params"), "the spec")
         body = _body(file, parser, value)
     else:
         params, body = {}, None
+    if base is not None:
         _refuse_layers(file, value)
         overrides = _overrides(file, value.get("params"), base)
         parser.params = None
-    outputs = _outputs(parser, value.get("outputs"))
+    outputs = read_outputs(parser, value.get("outputs"))
     start = Span(source, value.span.line, value.span.column, value.span.line, value.span.column + 1)
     spec = Spec(
         name=file.text(value.get("name"), "name") or _stem(source),
         doc=file.text(value.get("doc"), "doc"),
         span=start,
-        inputs=_inputs(file, value, base, start),
+        inputs=_inputs(file, value, base is None and not lost, start),
         params=params,
         body=body,
         outputs=outputs,
         init=_init(file, value.get("init")),
         train=_train(file, value.get("train")),
+        ignore=_ignored(file, value.get("ignore")),
         base=base,
         overrides=overrides,
-        patch=_patch(file, value.get("patch"), base),
+        patch=() if lost else _patch(file, value.get("patch"), base),
         parse_override=_override_parser(file),
         reads=parser.reads,
     )
-    if base is None:
-        _warn_unused(file, parser, params, "the spec")
+    if base is None and not lost:
+        warn_unused(file, parser, params, "the spec")
     return spec
 
 
@@ -368,6 +153,11 @@ def _body(file: File, parser: NodeParser, value: Mapping) -> tuple[Node, ...]:
             expected="a list of nodes, or `extends:`",
         )
         return ()
+    if isinstance(layers, Items) and not layers.items:
+        file.report(
+            Code.STRUCTURE, "`layers` is empty", layers.span, expected="a list of one node or more"
+        )
+        return ()
     return parser.nodes(layers)
 
 
@@ -381,9 +171,7 @@ def _refuse_layers(file: File, value: Mapping) -> None:
         )
 
 
-def _inputs(
-    file: File, value: Mapping, base: Spec | None, start: Span
-) -> dict[str, tuple[Any, Span]]:
+def _inputs(file: File, value: Mapping, required: bool, start: Span) -> dict[str, tuple[Any, Span]]:
     """Named inputs as compiled lists of sizes; empty where the base's are kept."""
     one, several = value.get("input"), value.get("inputs")
     if one is not None and several is not None:
@@ -411,7 +199,7 @@ def _inputs(
         return {}
     if one is not None:
         return {"input": (one, one.span)}
-    if base is None:
+    if required:
         file.report(
             Code.MISSING_KEY,
             "the spec has no `input`",
@@ -431,7 +219,7 @@ def _init(file: File, value: Value | None) -> str | None:
             f"{shorten(name)!r} is no initialisation scheme",
             value.span,
             expected=f"one of {', '.join(INIT_SCHEMES)}",
-            help=did_you_mean(name, INIT_SCHEMES),
+            **mended(name, INIT_SCHEMES, value.span),
         )
     return name or None
 
@@ -444,6 +232,21 @@ def _train(file: File, value: Value | None) -> dict[str, Any]:
         file.report(Code.STRUCTURE, f"`train` must be a mapping, not {kind(value)}", value.span)
         return {}
     return {key: _plain(item) for key, _, item in value.items()}
+
+
+def _ignored(file: File, value: Value | None) -> tuple[str, ...]:
+    """The warnings that `ignore:` silences for the whole file."""
+    if value is None:
+        return ()
+    codes = []
+    for item in value.items if isinstance(value, Items) else (value,):
+        code = file.text(item, "ignore")
+        try:
+            codes.append(ignores.check_code(code))
+        except Refusal as refusal:
+            if code:
+                file.diagnostics.append(Diagnostic.of(refusal, item.span))
+    return tuple(codes)
 
 
 def _plain(value: Value) -> Any:
@@ -477,6 +280,7 @@ def _use(file: File, value: Value | None, chain: tuple[Path, ...] = ()) -> None:
             source = file.reader.open(path)
         except Refusal as refusal:
             file.diagnostics.append(Diagnostic.of(refusal, item.span))
+            file.lost = True
             continue
         other = File(source, path.parent, file.reader, file.diagnostics)
         body = read(source, file.reader.limits)
@@ -492,6 +296,7 @@ def _use(file: File, value: Value | None, chain: tuple[Path, ...] = ()) -> None:
             _check_version(other, body.get("archspec"))
             _use(other, body.get("use"), (*chain, resolved))
             declare_blocks(other, body.get("blocks"))
+        file.lost = file.lost or other.lost
         file.used.append(other)
 
 
@@ -506,8 +311,8 @@ def _base(file: File, value: Value | None, chain: tuple[Path, ...]) -> Spec | No
     if value is None:
         return None
     name = file.text(value, "extends")
-    if not name:
-        return None
+    if not isinstance(value, Scalar) or value.value is None:
+        return None  # which `text` has reported
     try:
         path = files.find_spec(name, file.folder)
         resolved = files.inside(path, file.reader.root)
@@ -557,7 +362,7 @@ def unknown_parameter(name: str, declared: Iterable[str], span: Span) -> Diagnos
         f"the spec has no parameter {shorten(name)!r}",
         span,
         expected=f"one of {', '.join(names)}" if names else "a spec with parameters",
-        help=did_you_mean(name, names),
+        **mended(name, names, span),
     )
 
 
@@ -611,6 +416,3 @@ def override(spec: Spec, name: str, value: Value) -> Parameter:
     if name not in declared:
         raise LocatedError(unknown_parameter(name, declared, value.span))
     return spec.parse_override(name, value, declared[name].type == "layers")
-
-
-__all__ = ["TEXT", "File", "Reader", "library_block", "override", "read_spec", "root_of"]

@@ -21,16 +21,17 @@ from archspec.language.arguments import (
     Argument,
     LocatedError,
     found_value,
-    make_op,
     show_value,
 )
 from archspec.language.builder import Builder, Levels, PatchTree, Refs, parameter_count
-from archspec.language.expressions import Budget, Env, Table, Template, truth, type_name
+from archspec.language.expressions import Template
 from archspec.language.limits import Limits
 from archspec.language.model import Block, Layers, Node, Output, Reference
 from archspec.language.names import check_node_name
+from archspec.language.operations import Budget, Env, Table, truth, type_name
 from archspec.language.places import Call, located
 from archspec.language.remedies import remedy
+from archspec.language.validate import make_op
 
 MERGE_WORDS = "give it a name and read it with `from:`"
 
@@ -99,7 +100,7 @@ class Expander:
         """One node: its inputs, its condition, its iterations. None where it cannot be known."""
         refs = current
         if node.inputs is not None:
-            refs = self.resolve(node.inputs, b, start, env, node)
+            refs = self.resolve(node.inputs, b, start, env, node, level)
         if refs is None:
             self._poison(node, b, env)
             return None
@@ -168,7 +169,7 @@ class Expander:
             return False
         try:
             op = node.ready or self._op(node.target, node.args, env, node.span)
-            return len(infer(op, b.shapes(refs))) > 1
+            return len(self._infer(op, b.shapes(refs))) > 1
         except (Refusal, LocatedError):
             return False  # what is not there need not fit
 
@@ -190,14 +191,17 @@ class Expander:
         start: Refs | None,
         env: Env,
         node: Node,
+        level: int,
     ) -> Refs | None:
         """The values that `from`, a merge or `outputs` names; None where one is unknown."""
         found: list[Ref] = []
         sound = True
         for reference in references:
             try:
-                refs = self._reference(reference, b, start, env, node)
+                refs = self._reference(reference, b, start, env, node, level)
             except Refusal as refusal:
+                if reference.output is not None or not reference.name.is_fixed:
+                    refusal.replacement = None  # it stands for a part of the place only
                 self.report(refusal, reference.span)
                 sound = False
                 continue
@@ -208,15 +212,25 @@ class Expander:
         return tuple(found) if sound else None
 
     def _reference(
-        self, reference: Reference, b: Builder, start: Refs | None, env: Env, node: Node
+        self,
+        reference: Reference,
+        b: Builder,
+        start: Refs | None,
+        env: Env,
+        node: Node,
+        level: int,
     ) -> Refs | None:
         name = reference.name.render(env)
         if name == "input" and "input" not in b.names:
             refs = start
         elif node.name is not None and node.name.text == name and name not in b.names:
-            raise Refusal(f"{name!r} reads itself", code=Code.FORWARD_REFERENCE)
+            raise Refusal(
+                f"{name!r} reads itself",
+                code=Code.FORWARD_REFERENCE,
+                help="without `from` a node reads the one before it",
+            )
         else:
-            refs = b.look_up(name)
+            refs = b.look_up(name, level)
         if refs is None or reference.output is None:
             return refs
         index = reference.output.evaluate(env)
@@ -230,7 +244,9 @@ class Expander:
             raise Refusal(
                 f"{name!r} has {count}, counted from 0",
                 code=Code.OUTPUT_INDEX,
-                expected=f"an index from 0 to {len(refs) - 1}",
+                expected=f"an index from 0 to {len(refs) - 1}"
+                if len(refs) > 1
+                else f"`{name}` alone",
                 found=str(index),
             )
         return (refs[index],)
@@ -323,7 +339,11 @@ class Expander:
             raise Refusal(
                 f"a repeat counts in whole numbers, got {found_value(times)}",
                 code=Code.REPEAT,
-                help="name its elements: `repeat: {item: …}`" if is_list else None,
+                help="name its elements: `repeat: {item: …}`"
+                if is_list
+                else "divide with // to stay with whole numbers"
+                if times.__class__ is float
+                else None,
             )
         if times < 0 or (times == 0 and literal):
             raise Refusal(
@@ -348,7 +368,7 @@ class Expander:
         anonymous: bool = False,
     ) -> Refs | None:
         """A live node, at its position in its list; patches of the position come first."""
-        if node.form == "branches" and (node.name is None or anonymous) and bindings is None:
+        if node.form == "branches" and node.name is None and bindings is None:
             with self._in_place(node, b):
                 return self.branches(node, b, refs, env, level)
         try:
@@ -382,9 +402,28 @@ class Expander:
         tree = b.levels[level]
         found = tree.children.get(label) if tree else None
         if found is None or not found.items:
-            return self._patched(
+            result = self._patched(
                 node, b, refs, start, env, level + 1, bindings, name, (*below, found)
             )
+        else:
+            result = self._changed(node, b, refs, start, env, level, bindings, name, below, found)
+        b.labels[level].setdefault(label, result)
+        return result
+
+    def _changed(
+        self,
+        node: Node,
+        b: Builder,
+        refs: Refs,
+        start: Refs | None,
+        env: Env,
+        level: int,
+        bindings: list[dict[str, Any]] | None,
+        name: str | None,
+        below: Levels,
+        found: PatchTree,
+    ) -> Refs | None:
+        """A node with what the patches of its path put before, after or in the place of it."""
         self.applied.update(map(id, found.items))
         changes = [item for item in found.items if item.action in ("replace", "remove")]
         for second in changes[1:]:
@@ -477,13 +516,14 @@ class Expander:
             if refusal.code is Code.LIMIT and self.nodes > self.limits.nodes:
                 raise Stop from None
         except LocatedError as error:
-            self.add(error.diagnostic)
+            for diagnostic in error.diagnostics:
+                self.add(diagnostic)
         try:
             if step is None:
                 b.names.setdefault(label, None)
                 return None
             step.name, step.named = label, name is not None
-            step.training_only = node.training_only or b.training_only
+            step.training_only = b.training_only or (node.training_only and not b.loop)
             self._check_training(step, b)
             result = tuple([Ref(len(b.steps), i) for i in range(len(step.outputs))])
             b.define(label, result)
@@ -568,14 +608,20 @@ class Expander:
         outputs = self._inferred.get(key)
         if outputs is None:
             try:
-                outputs = self._inferred[key] = infer(op, shapes)
+                outputs = self._inferred[key] = self._infer(op, shapes)
             except Refusal as refusal:
-                if refusal.help is None and _is_shape(refusal):
-                    refusal.help = remedy(op, b, refs)
+                if refusal.help is None and _is_shape(refusal) and not span.source.library:
+                    refusal.help = remedy(op, b, refs, refusal.code)
                 if not refusal.message.startswith(op.op_name):
                     refusal.message = f"{op.op_name}: {refusal.message}"
                 raise
         return Step("", op, None, refs, shapes, outputs, span)
+
+    def _infer(self, op: Op, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        """The shapes of its outputs; no code of a package runs that the caller did not allow."""
+        if op.foreign is not None:
+            self.limits.check_module(op.foreign)
+        return infer(op, shapes)
 
     def _graph_step(self, graph: Graph | None, b: Builder, refs: Refs, span: Span) -> Step | None:
         if graph is None:
@@ -590,7 +636,7 @@ class Expander:
                 f"${node.key} must hold layers, and holds {type_name(layers)}", code=Code.PARAMETER
             )
         inner = Env(layers.env.names, b.shape(refs[0]) if refs else None, self.budget)
-        alone = layers.nodes[0] if len(layers.nodes) == 1 else None
+        alone = layers.nodes[0] if layers.is_one else None
         if alone is not None and _is_bare(alone):
             if alone.form == "insert" and node.compile_raw is None:
                 return self._insert(alone, b, refs, inner, levels)
@@ -627,20 +673,22 @@ class Expander:
         op = self._op(alone.target, alone.args, inner, node.span, (added, env))
         return self._op_step(op, b, refs, node.span)
 
-    def _share(self, node: Node, b: Builder, refs: Refs, env: Env) -> Step:
+    def _share(self, node: Node, b: Builder, refs: Refs, env: Env) -> Step | None:
         """The module of another node, applied here; its weights must fit this input too."""
         assert node.share is not None
         name = node.share.name.render(env)
-        found = b.look_up(name)
-        owner = found[0].step if found else -1
-        if owner < 0 or b.steps[owner].name != name:
+        if b.names.get(name, ()) is None:
+            return None
+        owner = next((i for i, step in enumerate(b.steps) if step.name == name), None)
+        if owner is None:
+            b.look_up(name, len(b.levels))  # refuses a name that is unknown, or stands later
             raise Refusal(f"{name!r} has no module to share", code=Code.SHARE)
         shared = b.steps[owner].shares
         owner = owner if shared is None else shared
         original, scope, bindings = b.recipes[owner]
         scope = Env(scope.names, b.shape(refs[0]) if refs else None, self.budget)
         first = b.steps[owner]
-        if node.form not in ("share", original.form):
+        if node.form != "share" and (node.form, node.key) != (original.form, original.key):
             raise Refusal(f"{name!r} is a {first.kind}, not a {node.key}", code=Code.SHARE)
         if first.op is not None:
             step: Step | None = self._op_step(first.op, b, refs, node.span)
@@ -754,6 +802,7 @@ class Expander:
     ) -> Step | None:
         """A named repeat: a scope whose children are its iterations, 0 to n - 1."""
         builder = Builder(b.shapes(refs), ("input",), levels, (b, refs))
+        builder.loop = True
         self.calls.append((node.span, None))
         try:
             last = self._iterate(node, builder, builder.start, env, bindings, 0, named=True)
@@ -787,8 +836,16 @@ class Expander:
         if not sound:
             b.position += 1
             return None
+        merge, merged = node.merge, tuple(results)
         env.shape = b.shape(results[0]) if results else None
-        return self.place(node.merge, b, tuple(results), refs, env, level)
+        if merge.when is not None:
+            alive = self._condition(merge, env)
+            if alive is None:
+                self._poison(merge, b, env)
+                return None
+            if not alive:
+                return self._pass_through(merge, b, merged, env)
+        return self.place(merge, b, merged, refs, env, level)
 
     def _branch_scope(
         self, node: Node, b: Builder, refs: Refs, env: Env, levels: Levels
@@ -812,11 +869,15 @@ class Expander:
         env: Env,
         block: Block | None,
         root: bool = False,
+        level: int = 0,
     ) -> Graph | None:
-        """Close a list: what it returns, and a warning for each node that nobody reads."""
+        """Close a list: what it returns, and a warning for each node that nobody reads.
+
+        `level` is the first level of patches that applies to the one who wrote `outputs`.
+        """
         names: tuple[str, ...] | None = None
         if outputs is not None:
-            last, names = self._outputs(outputs, b, env)
+            last, names = self._outputs(outputs, b, env, level)
             if not root:
                 names = None
         if last is None:
@@ -837,13 +898,13 @@ class Expander:
         return graph
 
     def _outputs(
-        self, outputs: tuple[Output, ...], b: Builder, env: Env
+        self, outputs: tuple[Output, ...], b: Builder, env: Env, level: int
     ) -> tuple[Refs | None, tuple[str, ...] | None]:
         found: list[Ref] = []
         sound = True
         for output in outputs:
             holder = Node("outputs", "outputs", output.reference.span)
-            refs = self.resolve((output.reference,), b, b.start, env, holder)
+            refs = self.resolve((output.reference,), b, b.start, env, holder, level)
             if refs is None:
                 sound = False
             elif len(refs) != 1:

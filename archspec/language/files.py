@@ -10,7 +10,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from archspec.errors import Code, Refusal, Source, did_you_mean
+from archspec.errors import Code, Refusal, Source, certain_word, did_you_mean
 from archspec.language.limits import Limits
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -91,6 +91,7 @@ def find_spec(name: str, beside: Path | None) -> Path:
         code=Code.FILE,
         expected="a path, or a bundled name",
         help=short,
+        replacement=certain_word(name, bundled()),
     )
 
 
@@ -105,6 +106,6 @@ def inside(path: Path, root: Path | None) -> Path:
     raise Refusal(
         f"{str(path)[:200]} lies outside the folder of the spec",
         code=Code.OUTSIDE,
-        expected=f"a file below {root}",
+        expected="a file in that folder, or below it",
         help="allow it with --allow-outside, or load(..., allow_outside=True)",
     )

@@ -33,8 +33,14 @@ class Limits:
     """Iterations of one repeat."""
     nodes: int = 200_000
     """Nodes of the expanded graph, those of a reused block counted once."""
+    runs: int = 1_000_000
+    """Ops that one pass through the graph runs, those of a reused block at every use."""
+    errors: int = 200
+    """Mistakes that one answer lists; the search for more ends there."""
     files: int = 64
     """Files that one spec may bring in by `extends` and `use`."""
+    modules: tuple[str, ...] = ()
+    """Packages whose code `module` nodes may run, by name: those below one are allowed with it."""
 
     def check(self, name: str, value: int, what: str) -> None:
         """Refuse where `value` is over the limit called `name`."""
@@ -46,6 +52,17 @@ class Limits:
                 expected=f"at most {limit:,}",
                 found=f"{value:,}" if value < 10**18 else "far more",
                 help=f"a caller can raise it: load(..., limits=Limits({name}=...))",
+            )
+
+    def check_module(self, path: str) -> None:
+        """Refuse the code at `path` of a package that is not allowed."""
+        if not any(f"{path}.".startswith(f"{package}.") for package in self.modules):
+            package = path.partition(".")[0]
+            raise Refusal(
+                f"{path} is code of the package {package}, which is not allowed",
+                code=Code.MODULE,
+                help=f"where you trust it, allow it: --allow-module {package}, "
+                f"or load(..., allow_modules=[{package!r}])",
             )
 
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from archspec.errors import Diagnostic, Span
 from archspec.ir.op import Op
 from archspec.language.arguments import Argument
-from archspec.language.expressions import Env, Expression, Template
+from archspec.language.expressions import Expression, Template
+from archspec.language.operations import Env
 from archspec.language.source import Mapping, Value
 
 
@@ -87,12 +88,19 @@ class Layers:
     called again with the same layers is recognised; a bare op's name compares equal to its text.
     """
 
-    __slots__ = ("env", "key", "nodes", "text")
+    __slots__ = ("env", "is_one", "key", "nodes", "text")
 
     def __init__(
-        self, nodes: tuple[Node, ...], env: Env, names: frozenset[str], text: str | None
+        self,
+        nodes: tuple[Node, ...],
+        env: Env,
+        names: frozenset[str],
+        text: str | None,
+        is_one: bool,
     ) -> None:
         self.nodes, self.env, self.text = nodes, env, text
+        # One node stands in the place of the parameter; a list, even of one, is a group there.
+        self.is_one = is_one and len(nodes) == 1
         values = tuple(sorted((n, id(v)) for n, v in env.names.items() if n in names))
         self.key = (tuple(map(id, nodes)), values)
 
@@ -170,6 +178,8 @@ class Spec:
     outputs: tuple[Output, ...] | None
     init: str | None
     train: dict[str, Any]
+    ignore: tuple[str, ...]
+    """Codes of warnings that the file silences."""
     base: Spec | None
     overrides: dict[str, Parameter]
     """Values given to the base's parameters: `extends` specs only."""

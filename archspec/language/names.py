@@ -6,7 +6,7 @@ import keyword
 import re
 
 from archspec.errors import Code, Refusal
-from archspec.language.expressions import RESERVED
+from archspec.language.operations import RESERVED
 
 _NODE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
 MAX_NAME = 200

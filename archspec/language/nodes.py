@@ -6,21 +6,25 @@ A mistake is reported and parsing goes on with the next node.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
-from archspec.errors import Code, Diagnostic, Refusal, Span, did_you_mean
+from archspec.errors import Code, Diagnostic, Edit, Refusal, Span, mended
 from archspec.ir.op import REGISTRY, Op
 from archspec.language.arguments import (
     NUMBERS,
     TEXT,
     Argument,
-    make_op,
+    LocatedError,
+    check_truth,
+    colon_mended,
+    never_written,
     op_kinds,
-    slip_of_colon,
+    truths,
     unknown_argument,
 )
-from archspec.language.expressions import MAGIC, Env, Template, inserted, parse
+from archspec.language.expressions import Template, inserted, parse
 from archspec.language.model import (
     Block,
     Branch,
@@ -30,8 +34,10 @@ from archspec.language.model import (
     Repeat,
 )
 from archspec.language.names import check_identifier
+from archspec.language.operations import MAGIC, Env
 from archspec.language.scope import Scope, missing_argument
 from archspec.language.source import Items, Mapping, Scalar, Value, kind, shorten
+from archspec.language.validate import make_op
 
 NODE_KEYS = ("name", "from", "when", "repeat", "share", "training_only")
 _OP_WORD = re.compile(r"\$?[A-Za-z_]\w*\Z")
@@ -47,17 +53,19 @@ class NodeParser(Scope):
 
     def nodes(self, value: Value, what: str = "layers") -> tuple[Node, ...]:
         """A list of nodes."""
-        self.partial = False
         if not isinstance(value, Items):
             self.report(
                 Code.STRUCTURE,
                 f"`{what}` must be a list of nodes, not {kind(value)}",
                 value.span,
                 expected="a list: one `- node` a line",
-                help="begin each node with a dash" if isinstance(value, Mapping) else None,
+                help=_list_help(what, value),
             )
             return ()
-        return tuple(node for item in value if (node := self.node(item)) is not None)
+        outer, self.partial = self.partial, False
+        nodes = [node for item in value if (node := self.node(item)) is not None]
+        self.partial = outer
+        return tuple(nodes)
 
     def node_or_list(self, value: Value, what: str) -> tuple[Node, ...]:
         """A list of nodes, or one node alone."""
@@ -81,20 +89,36 @@ class NodeParser(Scope):
                 help="for a list within a list write `- layers: […]`",
             )
             return None
-        return self._mapped(value)
+        with self.reporting(value.span):
+            return self._mapped(value)
+        return None
 
     def _bare(self, value: Scalar) -> Node | None:
         text = value.text
+        if value.is_absent:
+            self.report(
+                Code.STRUCTURE,
+                "this entry of the list is empty",
+                value.span,
+                expected="an op or block name, or a mapping with one",
+                help="remove the dash, or write a node behind it",
+            )
+            return None
         if not isinstance(value.value, str) or not _OP_WORD.match(text):
             self.report(
                 Code.STRUCTURE,
                 f"{kind(value)} is no node",
                 value.span,
                 expected="an op or block name, or a mapping with one",
-                help=_bare_help(value),
+                **self._bare_mended(value),
             )
             return None
         return self._target(text, value.span, None)
+
+    def _bare_mended(self, value: Scalar) -> dict[str, Any]:
+        word = value.text.partition(":")[0]
+        known = [word] if self.is_target(word) else []
+        return colon_mended(value.text, known, value.span) or {"help": _bare_help(value)}
 
     def _mapped(self, value: Mapping) -> Node | None:
         entry = self._op_key(value)
@@ -167,7 +191,7 @@ class NodeParser(Scope):
         key, item = known[0]
         wrong = [other for other, _ in others if other is not key]
         for other in wrong:
-            self._unknown_node_key(other, key, item)
+            self._unknown_node_key(other, key, item, value.entries)
         return None if wrong else (key, item)
 
     def _no_op(self, value: Mapping, others: list[tuple[Scalar, Value]]) -> None:
@@ -183,11 +207,13 @@ class NodeParser(Scope):
             help="an op without arguments keeps its colon: {name: bn1, batch_norm: }",
         )
 
-    def _unknown_node_key(self, other: Scalar, op: Scalar, args: Value | None) -> None:
+    def _unknown_node_key(
+        self, other: Scalar, op: Scalar, args: Value | None, taken: Container[str]
+    ) -> None:
         absent = isinstance(args, Scalar) and args.is_absent
         fields = self._fields(op.text)
-        help_ = slip_of_colon(other.text)
-        if help_ is None and other.text in fields:
+        help_ = None
+        if other.text in fields:
             help_ = f"it is an argument of {op.text}: " + (
                 f"indent it under `{op.text}:`" if absent else f"move it into `{op.text}: {{…}}`"
             )
@@ -196,7 +222,13 @@ class NodeParser(Scope):
             f"{shorten(other.text)!r} is no key of a node",
             other.span,
             expected=f"one op or block key, and any of {', '.join(NODE_KEYS)}",
-            help=help_ or did_you_mean(other.text, NODE_KEYS),
+            **(
+                {"help": help_}
+                if help_
+                else colon_mended(other.text, NODE_KEYS, other.span)
+                or never_written(other.text)
+                or mended(other.text, NODE_KEYS, other.span, taken)
+            ),
         )
 
     def _fields(self, name: str) -> Iterable[str]:
@@ -208,30 +240,31 @@ class NodeParser(Scope):
 
     def is_target(self, word: str) -> bool:
         """Whether a word names an op, a block, a layers parameter, or a group."""
-        if word in ("layers", "branches") or word in REGISTRY:
+        if word in ("layers", "branches") or word in REGISTRY or word in self.broken:
             return True
         # A search through installed packages may bring the op itself.
         return word.startswith("$") or self.find(word) is not None or word in REGISTRY
 
     def _unknown_op(self, key: Scalar) -> None:
+        if self.lost:
+            return  # it may be a block of a file that could not be read
         names = {*REGISTRY, *self.known_blocks()}
         self.report(
             Code.UNKNOWN_OP,
             f"{shorten(key.text)!r} is no op, and no block that this file can see",
             key.span,
-            help=slip_of_colon(key.text)
-            or did_you_mean(key.text, names)
-            or "`archspec list --ops` names them all; define your own under `blocks:`",
+            **(colon_mended(key.text, names, key.span) or _op_mended(key.text, names, key.span)),
         )
 
     def _target(self, word: str, span: Span, args: Value | None) -> Node | None:
+        if word in self.broken:
+            return None
         if word == "layers":
             if args is None:
                 self.report(Code.STRUCTURE, "`layers` needs a list of nodes", span)
                 return None
             with self._nested(span):
                 return Node("group", word, span, body=self.nodes(args))
-            return None
         if word == "branches":
             return self._branches(span, args)
         if word.startswith("$"):
@@ -246,11 +279,16 @@ class NodeParser(Scope):
 
     @contextmanager
     def _nested(self, span: Span) -> Iterator[None]:
+        """One group deeper. Raises `LocatedError` where that is too deep."""
+        try:
+            self.limits.check("depth", self.depth + 1, "the nesting of groups")
+        except Refusal as refusal:
+            raise LocatedError(Diagnostic.of(refusal, span)) from None
         self.depth += 1
-        with self.reporting(span):
-            self.limits.check("depth", self.depth, "the nesting of groups")
+        try:
             yield
-        self.depth -= 1
+        finally:
+            self.depth -= 1
 
     # --- ops and blocks --------------------------------------------------------------------------
 
@@ -300,7 +338,7 @@ class NodeParser(Scope):
                     f"{name} takes its arguments by name, not {kind(args)}",
                     args.span,
                     expected=_call_form(target),
-                    help=f"write `{name}: {{argument: value}}`",
+                    help=_by_name(target, args),
                 )
                 return {}
             return self._one(target, primary, args)
@@ -308,7 +346,7 @@ class NodeParser(Scope):
         known = target.params if isinstance(target, Block) else target.model_fields
         for key, at, value in args.items():
             if key not in known:
-                self.diagnostics.append(unknown_argument(name, key, known, at.span))
+                self.diagnostics.append(unknown_argument(name, key, known, at.span, args.entries))
                 if is_op and key in NODE_KEYS:
                     self.diagnostics[-1] = _misplaced_key(name, key, at.span)
             elif isinstance(value, Scalar) and value.is_absent:
@@ -329,7 +367,11 @@ class NodeParser(Scope):
                 parameter = target.params[key]
                 if parameter.type == "layers":
                     return {key: self.layers_argument(value)}
+                if parameter.type == "bool" and not self.is_name(value):
+                    check_truth(value)
                 return {key: self.argument(value, TEXT if parameter.type == "str" else NUMBERS)}
+            if key in truths(target) and not self.is_name(value):
+                check_truth(value)
             return {key: self.argument(value, op_kinds(target)[key])}
         return {}
 
@@ -341,16 +383,19 @@ class NodeParser(Scope):
             if value.value.startswith("$") and (declared or self.params is None):
                 return self.argument(value, TEXT)
         before, self.reads = self.reads, set()
+        outer, is_one = self.partial, not isinstance(value, Items)
         # The one who places a single op or block may add the arguments that are missing here.
-        self.partial = not isinstance(value, Items)
+        self.partial = is_one
         nodes = self.node_or_list(value, "layers")
-        self.partial = False
+        self.partial = outer
         names, self.reads = frozenset(self.reads - set(MAGIC)), before | self.reads
         text = value.text if isinstance(value, Scalar) else None
         if not names:
-            constant = Layers(nodes, _EMPTY, names, text)
+            constant = Layers(nodes, _EMPTY, names, text, is_one)
             return Argument(value.span, None, lambda env: constant)
-        return Argument(value.span, None, lambda env: Layers(nodes, env, names, text), names)
+        return Argument(
+            value.span, None, lambda env: Layers(nodes, env, names, text, is_one), names
+        )
 
     def _merge_inputs(self, args: Value, node: Node) -> Value | None:
         """Takes the edges out of a merge's arguments; what is left, or None."""
@@ -374,7 +419,7 @@ class NodeParser(Scope):
                     f"no parameter {name!r} is in scope",
                     span,
                     expected="a parameter that holds layers",
-                    help=did_you_mean(name, layered),
+                    **_dollar(name, mended(name, layered, span)),
                 )
                 return None
             if declared.type != "layers":
@@ -459,6 +504,13 @@ class NodeParser(Scope):
             self.report(Code.STRUCTURE, f"`merge` is one op, not {kind(merge)}", merge.span)
             return
         node.merge = self.node(merge)
+        if node.merge is not None and node.merge.repeat is not None:
+            self.report(
+                Code.REPEAT,
+                "a merge stands once and cannot repeat",
+                node.merge.repeat.span,
+                help="put `repeat:` beside `branches:`, or on a node after it",
+            )
         if node.merge is not None and node.merge.inputs is not None:
             self.report(
                 Code.STRUCTURE,
@@ -484,6 +536,8 @@ class NodeParser(Scope):
                 node.inputs = self.references(item, "from")
             elif text == "when":
                 with self.reporting(item.span):
+                    if not self.is_name(item):
+                        check_truth(item)
                     node.when = Condition(self.argument(item, NUMBERS), item.span)
             elif text == "share":
                 refs = self.references(item, "share")
@@ -493,6 +547,10 @@ class NodeParser(Scope):
 
     def _training_only(self, node: Node, item: Value) -> None:
         if not isinstance(item, Scalar) or not isinstance(item.value, bool):
+            with self.reporting(item.span):
+                check_truth(item)
+            if self.diagnostics and self.diagnostics[-1].span == item.span:
+                return
             self.report(
                 Code.STRUCTURE,
                 f"`training_only` is true or false, not {kind(item)}",
@@ -567,22 +625,62 @@ def _joining(node: Node) -> Iterator[Node]:
         yield node.merge
 
 
+def _dollar(name: str, found: dict[str, Any]) -> dict[str, Any]:
+    found["help"] = found["help"] or f"declare it: `params: {{{name}: layers}}`"
+    found["edits"] = tuple(Edit(e.span, f"${e.replacement}") for e in found["edits"])
+    return found
+
+
+def _op_mended(word: str, names: Iterable[str], span: Span) -> dict[str, Any]:
+    found = mended(word, names, span)
+    found["help"] = found["help"] or (
+        "`archspec list --ops` names them all; define your own under `blocks:`"
+    )
+    return found
+
+
 _EMPTY = Env({}, None, None)  # type: ignore[arg-type]
+
+
+def _list_help(what: str, value: Value) -> str | None:
+    if isinstance(value, Mapping):
+        return "begin each node with a dash"
+    if isinstance(value, Scalar) and value.text.startswith("-"):
+        return f"write a space after the dash: `- {value.text.split()[0][1:]}`"
+    if isinstance(value, Scalar) and isinstance(value.value, str):
+        return f"write `{what}: [{shorten(value.text)}]`"
+    return None
 
 
 def _bare_help(value: Scalar) -> str | None:
     words = value.text.split()
     if len(words) == 2 and value.span.end_line > value.span.line:
         return f"a dash is missing on the next line: `- {words[1]}`"
-    if ":" in value.text:
-        return "write a space after the colon"
-    return None
+    return "write a space after the colon" if ":" in value.text else None
 
 
 def _article(type_: str) -> str:
     return {"int": "a number", "float": "a number", "bool": "a truth value", "str": "text"}.get(
         type_, f"a {type_}"
     )
+
+
+def _by_name(target: type[Op] | Block, args: Value) -> str:
+    """The arguments given by position, with the names that they have in this order."""
+    names = list(target.params if isinstance(target, Block) else target.model_fields)
+    name = target.name if isinstance(target, Block) else target.op_name
+    values = (
+        [item.text for item in args if isinstance(item, Scalar)]
+        if (isinstance(args, Items))
+        else [args.text]
+        if isinstance(args, Scalar)
+        else []
+    )
+    count = len(args) if isinstance(args, Items) else 1
+    if not names or len(values) != count or count > len(names):
+        return f"write `{name}: {{argument: value}}`"
+    written = ", ".join(f"{key}: {value}" for key, value in zip(names, values, strict=False))
+    return f"write `{name}: {{{written}}}`"
 
 
 def _call_form(target: type[Op] | Block) -> str:

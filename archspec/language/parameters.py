@@ -10,12 +10,12 @@ from archspec.language.arguments import (
     TEXT,
     Argument,
     LocatedError,
-    found_value,
+    show_value,
 )
-from archspec.language.expressions import Env, Table, type_name
 from archspec.language.model import Layers, Parameter
 from archspec.language.names import check_identifier
 from archspec.language.nodes import NodeParser
+from archspec.language.operations import Env, Table, type_name
 from archspec.language.scope import missing_argument
 from archspec.language.source import Items, Mapping, Scalar, Value, kind
 
@@ -94,13 +94,13 @@ def evaluate_all(
     caller: Env,
     env: Env,
     of: str,
-    at: Span,
+    at: Span | None,
     report: Callable[[Diagnostic], None],
 ) -> bool:
     """Compute the parameters in written order into `env.names`; False where one failed.
 
     `values` are those given, evaluated in `caller`; a default is evaluated in `env`, and so sees
-    the parameters before it and the sizes of the block's input.
+    the parameters before it and the sizes of the block's input. `at` is the call; a spec has none.
     """
     sound = True
     for name, parameter in declared.items():
@@ -113,7 +113,9 @@ def evaluate_all(
                 argument = parameter.default
                 value = argument.value(env)
             else:
-                report(missing_argument(of, parameter, at))
+                report(
+                    _without_value(parameter) if at is None else missing_argument(of, parameter, at)
+                )
                 sound = False
                 continue
         except Refusal as refusal:
@@ -121,11 +123,22 @@ def evaluate_all(
             sound = False
             continue
         except LocatedError as error:
-            report(error.diagnostic)
+            for diagnostic in error.diagnostics:
+                report(diagnostic)
             sound = False
             continue
         env.names[name] = value
     return sound
+
+
+def _without_value(parameter: Parameter) -> Diagnostic:
+    return Diagnostic(
+        Code.MISSING_ARGUMENT,
+        f"the spec's parameter {parameter.name!r} has no value",
+        parameter.span,
+        expected=f"a default, or a value from outside, of the type {parameter.type}",
+        help=f"write a default here, or give `--set {parameter.name}=…`",
+    )
 
 
 def _fitting(parameter: Parameter, value: Any, argument: Argument, env: Env, of: str) -> Any:
@@ -148,9 +161,9 @@ def _fitting(parameter: Parameter, value: Any, argument: Argument, env: Env, of:
     raise LocatedError(
         Diagnostic(
             Code.PARAMETER,
-            f"{of}: {parameter.name} cannot be {found_value(value)}",
+            f"{of}: {parameter.name} cannot be {show_value(value)}",
             argument.span,
-            expected=f"{_TYPE_WORDS[type_]}, as {_declared(parameter)}",
+            expected=f"{_TYPE_WORDS[type_]}, as {_declared(parameter, argument.span)}",
             found=type_name(value),
             help=help_,
         )
@@ -168,7 +181,9 @@ _TYPE_WORDS = {
 }
 
 
-def _declared(parameter: Parameter) -> str:
+def _declared(parameter: Parameter, seen_from: Span) -> str:
+    if parameter.span.source != seen_from.source:
+        return f"declared at {parameter.span}"
     return f"declared at line {parameter.span.line}"
 
 

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Sequence
 from collections.abc import Mapping as AbstractMapping
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import archspec.ops  # noqa: F401 (fills the registry)
-from archspec.errors import Code, Diagnostic, Refusal, Source, Span, SpecError, did_you_mean
-from archspec.ir.graph import INPUT, Graph, walk
+from archspec.errors import (
+    Code,
+    Diagnostic,
+    Refusal,
+    Source,
+    Span,
+    SpecError,
+    certain_word,
+    did_you_mean,
+)
+from archspec.infer import MAX_ELEMENTS
+from archspec.ir.graph import INPUT, Graph, count_runs, walk
 from archspec.ir.op import MAX_SIZE
-from archspec.ir.shape import N, Shape, product
-from archspec.language import files, parameters, smallest
+from archspec.ir.shape import N, Shape, is_batched, product, show
+from archspec.language import files, ignores, lint, parameters, smallest
 from archspec.language.arguments import (
     NUMBERS,
     Argument,
@@ -24,12 +34,14 @@ from archspec.language.arguments import (
     found_value,
     show_value,
 )
+from archspec.language.blocks import Reader
 from archspec.language.builder import Builder, PatchTree
-from archspec.language.document import Reader, override, read_spec, root_of
+from archspec.language.collected import Collected
+from archspec.language.document import override, read_spec, root_of
 from archspec.language.expand import Expander, Stop
-from archspec.language.expressions import Env
 from archspec.language.limits import Limits
 from archspec.language.model import Layers, Spec
+from archspec.language.operations import Env
 from archspec.language.source import Items, Value, kind, read
 
 Sizes = Sequence[int]
@@ -46,6 +58,8 @@ class Program:
     init: str | None
     train: dict[str, Any]
     warnings: tuple[Diagnostic, ...]
+    ignored: tuple[str, ...]
+    """Codes of the warnings that were left out of `warnings`."""
     source: Source
 
 
@@ -65,10 +79,12 @@ def compile_text(
     input_shape: Sizes | AbstractMapping[str, Sizes] | None,
     limits: Limits,
     allow_outside: bool = False,
+    ignore: Collection[str] = (),
 ) -> Program:
     """Raises `SpecError` with every independent mistake that was found."""
     # 1. text to values to a checked document, with the specs it extends
-    diagnostics: list[Diagnostic] = []
+    diagnostics = Collected(limits)
+    _check_ignored(ignore)
     reader = Reader(limits, None if allow_outside else folder)
     spec = read_spec(source, folder, reader, diagnostics)
     # 2. values given from outside
@@ -85,9 +101,17 @@ def compile_text(
         errors = _ordered(diagnostics, "error")
         raise SpecError(_with_smallest(errors, spec, given, input_shape, expander))
     # 4. what is left over
+    try:
+        limits.check("runs", count_runs(graph), "the number of ops that one pass runs")
+    except Refusal as refusal:
+        expander.report(refusal, root_of(spec).span)
     _check_patches(spec, expander, graph)
     if expander.failed:
         raise SpecError(_ordered(diagnostics, "error"))
+    # 5. what compiles and yet looks like a slip
+    every = _ordered([*diagnostics, *lint.warnings(graph)], "warning")
+    ignored = {*ignore, *(code for each in chain(spec) for code in each.ignore)}
+    warnings = ignores.kept(every, ignored)
     return Program(
         name=spec.name,
         doc=_inherited(spec, "doc") or "",
@@ -95,9 +119,18 @@ def compile_text(
         params=values,
         init=_inherited(spec, "init"),
         train=_recipe(spec),
-        warnings=tuple(_ordered(diagnostics, "warning")),
+        warnings=tuple(warnings),
+        ignored=tuple(sorted({str(d.code) for d in every} - {str(d.code) for d in warnings})),
         source=source,
     )
+
+
+def _check_ignored(codes: Collection[str]) -> None:
+    try:
+        for code in codes:
+            ignores.check_code(code)
+    except Refusal as refusal:
+        raise SpecError([Diagnostic.of(refusal, None)]) from None
 
 
 def _ordered(diagnostics: Sequence[Diagnostic], severity: str) -> list[Diagnostic]:
@@ -143,11 +176,13 @@ def _given(
         for name, parameter in each.overrides.items():
             assert parameter.default is not None
             found[name] = parameter.default
+    if any(d.severity == "error" for d in diagnostics) and root_of(spec).body is None:
+        return found  # the base is not there: its parameters are not known
     for name, value in params.items():
         try:
             parameter = override(spec, name, _as_value(name, value, limits))
         except LocatedError as error:
-            diagnostics.append(error.diagnostic)
+            diagnostics.extend(error.diagnostics)
             continue
         assert parameter.default is not None
         found[name] = parameter.default
@@ -202,15 +237,17 @@ def _expand(
     first = next(iter(inputs.values()))
     # A value that an extending spec gives stands in the place of the default, and sees as much.
     env = Env({}, first, expander.budget)
-    at, report = spec.span, expander.add
-    if not parameters.evaluate_all(root.params, given, env, env, spec.name, at, report):
+    report = expander.add
+    if not parameters.evaluate_all(root.params, given, env, env, spec.name, None, report):
         return None, {}
     levels = tuple(PatchTree.of(each.patch) if each.patch else None for each in chain(spec)[1:])
     builder = Builder(tuple(inputs.values()), tuple(inputs), levels, None)
     assert root.body is not None
     last = expander.run(root.body, builder, builder.start, env)
-    outputs = _inherited(spec, "outputs")
-    graph = expander.finish(builder, last, outputs, env, None, root=True)
+    specs = chain(spec)
+    level = max((i for i, each in enumerate(specs) if each.outputs), default=0)
+    outputs = specs[level].outputs
+    graph = expander.finish(builder, last, outputs, env, None, root=True, level=level)
     if graph is not None:
         _check_outputs(spec, graph, expander)
     return graph, {name: _public(env.names[name]) for name in root.params}
@@ -259,13 +296,40 @@ def _check_outputs(spec: Spec, graph: Graph, expander: Expander) -> None:
             Refusal(
                 f"{what} {len(graph.outputs)} outputs, and several need names",
                 code=Code.OUTPUTS,
-                help="name them: `outputs: {a: node, b: other[0]}`",
+                help=f"name them: `outputs: {{{_named_outputs(graph)}}}`",
             ),
             stated[0].reference.span if stated else graph.steps[-1].span,
         )
     elif all(ref.step != INPUT and graph.steps[ref.step].training_only for ref in graph.outputs):
         message = "no output is left in eval(): all are training_only"
         expander.report(Refusal(message, code=Code.TRAINING_ONLY), graph.steps[-1].span)
+    for ref in graph.outputs:
+        if not is_batched(graph.shape(ref)):
+            expander.report(_unbatched_output(graph.shape(ref)), graph.steps[ref.step].span)
+
+
+def _named_outputs(graph: Graph) -> str:
+    """A name for each output, as one might write them."""
+    steps = [graph.steps[ref.step] if ref.step != INPUT else None for ref in graph.outputs]
+    found = []
+    for number, (ref, step) in enumerate(zip(graph.outputs, steps, strict=True)):
+        if step is None:
+            continue
+        several = len(step.outputs) > 1
+        name = "abcdefgh"[number % 8] if several or not step.named else step.name
+        read = f"'{step.name}[{ref.output}]'" if several else step.name
+        found.append(f"{name}: {read}")
+    return ", ".join(found[:8])
+
+
+def _unbatched_output(shape: Shape) -> Refusal:
+    return Refusal(
+        "the network returns a learned tensor, which does not depend on the input",
+        code=Code.UNBATCHED,
+        expected="an output whose first axis is N",
+        found=show(shape),
+        help="join it to the batch with add, mul or concat",
+    )
 
 
 def _input_shapes(
@@ -284,7 +348,8 @@ def _input_shapes(
         except Refusal as refusal:
             expander.report(refusal, span)
         except LocatedError as error:
-            expander.add(error.diagnostic)
+            for diagnostic in error.diagnostics:
+                expander.add(diagnostic)
     if given is not None:
         wanted = given if isinstance(given, AbstractMapping) else {next(iter(stated)): given}
         for name, sizes in wanted.items():
@@ -327,9 +392,16 @@ def _sizes(value: Value, names: dict[str, Any], expander: Expander) -> Shape:
             code=Code.STRUCTURE,
             expected="[channels, height, width], without the batch",
         )
-    argument = compile_value(value, NUMBERS, expander.limits)
-    root_of_names = Env(names, None, expander.budget)
-    return _checked_sizes(argument.value(root_of_names))
+    env = Env(names, None, expander.budget)
+    sizes: list[Any] = []
+    for item in value:
+        argument = compile_value(item, NUMBERS, expander.limits)
+        try:
+            sizes.append(argument.value(env))
+            _check_size(sizes[-1])
+        except Refusal as refusal:
+            raise LocatedError(Diagnostic.of(refusal, item.span)) from None
+    return _checked_sizes(tuple(sizes))
 
 
 def _checked_sizes(sizes: tuple[Any, ...]) -> Shape:
@@ -340,16 +412,24 @@ def _checked_sizes(sizes: tuple[Any, ...]) -> Shape:
             expected="1 to 6 sizes, without N",
         )
     for size in sizes:
-        if size.__class__ is not int or not 1 <= size <= MAX_SIZE:
-            raise Refusal(
-                f"an input's size cannot be {show_value(size)}",
-                code=Code.STRUCTURE,
-                expected="a whole number of at least 1",
-                found=found_value(size),
-            )
-    if product(sizes) > 2**40:
-        raise Refusal("an input of more than 2**40 elements", code=Code.LIMIT)
+        _check_size(size)
+    if product(sizes) > MAX_ELEMENTS:
+        raise Refusal(
+            f"an input of {product(sizes):,} elements",
+            code=Code.LIMIT,
+            expected=f"at most {MAX_ELEMENTS:,}",
+        )
     return (N, *sizes)
+
+
+def _check_size(size: Any) -> None:
+    if size.__class__ is not int or not 1 <= size <= MAX_SIZE:
+        raise Refusal(
+            f"an input's size cannot be {show_value(size)}",
+            code=Code.STRUCTURE,
+            expected=f"a whole number from 1 to {MAX_SIZE}",
+            found=found_value(size),
+        )
 
 
 def _check_patches(spec: Spec, expander: Expander, graph: Graph) -> None:
@@ -367,6 +447,7 @@ def _check_patches(spec: Spec, expander: Expander, graph: Graph) -> None:
                 code=Code.PATCH,
                 expected="a path as `archspec compile BASE --summary` prints it",
                 help=did_you_mean(item.path, paths),
+                replacement=certain_word(item.path, paths),
             ),
             item.span,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from archspec.errors import Refusal
+from archspec.errors import Code, Refusal
 from archspec.infer import infer
 from archspec.ir.graph import INPUT, Ref, Step
 from archspec.ir.op import REGISTRY, Op
@@ -17,17 +17,24 @@ from archspec.language.builder import Builder, Refs
 MAX_CHAIN = 50
 """Steps that are followed from a value back to the op that gave it its form."""
 
+MAX_ANCESTORS = 10_000
+"""Steps upstream of a value that are looked at."""
+
 STRIDES = (2, 1, 4, 8, 16, 3)
 
 PROJECTIONS = {2: "linear", 3: "conv1d", 4: "conv2d"}
 """By rank of the value, the op that brings it to another shape."""
 
 
-def remedy(op: Op, b: Builder, refs: Refs) -> str | None:
-    """A help text with an edit after which `op` takes its inputs; None where none is found."""
+def remedy(op: Op, b: Builder, refs: Refs, code: Code) -> str | None:
+    """A help text with an edit after which `op` takes its inputs; None where none is found.
+
+    `code` is that of the refusal: other ranks mend RANK and UNBATCHED, other sizes SHAPE.
+    """
     shapes = b.shapes(refs)
-    for text in (*_flattened(op, b, refs, shapes), *_reordered(op, b, refs, shapes)):
-        return text
+    if code in (Code.RANK, Code.UNBATCHED):
+        ways = (*_flattened(op, b, refs, shapes), *_reordered(op, b, refs, shapes))
+        return ways[0] if ways else None
     return _equalised(op, b, refs, shapes) if len(refs) > 1 else None
 
 
@@ -47,8 +54,8 @@ def _flattened(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Itera
         if len(shape) > 2 and is_batched(shape):
             flat = (shape[0], product(shape[1:]))
             if _fits(op, [*shapes[:index], flat, *shapes[index + 1 :]]):
-                where = f'after {_title(b, refs[index])}' if len(refs) > 1 else f'before "{op.op_name}"'
-                yield f'add "flatten" {where}'
+                after = len(refs) > 1 and f"after {_title(b, refs[index])}"
+                yield 'add "flatten" ' + (after or f'before "{op.op_name}"')
 
 
 def _reordered(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[str]:
@@ -57,9 +64,9 @@ def _reordered(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Itera
         return
     chain = _chain(b, refs[0])
     changed = chain[-1]
-    if len(changed.input_shapes) == 1 and len(changed.input_shapes[0]) > len(shapes[0]):
-        if _fits(op, changed.input_shapes):
-            yield f'move "{op.op_name}" before {_called(changed)}, which takes the axes away'
+    before = changed.input_shapes
+    if len(before) == 1 and len(before[0]) > len(shapes[0]) and _fits(op, before):
+        yield f'move "{op.op_name}" before {_called(changed)}, which takes the axes away'
 
 
 # --- equal shapes --------------------------------------------------------------------------------
@@ -68,29 +75,32 @@ def _reordered(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Itera
 def _equalised(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> str | None:
     """The smallest change to an op upstream, or a projection, that makes the inputs fit."""
     found: list[tuple[int, int, str]] = []
-    for index in reversed(range(len(refs))):  # the shortcut usually stands last
+    for rank, index in enumerate(reversed(range(len(refs)))):  # the shortcut usually stands last
         for other in range(len(refs)):
             if len(shapes[index]) != len(shapes[other]) or shapes[index] == shapes[other]:
                 continue
-            for order, (size, text) in enumerate(_changes(b, refs[index], shapes[other])):
-                changed, words = text
+            alone = not _feeds(b, refs[index], refs[:index] + refs[index + 1 :])
+            for cost, changed, words in _changes(b, refs[index], shapes[other], alone):
                 if _fits(op, [*shapes[:index], changed, *shapes[index + 1 :]]):
-                    found.append((size, order, words))
+                    found.append((cost, rank, words))
     return min(found)[2] if found else None
 
 
-def _changes(
-    b: Builder, ref: Ref, wanted: Shape
-) -> Iterator[tuple[int, tuple[Shape, str]]]:
-    """Ways to bring a value nearer to a shape: how many changes, the new shape, in words."""
+def _changes(b: Builder, ref: Ref, wanted: Shape, alone: bool) -> Iterator[tuple[int, Shape, str]]:
+    """Ways to bring a value nearer to a shape: the cost, the new shape, the words.
+
+    One argument is the least to change; a new node costs less than to undo a stride. The op that
+    gave the value its shape is changed only where it stands upstream of this value `alone`.
+    """
     chain = _chain(b, ref) if ref.step != INPUT else []
-    if chain and chain[-1].op is not None and len(chain[-1].input_shapes) == 1:
+    if alone and chain and chain[-1].op is not None and len(chain[-1].input_shapes) == 1:
         for change in _arguments(chain[-1].op, wanted):
             shape = _rerun(chain, change)
             if shape is not None:
                 written = ", ".join(f"{key}: {value}" for key, value in change.items())
                 words = f"`{written}` on {_called(chain[-1])} makes the shapes fit"
-                yield len(change), (shape, words)
+                undoes = change.get("stride", STRIDES[0]) == 1
+                yield 20 * len(change) + 30 * undoes, shape, words
     shape = b.shape(ref)
     name = PROJECTIONS.get(len(shape))
     if name is None or not is_batched(shape):
@@ -101,7 +111,7 @@ def _changes(
         if made is not None and _fits(made, [shape]):
             written = ", ".join(f"{key}: {value}" for key, value in full.items())
             words = f"project {_title(b, ref)} first: `{name}: {{{written}}}`"
-            yield 10 + len(change), (infer(made, [shape])[0], words)
+            yield 50 + len(change), infer(made, [shape])[0], words
 
 
 def _projection(name: str, shape: Shape) -> dict[str, Any]:
@@ -171,6 +181,24 @@ def _chain(b: Builder, ref: Ref) -> list[Step]:
             break
         chain.append(b.steps[step.inputs[0].step])
     return chain
+
+
+def _feeds(b: Builder, ref: Ref, others: Refs) -> bool:
+    """Whether the op that a change to `ref` would touch stands upstream of other inputs too."""
+    if ref.step == INPUT:
+        return False
+    changed = _chain(b, ref)[-1]
+    seen: set[int] = set()
+    waiting = [other.step for other in others if other.step != INPUT]
+    while waiting and len(seen) < MAX_ANCESTORS:
+        index = waiting.pop()
+        if index in seen:
+            continue
+        seen.add(index)
+        if b.steps[index] is changed:
+            return True
+        waiting += [other.step for other in b.steps[index].inputs if other.step != INPUT]
+    return False
 
 
 def _called(step: Step) -> str:

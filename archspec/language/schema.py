@@ -15,7 +15,9 @@ from typing import Any, TypeAlias
 import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.ir.op import REGISTRY, Op
 from archspec.language import files
-from archspec.language.document import INIT_SCHEMES, PATCH_ACTIONS, VERSION, library_block
+from archspec.language.blocks import library_block
+from archspec.language.document import INIT_SCHEMES, PATCH_ACTIONS, VERSION
+from archspec.language.ignores import WARNINGS
 from archspec.language.model import Block, Parameter
 from archspec.language.source import Scalar
 
@@ -95,6 +97,7 @@ def _spec_properties() -> Schema:
         "outputs": (ref("outputs"), "The outputs by name (a dict is returned), or one node."),
         "init": ({"enum": list(INIT_SCHEMES)}, "How every convolution and linear layer is filled."),
         "train": ({"type": "object"}, "The default training recipe."),
+        "ignore": (listed({"enum": list(WARNINGS)}), "Codes of warnings to leave out."),
     }
     return {key: {**schema, "description": text} for key, (schema, text) in properties.items()}
 

@@ -7,16 +7,17 @@ that are independent; a graph is expanded only from a document without any.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from archspec.errors import Code, Diagnostic, Refusal, Span
+from archspec.errors import Code, Diagnostic, Edit, Refusal, Span, certain_word
 from archspec.language.arguments import Argument, Kind, LocatedError, compile_value
-from archspec.language.expressions import MAGIC, Template, parse, template, unknown_name
+from archspec.language.expressions import Template, parse, template, unknown_name
 from archspec.language.limits import Limits
 from archspec.language.model import Block, Parameter, Reference
 from archspec.language.names import check_node_name
+from archspec.language.operations import MAGIC
 from archspec.language.source import Items, Scalar, Value, kind, shorten
 
 _REFERENCE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<index>[^\[\]]*)\])?\Z")
@@ -45,6 +46,8 @@ class Scope:
         self.loops: list[str] = []
         self.depth = 0
         self.partial = False
+        self.broken: Container[str] = ()
+        self.lost = False
 
     # --- reporting -------------------------------------------------------------------------------
 
@@ -59,10 +62,13 @@ class Scope:
         except Refusal as refusal:
             self.diagnostics.append(Diagnostic.of(refusal, span))
         except LocatedError as located:
-            self.diagnostics.append(located.diagnostic)
+            self.diagnostics.extend(located.diagnostics)
 
-    def use_names(self, names: Iterable[str], span: Span) -> None:
-        """Note the names an expression reads; report those that are not in scope."""
+    def use_names(self, names: Iterable[str], span: Span, literals: Iterable[str] = ()) -> None:
+        """Note the names an expression reads; report those that are not in scope.
+
+        `literals` are the words that might stand in the place of the expression.
+        """
         for name in names:
             self.reads.add(name)
             if self.params is None or name in MAGIC or name in self.loops or name in self.params:
@@ -75,14 +81,21 @@ class Scope:
                     help="put `repeat:` on this node or around it",
                 )
                 continue
-            self.diagnostics.append(
-                Diagnostic.of(unknown_name(name, [*self.params, *self.loops]), span)
-            )
+            refusal = unknown_name(name, [*self.params, *self.loops], sorted(literals))
+            known = [*literals, *self.params, *self.loops, *MAGIC]
+            edits = renamed(span, name, certain_word(name, known))
+            self.diagnostics.append(Diagnostic.of(refusal, span, edits=edits))
+
+    def is_name(self, value: Value) -> bool:
+        """Whether a value is a name in scope, or may turn out to be one."""
+        return isinstance(value, Scalar) and (
+            self.params is None or value.text in self.params or value.text in self.loops
+        )
 
     def argument(self, value: Value, kind_: Kind) -> Argument:
         """Compile a value and check its names. Raises `LocatedError` for an unsound expression."""
         compiled = compile_value(value, kind_, self.limits)
-        self.use_names(sorted(compiled.names), compiled.span)
+        self.use_names(sorted(compiled.names), compiled.span, kind_.literals)
         return compiled
 
     def name(self, text: str, span: Span) -> Template | None:
@@ -139,6 +152,15 @@ class Scope:
                 self.use_names(sorted(index.names), span)
             return Reference(name, index, span)
         return None
+
+
+def renamed(span: Span, old: str, new: str | None) -> tuple[Edit, ...]:
+    """The edit that replaces a name wherever it stands in a text of one line."""
+    if new is None or span.line != span.end_line:
+        return ()
+    text = span.source.line(span.line)[span.column - 1 : span.end_column - 1]
+    changed = re.sub(rf"(?<![\w.']){re.escape(old)}(?![\w'])", new, text)
+    return (Edit(span, changed),) if changed != text else ()
 
 
 def missing_argument(of: str, parameter: Parameter, at: Span) -> Diagnostic:

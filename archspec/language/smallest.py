@@ -35,15 +35,22 @@ def with_smallest_input(
     name = images[0]
     axes = _axes(inputs[name], AXES[axis])
     same = (diagnostic.code, diagnostic.span, axis)
+    words_of_axes = set(AXES) if len(axes) == 2 else {axis}
 
-    def fits(size: int) -> bool:
+    def errors(size: int) -> Sequence[Diagnostic]:
         shape = list(inputs[name])
         for position in axes:
             shape[position] = size
-        found = check({**inputs, name: tuple(shape)})
-        return not any((d.code, d.span, d.too_small) == same for d in found)
+        return check({**inputs, name: tuple(shape)})
 
-    size = _smallest(inputs[name][axes[0]], fits)
+    def all_fit(size: int) -> bool:
+        return not any(d.too_small in words_of_axes for d in errors(size))
+
+    def this_fits(size: int) -> bool:
+        return not any((d.code, d.span, d.too_small) == same for d in errors(size))
+
+    start = inputs[name][axes[0]]
+    size = _smallest(start, all_fit) or _smallest(start, this_fits)
     if size is None:
         return diagnostic
     words = "height and width here are" if len(axes) == 2 else f"{axis} here is"

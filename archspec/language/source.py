@@ -14,7 +14,7 @@ import yaml
 
 from archspec.errors import Code, Diagnostic, Refusal, Source, Span, SpecError
 from archspec.language.limits import Limits
-from archspec.language.slips import scanner_help, unbalanced
+from archspec.language.slips import scanner_help, structure_help, unbalanced, unfinished
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -333,6 +333,22 @@ def _from_yaml(source: Source, error: yaml.YAMLError) -> Diagnostic:
     else:
         line, column, code = mark.line + 1, mark.column + 1, Code.YAML
     span = Span(source, line, column, line, column + 1)
-    return Diagnostic(
-        code, f"this is not YAML: {problem}", span, help=scanner_help(source, line, problem)
-    )
+    if code is Code.ENCODING:
+        return Diagnostic(
+            code,
+            f"this is not YAML: {problem}",
+            span,
+            found=_code_point(error),
+            help="remove the character",
+        )
+    opened = getattr(error, "context_mark", None)
+    if opened is not None and (found := unfinished(source, problem, opened.line + 1, line)):
+        start = Span(source, opened.line + 1, opened.column + 1, opened.line + 1, opened.column + 2)
+        return Diagnostic(code, f"this is not YAML: {found.message}", start, help=found.help)
+    help_ = scanner_help(source, line, problem) or structure_help(source, line, column, problem)
+    return Diagnostic(code, f"this is not YAML: {problem}", span, help=help_)
+
+
+def _code_point(error: yaml.YAMLError) -> str | None:
+    character = getattr(error, "character", None)
+    return f"U+{character:04X}" if isinstance(character, int) else None

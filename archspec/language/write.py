@@ -67,6 +67,8 @@ class _Writer:
                 yield from self._list(body, "    ")
         yield from self._list(graph, "")
         yield from self._outputs(graph, "")
+        if program.ignored:
+            yield f"ignore: {scalar(program.ignored)}"
         if program.init:
             yield f"init: {program.init}"
         if program.train:

@@ -22,7 +22,7 @@ class Activation(Op):
     """Base of the activations: `module` is torch's class, whose arguments are the op's fields."""
 
     takes_unbatched = True
-    activation = True
+    is_activation = True
     module: ClassVar[str]
     saves: ClassVar[Literal["input", "output"]] = "input"
     examples: ClassVar[tuple[Example, ...]] = (
@@ -180,7 +180,7 @@ class Softmax(Activation, name="softmax", primary="dim"):
     dim: int
 
     takes_unbatched = False
-    activation = False
+    is_activation = False
     module = "Softmax"
     examples = (
         Example({"dim": 1}, inputs=[("N", 3, 4, 5)]),

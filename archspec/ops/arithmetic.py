@@ -9,7 +9,7 @@ from pydantic import model_validator
 
 from archspec.ir.op import Example, Finite, Op, PositiveFloat
 from archspec.ir.shape import Dim, Shape, keep_batch, replaced
-from archspec.ir.tape import Tape, Tensor, elementwise
+from archspec.ir.tape import Storage, Tape, Tensor, elementwise
 
 
 class _Elementwise(Op):
@@ -36,7 +36,9 @@ class Scale(_Elementwise, name="scale", primary="factor"):
     )
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
-        return elementwise(tape, *inputs)
+        # torch sees the constant as an operand without axes, which decides the strides.
+        constant = Tensor((), (), Storage(0), requires_grad=False)
+        return elementwise(tape, *inputs, constant)
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         return f"{values[0]} * {self.factor!r}"

@@ -82,8 +82,7 @@ class MultiHeadAttention(Op, name="multi_head_attention", primary="num_heads"):
             # The fused kernel keeps a logarithm for each query instead of the weights.
             tape.save(tape.new((heads, length), requires_grad=False))
             return
-        third = (*qkv.shape[1:],)
-        scaled = [tape.new(third, requires_grad=True) for _ in "qk"]
+        scaled = [tape.new(qkv.shape[1:], requires_grad=True) for _ in ("q", "k")]
         pairs = (heads, length, length)
         noise = tape.new(() if self.dropout == 1 else pairs, requires_grad=False)
         weights = [tape.new(pairs, requires_grad=True) for _ in ("softmax", "dropped")]

@@ -25,6 +25,7 @@ class BatchNormScratch(Op, name="batch_norm_scratch"):
     eps: PositiveFloat = 1e-5
     momentum: Probability = 0.9
 
+    blind_to_offsets = True
     examples = (
         Example(inputs=[("N", 6)]),
         Example(inputs=[("N", 3, 4, 5)]),

@@ -42,14 +42,6 @@ def _layout(x: Tensor, y_shape: Shape) -> tuple[int, ...]:
     return layout_of(_dense(x), y_shape)
 
 
-def _layout_of_groups(x: Tensor, y_shape: Shape, groups: int) -> tuple[int, ...]:
-    """As `_layout`, where torch runs the groups one by one and joins their results."""
-    x, (n, channels, *sizes) = _dense(x), y_shape
-    part = x.viewed((n, x.shape[1] // groups, *x.shape[2:]), x.strides)
-    y_part = (n, channels // groups, *sizes)
-    return layout_of(part.viewed(y_part, layout_of(part, y_part)), y_shape)
-
-
 def _dense(x: Tensor) -> Tensor:
     if x.is_channels_last if x.prefers_channels_last else x.is_contiguous:
         return x
@@ -323,14 +315,7 @@ class ConvTranspose2d(Op, name="conv_transpose2d"):
         (x,) = inputs
         y_shape = self.infer(x.shape)
         tape.save(x)
-        layout = _layout(x, y_shape)
-        if self.groups > 1 and (self.groups == x.shape[1] or self._reaches_past_stride()):
-            layout = _layout_of_groups(x, y_shape, self.groups)
-        return tape.new(y_shape, requires_grad=True, strides=layout)
-
-    def _reaches_past_stride(self) -> bool:
-        extra, stride = each(self.output_padding, 2), each(self.stride, 2)
-        return any(a >= b for a, b in zip(extra, stride, strict=True))
+        return tape.new(y_shape, requires_grad=True, strides=_layout(x, y_shape))
 
     def build(self, *inputs: Shape) -> nn.Module:
         from torch import nn

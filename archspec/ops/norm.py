@@ -67,6 +67,7 @@ class BatchNorm(Normalization, name="batch_norm"):
     affine: bool = True
     track_running_stats: bool = True
 
+    blind_to_offsets = True
     examples = (
         Example(inputs=[("N", 3, 4, 5)]),
         Example({"eps": 0.001, "momentum": 0.01}, inputs=[("N", 6)]),
@@ -114,6 +115,7 @@ class InstanceNorm(Normalization, name="instance_norm"):
     affine: bool = False
     track_running_stats: bool = False
 
+    blind_to_offsets = True
     examples = (
         Example(inputs=[("N", 3, 4, 5)]),
         Example({"affine": True, "eps": 0.001}, inputs=[("N", 3, 5)]),

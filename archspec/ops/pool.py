@@ -228,7 +228,8 @@ class GlobalAvgPool2d(_Pooling, name="global_avg_pool2d"):
 
 def _global_mean(x: Shape) -> Shape:
     if len(x) < 4:
-        expect_rank(x, 4, unbatched=3)
+        # torch would run 3-D and 2-D input too, the batch taken for an axis of one image.
+        expect_rank(x, 4, unbatched=len(x))
     return (*x[:-2], 1, 1)
 
 

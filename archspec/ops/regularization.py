@@ -18,6 +18,7 @@ class Identity(Op, name="identity"):
     """The input itself."""
 
     takes_unbatched = True
+    passes_through = True
     examples = (Example(inputs=[("N", 3, 4, 5)]), Example(inputs=[(2, 3)]))
 
     def infer(self, *inputs: Shape) -> Shape:
@@ -46,6 +47,7 @@ class Dropout(Op, name="dropout", primary="p"):
     p: Probability = 0.5
 
     takes_unbatched = True
+    drops = True
     examples: ClassVar[tuple[Example, ...]] = (
         Example(inputs=[("N", 7)]),
         Example({"p": 0.2}, inputs=[("N", 3, 4, 5)]),

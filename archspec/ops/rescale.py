@@ -7,7 +7,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from archspec.errors import Refusal
 from archspec.ir.op import Example, Finite, Op
 from archspec.ir.shape import Dim, Shape, equal, expect_rank_from
 from archspec.ir.tape import (
@@ -58,6 +57,7 @@ class Rescale(Op, name="rescale"):
         return tape.new(x.shape, requires_grad=x.requires_grad, strides=ordered(x.shape))
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        self.infer(*inputs)  # slices of other channels would run, and give another shape
         (x,) = values
         channels = [
             f"{x}[:, {channel}:{channel + 1}] * {scale!r} + {shift!r}"

@@ -172,7 +172,8 @@ class Permute(_Rearrangement, name="permute", primary="dims"):
 class Chunk(_Rearrangement, name="chunk", primary="chunks"):
     """Splits an axis into at most `chunks` outputs of equal size; the last may be smaller.
 
-    As in torch there may be fewer parts than asked for: 5 in 4 chunks gives sizes 2, 2 and 1.
+    As in torch there may be fewer parts than asked for: 5 in 4 chunks gives sizes 2, 2 and 1. A
+    lone part is the value itself, and no tuple of one.
     """
 
     chunks: PositiveInt
@@ -181,6 +182,7 @@ class Chunk(_Rearrangement, name="chunk", primary="chunks"):
     examples = (
         Example({"chunks": 2}, inputs=[("N", 6, 3)]),
         Example({"chunks": 4, "dim": -1}, inputs=[("N", 2, 5)]),
+        Example({"chunks": 2}, inputs=[("N", 1, 3)]),
     )
 
     def infer(self, *inputs: Shape) -> list[Shape]:
@@ -193,7 +195,9 @@ class Chunk(_Rearrangement, name="chunk", primary="chunks"):
         return [x.viewed(shape, x.strides) for shape in self.infer(x.shape)]
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        return f"{values[0]}.chunk({self.chunks}, dim={self.dim})"
+        chunks = f"{values[0]}.chunk({self.chunks}, dim={self.dim})"
+        # Generated code unpacks several outputs, and takes a lone one for the tensor.
+        return chunks if len(self.infer(*inputs)) > 1 else f"{chunks}[0]"
 
 
 def _fitted(sizes: Sequence[int], elements: Dim, what: str) -> Shape:

@@ -15,7 +15,6 @@ from archspec.ir.tape import (
     Tensor,
     channels_last_strides,
     contiguous_strides,
-    elementwise,
     layout_of,
 )
 
@@ -101,12 +100,15 @@ class Pad(_Movement, name="pad", primary="pad"):
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         if not any(self.pad):
-            return elementwise(tape, x)
+            return x
         shape = self.infer(x.shape)
         return tape.new(shape, requires_grad=x.requires_grad, strides=layout_of(x, shape))
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        return f"torch.nn.functional.pad({values[0]}, {list(self.pad)}, value={self.value!r})"
+        (x,) = values
+        if not any(self.pad):
+            return x
+        return f"torch.nn.functional.pad({x}, {list(self.pad)}, value={self.value!r})"
 
 
 class Roll(_Movement, name="roll"):

@@ -96,7 +96,8 @@ def test_examples_in_help_parse():
 
 
 def _minimal(name: str) -> list[str]:
-    return [name, *{"completion": ["bash"], "list": [], "schema": []}.get(name, ["x"])]
+    needed = {"completion": ["bash"], "list": [], "schema": [], "predict": ["x", "y"]}
+    return [name, *needed.get(name, ["x"])]
 
 
 def complete_in_bash(line: str, folder) -> list[str]:

@@ -1,6 +1,7 @@
 import ast
 
 import pytest
+import torch
 from drafts import Draft, image, residual
 from torch import nn
 
@@ -72,6 +73,15 @@ def test_outputs_of_a_chunk_are_unpacked_and_an_unread_one_is_freed_at_once():
         "    del x2\n"
         "    return self.act(x)\n"
     )
+
+
+def test_a_chunk_of_one_part_is_that_part():
+    draft = Draft(image(1))
+    draft.op("chunk", chunks=2)
+    draft.op("linear", name="fc", out_features=3)
+    net = emit(draft.graph(), name="net")
+    x = torch.ones(2, 1)
+    assert torch.equal(net(x), net.fc(x))
 
 
 def test_learned_tensors_are_read_where_they_are_used():

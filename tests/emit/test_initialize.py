@@ -2,10 +2,12 @@ import pytest
 import torch
 from drafts import Draft, image, network
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from archspec.emit import emit
 from archspec.emit.initialize import SCHEMES
 from archspec.ir.graph import Graph
+from archspec.language.document import INIT_SCHEMES
 
 
 def values(net: nn.Module) -> list[Tensor]:
@@ -99,6 +101,25 @@ def test_on_meta_nothing_is_allocated_or_drawn(seed, init):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+class Calls(TorchDispatchMode):
+    """Names of the tensor operations that run inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def test_on_meta_no_time_is_spent_on_filling():
+    with Calls() as calls:
+        emit(network(), name="net", device="meta", init="orthogonal")
+    assert "empty" in calls.names
+    assert [name for name in calls.names if name.endswith("_")] == []  # nothing in place
+
+
 def test_the_default_device_is_torchs():
     with torch.device("meta"):
         assert emit(network(), name="net").fc.weight.is_meta
@@ -121,3 +142,7 @@ def test_a_seed_gives_the_same_weights_on_a_gpu_and_leaves_its_state_alone():
     assert net.fc.weight.is_cuda
     assert torch.equal(torch.cuda.get_rng_state(), before)
     assert equal(net.cpu(), emit(network(), name="net", seed=3))
+
+
+def test_the_language_knows_the_schemes_that_the_emitter_has() -> None:
+    assert sorted(INIT_SCHEMES) == sorted(SCHEMES)

@@ -11,8 +11,9 @@ from listing import first_line, listed, loaded, refused
 
 from archspec.errors import Code, Refusal
 from archspec.ir.shape import N
-from archspec.language.expressions import Budget, Env, Table, inserted, parse, template
+from archspec.language.expressions import inserted, parse, template
 from archspec.language.limits import Limits
+from archspec.language.operations import Budget, Env, Table
 
 QUIET = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 
@@ -296,7 +297,7 @@ def test_attributes_reach_tables_alone():
         ("!a", "write `not x`"),
         ("maxx(1, 2)", "did you mean 'max'?"),
         ("1 if 1 else 2", "compare it: `x > 0`, `x == 'text'`"),
-        ("same", "text in an expression stands in single quotes: 'same'"),
+        ("same", "declare it under `params:`; text in an expression stands in quotes: 'same'"),
     ],
 )
 def test_the_help_that_is_given(text, help_):

@@ -13,8 +13,10 @@ from archspec.language.names import MODULE_ATTRIBUTES, check_identifier, check_n
 
 
 def attributes(module: nn.Module) -> set[str]:
+    # What begins with ___ torch.export and torch.compile leave behind on nn.Module, once they ran.
     children = {name for name, _ in module.named_children()}
-    return {name for name in dir(module) if name not in children and not name.endswith("__")}
+    names = {name for name in dir(module) if not name.endswith("__")}
+    return {name for name in names if name not in children and not name.startswith("___")}
 
 
 class Doubled(nn.Module):

@@ -166,7 +166,8 @@ def test_an_outputs_index_may_be_an_expression():
             "- {name: a, add: [input, a]}",
             "<text>:3:28: error AS502: 'a' reads itself\n"
             "  3 |   - {name: a, add: [input, a]}\n"
-            "    |                            ^",
+            "    |                            ^\n"
+            "  help: without `from` a node reads the one before it",
         ),
         (
             "- {name: h, chunk: 2}\n- {relu: , from: 'h[2]'}",
@@ -183,7 +184,7 @@ def test_an_outputs_index_may_be_an_expression():
             "    |     ^^^^\n"
             "  expected: 1 input(s)\n"
             "  found:    2\n"
-            "  help: choose one output of a node with several: `from: name[0]`",
+            "  help: name one value: `from: name`, or one output of several: `from: name[0]`",
         ),
         (
             "- relu\n- add",
@@ -217,7 +218,7 @@ def test_wrong_edges(layers, message):
 def test_a_node_nobody_reads_is_left_out_with_a_warning_that_says_its_cost():
     arch = loaded(
         "- {name: a, relu}\n- {name: b, conv2d: {out_channels: 3, kernel_size: 1}}\n"
-        "- tanh\n- {relu: , from: a}"
+        "- tanh\n- {flatten: , from: a}"
     )
     assert [layer.path for layer in arch.layers] == ["a", "3"]
     assert keys(arch) == []
@@ -266,7 +267,7 @@ def test_parameters_are_overridden_from_outside_and_typed_by_their_defaults():
         "params['n']:1:1: error AS304: network: n cannot be 7.0\n"
         "  1 | 7.0\n"
         "    | ^^^\n"
-        "  expected: a whole number, as declared at line 2\n"
+        "  expected: a whole number, as declared at <text>:2:10\n"
         "  found:    a number\n"
         "  help: write 7"
     )

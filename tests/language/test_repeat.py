@@ -76,7 +76,7 @@ def test_a_named_repeat_of_a_group_or_branches_opens_a_scope_for_each_iteration(
 def test_where_the_name_holds_an_expression_each_iteration_bears_its_own():
     assert listed(
         "- {name: 'layer{index + 1}', repeat: 2, relu}\n"
-        "- {name: '{tag}_{n}', repeat: {tag: [a, b], n: [3, 4]}, layers: [tanh]}"
+        "- {name: '{tag}_{n}', repeat: {tag: [\"'a'\", \"'b'\"], n: [3, 4]}, layers: [tanh]}"
     ) == [
         "layer1 = relu(input) -> 4x8x8",
         "layer2 = relu(layer1) -> 4x8x8",
@@ -105,12 +105,12 @@ def test_unnamed_iterations_join_the_enclosing_list_and_open_no_scope():
 
 
 def test_input_inside_is_the_iterations_input():
-    assert listed("- tanh\n- repeat: 2\n  layers: [relu, {add: [input, '0']}]") == [
+    assert listed("- tanh\n- repeat: 2\n  layers: [relu, {add: [input, '{2 * index + 1}']}]") == [
         "0 = tanh(input) -> 4x8x8",
         "1 = relu(0) -> 4x8x8",
-        "2 = add(0, 0) -> 4x8x8",
+        "2 = add(0, 1) -> 4x8x8",
         "3 = relu(2) -> 4x8x8",
-        "4 = add(2, 0) -> 4x8x8",
+        "4 = add(2, 3) -> 4x8x8",
     ]
 
 

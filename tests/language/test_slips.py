@@ -196,7 +196,7 @@ FORMS = {
   3 |   - conv2d: 3
     |             ^
   expected: conv2d: {out_channels: …, kernel_size: …, stride: …, padding: …}
-  help: write `conv2d: {argument: value}`""",
+  help: write `conv2d: {out_channels: 3}`""",
     ),
     "a real number for a size": (
         "- linear: 32.0",
@@ -262,13 +262,13 @@ def test_a_colon_in_a_text():
 
 
 def test_an_unknown_key_of_a_spec():
-    assert refusal("inptu: [3]\ninput: [3]\nlayers: [relu]\n") == (
-        "<text>:1:1: error AS202: 'inptu' is no key of a spec\n"
-        "  1 | inptu: [3]\n"
-        "    | ^^^^^\n"
+    assert refusal("docs: words\ninput: [3]\nlayers: [relu]\n") == (
+        "<text>:1:1: error AS202: 'docs' is no key of a spec\n"
+        "  1 | docs: words\n"
+        "    | ^^^^\n"
         "  expected: one of archspec, name, doc, input, inputs, params, layers, blocks, use, "
-        "extends, patch, outputs, init, train\n"
-        "  help: did you mean 'input'?"
+        "extends, patch, outputs, init, train, ignore\n"
+        "  help: did you mean 'doc'?"
     )
 
 
@@ -306,10 +306,10 @@ def test_an_unknown_key_of_a_spec():
         ),
         (
             "input: [3, 0]\nlayers: [relu]",
-            "<text>:1:8: error AS201: an input's size cannot be 0\n"
+            "<text>:1:12: error AS201: an input's size cannot be 0\n"
             "  1 | input: [3, 0]\n"
-            "    |        ^^^^^^\n"
-            "  expected: a whole number of at least 1\n"
+            "    |            ^\n"
+            "  expected: a whole number from 1 to 2147483647\n"
             "  found:    a number, 0",
         ),
         (
@@ -340,6 +340,7 @@ def test_independent_mistakes_are_reported_together_in_the_order_of_the_text():
     assert lines == [
         "<text>:3:5: error AS204: 'rleu' is no op, and no block that this file can see",
         "<text>:4:5: error AS207: conv2d needs the argument 'out_channels'",
+        "<text>:4:27: error AS205: conv2d: kernel_size cannot be 0",
         "<text>:5:20: error AS208: 'class' is a Python keyword and cannot name a node",
         "<text>:6:13: error AS302: the name 'x' is not known here",
     ]
@@ -354,8 +355,8 @@ def test_independent_shape_errors_are_reported_together_and_what_depends_on_them
     )
     lines = [line for line in refusal(text).splitlines() if line.startswith("<text>")]
     assert lines == [
-        "<text>:3:15: error AS401: the window of 9 does not fit height 8",
-        "<text>:5:15: error AS401: the window of 10 does not fit height 8",
+        "<text>:3:15: error AS401: max_pool2d: the window of 9 does not fit height 8",
+        "<text>:5:15: error AS401: max_pool2d: the window of 10 does not fit height 8",
     ]
 
 
@@ -366,13 +367,14 @@ def test_a_shape_error_shows_who_produced_the_shape():
         "- conv2d: {out_channels: 6, kernel_size: 5}\n"
     )
     assert refusal(text) == (
-        "<text>:5:5: error AS401: the window of 5 does not fit height 3\n"
+        "<text>:5:5: error AS401: conv2d: the window of 5 does not fit height 3\n"
         "  5 |   - conv2d: {out_channels: 6, kernel_size: 5}\n"
         "    |     ^^^^^^\n"
         "  expected: height of at least 5\n"
         "  found:    3\n"
         "  trail: relu gives (N, 6, 3, 3) (<text>:4:5)\n"
-        "  trail: stem (conv2d) gives (N, 6, 3, 3) (<text>:3:18)"
+        "  trail: stem (conv2d) gives (N, 6, 3, 3) (<text>:3:18)\n"
+        "  help: the smallest legal input height and width here are 11: `input: [4, 11, 11]`"
     )
 
 

@@ -111,7 +111,7 @@ def test_every_value_knows_its_place():
         ("# only a comment\n", "AS201", "the spec is empty"),
         ("a: \ud800", "AS102", "the text is not valid Unicode"),
         ("a: \x07", "AS102", "this is not YAML: control characters are not allowed"),
-        ("a: [1", "AS101", "this is not YAML: did not find expected ',' or ']'"),
+        ("a: [1", "AS101", "this is not YAML: this bracket is not closed, or a comma is missing"),
     ],
 )
 def test_texts_that_are_refused(text, code, message):
@@ -159,7 +159,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_the_text(tmp_pat
         "  3 |   - linear: x\n"
         "    |             ^\n"
         "  expected: one of in_channels, in_features, in_height, in_shape, in_width\n"
-        "  help: text in an expression stands in single quotes: 'x'"
+        "  help: declare it under `params:`; text in an expression stands in quotes: 'x'"
     )
 
 

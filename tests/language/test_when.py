@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from listing import first_line, listed, loaded, refused
+from listing import first_line, listed, refused
 
 
 def test_a_false_condition_takes_no_number_and_makes_no_module():
@@ -95,11 +95,11 @@ def test_what_is_not_there_need_not_fit():
         ),
         (
             "- {relu: , when: yes}",
-            "<text>:3:20: error AS302: the name 'yes' is not known here\n"
+            "<text>:3:20: error AS205: `yes` is text in YAML 1.2, and no truth value\n"
             "  3 |   - {relu: , when: yes}\n"
             "    |                    ^^^\n"
-            "  expected: one of in_channels, in_features, in_height, in_shape, in_width\n"
-            "  help: text in an expression stands in single quotes: 'yes'",
+            "  expected: true or false\n"
+            "  help: write true",
         ),
         (
             "- {relu: , when: }",
@@ -120,13 +120,34 @@ def test_wrong_conditions(layers, message):
     assert refused(layers) == message
 
 
-def test_the_residual_block_of_the_design_needs_nothing_more():
-    arch = loaded("- residual: {out_channels: 4}\n- residual: {out_channels: 6, stride: 2}")
-    paths = [layer.path for layer in arch.layers]
-    inner = ["conv1", "bn1", "2", "conv2", "bn2"]
-    assert paths == [
-        *(f"0.{name}" for name in [*inner, "5", "6"]),
-        *(f"1.{name}" for name in [*inner, "conv3", "6", "7"]),
+RESIDUAL = """
+blocks:
+  res:
+    params: {out_channels: int, stride: 1, project: $(stride != 1 or in_channels != out_channels)}
+    layers:
+      - {name: conv1, conv2d: {out_channels: out_channels, kernel_size: 1, stride: stride}}
+      - relu
+      - name: conv3
+        from: input
+        when: project
+        conv2d: {out_channels: out_channels, kernel_size: 1, stride: stride}
+      - add: ['1', conv3]
+"""
+
+
+def test_a_residual_block_needs_nothing_more():
+    assert listed(
+        "- res: {out_channels: 4}\n- res: {out_channels: 4, stride: 2}", head=RESIDUAL
+    ) == [
+        "0 = res(input) -> 4x8x8",
+        "0.conv1 = conv2d(input) -> 4x8x8",
+        "0.1 = relu(conv1) -> 4x8x8",
+        "0.2 = add(1, input) -> 4x8x8",
+        "1 = res(0) -> 4x4x4",
+        "1.conv1 = conv2d(input) -> 4x4x4",
+        "1.1 = relu(conv1) -> 4x4x4",
+        "1.conv3 = conv2d(input) -> 4x4x4",
+        "1.3 = add(1, conv3) -> 4x4x4",
     ]
 
 

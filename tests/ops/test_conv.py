@@ -47,7 +47,7 @@ def convolutions(draw: st.DrawFn) -> tuple[Op, Shape]:
     }
     channels = groups * draw(st.integers(1, 2)) + (draw(st.integers(0, 9)) == 0)
     rank = axes + (draw(st.integers(-1, 1)) if draw(st.integers(0, 9)) == 0 else 0)
-    sizes = [draw(st.integers(1, 9)) for _ in range(rank)]
+    sizes = [draw(st.integers(1, 7)) for _ in range(rank)]
     return (Conv1d if axes == 1 else Conv2d)(**arguments), shape(channels, *sizes)
 
 
@@ -92,7 +92,7 @@ def check_acceptance(cases: st.SearchStrategy[tuple[Op, Shape]], examples: int) 
 
 
 def test_convolutions_are_accepted_where_torch_runs_them() -> None:
-    check_acceptance(convolutions(), 250)
+    check_acceptance(convolutions(), 400)
 
 
 def test_transposed_convolutions_are_accepted_where_torch_runs_them() -> None:
@@ -106,7 +106,7 @@ def test_saved_memory_and_layout(case: tuple[Op, Shape], data: st.DataObject) ->
     assume(is_accepted(op, x))
     sizes = concrete(x, data.draw(st.sampled_from([2, 3])))
     # Of one pixel in groups the layout is ambiguous, and torch's answer depends on its threads.
-    ambiguous = set(x[2:]) == {1} and op.groups > 1 and not isinstance(op, ConvTranspose2d)
+    ambiguous = op.groups > 1 and {1} in (set(x[2:]), set(infer(op, [x])[0][2:]))
     tensor = torch.randn(sizes) if ambiguous else data.draw(strided(sizes))
     compare_record(op, [x], [tensor.requires_grad_(data.draw(st.booleans()))])
 

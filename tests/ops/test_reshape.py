@@ -117,6 +117,8 @@ def test_chunks_may_be_fewer_than_asked_for() -> None:
     assert infer(Chunk(chunks=4), [shape(5)]) == ((N, 2), (N, 2), (N, 1))
     assert infer(Chunk(chunks=4, dim=-1), [shape(3, 6)]) == ((N, 3, 2),) * 3
     assert infer(Chunk(chunks=1), [shape(5)]) == ((N, 5),)
+    assert Chunk(chunks=4).expression(["x"], [shape(5)]) == "x.chunk(4, dim=1)"
+    assert Chunk(chunks=4).expression(["x"], [shape(1)]) == "x.chunk(4, dim=1)[0]"
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,8 @@ def compare_record(op: Op, inputs: Sequence[Shape], tensors: Sequence[torch.Tens
         origin = storages.get(actual.untyped_storage().data_ptr())
         assert (predicted.storage if origin else None) is origin
         assert predicted.storage.nbytes == actual.untyped_storage().nbytes()
+    for key, storage in storages.items():
+        assert (storage in tape.saved) == (key in saved)
     assert tape.saved_bytes == sum(storage.nbytes() for storage in saved.values())
 
 

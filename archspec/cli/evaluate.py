@@ -1,0 +1,68 @@
+"""`archspec evaluate RUN`: the figures of a trained network."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archspec.cli.output import write, write_diagnostics, write_json
+from archspec.errors import SpecError
+from archspec.train.errors import TrainingError
+
+if TYPE_CHECKING:
+    from archspec.train.evaluate import Evaluation
+    from archspec.train.trained import TrainedNetwork
+
+
+def run(args: Namespace) -> int:
+    """Print accuracy and loss, overall and by class; 1 where the run or the data do not serve."""
+    from archspec.data import DataError
+    from archspec.train.report import class_figures
+    from archspec.train.trained import open_trained
+
+    try:
+        trained = open_trained(Path(args.run), last=args.last, device=args.device)
+        found = trained.evaluate(args.data, args.data_root)
+    except SpecError as error:
+        write_diagnostics(error.diagnostics)
+        return 1
+    except (TrainingError, DataError) as error:
+        write(f"archspec evaluate: error: {error}", sys.stderr)
+        return 1
+    name = args.data or trained.recipe.dataset
+    show = _json if args.format == "json" else _table
+    show(name, trained, found, class_figures(found.confusion.tolist()))
+    return 0
+
+
+ByClass = list[tuple[float, float, float, int]]
+
+
+def _json(name: str, trained: TrainedNetwork, found: Evaluation, by_class: ByClass) -> None:
+    keys = ("name", "precision", "recall", "f1", "images")
+    rows = [(each, *row) for each, row in zip(trained.classes, by_class, strict=True)]
+    write_json(
+        {
+            "data": name,
+            "epoch": trained.epoch,
+            "images": found.figures.examples,
+            "loss": found.figures.loss,
+            "accuracy": found.figures.accuracy,
+            "classes": [dict(zip(keys, row, strict=True)) for row in rows],
+            "confusion": found.confusion.tolist(),
+        }
+    )
+
+
+def _table(name: str, trained: TrainedNetwork, found: Evaluation, by_class: ByClass) -> None:
+    figures = found.figures
+    write(
+        f"{name}: accuracy {figures.accuracy:.2%}, loss {figures.loss:.4f} on "
+        f"{figures.examples:,} test images (weights of epoch {trained.epoch})\n"
+    )
+    width = max(5, *map(len, trained.classes))
+    write(f"{'class':{width}}  precision  recall      F1  images")
+    for each, (precision, recall, f1, images) in zip(trained.classes, by_class, strict=True):
+        write(f"{each:{width}}  {precision:9.1%}  {recall:6.1%}  {f1:6.1%}  {images:6}")

@@ -1,0 +1,38 @@
+"""`archspec predict RUN IMAGE…`: what a trained network sees on pictures."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from archspec.cli.output import write, write_json
+from archspec.train.errors import TrainingError
+
+
+def run(args: Namespace) -> int:
+    """Print the likeliest classes of each picture; 1 where one cannot be read."""
+    from archspec.train.trained import open_trained
+
+    results = []
+    status = 0
+    try:
+        trained = open_trained(Path(args.run), last=args.last, device=args.device)
+    except TrainingError as error:
+        write(f"archspec predict: error: {error}", sys.stderr)
+        return 1
+    for image in args.images:
+        try:
+            guesses = trained.predict(Path(image))
+        except TrainingError as error:
+            write(f"archspec predict: error: {error}", sys.stderr)
+            status = 1
+            continue
+        results.append({"image": image, "classes": [guess._asdict() for guess in guesses]})
+        if args.format == "table":
+            write(image)
+            for guess in guesses:
+                write(f"  {guess.probability:6.1%}  {guess.name}")
+    if args.format == "json":
+        write_json(results)
+    return status

@@ -1,0 +1,89 @@
+"""`archspec runs`: lists runs, and compares their recipes."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from archspec.cli.output import write, write_json
+from archspec.train.errors import TrainingError
+from archspec.train.recipe import Recipe
+from archspec.train.runs import FOLDER, Run, find_runs
+
+
+def run(args: Namespace) -> int:
+    """Print a line for each run; 1 where a folder holds none."""
+    folders = [Path(folder) for folder in args.folders] or [FOLDER]
+    found: list[Run] = []
+    for folder in folders:
+        runs = find_runs(folder)
+        if not runs:
+            write(f"archspec runs: error: {folder} holds no runs", sys.stderr)
+            return 1
+        found += runs
+    try:
+        rows = [_figures(each) for each in found]
+        recipes = [each.recipe() for each in found]
+    except TrainingError as error:
+        write(f"archspec runs: error: {error}", sys.stderr)
+        return 1
+    changes = _differences(recipes)
+    if args.format == "json":
+        write_json(
+            [
+                {**row, "recipe": recipe.model_dump(mode="json")}
+                for row, recipe in zip(rows, recipes, strict=True)
+            ]
+        )
+        return 0
+    columns = ["run", "network", "data", "epochs", "validation", "test", "state"]
+    table = [[*columns, *changes]]
+    for row, recipe in zip(rows, recipes, strict=True):
+        cells = [
+            f"{row[key]:.2%}" if isinstance(row[key], float) else _cell(row[key]) for key in columns
+        ]
+        table.append([*cells, *(_cell(getattr(recipe, name)) for name in changes)])
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        write("  ".join(cells).rstrip())
+    return 0
+
+
+def _figures(run: Run) -> dict[str, Any]:
+    """The run's figures: those of its best weights, or of its best epoch so far."""
+    about, result, recipe = run.about(), run.result(), run.recipe()
+    rows = list(run.rows("epoch"))
+    best = max(rows, key=lambda row: row.get("validation_accuracy") or 0.0, default={})
+    figures: dict[str, Any] = {}
+    for split in ("validation", "test"):
+        if result is not None:
+            figures[split] = (result["best"].get(split) or {}).get("accuracy")
+        else:
+            figures[split] = best.get(f"{split}_accuracy")
+    return {
+        "run": str(run.folder),
+        "network": about["name"],
+        "data": recipe.dataset,
+        "parameters": about["parameters"],
+        "epochs": f"{len(rows)}/{recipe.epochs}",
+        **figures,
+        "state": "unfinished" if result is None else "finished",
+        "started": about["started"],
+    }
+
+
+def _differences(recipes: list[Recipe]) -> list[str]:
+    """The fields that are not the same in all runs, those shown anyway left out."""
+    shown = {"dataset", "epochs"}
+    return [
+        name
+        for name in Recipe.model_fields
+        if name not in shown and len({repr(getattr(recipe, name)) for recipe in recipes}) > 1
+    ]
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,97 @@
+"""`archspec train SPEC`: trains a network, and says how it goes."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from archspec.cli.output import diagnostics_of, write, write_diagnostics
+from archspec.cli.specs import load
+from archspec.cli.training_options import OPTIONS
+from archspec.errors import Source, SpecError
+from archspec.train import recipe as recipes
+from archspec.train.errors import Stopped, TrainingError
+
+
+def run(args: Namespace) -> int:
+    """Train; 1 where spec, recipe, data or training fail; 128 + N after signal N."""
+    if args.resume and not args.run:
+        args.parser.error("--resume needs --run DIR, the folder to continue")
+    try:
+        arch = load(args)
+        recipe = _recipe(args, arch.train, arch.source)
+    except (SpecError, OSError) as error:
+        write_diagnostics(diagnostics_of(error))
+        return 1
+    keep_freed_memory()
+    write_diagnostics(arch.warnings)
+    from archspec.data.errors import DataError
+    from archspec.train.progress import closing_table, progress_to
+    from archspec.train.session import Session, train
+
+    try:
+        finished = train(
+            Session(
+                arch=arch,
+                recipe=recipe,
+                folder=Path(args.run) if args.run else None,
+                data_root=args.data_root,
+                resume=args.resume,
+                listeners=(progress_to(sys.stdout),),
+                say=_say,
+            )
+        )
+    except SpecError as error:
+        write_diagnostics(error.diagnostics)
+        return 1
+    except (TrainingError, DataError) as error:
+        write(f"archspec train: error: {error}", sys.stderr)
+        return 1
+    except Stopped as stopped:
+        write(f"archspec train: {stopped}; go on with --resume", sys.stderr)
+        return stopped.status
+    if finished.is_main:
+        report = finished.run.folder / "report.md"
+        write(f"\n{closing_table(finished.result)}\n\nreport: {report}")
+    return 0
+
+
+def _recipe(args: Namespace, train: dict[str, object], source: Source) -> recipes.Recipe:
+    config = None
+    if args.config:
+        text = Path(args.config).read_text(encoding="utf-8")
+        config = recipes.read_layer(Source(args.config, text))
+    given = [
+        (option.field, option.flag, text)
+        for option in OPTIONS
+        if (text := getattr(args, option.field)) is not None
+    ]
+    size = args.inputs[0][1] if len(args.inputs) == 1 else ()
+    own = recipes.spec_layer(train, source)
+    if len(size) == 3:
+        # An input that is asked for is the size that images are brought to.
+        own = recipes.Layer({**own.values, "resize": tuple(size[1:])}, own.spans)
+    options = recipes.option_layer(given)
+    return recipes.resolve(recipes.layers_for(own, config, options))
+
+
+def _say(line: str) -> None:
+    write(line)
+    sys.stdout.flush()
+
+
+def keep_freed_memory() -> None:
+    """Lets glibc keep what is freed: the next step needs the same memory again.
+
+    By default each large tensor is mapped and unmapped anew, and the kernel clears its pages every
+    time. The numbers are malloc.h's. Only a program may choose this for itself, never a library.
+    """
+    import ctypes
+
+    trim_threshold, mmap_max = -1, -4
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(mmap_max, 0)
+            libc.mallopt(trim_threshold, 2**31 - 1)

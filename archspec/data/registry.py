@@ -1,0 +1,121 @@
+"""The data sets by name. One decorated function brings one in.
+
+    @register("flowers102")
+    def flowers102(root: Path) -> PictureSets:
+        from torchvision.datasets import Flowers102
+
+        return from_torchvision(
+            Flowers102(root, "train", download=True), Flowers102(root, "test", download=True)
+        )
+
+A package of its own lists the module with that function under the entry point group
+`archspec.datasets`; it is imported when a name is asked for that is not known yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from archspec.data.errors import DataError
+from archspec.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from archspec.data.pictures import PictureSets
+
+GROUP = "archspec.datasets"
+BUNDLED = ("vision", "digits", "folder")
+
+Opener: TypeAlias = "Callable[[Path], PictureSets]"
+ArgumentOpener: TypeAlias = "Callable[[Path, str], PictureSets]"
+
+
+class Entry(NamedTuple):
+    """A data set under its name; `argument` is what stands after the colon, as in `PATH`."""
+
+    name: str
+    opener: Callable[..., PictureSets]
+    argument: str | None
+
+    @property
+    def usage(self) -> str:
+        return f"{self.name}:{self.argument}" if self.argument else self.name
+
+
+_entries: dict[str, Entry] = {}
+
+
+def register(name: str) -> Callable[[Opener], Opener]:
+    """Make a data set known by `name`; the function gets the folder that downloads go to.
+
+    It raises `DataError`, or lets an `OSError` pass, where the data cannot be had. A name that is
+    taken raises `ValueError`.
+    """
+
+    def add(opener: Opener) -> Opener:
+        _add(Entry(name, opener, None))
+        return opener
+
+    return add
+
+
+def register_with_argument(name: str, argument: str) -> Callable[[ArgumentOpener], ArgumentOpener]:
+    """Make `NAME:ARGUMENT` known; the function gets the folder and the text after the colon."""
+
+    def add(opener: ArgumentOpener) -> ArgumentOpener:
+        _add(Entry(name, opener, argument))
+        return opener
+
+    return add
+
+
+def _add(entry: Entry) -> None:
+    if not entry.name or ":" in entry.name:
+        raise ValueError(f"a data set cannot be called {entry.name!r}: no colon, not empty")
+    if entry.name in _entries:
+        raise ValueError(f"there is a data set {entry.name!r} already")
+    _entries[entry.name] = entry
+
+
+def names() -> tuple[str, ...]:
+    """All data sets as they are asked for: `digits`, `image_folder:PATH`."""
+    _load_bundled()
+    _load_plugins()
+    return tuple(sorted(entry.usage for entry in _entries.values()))
+
+
+def find(name: str) -> tuple[Entry, str]:
+    """The entry of `NAME` or `NAME:ARGUMENT`, and the argument. Raises `DataError`."""
+    key, colon, argument = name.partition(":")
+    _load_bundled()
+    if key not in _entries:
+        _load_plugins()
+    entry = _entries.get(key)
+    if entry is None:
+        raise DataError(
+            f"there is no data set {key!r}",
+            did_you_mean(key, _entries) or f"there are {', '.join(names())}",
+        )
+    if bool(entry.argument) != bool(argument) or (colon and not entry.argument):
+        raise DataError(
+            f"{name!r} is incomplete" if entry.argument else f"{key!r} takes nothing after a colon",
+            f"write it as {entry.usage}",
+        )
+    return entry, argument
+
+
+@cache
+def _load_bundled() -> None:
+    for module in BUNDLED:
+        import_module(f"archspec.data.{module}")
+
+
+@cache
+def _load_plugins() -> None:
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=GROUP):
+        point.load()

@@ -1,0 +1,77 @@
+"""What training code sees of a data set, however it is kept."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class Split(ABC):
+    """Some images with their labels. `labels` is int64 (N,) on the CPU.
+
+    `rows` gives each example's number in the whole data set, int64 (N,): it stays the same
+    whatever `limit_train` and the other splits are.
+    """
+
+    def __init__(self, labels: Tensor, rows: Tensor) -> None:
+        self.labels, self.rows = labels, rows
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        order: Tensor | None = None,
+        start: int = 0,
+        device: torch.device | str,
+        training: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of float32 (N, C, H, W) images with int64 (N,) labels on `device`.
+
+        `order` gives positions in this split, in the order to be seen (all of them, in theirs,
+        where None); `start` examples of it have been seen already. The last batch may be smaller.
+        Images are augmented while `training`, by the *seed* of `generator` and the number of each
+        example alone: so give it another seed each epoch, and cutting, sharing or resuming the
+        epoch changes no image. The generator itself is not advanced.
+        """
+        import torch
+
+        if order is None:
+            order = torch.arange(len(self))
+        seed = None
+        if training:
+            seed = 0 if generator is None else generator.initial_seed()
+        return self._batches(order[start:], batch_size, torch.device(device), seed)
+
+    @abstractmethod
+    def _batches(
+        self, positions: Tensor, batch_size: int, device: torch.device, seed: int | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of `positions` (int64 on the CPU), augmented where there is a seed."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set ready for training: three splits of images of one size.
+
+    `validation` may be empty. `statement` says how the images are kept, and why.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    channels: int
+    height: int
+    width: int
+    train: Split
+    validation: Split
+    test: Split
+    statement: str

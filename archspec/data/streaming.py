@@ -1,0 +1,132 @@
+"""Images that do not fit: read and brought to size by worker processes, batches ahead.
+
+The bytes travel; augmentation and scaling happen on the device, by the same code as for images
+that are kept there, so both ways give the same batches.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from archspec.data.draws import Draws
+from archspec.data.errors import DataError
+from archspec.data.pictures import Pictures
+from archspec.data.prepare import Preparation
+from archspec.data.resize import Resize
+from archspec.data.split import Split
+
+AHEAD = 4
+"""Batches that each worker prepares ahead."""
+
+
+def worker_count() -> int:
+    """Worker processes: one a core that this process may use, at most eight."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        cores = os.cpu_count() or 1
+    return min(8, cores)
+
+
+class _Reader(Dataset[Any]):
+    """Batches of rows as uint8 tensors. Runs in worker processes."""
+
+    def __init__(self, pictures: Pictures, resize: Resize) -> None:
+        self.pictures, self.resize = pictures, resize
+
+    def __getitem__(self, rows: list[int]) -> Tensor | DataError:
+        # An exception would come out of the worker with its traceback in the message.
+        try:
+            return self.pictures.load(torch.tensor(rows), self.resize)
+        except DataError as error:
+            return error
+
+
+class _Batches:
+    """The sampler of a loader that lives for many epochs: rows are set before each.
+
+    Rows go to the workers as lists: a tensor would cost a file descriptor each.
+    """
+
+    def __init__(self) -> None:
+        self.rows, self.size = torch.empty(0, dtype=torch.int64), 1
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for start in range(0, len(self.rows), self.size):
+            yield self.rows[start : start + self.size].tolist()
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.size)
+
+
+class Loader:
+    """Batches of bytes from worker processes, which are started once and kept."""
+
+    def __init__(self, pictures: Pictures, resize: Resize, workers: int, pin: bool) -> None:
+        self._reader, self._workers, self._pin = _Reader(pictures, resize), workers, pin
+        self._sampler = _Batches()
+        self._loader: DataLoader[Any] | None = None
+
+    def _started(self) -> DataLoader[Any]:
+        return DataLoader(
+            self._reader,
+            sampler=self._sampler,
+            batch_size=None,
+            num_workers=self._workers,
+            pin_memory=self._pin,
+            prefetch_factor=AHEAD if self._workers else None,
+            persistent_workers=self._workers > 0,
+            # Without one of its own, a loader draws from torch's global generator.
+            generator=torch.Generator(),
+        )
+
+    def read(self, rows: Tensor, batch_size: int) -> Generator[Tensor]:
+        """The pictures of `rows` in batches. Raises `DataError`."""
+        self._sampler.rows, self._sampler.size = rows, batch_size
+        self._loader = self._loader or self._started()
+        mistake = None
+        try:
+            for images in self._loader:
+                if isinstance(images, DataError):
+                    mistake = str(images.message), images.help
+                    break
+                yield images
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker"):
+                raise
+            reason = str(error).partition("\n")[0]
+            mistake = f"a process that reads pictures has ended: {reason}", None
+        if mistake:
+            # The workers end here: were they left to an exception's traceback, and so to the
+            # garbage collector, ending them would take ten seconds.
+            self._loader = None
+            raise DataError(*mistake)
+
+
+class StreamingSplit(Split):
+    """Pictures that are read when they are needed."""
+
+    def __init__(self, labels: Tensor, rows: Tensor, loader: Loader, prepare: Preparation) -> None:
+        super().__init__(labels, rows)
+        self._loader, self._prepare = loader, prepare
+
+    def _batches(
+        self, positions: Tensor, batch_size: int, device: torch.device, seed: int | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        rows = self.rows[positions]
+        with closing(self._loader.read(rows, batch_size)) as batches:
+            for index, stored in enumerate(batches):
+                part = slice(index * batch_size, index * batch_size + len(stored))
+                draws = None
+                if seed is not None and self._prepare.augment:
+                    draws = Draws(seed, rows[part].to(device))
+                images = self._prepare(stored.to(device, non_blocking=True), None, draws)
+                labels = self.labels[positions[part]]
+                yield images, labels.to(device, non_blocking=True)

@@ -1,0 +1,294 @@
+"""Graph → the graph that gives the values of chosen nodes, wherever they are, and no more.
+
+A detector reads the stages of its backbone, a probe some layer in the middle. The nodes that those
+values do not need are left out; what is kept has its name, so all keys stay as they were. A value
+inside a group or block becomes a further output of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from archspec.errors import Code, Diagnostic, Span, SpecError, did_you_mean
+from archspec.ir.graph import INPUT, Graph, Ref, Step, Visit, walk
+from archspec.ir.shape import is_batched, show
+
+Path = tuple[str, ...]
+
+_TAP = re.compile(r"(?P<path>[^\[\]]+)(?:\[(?P<output>\d{1,9})\])?")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+
+
+class Tap(NamedTuple):
+    """An output of the node at `path` within a graph."""
+
+    path: Path
+    output: int
+
+
+class Request(NamedTuple):
+    """What is wanted of a graph: some of its own outputs, by position, and values inside it."""
+
+    outputs: tuple[int, ...]
+    taps: tuple[Tap, ...]
+
+
+class Cut(NamedTuple):
+    """What a graph becomes: `inputs` are those it still reads, `outputs` and `taps` say where
+    the wanted values are among its outputs."""
+
+    graph: Graph
+    inputs: tuple[int, ...]
+    outputs: dict[int, int]
+    taps: dict[Tap, int]
+
+
+def tapped(graph: Graph, outputs: Sequence[str] | Mapping[str, str]) -> Graph:
+    """The graph whose outputs are the values of the nodes at these paths, by name.
+
+    Paths are those of the summary: `layer2`, `layer2.0.conv1`, `halves[1]` for one of several
+    outputs. A list names each output by its path, a mapping by its key.
+
+    Raises `SpecError` for a path where no node is, a node that is not there in `eval()`, one with
+    several outputs, and a learned tensor, which depends on no input.
+    """
+    if isinstance(outputs, str) or not outputs:
+        raise _refusal(Code.OUTPUTS, "`outputs` is a list of paths of nodes", None)
+    wanted = dict(outputs) if isinstance(outputs, Mapping) else {path: path for path in outputs}
+    for name in wanted if isinstance(outputs, Mapping) else ():
+        if not _NAME.fullmatch(name):
+            raise _refusal(Code.NAME, f"{name!r} cannot be the name of an output", None)
+    nodes = {visit.path: visit for visit in walk(graph)}
+    found = {name: _find(nodes, path) for name, path in wanted.items()}
+    cut = _Cutter().cut(graph, Request((), tuple(dict.fromkeys(found.values()))))
+    refs = tuple(cut.graph.outputs[cut.taps[tap]] for tap in found.values())
+    # All inputs of the network stay: its caller gives them, whatever is read.
+    steps = tuple(
+        replace(step, inputs=tuple(_moved(ref, cut.inputs) for ref in step.inputs))
+        for step in cut.graph.steps
+    )
+    return Graph(
+        graph.block,
+        graph.input_names,
+        graph.inputs,
+        steps,
+        refs,
+        tuple(found),
+        always_named=True,
+    )
+
+
+def _moved(ref: Ref, inputs: tuple[int, ...]) -> Ref:
+    return Ref(INPUT, inputs[ref.output]) if ref.step == INPUT else ref
+
+
+# --- paths ---------------------------------------------------------------------------------------
+
+
+def _find(nodes: Mapping[str, Visit], text: str) -> Tap:
+    """The tap that a path means. Raises `SpecError`."""
+    match = _TAP.fullmatch(text)
+    visit = nodes.get(match["path"]) if match else None
+    if match is None or visit is None:
+        known = list(nodes)
+        raise _refusal(
+            Code.UNKNOWN_NODE,
+            f"no node is at {text!r}",
+            None,
+            expected="a path as the summary prints it",
+            help=_near(text, known),
+        )
+    step, count = visit.step, len(visit.step.outputs)
+    if visit.training_only:
+        raise _refusal(
+            Code.TRAINING_ONLY, f"{text!r} is training_only: it is not there in eval()", step.span
+        )
+    if match["output"] is None and count > 1:
+        each = ", ".join(f"{text}[{index}]" for index in range(count))
+        raise _refusal(Code.OUTPUT_INDEX, f"{text!r} has {count} outputs", step.span, expected=each)
+    output = int(match["output"] or 0)
+    if output >= count:
+        raise _refusal(
+            Code.OUTPUT_INDEX,
+            f"{match['path']!r} has {count} outputs, counted from 0",
+            step.span,
+            found=str(output),
+        )
+    if not is_batched(step.outputs[output]):
+        raise _refusal(
+            Code.UNBATCHED,
+            f"{text!r} is a learned tensor, which does not depend on the input",
+            step.span,
+            found=show(step.outputs[output]),
+        )
+    return Tap(tuple(match["path"].split(".")), output)
+
+
+def _near(text: str, known: Sequence[str]) -> str:
+    """The node that seems to be meant, or all that stand where the path goes wrong."""
+    for path in known:
+        if path.endswith(f".{text}"):
+            return f"did you mean {path!r}?"
+    parent = text
+    while parent and parent not in known:
+        parent = parent.rpartition(".")[0]
+    start = f"{parent}." if parent else ""
+    below = [path[len(start) :] for path in known if path.startswith(start)]
+    there = [name for name in below if "." not in name]
+    inside = f" in {parent}" if parent else ""
+    listed = f"there are {', '.join(there[:12])}{', …' if len(there) > 12 else ''}{inside}"
+    return did_you_mean(text[len(start) :].partition(".")[0], there) or listed
+
+
+def _refusal(
+    code: Code,
+    message: str,
+    span: Span | None,
+    *,
+    expected: str | None = None,
+    found: str | None = None,
+    help: str | None = None,
+) -> SpecError:
+    return SpecError([Diagnostic(code, message, span, expected=expected, found=found, help=help)])
+
+
+# --- cutting -------------------------------------------------------------------------------------
+
+
+class _Cutter:
+    """Cuts each distinct graph once for each request, so that equal blocks stay one object."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[Graph, Request], Cut] = {}
+
+    def cut(self, graph: Graph, request: Request) -> Cut:
+        """The part of `graph` that the request needs."""
+        every = tuple(range(len(graph.outputs)))
+        if request == Request(every, ()):
+            return Cut(graph, tuple(range(len(graph.inputs))), {i: i for i in every}, {})
+        key = graph, request
+        if key not in self.known:
+            self.known[key] = _GraphCut(self, graph, request).result()
+        return self.known[key]
+
+
+class _GraphCut:
+    """One graph and one request, worked off from the last step to the first."""
+
+    def __init__(self, cutter: _Cutter, graph: Graph, request: Request) -> None:
+        self.cutter, self.graph, self.request = cutter, graph, request
+        self.named = {step.name: index for index, step in enumerate(graph.steps)}
+        self.kept = [False] * len(graph.steps)
+        self.wanted: list[set[int]] = [set() for _ in graph.steps]
+        self.inside: list[list[Tap]] = [[] for _ in graph.steps]
+        self.bodies: dict[int, Cut] = {}
+        owners = [step.shares for step in graph.steps if step.shares is not None]
+        self.families = {
+            owner: [owner, *(i for i, s in enumerate(graph.steps) if s.shares == owner)]
+            for owner in owners
+        }
+
+    def result(self) -> Cut:
+        for position in self.request.outputs:
+            self._want(self.graph.outputs[position])
+        for tap in self.request.taps:
+            self._want_tap(tap)
+        for index in reversed(range(len(self.graph.steps))):
+            if self.kept[index]:
+                self._settle(index)
+        return self._assemble()
+
+    def _want(self, ref: Ref) -> None:
+        if ref.step != INPUT:
+            self.kept[ref.step] = True
+            self.wanted[ref.step].add(ref.output)
+
+    def _want_tap(self, tap: Tap) -> None:
+        index = self.named[tap.path[0]]
+        self.kept[index] = True
+        if len(tap.path) == 1:
+            self.wanted[index].add(tap.output)
+        else:
+            self.inside[index].append(Tap(tap.path[1:], tap.output))
+
+    def _settle(self, index: int) -> None:
+        """All readers of a step are known: cut what is in it, and want what it reads."""
+        step = self.graph.steps[index]
+        if step.shares is not None:
+            self.kept[step.shares] = True  # its module stands there
+        if step.body is not None:
+            self.bodies[index] = self.cutter.cut(step.body, self._request(index))
+        for ref in self._reads(index):
+            self._want(ref)
+
+    def _request(self, index: int) -> Request:
+        step = self.graph.steps[index]
+        family = self.families.get(index if step.shares is None else step.shares)
+        if family is None:
+            return Request(tuple(sorted(self.wanted[index])), tuple(self.inside[index]))
+        # One module serves them all, so it gives all that is wanted of any.
+        taps = dict.fromkeys(tap for member in family for tap in self.inside[member])
+        return Request(tuple(range(len(step.outputs))), tuple(taps))
+
+    def _reads(self, index: int) -> tuple[Ref, ...]:
+        inputs, body = self.graph.steps[index].inputs, self.bodies.get(index)
+        return inputs if body is None else tuple(inputs[position] for position in body.inputs)
+
+    # What is left
+
+    def _assemble(self) -> Cut:
+        graph = self.graph
+        alive = [index for index, kept in enumerate(self.kept) if kept]
+        self.places = {index: place for place, index in enumerate(alive)}
+        own = [graph.outputs[position] for position in self.request.outputs]
+        read = {ref.output for i in alive for ref in self._reads(i) if ref.step == INPUT}
+        read.update(ref.output for ref in own if ref.step == INPUT)
+        self.inputs = tuple(sorted(read))
+        outputs = {p: self._moved(graph.outputs[p]) for p in self.request.outputs}
+        taps = {tap: self._moved_tap(tap) for tap in self.request.taps}
+        refs = tuple(dict.fromkeys([*outputs.values(), *taps.values()]))
+        cut = Graph(
+            graph.block,
+            tuple(name for i, name in enumerate(graph.input_names) if i in read),
+            tuple(graph.inputs[position] for position in self.inputs),
+            tuple(map(self._step, alive)),
+            refs,
+        )
+        return Cut(
+            cut,
+            self.inputs,
+            {position: refs.index(ref) for position, ref in outputs.items()},
+            {tap: refs.index(ref) for tap, ref in taps.items()},
+        )
+
+    def _moved(self, ref: Ref) -> Ref:
+        if ref.step == INPUT:
+            return Ref(INPUT, self.inputs.index(ref.output))
+        body = self.bodies.get(ref.step)
+        output = ref.output if body is None else body.outputs[ref.output]
+        return Ref(self.places[ref.step], output)
+
+    def _moved_tap(self, tap: Tap) -> Ref:
+        index = self.named[tap.path[0]]
+        if len(tap.path) == 1:
+            return self._moved(Ref(index, tap.output))
+        inner = Tap(tap.path[1:], tap.output)
+        return Ref(self.places[index], self.bodies[index].taps[inner])
+
+    def _step(self, index: int) -> Step:
+        step, body = self.graph.steps[index], self.bodies.get(index)
+        shares = step.shares if step.shares is None else self.places[step.shares]
+        inputs = tuple(map(self._moved, self._reads(index)))
+        if body is None:
+            return replace(step, inputs=inputs, shares=shares)
+        return replace(
+            step,
+            body=body.graph,
+            inputs=inputs,
+            input_shapes=tuple(step.input_shapes[position] for position in body.inputs),
+            outputs=body.graph.output_shapes,
+            shares=shares,
+        )

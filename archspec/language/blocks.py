@@ -1,0 +1,255 @@
+"""Files while they are read, and their blocks; the library's blocks, read when first named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from archspec.errors import Code, Diagnostic, Refusal, Source, Span, SpecError, mended
+from archspec.ir.op import REGISTRY
+from archspec.language import files, parameters, plugins
+from archspec.language.limits import Limits
+from archspec.language.model import Block, Output, Parameter
+from archspec.language.names import MODULE_ATTRIBUTES, check_identifier, check_node_name
+from archspec.language.nodes import NodeParser
+from archspec.language.source import Items, Mapping, Scalar, Value, kind, read, shorten
+
+BLOCK_KEYS = ("doc", "params", "inputs", "layers", "outputs")
+
+
+class Reader:
+    """Reads the files of one compilation; library blocks are kept for the whole process."""
+
+    def __init__(self, limits: Limits, root: Path | None) -> None:
+        self.limits, self.root = limits, root
+        self.opened = 0
+
+    def open(self, path: Path, library: bool = False) -> Source:
+        """A file's text. Raises `Refusal`."""
+        self.opened += 1
+        self.limits.check("files", self.opened, "the number of files")
+        shown = files.shown(path)
+        return files.read_text(files.inside(path, self.root), self.limits, shown, library)
+
+
+@dataclass(slots=True)
+class File:
+    """One file while it is read: what its nodes may name."""
+
+    source: Source
+    folder: Path | None
+    reader: Reader
+    diagnostics: list[Diagnostic]
+    in_library: bool = False
+    blocks: dict[str, Block] = field(default_factory=dict)
+    used: list[File] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+    """Names of blocks that were refused: what names them is no further mistake."""
+    lost: bool = False
+    """A file of blocks could not be read: an unknown name may be one of them."""
+
+    def find(self, name: str) -> Block | None:
+        """A block by name: the file's own, then those of `use:`, then the standard ones."""
+        if name in self.blocks:
+            return self.blocks[name]
+        for other in self.used:
+            if name in other.blocks:
+                return other.blocks[name]
+        return library_block(name)
+
+    def known_blocks(self) -> Iterable[str]:
+        names = {*self.blocks, *files.library_blocks()}
+        for other in self.used:
+            names.update(other.blocks)
+        return names
+
+    def parser(self, params: dict[str, Parameter] | None) -> NodeParser:
+        parser = NodeParser(
+            self.diagnostics, self.reader.limits, params, self.find, self.known_blocks, set()
+        )
+        parser.broken, parser.lost = self.broken, self.lost
+        return parser
+
+    def report(self, code: Code, message: str, span: Span, **more: Any) -> None:
+        self.diagnostics.append(Diagnostic(code, message, span, **more))
+
+    def check_keys(self, value: Mapping, known: tuple[str, ...], what: str) -> None:
+        """Reports unknown keys. One that is a slip of a known key is then read as that one."""
+        for text in [text for text in value.entries if text not in known]:
+            key, _ = value.entries[text]
+            found = mended(text, known, key.span, value.entries)
+            self.report(
+                Code.UNKNOWN_KEY,
+                f"{shorten(text)!r} is no key of {what}",
+                key.span,
+                expected=f"one of {', '.join(known)}",
+                **found,
+            )
+            for edit in found["edits"]:
+                value.entries[edit.replacement] = value.entries.pop(text)
+
+    def text(self, value: Value | None, what: str) -> str:
+        """A plain text value, or the empty text (reported) for anything else."""
+        if value is None:
+            return ""
+        if isinstance(value, Scalar) and value.value is not None:
+            return value.text
+        self.report(Code.STRUCTURE, f"`{what}` must be text, not {kind(value)}", value.span)
+        return ""
+
+
+# --- the library ---------------------------------------------------------------------------------
+
+_LIBRARY: dict[str, Block] = {}
+
+
+def library_block(name: str) -> Block | None:
+    """A standard block (or one that an installed package brings), read when first named."""
+    if name in _LIBRARY:
+        return _LIBRARY[name]
+    if name in files.library_blocks():
+        path = files.BLOCKS / f"{name}{files.SUFFIX}"
+    else:
+        found = plugins.block(name) if name.isidentifier() else None
+        if found is None:
+            return None
+        path = found
+    limits = Limits()
+    reader = Reader(limits, None)
+    file = File(reader.open(path, library=True), path.parent, reader, [], in_library=True)
+    value = read(file.source, limits)
+    assert isinstance(value, Mapping), path
+    block = Block(name, value.span, value, True)
+    _LIBRARY[name] = block  # before its body: a block that names itself must be found
+    fill_block(file, block)
+    if file.diagnostics:
+        del _LIBRARY[name]
+        raise SpecError(file.diagnostics)
+    return block
+
+
+# --- blocks --------------------------------------------------------------------------------------
+
+
+def declare_blocks(file: File, value: Value | None) -> None:
+    """The blocks of a `blocks:` mapping: first their names, so that bodies may name each other."""
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        file.report(
+            Code.STRUCTURE,
+            f"`blocks` must be a mapping, not {kind(value)}",
+            value.span,
+            expected="block name: {params: …, layers: …}",
+        )
+        return
+    for name, key, body in value.items():
+        if not isinstance(body, Mapping):
+            file.broken.add(name)
+            file.report(
+                Code.STRUCTURE,
+                f"the block {shorten(name)!r} must be a mapping, not {kind(body)}",
+                body.span if not (isinstance(body, Scalar) and body.is_absent) else key.span,
+                expected="a mapping with `layers:`",
+            )
+            continue
+        try:
+            check_identifier(name, "a block")
+            if name in REGISTRY or name in ("layers", "branches"):
+                raise Refusal(
+                    f"{name!r} is a primitive op and cannot name a block",
+                    code=Code.NAME,
+                    help=f"call it my_{name}",
+                )
+        except Refusal as refusal:
+            file.diagnostics.append(Diagnostic.of(refusal, key.span))
+            file.broken.add(name)
+            continue
+        file.blocks[name] = Block(name, key.span, body, file.in_library)
+    for block in file.blocks.values():
+        fill_block(file, block)
+
+
+def fill_block(file: File, block: Block) -> None:
+    """A block's parameters, inputs, body and outputs."""
+    raw, what = block.raw, f"the block {block.name!r}"
+    file.check_keys(raw, BLOCK_KEYS, what)
+    block.doc = file.text(raw.get("doc"), "doc")
+    parser = file.parser({})
+    block.params = parameters.declare(parser, raw.get("params"), what)
+    block.inputs = _block_inputs(file, raw.get("inputs"))
+    layers = raw.get("layers")
+    if layers is None:
+        file.report(
+            Code.MISSING_KEY, f"{what} has no `layers`", block.span, expected="a list of nodes"
+        )
+        return
+    block.body = parser.nodes(layers)
+    block.outputs = read_outputs(parser, raw.get("outputs"))
+    warn_unused(file, parser, block.params, what)
+
+
+def _block_inputs(file: File, value: Value | None) -> tuple[str, ...]:
+    if value is None:
+        return ("input",)
+    names = []
+    if isinstance(value, Items) and value.items:
+        for item in value:
+            name = file.text(item, "inputs")
+            try:
+                check_identifier(name, "an input")
+                if name != "input" and name not in MODULE_ATTRIBUTES:
+                    check_node_name(name)
+                if name in names:
+                    raise Refusal(f"the input {name!r} stands twice", code=Code.DUPLICATE_NAME)
+            except Refusal as refusal:
+                file.diagnostics.append(Diagnostic.of(refusal, item.span))
+            names.append(name)
+        return tuple(names)
+    file.report(
+        Code.STRUCTURE,
+        f"`inputs` of a block must be a list of names, not {kind(value)}",
+        value.span,
+        expected="[x, skip]",
+    )
+    return ("input",)
+
+
+def read_outputs(parser: NodeParser, value: Value | None) -> tuple[Output, ...] | None:
+    """The `outputs:` of a block or spec; None where it says nothing of them."""
+    if value is None:
+        return None
+    found: list[Output] = []
+    if isinstance(value, Mapping):
+        for name, key, item in value.items():
+            with parser.reporting(key.span):
+                check_identifier(name, "an output")
+            references = parser.references(item, name)
+            if isinstance(item, Items):
+                parser.report(
+                    Code.OUTPUTS,
+                    f"the output {name!r} is one value, not a list",
+                    item.span,
+                    help="give each output a name of its own",
+                )
+            found.extend(Output(name, ref) for ref in references)
+    else:
+        found = [Output(None, ref) for ref in parser.references(value, "outputs")]
+    if not found:
+        parser.report(Code.OUTPUTS, "`outputs` names no node", value.span)
+    return tuple(found)
+
+
+def warn_unused(file: File, parser: NodeParser, params: dict[str, Parameter], what: str) -> None:
+    """Warn of each parameter that nothing reads."""
+    for parameter in params.values():
+        if parameter.name not in parser.reads:
+            file.report(
+                Code.UNUSED_PARAMETER,
+                f"nothing in {what} uses the parameter {parameter.name!r}",
+                parameter.span,
+                severity="warning",
+                help="remove it, or use it",
+            )

@@ -1,0 +1,171 @@
+"""Warnings about graphs that compile and yet look like slips. What an op does, `Op` says.
+
+The graph is walked once as it runs: each value knows its producer and its readers, through blocks
+and groups, so that two nodes are neighbours wherever they are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from archspec.errors import Code, Diagnostic
+from archspec.ir.graph import INPUT, Graph, Ref, Step, count_runs
+from archspec.ir.op import Op
+from archspec.language.places import Call, located
+
+MAX_USES = 20_000
+"""Runs of ops that are looked at one by one: few lines can call a block millions of times."""
+
+
+@dataclass(slots=True, eq=False)
+class Use:
+    """One run of an op: what it reads, who reads it. `calls` lead to its list."""
+
+    op: Op
+    step: Step
+    calls: tuple[Call, ...]
+    inputs: tuple[Value, ...]
+    readers: list[Use] = field(default_factory=list)
+    shared: bool = False
+
+
+class Value(NamedTuple):
+    """One output of a producer; without a producer, an input of the network."""
+
+    producer: Use | None
+    output: int
+
+
+MAX_RUNS = 200_000
+"""Runs of ops that are examined: one graph used by many steps runs at each of them."""
+
+
+def warnings(graph: Graph) -> list[Diagnostic]:
+    """All of them, each once, in the order in which the network runs; none of a giant."""
+    if count_runs(graph) > MAX_RUNS:
+        return []
+    walk = _Walk()
+    outputs = walk.graph(graph, [Value(None, i) for i in range(len(graph.inputs))], ())
+    found = [diagnostic for use in walk.uses for diagnostic in _of(use)]
+    found += [located(d, use.calls) for use, d in _at_the_end(outputs)]
+    return list(dict.fromkeys(found))
+
+
+class _Walk:
+    def __init__(self) -> None:
+        self.uses: list[Use] = []
+        self.seen: dict[Graph, list[Value]] = {}
+
+    def graph(self, graph: Graph, inputs: Sequence[Value], calls: tuple[Call, ...]) -> list[Value]:
+        """The values that a list gives for these inputs."""
+        if len(self.uses) > MAX_USES and graph in self.seen:
+            return self.again(graph, inputs)
+        values: list[list[Value]] = []
+        shared = {step.shares for step in graph.steps if step.shares is not None}
+
+        def value(ref: Ref) -> Value:
+            return inputs[ref.output] if ref.step == INPUT else values[ref.step][ref.output]
+
+        for index, step in enumerate(graph.steps):
+            given = [value(ref) for ref in step.inputs]
+            if step.body is not None:
+                call = Call(step.span, step.body.block)
+                values.append(self.graph(step.body, given, (*calls, call)))
+                continue
+            assert step.op is not None
+            if step.op.passes_through:
+                values.append(given)
+                continue
+            use = Use(step.op, step, calls, tuple(given))
+            use.shared = index in shared or step.shares is not None
+            self.uses.append(use)
+            for read in given:
+                if read.producer is not None:
+                    read.producer.readers.append(use)
+            values.append([Value(use, i) for i in range(len(step.outputs))])
+        outputs = [value(ref) for ref in graph.outputs]
+        self.seen[graph] = outputs
+        return outputs
+
+    def again(self, graph: Graph, inputs: Sequence[Value]) -> list[Value]:
+        """As `graph`, for a block that was walked before: nothing is said of it a second time."""
+        for read in inputs:
+            if read.producer is not None:
+                read.producer.shared = True  # its readers are not all known
+        return [
+            inputs[ref.output] if ref.step == INPUT else before
+            for ref, before in zip(graph.outputs, self.seen[graph], strict=True)
+        ]
+
+
+def _of(use: Use) -> Iterator[Diagnostic]:
+    for diagnostic in (_bias(use), _activation(use), _repeated(use)):
+        if diagnostic is not None:
+            yield located(diagnostic, use.calls)
+
+
+def _bias(use: Use) -> Diagnostic | None:
+    """A bias that the normalisation behind it takes away again."""
+    axis, readers = use.op.bias_axis, use.readers
+    if axis is None or use.shared or not getattr(use.op, "bias", False) or not readers:
+        return None
+    if axis % len(use.step.outputs[0]) != 1:
+        return None
+    if not all(reader.op.blind_to_offsets for reader in readers):
+        return None
+    norm = readers[0].op.op_name
+    return _warning(
+        Code.BIAS_BEFORE_NORM,
+        f"the bias of {use.op.op_name} has no effect: {norm} subtracts the mean after it",
+        use,
+        help="write `bias: false` here",
+    )
+
+
+def _activation(use: Use) -> Diagnostic | None:
+    """Two activations with nothing between them."""
+    if not use.op.is_activation:
+        return None
+    before = use.inputs[0].producer
+    if before is None or not before.op.is_activation:
+        return None
+    if before.op == use.op:
+        message = f"{use.op.op_name} stands twice in a row"
+    else:
+        message = f"{use.op.op_name} follows {before.op.op_name} with nothing between them"
+    return _warning(Code.REPEATED_ACTIVATION, message, use, help="remove one of the two")
+
+
+def _repeated(use: Use) -> Diagnostic | None:
+    """A merge that reads one value twice, as where two branches are the identity."""
+    if not use.op.variadic or len(set(use.inputs)) == len(use.inputs):
+        return None
+    twice = next(value for value in use.inputs if use.inputs.count(value) > 1).producer
+    what = "the input" if twice is None else f"the output of {twice.op.op_name}"
+    return _warning(
+        Code.REPEATED_INPUT,
+        f"{use.op.op_name} reads the same value twice: {what}",
+        use,
+        help="an empty branch and `identity` both stand for what they read: keep one of the two",
+    )
+
+
+def _at_the_end(outputs: Sequence[Value]) -> Iterator[tuple[Use, Diagnostic]]:
+    """Dropout behind the last layer that has weights."""
+    for output in outputs:
+        use = output.producer
+        while use is not None and not use.op.weights(*use.step.input_shapes):
+            if use.op.drops:
+                message = (
+                    f"{use.op.op_name} stands after the last layer: in training it zeroes outputs "
+                    "of the network"
+                )
+                help_ = "put it before the last layer, or remove it"
+                yield use, _warning(Code.DROPOUT_AT_END, message, use, help_)
+            use = use.inputs[0].producer if len(use.inputs) == 1 else None
+
+
+def _warning(code: Code, message: str, use: Use, help: str) -> Diagnostic:
+    return Diagnostic(code, message, use.step.span, severity="warning", help=help)

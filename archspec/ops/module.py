@@ -1,0 +1,79 @@
+"""The escape hatch: a Python class of another package as a node."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+from pydantic import field_validator
+
+from archspec.ir.op import Example, Op, Weights
+from archspec.ir.shape import Dim, Shape
+from archspec.ir.tape import Tape, Tensor
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Plain: TypeAlias = str | int | float | bool | None
+Value: TypeAlias = Plain | tuple[Plain | tuple[Plain, ...], ...]
+
+_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
+
+
+class ForeignModule(Op, name="module", primary="type"):
+    """An `nn.Module` of another package, by its path: `module: torchvision.ops.Permute`.
+
+    It runs that package's code, so it is refused unless the package is allowed by name. `args` and
+    `kwargs` go to the class: numbers, text, truth values and lists of them. It reads one value and
+    gives one, or several. Its figures are not static: they come from runs on the meta device and
+    on the CPU, in `train()` and `eval()`, when the spec is compiled; memory when it is asked for.
+    What archspec's own ops promise is checked as far as runs can: that the first axis stays the
+    batch, that the cost grows with it, and that the input is left as it was.
+    """
+
+    type: str
+    args: tuple[Value, ...] = ()
+    kwargs: Mapping[str, Value] = {}
+
+    examples = (
+        Example({"type": "torch.nn.Softsign"}, inputs=[("N", 3, 4)]),
+        Example({"type": "torch.nn.GLU", "kwargs": {"dim": 1}}, inputs=[("N", 6, 5)]),
+        Example({"type": "torch.nn.Linear", "args": (7, 5)}, inputs=[("N", 3, 7)]),
+    )
+
+    @field_validator("type")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        if not _PATH.fullmatch(value):
+            raise ValueError("it is the path of a class, such as torchvision.ops.Permute")
+        return value
+
+    @property
+    def foreign(self) -> str:
+        return self.type
+
+    def infer(self, *inputs: Shape) -> Shape | list[Shape]:
+        from archspec.foreign import facts
+
+        return facts(self, inputs[0]).outputs
+
+    def weights(self, *inputs: Shape) -> Weights:
+        from archspec.foreign import facts
+
+        return facts(self, inputs[0]).weights
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        from archspec.foreign import facts
+
+        return facts(self, inputs[0]).macs
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor | list[Tensor]:
+        from archspec.foreign import record
+
+        return record(self, tape, inputs[0])
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from archspec.foreign import made
+
+        return made(self)

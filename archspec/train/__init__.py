@@ -1,0 +1,85 @@
+"""The trainer: `train` is all that most callers need. Nothing here imports torch by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from archspec.architecture import Architecture
+    from archspec.train.loop import Listener, Trainer
+
+
+class Trained(NamedTuple):
+    """What `train` returns: the network with its best weights, and a row of figures an epoch."""
+
+    net: nn.Module
+    history: list[dict[str, Any]]
+
+
+def train(
+    arch: Architecture,
+    *,
+    run: str | PathLike[str] | None = None,
+    resume: bool = False,
+    data_root: str | PathLike[str] | None = None,
+    config: str | PathLike[str] | None = None,
+    listeners: Sequence[Listener] = (),
+    trainer: type[Trainer] | None = None,
+    quiet: bool = True,
+    **recipe: Any,
+) -> Trained:
+    """Trains a network: `net, history = archspec.train(arch, dataset="digits", epochs=3)`.
+
+    The recipe is the spec's `train:`, then the `config` file, then the keywords. `run` is the
+    folder that everything is written to (a new one below `runs/` unless given); `resume`
+    continues what is in it. `listeners` are told of intervals, epochs and checkpoints; a subclass
+    of `Trainer` may change the step.
+
+    Raises `SpecError`, `TrainingError`, or `DataError`; `Stopped` where a signal asked for it.
+    """
+    from archspec.train import session
+    from archspec.train.loop import Trainer as PlainTrainer
+    from archspec.train.progress import PlainProgress
+
+    given = (*listeners,) if quiet else (PlainProgress(), *listeners)
+    finished = session.train(
+        session.Session(
+            arch=arch,
+            recipe=recipe_for(arch, config, recipe),
+            folder=None if run is None else Path(run),
+            data_root=None if data_root is None else str(data_root),
+            resume=resume,
+            listeners=given,
+            trainer=trainer or PlainTrainer,
+            say=_nothing if quiet else print,
+        )
+    )
+    return Trained(finished.net, finished.history)
+
+
+def recipe_for(
+    arch: Architecture, config: str | PathLike[str] | None, given: Mapping[str, Any]
+) -> Any:
+    """The recipe that `train` would use. Raises `SpecError`."""
+    from archspec.errors import Source
+    from archspec.train import recipe as recipes
+
+    layer = None
+    if config is not None:
+        text = Path(config).read_text(encoding="utf-8")
+        layer = recipes.read_layer(Source(str(config), text))
+    own = recipes.spec_layer(arch.train, arch.source)
+    keywords = recipes.Layer(dict(given), {})
+    return recipes.resolve(recipes.layers_for(own, layer, keywords))
+
+
+def _nothing(line: str) -> None:
+    pass
+
+
+__all__ = ["Trained", "recipe_for", "train"]

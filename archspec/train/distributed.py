@@ -1,0 +1,115 @@
+"""Several processes as one: who am I, sums over all, and the wrapped network.
+
+`torchrun` starts the processes and says in the environment who each is; without it there is one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among `world`; `rank` 0 alone writes files and speaks."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum over all processes, in place."""
+        if self.world > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def largest(self, tensor: Tensor) -> Tensor:
+        """The largest of all processes, element by element, in place."""
+        if self.world > 1:
+            dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+        return tensor
+
+    def gather(self, tensor: Tensor) -> list[Tensor]:
+        """Everybody's tensor (equal shapes), by rank."""
+        if self.world == 1:
+            return [tensor]
+        everybody = [torch.empty_like(tensor) for _ in range(self.world)]
+        dist.all_gather(everybody, tensor)
+        return everybody
+
+    def same_as_main(self, tensor: Tensor) -> Tensor:
+        """Rank 0's tensor, in place."""
+        if self.world > 1:
+            dist.broadcast(tensor, 0)
+        return tensor
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.world > 1:
+            dist.barrier()
+
+    def wrap(self, net: nn.Module, device: torch.device, *, fsdp: bool) -> nn.Module:
+        """The network whose backward pass averages gradients over all processes."""
+        if self.world == 1:
+            return net
+        if fsdp:
+            from torch.distributed.fsdp import fully_shard
+
+            for child in net.children():
+                if any(True for _ in child.parameters()):
+                    fully_shard(child)
+            fully_shard(net)
+            return net
+        from torch.nn.parallel import DistributedDataParallel
+
+        ids = [device.index] if device.type == "cuda" else None
+        return DistributedDataParallel(net, device_ids=ids, gradient_as_bucket_view=True)
+
+
+@contextmanager
+def exchange_held_back(model: nn.Module, wanted: bool) -> Iterator[None]:
+    """Where `wanted`, gradients are only added up here, to be exchanged by a later backward pass.
+
+    So a batch that is computed in pieces is exchanged once.
+    """
+    if not wanted or not dist.is_initialized():
+        yield
+        return
+    from torch.distributed.fsdp import FSDPModule
+    from torch.nn.parallel import DistributedDataParallel
+
+    if isinstance(model, DistributedDataParallel):
+        with model.no_sync():
+            yield
+    elif isinstance(model, FSDPModule):
+        model.set_requires_gradient_sync(False)
+        yield
+        model.set_requires_gradient_sync(True)
+
+
+@contextmanager
+def joined(device_name: str) -> Iterator[Processes]:
+    """This process among those that `torchrun` started, connected while the block runs."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Processes()
+        return
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    on_gpu = device_name.startswith("cuda") or (device_name == "auto" and torch.cuda.is_available())
+    if on_gpu:
+        torch.cuda.set_device(local_rank % torch.cuda.device_count())
+    dist.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        yield Processes(dist.get_rank(), world, local_rank)
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,50 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from archspec.train.errors import TrainingError
+
+
+def write_whole(path: Path, data: bytes, *, keep: Path | None = None) -> None:
+    """Replaces `path` by `data`, on the disk when this returns; the old file becomes `keep`.
+
+    Whenever the machine stops, `path` (or `keep`) holds one of the two contents in full. Raises
+    `TrainingError` where the disk is full or cannot be written, with the old file in its place.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            path.replace(keep)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        reason = error.strerror or str(error)
+        raise TrainingError(
+            f"cannot write {path} ({len(data):,} bytes): {reason}. The files that were there are "
+            "untouched: make room and go on with --resume"
+        ) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_whole` for UTF-8 text."""
+    write_whole(path, text.encode())
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename is on the disk only when its folder is. Windows cannot and need not do this."""
+    if os.name != "nt":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,60 @@
+"""Every random state of a process, saved and restored, and what makes a run reproducible."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from typing import Any
+
+import torch
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python, numpy (where it is loaded) and torch on every device."""
+    random.seed(seed)
+    if (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def random_state(device: torch.device) -> dict[str, Any]:
+    """The states that `set_random_state` takes: tensors and plain values."""
+    version, numbers, gauss = random.getstate()
+    state: dict[str, Any] = {
+        "python": [version, list(numbers), gauss],
+        "torch": torch.get_rng_state(),
+    }
+    if (numpy := sys.modules.get("numpy")) is not None:
+        name, keys, position, has_gauss, cached = numpy.random.get_state()
+        state["numpy"] = [name, keys.tolist(), position, has_gauss, cached]
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        state["mps"] = torch.mps.get_rng_state()
+    return state
+
+
+def set_random_state(state: dict[str, Any], device: torch.device) -> None:
+    """Goes on drawing where the saved state stopped; a device that was not there starts anew."""
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    torch.set_rng_state(state["torch"])
+    if "numpy" in state:
+        import numpy
+
+        name, keys, position, has_gauss, cached = state["numpy"]
+        words = numpy.array(keys, dtype=numpy.uint32)
+        numpy.random.set_state((name, words, position, has_gauss, cached))
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
+    elif device.type == "mps" and "mps" in state:
+        torch.mps.set_rng_state(state["mps"])
+
+
+def make_deterministic() -> None:
+    """Lets torch choose algorithms that give the same bits every time, or say that it has none."""
+    # cuBLAS reads this when it starts; without it, torch refuses its matrix products.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False

@@ -1,0 +1,32 @@
+"""Ctrl-C and SIGTERM as a wish to stop, not as an end in mid-step."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def stoppable(ask: Callable[[int], None]) -> Iterator[None]:
+    """Calls `ask` with the signal that comes first; a second one ends the process at once."""
+    before: dict[signal.Signals, Any] = {}
+
+    def restore() -> None:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    def handle(number: int, frame: object) -> None:
+        restore()
+        ask(number)
+
+    try:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            before[each] = signal.signal(each, handle)
+    except ValueError:  # not the main thread: signals are somebody else's
+        before.clear()
+    try:
+        yield
+    finally:
+        restore()

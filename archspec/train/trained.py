@@ -1,0 +1,144 @@
+"""A trained network, from its run folder alone: evaluated on data, asked about pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+import archspec
+from archspec.train import checkpoint, fitting, state
+from archspec.train.device import choose_device
+from archspec.train.distributed import Processes
+from archspec.train.errors import TrainingError
+from archspec.train.evaluate import Evaluation, evaluate
+from archspec.train.loss import Loss
+from archspec.train.recipe import Recipe
+from archspec.train.runs import Run, open_run
+
+if TYPE_CHECKING:
+    from archspec.architecture import Architecture
+    from archspec.data import Data
+
+
+class Guess(NamedTuple):
+    """A class and how likely it is."""
+
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """The network of a run with its best weights (or the last), in `eval()` on a device."""
+
+    run: Run
+    arch: Architecture
+    recipe: Recipe
+    net: nn.Module
+    classes: tuple[str, ...]
+    device: torch.device
+    epoch: int
+
+    @cached_property
+    def loss(self) -> Loss:
+        main, names = fitting.outputs_of(self.arch)
+        return Loss(self.recipe, main, names)
+
+    @property
+    def size(self) -> fitting.Size:
+        return fitting.image_size(self.arch, None)
+
+    def evaluate(self, dataset: str | None = None, data_root: str | None = None) -> Evaluation:
+        """Its figures on the test images of its own data, or of another data set.
+
+        Raises `SpecError` where that has other channels or another number of classes.
+        """
+        data = self._open(dataset, data_root)
+        fitting.check_data(self.arch, data.name, data.channels, len(data.classes))
+        pixels = data.channels * data.height * data.width
+        return evaluate(
+            self.net,
+            data.test,
+            self.loss,
+            classes=len(data.classes),
+            batch_size=max(1, min(256, 2**22 // pixels)),
+            device=self.device,
+        )
+
+    def _open(self, dataset: str | None, data_root: str | None) -> Data:
+        from archspec.data import open_dataset
+
+        recipe = self.recipe
+        return open_dataset(
+            dataset or recipe.dataset,
+            data_root or self.run.about()["data_root"],
+            resize=self.size,
+            seed=recipe.seed,
+            validation=recipe.validation,
+            limit_train=recipe.limit_train,
+            limit_test=recipe.limit_test,
+            normalize=recipe.normalize,
+            device=self.device,
+        )
+
+    @torch.no_grad()
+    def predict(self, path: Path, most: int = 5) -> list[Guess]:
+        """The likeliest classes of a picture, the likeliest first. Raises `TrainingError`."""
+        image = read_image(path, self.arch, self.recipe).to(self.device)
+        logits = self.loss.logits(self.net(image))
+        probabilities, order = logits[0].softmax(0).sort(descending=True)
+        return [
+            Guess(self.classes[index], probability)
+            for index, probability in zip(
+                order[:most].tolist(), probabilities[:most].tolist(), strict=True
+            )
+        ]
+
+
+def open_trained(folder: Path, *, last: bool = False, device: str = "auto") -> TrainedNetwork:
+    """The network of a run folder. Raises `TrainingError`."""
+    run = open_run(folder)
+    place = choose_device(device, Processes())
+    tree, about = _weights(run, last), run.about()
+    arch = archspec.load(run.spec)
+    net = arch.build(device=place, seed=0).eval()
+    state.load_weights(net, tree["model"])
+    return TrainedNetwork(
+        run, arch, run.recipe(), net, tuple(about["classes"]), place, int(tree["epoch"])
+    )
+
+
+def _weights(run: Run, last: bool) -> dict[str, Any]:
+    path = run.checkpoints / checkpoint.BEST
+    if not last and path.exists():
+        return checkpoint.load(path)
+    found = checkpoint.load_newest(run.checkpoints)
+    if found is None:
+        raise TrainingError(f"{run.folder} has no checkpoint yet")
+    tree, _ = found
+    return {"model": tree["average"] or tree["model"], "epoch": tree["position"]["epoch"]}
+
+
+def read_image(path: Path, arch: Architecture, recipe: Recipe) -> Tensor:
+    """A picture file as float32 (1, C, H, W), prepared as the run's own images were."""
+    from PIL import Image, UnidentifiedImageError
+
+    from archspec.data.augment import Augment
+    from archspec.data.pictures import Pictures
+    from archspec.data.prepare import prepared
+
+    channels, height, width = fitting.image_shape(arch)
+    try:
+        with Image.open(path) as file:
+            picture = file.convert("L" if channels == 1 else "RGB")
+    except (OSError, UnidentifiedImageError) as error:
+        raise TrainingError(f"{path} is no picture that can be read: {error}") from None
+    row = torch.zeros(1, dtype=torch.long)
+    stored = Pictures(row, None, [picture].__getitem__).load(row, (height, width))
+    prepare = prepared(None, Augment(), recipe.normalize, channels, torch.device("cpu"))
+    return prepare(stored, None, None)

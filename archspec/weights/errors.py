@@ -1,0 +1,33 @@
+"""The one way in which weights are refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archspec.errors import Code, Diagnostic, Note, SpecError
+
+if TYPE_CHECKING:
+    from archspec.weights.match import Report
+
+
+class WeightsError(SpecError):
+    """Weights cannot be read, or do not fit. `report` says what of each key, where it was read."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        expected: str | None = None,
+        found: str | None = None,
+        help: str | None = None,
+        notes: tuple[Note, ...] = (),
+        report: Report | None = None,
+    ) -> None:
+        super().__init__(
+            [
+                Diagnostic(
+                    Code.WEIGHTS, message, expected=expected, found=found, help=help, notes=notes
+                )
+            ]
+        )
+        self.report = report

@@ -1,0 +1,229 @@
+"""What of a file's weights fits a network, key by key, and why the rest does not."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from archspec.weights.read import Loaded
+from archspec.weights.rename import modernised, renamed, unwrapped
+
+COUNTER = "num_batches_tracked"
+"""A buffer of batch normalisation that files from before torch 0.4.1 have not; it starts at 0."""
+MAX_NEAR = 200
+"""Missing keys for which a near name is looked for."""
+MAX_ALIKE = 12
+"""Keys that are compared letter by letter with one that is missing."""
+
+
+class Difference(NamedTuple):
+    """A key that was not loaded, and why."""
+
+    key: str
+    why: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What of each key. `matched` were loaded, or would have been where others did not fit.
+
+    `missing` are keys of the network that the file has not, `unexpected` keys of the file that
+    the network has not; those of `other_shape` stand in both, with another shape or kind of
+    number. `kept` have their first value, because files of that age lack them all. `notes` say
+    what was taken of the file and renamed, `help` what would mend it.
+    """
+
+    source: str
+    network: str
+    matched: list[str] = field(default_factory=list)
+    missing: list[Difference] = field(default_factory=list)
+    unexpected: list[Difference] = field(default_factory=list)
+    other_shape: list[Difference] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    help: str | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether every key of the one has its match in the other."""
+        return not (self.missing or self.unexpected or self.other_shape)
+
+    @property
+    def total(self) -> int:
+        """Keys of the network."""
+        differing = len(self.missing) + len(self.other_shape)
+        return len(self.matched) + len(self.kept) + differing
+
+    @property
+    def differences(self) -> list[tuple[str, Difference]]:
+        """All that did not match, each with its kind in words."""
+        kinds = (
+            ("missing", self.missing),
+            ("unexpected", self.unexpected),
+            ("other shape", self.other_shape),
+        )
+        return [(kind, each) for kind, found in kinds for each in found]
+
+    def __str__(self) -> str:
+        lines = [f"weights {self.source}: {len(self.matched)} of {self.total} keys match"]
+        lines += [f"  {note}" for note in self.notes]
+        width = max((len(each.key) for _, each in self.differences), default=0)
+        for kind, each in self.differences:
+            lines.append(f"  {kind:<11}  {each.key:<{width}}  {each.why}")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain data for JSON output."""
+        return {
+            "source": self.source,
+            "network": self.network,
+            "matched": self.matched,
+            "missing": [each._asdict() for each in self.missing],
+            "unexpected": [each._asdict() for each in self.unexpected],
+            "other_shape": [each._asdict() for each in self.other_shape],
+            "kept": self.kept,
+            "notes": self.notes,
+        }
+
+
+def match(
+    network: str, expected: Mapping[str, Tensor], loaded: Loaded, renames: Mapping[str, str]
+) -> tuple[Report, dict[str, Tensor]]:
+    """The report, and the tensors that fit by the network's keys. Raises `WeightsError`."""
+    tensors, notes = unwrapped(loaded.tensors, expected)
+    tensors, more = modernised(renamed(tensors, renames), expected)
+    report = Report(loaded.source, network, notes=[*loaded.notes, *notes, *more])
+    report.kept = _counters_of_no_file(expected, tensors)
+    if report.kept:
+        report.notes.append(f"older than `{COUNTER}`: the {len(report.kept)} of them stay at 0")
+    absent = [key for key in expected if key not in tensors and key not in set(report.kept)]
+    odd = [key for key in tensors if key not in expected]
+    _compare(report, expected, tensors)
+    near = _Nearest({key: tensors[key] for key in odd})
+    partners = {key: near.to(key, expected[key]) for key in absent[:MAX_NEAR]}
+    report.missing = [
+        Difference(key, _why_missing(key, tensors, partners.get(key))) for key in absent
+    ]
+    report.unexpected = [Difference(key, _why_unexpected(key, expected)) for key in odd]
+    report.unexpected += [
+        Difference(key, f"holds no tensor, but {kind}") for key, kind in loaded.strange.items()
+    ]
+    report.help = _help(report, partners)
+    return report, {key: tensors[key] for key in report.matched}
+
+
+def _counters_of_no_file(expected: Collection[str], tensors: Collection[str]) -> list[str]:
+    """The counters, where the file has none at all."""
+    if any(key.endswith(COUNTER) for key in tensors):
+        return []
+    return [key for key in expected if key.endswith(f".{COUNTER}")]
+
+
+def _compare(report: Report, expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+    """Fills `matched` and `other_shape`, and notes other precisions, which are converted."""
+    converted: Counter[str] = Counter()
+    for key, own in expected.items():
+        given = tensors.get(key)
+        if given is None:
+            continue
+        if given.shape != own.shape:
+            why = f"{_shape(given)} in the file, {_shape(own)} in the network"
+            report.other_shape.append(Difference(key, why))
+        elif given.is_floating_point() != own.is_floating_point() or given.is_complex():
+            why = f"{_number(given)} in the file, {_number(own)} in the network"
+            report.other_shape.append(Difference(key, why))
+        else:
+            report.matched.append(key)
+            if given.dtype != own.dtype:
+                converted[f"{_number(given)} to {_number(own)}"] += 1
+    report.notes += [f"converted {count} keys from {kinds}" for kinds, count in converted.items()]
+
+
+# --- why -----------------------------------------------------------------------------------------
+
+
+class _Nearest:
+    """Finds the key of the file that a missing key may go by there."""
+
+    def __init__(self, odd: Mapping[str, Tensor]) -> None:
+        self.by_shape: dict[tuple[int, ...], list[str]] = defaultdict(list)
+        for key, tensor in odd.items():
+            self.by_shape[tuple(tensor.shape)].append(key)
+
+    def to(self, key: str, own: Tensor) -> str | None:
+        """Of equal shape, and with an alike name or the same end of one."""
+        candidates = self.by_shape.get(tuple(own.shape), [])
+        ends = {each: len(_common_end(each, key)) for each in candidates}
+        ranks = {each: (-ends[each], each.count(".")) for each in candidates}
+        best = sorted(candidates, key=ranks.__getitem__)[:MAX_ALIKE]
+        alone = len({ranks[each] for each in best[:2]}) == len(best[:2])
+        if best and ends[best[0]] >= 2 and alone:
+            return best[0]
+        alike = difflib.get_close_matches(key, best, n=1, cutoff=0.75)
+        return alike[0] if alike else None
+
+
+def _common_end(a: str, b: str) -> list[str]:
+    """The parts of two paths that are equal from the end."""
+    common: list[str] = []
+    for x, y in zip(reversed(a.split(".")), reversed(b.split(".")), strict=False):
+        if x != y:
+            break
+        common.insert(0, x)
+    return common
+
+
+def _why_missing(key: str, tensors: Collection[str], near: str | None) -> str:
+    if near is not None:
+        return f"not in the file, which has {near} of this shape"
+    return f"not in the file: {_around(key, tensors)}"
+
+
+def _why_unexpected(key: str, expected: Collection[str]) -> str:
+    return f"not in the network: {_around(key, expected)}"
+
+
+def _around(key: str, keys: Collection[str]) -> str:
+    """What there is in the place of a key that is not there."""
+    path = key
+    while path:
+        path, _, lost = path.rpartition(".")
+        below = [each for each in keys if each.startswith(f"{path}.")] if path else list(keys)
+        if below:
+            start = len(path) + 1 if path else 0
+            there = list(dict.fromkeys(each[start:].partition(".")[0] for each in below))
+            shown = ", ".join(there[:5]) + (", …" if len(there) > 5 else "")
+            return f"{path or 'at its top it'} has {shown}, and no {lost}"
+    return "nothing is near"
+
+
+def _help(report: Report, partners: Mapping[str, str | None]) -> str | None:
+    """What would mend it: a rename that explains most of what is missing, or --partial."""
+    if report.fits:
+        return None
+    changes: Counter[tuple[str, str]] = Counter()
+    for key, near in partners.items():
+        if near is not None:
+            rest = len(_common_end(near, key))
+            old, new = (".".join(path.split(".")[:-rest]) for path in (near, key))
+            changes[old, new] += 1
+    if changes:
+        (old, new), count = changes.most_common(1)[0]
+        if 2 * count > len(partners):
+            return f"rename what has another name: --weights-map {old}={new}"
+    if 2 * len(report.matched) < report.total:
+        return "these look like the weights of another network"
+    return "load what fits, and leave the rest as it is, with --partial (in Python partial=True)"
+
+
+def _shape(tensor: Tensor) -> str:
+    return str(tuple(tensor.shape))
+
+
+def _number(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

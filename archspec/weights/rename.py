@@ -1,0 +1,127 @@
+"""Keys of another program's file under the names that a network has for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from os import PathLike, fspath
+from pathlib import Path
+from typing import TypeAlias
+
+from torch import Tensor
+
+from archspec.errors import Refusal, did_you_mean
+from archspec.language.files import read_text
+from archspec.language.limits import DEFAULT
+from archspec.language.source import Mapping as YamlMapping
+from archspec.language.source import Scalar, read
+from archspec.weights.errors import WeightsError
+
+Renames: TypeAlias = Mapping[str, str] | str | PathLike[str]
+"""Old path to new path, or a YAML or JSON file of such pairs."""
+
+WRAPPING_MODULES = ("module.", "_orig_mod.")
+"""Put before every key by DistributedDataParallel (and DataParallel), and by torch.compile."""
+
+_OLD_DENSE_LAYER = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)")
+"""torchvision's published DenseNets were saved before `norm.1` became `norm1` there."""
+
+
+def read_renames(renames: Renames | None) -> dict[str, str]:
+    """The pairs. Raises `WeightsError`, and `SpecError` for a file that is no YAML."""
+    if renames is None:
+        return {}
+    if isinstance(renames, Mapping):
+        return dict(renames)
+    name = fspath(renames)
+    try:
+        value = read(read_text(Path(name), DEFAULT), DEFAULT)
+    except (OSError, Refusal) as error:
+        raise WeightsError(f"cannot read the weights map {name}: {error}") from None
+    entries = {} if not isinstance(value, YamlMapping) else dict(value.entries)
+    pairs = {
+        key: item.text
+        for key, (_, item) in entries.items()
+        if isinstance(item, Scalar) and isinstance(item.value, str | int)
+    }
+    if not pairs or len(pairs) < len(entries):
+        raise WeightsError(
+            f"{name} is no weights map",
+            expected="a mapping of old paths to new ones, such as `backbone: features`",
+        )
+    return pairs
+
+
+def unwrapped(
+    tensors: dict[str, Tensor], expected: Collection[str]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Without what a wrapping module put before every key, and notes of that."""
+    notes: list[str] = []
+    found = True
+    while found and tensors:
+        found = False
+        for prefix in WRAPPING_MODULES:
+            own = any(key.startswith(prefix) for key in expected)
+            if not own and all(key.startswith(prefix) for key in tensors):
+                tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+                notes.append(f"took `{prefix}` off every key: the weights of a wrapped model")
+                found = True
+    return tensors, notes
+
+
+def renamed(tensors: dict[str, Tensor], renames: Mapping[str, str]) -> dict[str, Tensor]:
+    """With paths renamed, the longest that applies to a key first.
+
+    A path is a key or the start of one up to a dot; the empty one is every key's. Raises
+    `WeightsError` where one is nowhere, or where two keys get one name.
+    """
+    pairs = {old.strip("."): new.strip(".") for old, new in renames.items()}
+    longest_first = sorted(pairs, key=len, reverse=True)
+    used: set[str] = set()
+    result: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        old = next((old for old in longest_first if _is_below(key, old)), None)
+        name = key
+        if old is not None:
+            used.add(old)
+            rest = key[len(old) :].strip(".")
+            name = ".".join(filter(None, (pairs[old], rest)))
+        if name in result:
+            raise WeightsError(f"the weights map gives two keys the name {name!r}")
+        result[name] = tensor
+    unused = [old for old in pairs if old not in used]
+    if unused:
+        raise WeightsError(
+            f"the weights map names {unused[0]!r}, and no key of the file begins so",
+            help=did_you_mean(unused[0], _paths(tensors)),
+        )
+    return result
+
+
+def modernised(
+    tensors: dict[str, Tensor], expected: Collection[str]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """With the names that torchvision gives to keys of its old DenseNet files as it loads them."""
+    result: dict[str, Tensor] = {}
+    count = 0
+    for key, tensor in tensors.items():
+        old = _OLD_DENSE_LAYER.fullmatch(key) if key not in expected else None
+        new = old[1] + old[2] if old else key
+        use = new in expected and new not in tensors
+        result[new if use else key] = tensor
+        count += use and new != key
+    notes = [f"renamed {count} keys from before torchvision 0.3 (`norm.1` to `norm1`)"]
+    return result, notes if count else []
+
+
+def _is_below(key: str, path: str) -> bool:
+    return not path or key == path or key.startswith(f"{path}.")
+
+
+def _paths(keys: Collection[str]) -> set[str]:
+    """Every key, and every path above one."""
+    found: set[str] = set()
+    for key in keys:
+        parts = key.split(".")
+        found.update(".".join(parts[:length]) for length in range(1, len(parts) + 1))
+    return found

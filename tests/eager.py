@@ -1,0 +1,325 @@
+"""A second, independent reading of the language, for the subset that `testing.specs()` draws.
+
+It knows no shapes: it runs a spec node by node with torch's own modules on real tensors, and
+evaluates expressions with Python. What fails here is a graph that torch cannot run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Values = tuple[Tensor, ...]
+
+FUNCTIONS = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "hardswish": nn.Hardswish,
+    "identity": nn.Identity,
+    "leaky_relu": nn.LeakyReLU,
+    "max_pool2d": nn.MaxPool2d,
+    "avg_pool2d": nn.AvgPool2d,
+    "softmax": nn.Softmax,
+    "flatten": nn.Flatten,
+    "dropout": nn.Dropout,
+    "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,
+}
+PRIMARY = {
+    "linear": "out_features",
+    "dropout": "p",
+    "group_norm": "num_groups",
+    "adaptive_avg_pool2d": "output_size",
+    "permute": "dims",
+    "reshape": "shape",
+}
+NODE_KEYS = {"name", "from", "when", "repeat", "share", "training_only", "merge"}
+
+
+class Eager:
+    """One network: its modules are made when they first run, and kept by their path.
+
+    Parameters are filled with a pattern that depends on their shape alone, so that two networks
+    of the same graph compute the same.
+    """
+
+    def __init__(self, spec: Mapping[str, Any], training: bool) -> None:
+        self.spec, self.training = spec, training
+        self.modules: dict[str, nn.Module] = {}
+        self.tensors: dict[str, nn.Parameter] = {}
+
+    def run(self, x: Tensor) -> dict[str, Tensor]:
+        """The outputs by name; a lone one is called `output`."""
+        scope = Scope(self, "", {"input": (x,)}, {})
+        last = scope.run(self.spec["layers"], (x,))
+        if "outputs" not in self.spec:
+            (alone,) = last
+            return {"output": alone}
+        found = {
+            name: scope.read(node)[0]
+            for name, node in self.spec["outputs"].items()
+            if self.training or node not in scope.training_only
+        }
+        return found if len(found) > 1 else {"output": next(iter(found.values()))}
+
+    def parameters(self) -> list[nn.Parameter]:
+        owned = {id(p): p for module in self.modules.values() for p in module.parameters()}
+        owned.update((id(p), p) for p in self.tensors.values())
+        return list(owned.values())
+
+
+class Scope:
+    """One list of nodes with its names. `path` is where its modules are kept."""
+
+    def __init__(
+        self, net: Eager, path: str, inputs: dict[str, Values], variables: dict[str, Any]
+    ) -> None:
+        self.net, self.path, self.variables = net, path, variables
+        self.names: dict[str, Values] = dict(inputs)
+        self.places: dict[str, tuple[str, Any]] = {}
+        self.training_only: set[str] = set()
+        self.count = 0
+
+    def run(self, nodes: Sequence[Any], values: Values) -> Values:
+        self.names["input"] = values
+        for node in nodes:
+            values = self.node(node if isinstance(node, dict) else {node: None}, values)
+        return values
+
+    def read(self, reference: str) -> Values:
+        name, bracket, index = reference.partition("[")
+        values = self.names[name]
+        return (values[int(index[:-1])],) if bracket else values
+
+    def node(self, node: dict[str, Any], values: Values) -> Values:
+        if "from" in node:
+            reads = node["from"] if isinstance(node["from"], list) else [node["from"]]
+            values = tuple(value for name in reads for value in self.read(name))
+        if "when" in node and not evaluate(node["when"], values[0], self.variables):
+            return values[:1]
+        if "repeat" in node:
+            return self.repeat(node, values)
+        self.count += 1
+        place = f"{self.path}.{self.count}"
+        return self.named(node, self.once(node, values, place, self.variables), place)
+
+    def named(self, node: dict[str, Any], result: Values, place: str) -> Values:
+        if "name" in node:
+            assert node["name"] not in self.names
+            self.names[node["name"]] = result
+            self.places[node["name"]] = place, node
+            if node.get("training_only"):
+                self.training_only.add(node["name"])
+        return result
+
+    def repeat(self, node: dict[str, Any], values: Values) -> Values:
+        repeat = node["repeat"]
+        if isinstance(repeat, dict):
+            ((variable, items),) = repeat.items()
+        else:
+            variable, items = "index", range(repeat)
+        result = values
+        for index, item in enumerate(items):
+            bound = {**self.variables, "index": index, variable: item}
+            self.count += 1
+            result = self.once(node, result, f"{self.path}.{self.count}", bound)
+        if "name" in node and "{" not in node["name"]:
+            self.names[node["name"]] = result
+        return result
+
+    def once(
+        self, node: dict[str, Any], values: Values, place: str, variables: dict[str, Any]
+    ) -> Values:
+        """The node itself, applied to these values with its modules kept at `place`."""
+        if "share" in node:
+            place, node = self.places[node["share"]]
+        if "layers" in node:
+            (alone,) = values
+            return self.group(node["layers"], (alone,), place, variables)
+        if "branches" in node:
+            return self.branches(node, values, place, variables)
+        ((op, args),) = ((k, v) for k, v in node.items() if k not in NODE_KEYS)
+        if op in ("add", "mul", "concat"):
+            given = tuple(v for name in args for v in self.read(name)) if args else values
+            return (merged(op, given),)
+        if op in self.net.spec.get("blocks", {}):
+            return self.block(self.net.spec["blocks"][op], args or {}, values, place, variables)
+        if op == "$act":
+            act, outer = variables["act"]
+            if isinstance(act, list):
+                return self.group(act, values, place, outer)
+            return self.once(act if isinstance(act, dict) else {act: None}, values, place, outer)
+        return self.op(op, args, values, place, variables)
+
+    def group(
+        self, nodes: Sequence[Any], values: Values, place: str, variables: dict[str, Any]
+    ) -> Values:
+        return Scope(self.net, place, {}, variables).run(nodes, values)
+
+    def branches(
+        self, node: dict[str, Any], values: Values, place: str, variables: dict[str, Any]
+    ) -> Values:
+        paths = node["branches"]
+        named = paths.items() if isinstance(paths, dict) else enumerate(paths)
+        results: list[Tensor] = []
+        for key, nodes in named:
+            # Names inside are never read outside in what is drawn, so each may be a scope.
+            found = self.group(nodes, values, f"{place}.{key}", variables)
+            if isinstance(key, str):
+                self.names[key] = found
+            (alone,) = found
+            results.append(alone)
+        return (merged(node["merge"], results),)
+
+    def block(
+        self,
+        block: dict[str, Any],
+        args: dict[str, Any],
+        values: Values,
+        place: str,
+        variables: dict[str, Any],
+    ) -> Values:
+        inner: dict[str, Any] = {}
+        if "params" in block:
+            inner["size"] = evaluate(args["size"], values[0], variables)
+            inner["act"] = (args["act"], variables) if "act" in args else ("relu", {})
+        inputs = block.get("inputs", ["input"])
+        if len(inputs) != len(values):
+            raise ValueError(f"{len(values)} values for {inputs}")
+        scope = Scope(
+            self.net, place, {n: (v,) for n, v in zip(inputs, values, strict=True)}, inner
+        )
+        last = scope.run(block["layers"], values[:1])
+        if "outputs" in block:
+            return tuple(value for name in block["outputs"] for value in scope.read(name))
+        return last
+
+    def op(
+        self, op: str, args: Any, values: Values, place: str, variables: dict[str, Any]
+    ) -> Values:
+        (x,) = values
+        if not isinstance(args, dict):
+            args = {} if args is None else {PRIMARY[op]: args}
+        args = {key: evaluate(value, x, variables, key) for key, value in args.items()}
+        if op in ("residual", "dense", "transition", "vgg_block"):
+            return (self.standard(op, args, x, place),)
+        if op == "chunk":
+            return x.chunk(args["chunks"], args["dim"])
+        if op == "permute":
+            return (x.permute(args["dims"]),)
+        if op == "reshape":
+            return (x.reshape(x.shape[0], *args["shape"]),)
+        if op == "parameter":
+            if place not in self.net.tensors:
+                self.net.tensors[place] = pattern(nn.Parameter(torch.empty(tuple(args["shape"]))))
+            return (self.net.tensors[place],)
+        if place not in self.net.modules:
+            module = made(op, args, x).train(self.net.training)
+            for parameter in module.parameters():
+                pattern(parameter)
+            self.net.modules[place] = module
+        return (self.net.modules[place](x),)
+
+    def standard(self, op: str, args: dict[str, Any], x: Tensor, place: str) -> Tensor:
+        """A standard block, as the papers and the reference networks describe it."""
+
+        def layer(key: str, kind: str, value: Tensor, **options: Any) -> Tensor:
+            return self.op(kind, options, (value,), f"{place}.{key}", {})[0]
+
+        def conv(
+            key: str, value: Tensor, channels: int, kernel: int = 3, stride: int = 1
+        ) -> Tensor:
+            return layer(
+                key,
+                "conv2d",
+                value,
+                out_channels=channels,
+                kernel_size=kernel,
+                stride=stride,
+                padding=kernel // 2,
+            )
+
+        match op:
+            case "residual":
+                channels, stride = args["out_channels"], args.get("stride", 1)
+                y = torch.relu(layer("b1", "batch_norm", conv("c1", x, channels, 3, stride)))
+                y = layer("b2", "batch_norm", conv("c2", y, channels))
+                if stride != 1 or channels != x.shape[1]:
+                    x = conv("c3", x, channels, 1, stride)
+                return torch.relu(y + x)
+            case "dense":
+                for i in range(args["num_convs"]):
+                    y = torch.relu(layer(f"b{i}", "batch_norm", x))
+                    x = torch.cat((x, conv(f"c{i}", y, args["growth_rate"])), 1)
+                return x
+            case "transition":
+                y = torch.relu(layer("b", "batch_norm", x))
+                return layer(
+                    "p",
+                    "avg_pool2d",
+                    conv("c", y, args["out_channels"], 1),
+                    kernel_size=2,
+                    stride=2,
+                )
+            case _:
+                for i in range(args["num_convs"]):
+                    x = torch.relu(conv(f"c{i}", x, args["out_channels"]))
+                return layer("p", "max_pool2d", x, kernel_size=2, stride=2)
+
+
+def made(op: str, args: dict[str, Any], x: Tensor) -> nn.Module:
+    """torch's module for the op on inputs like `x`."""
+    if op == "conv2d":
+        return nn.Conv2d(x.shape[1], **args)
+    if op == "linear":
+        return nn.Linear(x.shape[-1], **args)
+    if op == "batch_norm":
+        kind = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
+        return kind[x.ndim](x.shape[1])
+    if op == "group_norm":
+        return nn.GroupNorm(num_channels=x.shape[1], **args)
+    if op == "layer_norm":
+        return nn.LayerNorm(x.shape[-1])
+    if op == "global_avg_pool2d":
+        if x.ndim != 4:
+            raise ValueError("images are pooled")
+        return nn.AdaptiveAvgPool2d(1)
+    if isinstance(args.get("kernel_size"), list):
+        args = {**args, "kernel_size": tuple(args["kernel_size"])}
+    return FUNCTIONS[op](**args)
+
+
+def merged(op: str, values: Sequence[Tensor]) -> Tensor:
+    if len(values) < 2:
+        raise ValueError(f"{op} of {len(values)} values")
+    if op == "concat":
+        return torch.cat(list(values), 1)
+    result = values[0]
+    for value in values[1:]:
+        result = result + value if op == "add" else result * value
+    return result
+
+
+def evaluate(value: Any, x: Tensor, variables: dict[str, Any], key: str = "") -> Any:
+    """An expression as Python reads it: the texts that are drawn mean the same there."""
+    if isinstance(value, str) and key not in ("padding",):
+        names = {"in_shape": list(x.shape[0 if isinstance(x, nn.Parameter) else 1 :])}
+        names |= {"in_channels": x.shape[1]} if x.ndim > 1 else {}
+        names |= {"in_features": x.shape[-1]}
+        names |= {"true": True, "false": False} | variables
+        return eval(value, {"__builtins__": {}}, names)
+    return value
+
+
+def pattern(parameter: nn.Parameter) -> nn.Parameter:
+    """Fills a parameter with numbers that depend on its shape alone."""
+    with torch.no_grad():
+        count = parameter.numel()
+        wave = torch.sin(torch.arange(count, dtype=torch.float64) * math.pi / 3 + count)
+        parameter.copy_((wave / max(1, count) ** 0.5 + 0.1).reshape(parameter.shape))
+    return parameter

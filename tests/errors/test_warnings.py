@@ -1,0 +1,146 @@
+"""Warnings: what they see through, what they leave alone, and how they are silenced."""
+
+from __future__ import annotations
+
+import pytest
+
+import archspec
+from archspec.cli import main
+
+
+def warned(layers: str, head: str = "", **more: object) -> list[str]:
+    """`AS903:4` for each warning: its code and line, the spec beginning at line 1."""
+    lines = "".join(f"  {line}\n" for line in layers.strip("\n").split("\n"))
+    text = f"input: [4, 8, 8]\n{head}layers:\n{lines}"
+    return [f"{w.code}:{w.span.line}" for w in archspec.loads(text, **more).warnings]
+
+
+CONV = "conv2d: {out_channels: 4, kernel_size: 1}"
+
+
+@pytest.mark.parametrize(
+    ("layers", "found"),
+    [
+        (f"- {CONV}\n- batch_norm", ["AS903:3"]),
+        (f"- {CONV}\n- batch_norm_scratch", ["AS903:3"]),
+        (f"- {CONV}\n- instance_norm", ["AS903:3"]),
+        (f"- {CONV}\n- identity\n- batch_norm", ["AS903:3"]),
+        (f"- layers: [{{{CONV}}}]\n- batch_norm", ["AS903:3"]),
+        ("- flatten\n- linear: 8\n- batch_norm", ["AS903:4"]),
+        # What keeps a bias: no bias, other norms, other readers, another axis, a layer between.
+        ("- conv2d: {out_channels: 4, kernel_size: 1, bias: false}\n- batch_norm", []),
+        (f"- {CONV}\n- layer_norm", []),
+        (f"- {CONV}\n- {{group_norm: 2}}", []),
+        (f"- {CONV}\n- relu\n- batch_norm", []),
+        (f"- {{name: c, {CONV}}}\n- {{name: n, batch_norm: }}\n- add: [c, n]", []),
+        ("- linear: 8\n- batch_norm", []),
+        (f"- {{name: c, {CONV}}}\n- batch_norm\n- share: c", []),
+    ],
+)
+def test_a_bias_before_batch_norm(layers, found):
+    assert warned(layers) == found
+
+
+@pytest.mark.parametrize(
+    ("layers", "found"),
+    [
+        ("- relu\n- relu", ["AS904:4"]),
+        ("- relu\n- tanh", ["AS904:4"]),
+        ("- layers: [relu]\n- layers: [identity, relu]", ["AS904:4"]),
+        ("- repeat: 2\n  layers: [relu]", ["AS904:4"]),
+        ("- relu\n- dropout\n- relu\n- linear: 4", []),
+        ("- relu\n- {softmax: 1}", []),
+        ("- {name: a, relu: }\n- {name: b, tanh: , from: input}\n- add: [a, b]", []),
+    ],
+)
+def test_two_activations_in_a_row(layers, found):
+    assert warned(layers) == found
+
+
+@pytest.mark.parametrize(
+    ("layers", "found"),
+    [
+        ("- linear: 4\n- dropout", ["AS905:4"]),
+        ("- linear: 4\n- dropout2d\n- flatten\n- {softmax: 1}", ["AS905:4"]),
+        ("- dropout\n- linear: 4", []),
+        ("- {name: d, dropout: }\n- add: [d, input]", []),
+    ],
+)
+def test_dropout_after_the_last_layer(layers, found):
+    assert warned(layers) == found
+
+
+@pytest.mark.parametrize(
+    ("layers", "found"),
+    [
+        ("- add: [input, input]", ["AS906:3"]),
+        ("- branches: [[], []]\n  merge: concat", ["AS906:4"]),
+        ("- branches: [[], [identity], [tanh]]\n  merge: add", ["AS906:4"]),
+        ("- {name: halves, chunk: 2}\n- mul: ['halves[0]', 'halves[1]']", []),
+        ("- branches: [[], [tanh]]\n  merge: add", []),
+    ],
+)
+def test_one_value_twice(layers, found):
+    assert warned(layers) == found
+
+
+def test_two_inputs_are_two_values():
+    arch = archspec.loads("inputs: {a: [4], b: [4]}\nlayers:\n  - add: [a, b]\n")
+    assert arch.warnings == ()
+
+
+BLOCK = f"blocks:\n  stem:\n    layers:\n      - {CONV}\n      - batch_norm\n"
+
+
+def test_a_place_in_a_block_is_shown_once_with_each_call():
+    assert warned("- stem\n- {repeat: 3, stem: }", BLOCK) == ["AS903:5", "AS903:5"]
+
+
+def test_a_comment_silences_its_line_and_calls_from_its_line():
+    comment = "  # archspec: ignore AS903"
+    assert warned(f"- {CONV}{comment}\n- batch_norm") == []
+    assert warned(f"- {CONV}  # archspec: ignore AS904, AS903\n- batch_norm") == []
+    assert warned(f"- {CONV}  # archspec: ignore AS904\n- batch_norm") == ["AS903:3"]
+    assert warned("- stem", BLOCK.replace(CONV, CONV + comment)) == []
+    assert warned(f"- stem{comment}\n- stem", BLOCK) == ["AS903:5"]
+
+
+def test_a_key_silences_the_file():
+    assert warned(f"- {CONV}\n- batch_norm\n- relu\n- relu", "ignore: [AS903]\n") == ["AS904:7"]
+    assert warned(f"- {CONV}\n- batch_norm", "ignore: AS903\n") == []
+
+
+def test_the_key_of_a_variant_holds_for_its_base_too(tmp_path):
+    (tmp_path / "base.yaml").write_text(f"input: [4, 8, 8]\nlayers:\n  - {CONV}\n  - batch_norm\n")
+    load = archspec.loads
+    assert len(load("extends: base.yaml", folder=tmp_path).warnings) == 1
+    assert load("extends: base.yaml\nignore: [AS903]", folder=tmp_path).warnings == ()
+
+
+def test_the_caller_silences_codes():
+    assert warned(f"- {CONV}\n- batch_norm", ignore=["AS903"]) == []
+    with pytest.raises(archspec.SpecError) as raised:
+        archspec.loads("input: [3]\nlayers: [relu]\n", ignore=["AS401"])
+    assert str(raised.value).startswith(
+        "error AS205: AS401 is an error, and only warnings can be ignored"
+    )
+
+
+def test_the_command_line_silences_codes(tmp_path, capsys):
+    path = tmp_path / "net.yaml"
+    path.write_text(f"input: [4, 8, 8]\nlayers:\n  - {CONV}\n  - batch_norm\n")
+    for command in ("check", "compile", "expand"):
+        assert main([command, str(path)]) == 0
+        assert "AS903" in capsys.readouterr().err
+        assert main([command, str(path), "--ignore", "AS903"]) == 0
+        assert capsys.readouterr().err == ""
+
+
+def test_an_expanded_spec_keeps_silent_about_what_was_silenced():
+    text = f"input: [4, 8, 8]\nignore: [AS903]\nlayers:\n  - {CONV}\n  - batch_norm\n"
+    assert archspec.loads(archspec.loads(text).expand()).warnings == ()
+
+
+@pytest.mark.parametrize("name", archspec.bundled())
+def test_no_bundled_spec_gives_a_warning(name):
+    assert archspec.load(name).warnings == ()

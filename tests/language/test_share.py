@@ -1,0 +1,97 @@
+"""`share: other_node` uses the same module again: counted once, with one key."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from listing import first_line, keys, listed, listing, loaded, refused
+
+
+def test_a_shared_module_is_counted_once_and_has_one_key():
+    arch = loaded("- {name: a, linear: 8}\n- relu\n- {share: a}\n- {name: c, share: a}")
+    assert listing(arch) == [
+        "a = linear(input) -> 4x8x8",
+        "1 = relu(a) -> 4x8x8",
+        "2 = linear(1) -> 4x8x8 shares a",
+        "c = linear(2) -> 4x8x8 shares a",
+    ]
+    assert keys(arch) == ["a.weight", "a.bias"]
+    assert arch.num_parameters == 72
+    assert arch.macs == 3 * 4 * 8 * 64  # it runs three times
+    assert arch.verify(batch_sizes=(2,)).ok
+
+
+def test_the_same_weights_are_applied():
+    net = loaded("- {name: a, linear: 8}\n- {share: a}").build()
+    x = torch.rand(2, 4, 8, 8)
+    assert torch.equal(net(x), net.a(net.a(x)))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "{name: a, layers: [{linear: 8}, relu]}",
+        "{name: a, repeat: 2, linear: 8}",
+        "{name: a, repeat: 2, layers: [{linear: 8}]}",
+        "{name: a, branches: [[{linear: 8}], []], merge: add}",
+        "{name: a, residual: {out_channels: 4}}",
+    ],
+)
+def test_whatever_has_a_name_may_be_shared(node):
+    arch = loaded(f"- {node}\n- share: a")
+    once = loaded(f"- {node}")
+    assert keys(arch) == keys(once)
+    assert any(" shares " in row for row in listing(arch))
+    report = arch.verify(batch_sizes=(2,))
+    assert report.ok, str(report)
+
+
+def test_a_node_without_weights_may_be_shared_too():
+    text = "- {name: a, add: [input, input]}\n- {name: b, relu}\n- {share: a, from: [a, b]}"
+    assert listed(text)[2] == "2 = add(a, b) -> 4x8x8 shares a"
+
+
+def test_sharing_the_share_is_sharing_the_owner():
+    rows = listed("- {name: a, linear: 8}\n- {name: b, share: a}\n- {name: c, share: b}")
+    assert rows[2] == "c = linear(b) -> 4x8x8 shares a"
+
+
+def test_a_shared_convolution_takes_another_size():
+    assert listed(
+        "- {name: a, conv2d: {out_channels: 4, kernel_size: 3}}\n- {share: a}\n- {share: a}"
+    )[1:] == ["1 = conv2d(a) -> 4x4x4 shares a", "2 = conv2d(1) -> 4x2x2 shares a"]
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (
+            "- {name: a, linear: 3}\n- {share: a}",
+            "<text>:4:6: error AS507: the weights of 'a' do not fit an input of (N, 4, 8, 3)\n"
+            "  4 |   - {share: a}\n"
+            "    |      ^^^^^\n"
+            "  expected: an input like (N, 4, 8, 8)\n"
+            "  found:    (N, 4, 8, 3)",
+        ),
+        (
+            "- {share: b}\n- {name: b, relu}",
+            "<text>:3:6: error AS502: 'b' stands after the node that reads it\n"
+            "  3 |   - {share: b}\n"
+            "    |      ^^^^^\n"
+            "  expected: a node before this one: a graph has no cycles\n"
+            "  help: move 'b', at line 4, before its reader",
+        ),
+    ],
+)
+def test_wrong_shares(layers, message):
+    assert refused(layers) == message
+
+
+def test_a_node_that_is_not_there_has_no_module():
+    said = refused("- {name: a, linear: 8, when: false}\n- relu\n- {share: a}")
+    assert first_line(said) == "5:6: error AS507: 'a' has no module to share"
+
+
+def test_only_the_same_kind_can_be_shared():
+    said = refused("- {name: a, linear: 8}\n- {linear: 8, share: a}\n- {layers: [relu], share: a}")
+    assert "error AS507: 'a' is a linear, not a layers" in said

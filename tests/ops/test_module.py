@@ -1,0 +1,203 @@
+"""`module`: classes of other packages as nodes, run only where they are allowed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import archspec
+from archspec.cli import main
+
+SPEC = """\
+input: [3, 8, 8]
+layers:
+  - conv2d: {out_channels: 4, kernel_size: 3}
+  - {name: last, module: {type: torchvision.ops.Permute, args: [[0, 2, 3, 1]]}}
+  - module: {type: torchvision.ops.MLP, args: [4, [8, 5]], kwargs: {dropout: 0.5}}
+"""
+
+
+def one(node: str, shape: str = "[3, 8, 8]") -> str:
+    return f"input: {shape}\nlayers:\n  - identity\n  - {node}\n"
+
+
+def test_figures_and_keys_are_those_of_the_module() -> None:
+    arch = archspec.loads(SPEC, allow_modules=["torchvision"])
+    assert arch.output_shape == ("N", 6, 6, 5)
+    assert arch.num_parameters == (3 * 4 * 9 + 4) + (4 * 8 + 8) + (8 * 5 + 5)
+    assert arch.macs == 36 * (3 * 4 * 9) + 36 * (4 * 8 + 8 * 5)
+    assert list(arch.build(device="meta").state_dict()) == [
+        "0.weight",
+        "0.bias",
+        "2.0.weight",
+        "2.0.bias",
+        "2.3.weight",
+        "2.3.bias",
+    ]
+
+
+def test_a_network_with_modules_verifies_memory_too() -> None:
+    report = archspec.loads(SPEC, allow_modules=["torchvision"]).verify()
+    assert report.ok, report
+
+
+def test_it_is_expanded_and_read_back() -> None:
+    arch = archspec.loads(SPEC, allow_modules=["torchvision"])
+    again = archspec.loads(arch.expand(), allow_modules=["torchvision.ops"])
+    assert [(x.path, x.output_shape, x.macs) for x in again.layers] == [
+        (x.path, x.output_shape, x.macs) for x in arch.layers
+    ]
+
+
+def test_compiling_leaves_the_random_state_alone() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    archspec.loads(one("module: {type: torch.nn.Dropout, args: [0.25]}"), allow_modules=["torch"])
+    assert torch.equal(torch.rand(2), expected)
+
+
+# --- what is not allowed -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An importable module that leaves a file behind when its code runs."""
+    mark = tmp_path / "ran"
+    (tmp_path / "left_behind.py").write_text(
+        "import pathlib, torch\n"
+        f"pathlib.Path({str(mark)!r}).touch()\n"
+        "class Layer(torch.nn.Identity): pass\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "left_behind", raising=False)
+    return mark
+
+
+@pytest.mark.parametrize("allowed", [[], ["left"], ["left_behind.Layers"], ["torch"], [""]])
+def test_no_code_of_a_package_runs_that_is_not_allowed(package: Path, allowed: list[str]) -> None:
+    texts = [
+        one("module: left_behind.Layer"),
+        one("{when: false, module: left_behind.Layer}"),
+        one("{repeat: 2, module: left_behind.Layer}"),
+        "blocks: {b: {params: {act: layers}, layers: [$act]}}\n"
+        + one("b: {act: {module: left_behind.Layer}}"),
+    ]
+    for text in texts:
+        try:
+            archspec.loads(text, allow_modules=allowed)
+        except archspec.SpecError as error:
+            assert {d.code for d in error.diagnostics} == {"AS801"}
+            assert all(d.span is not None for d in error.diagnostics)
+        else:
+            assert "when: false" in text
+    assert not package.exists()
+    archspec.loads(texts[0], allow_modules=["left_behind"])
+    assert package.exists()
+
+
+def test_the_refusal_says_how_to_allow_it() -> None:
+    with pytest.raises(archspec.SpecError) as caught:
+        archspec.loads(SPEC)
+    first = str(caught.value).split("\n\n")[0]
+    assert first == (
+        "<text>:4:18: error AS801: module: torchvision.ops.Permute is code of the package "
+        "torchvision, which is not allowed\n"
+        "  4 |   - {name: last, module: {type: torchvision.ops.Permute, args: [[0, 2, 3, 1]]}}\n"
+        "    |                  ^^^^^^\n"
+        "  help: where you trust it, allow it: --allow-module torchvision, or load(..., "
+        "allow_modules=['torchvision'])"
+    )
+
+
+def test_one_text_is_no_list_of_packages() -> None:
+    with pytest.raises(TypeError, match="a list of packages"):
+        archspec.loads(SPEC, allow_modules="torchvision")
+
+
+def test_a_refused_spec_does_not_even_import_torch(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(SPEC)
+    program = (
+        "import sys, archspec\n"
+        "try:\n    archspec.load(sys.argv[1])\n"
+        "except archspec.SpecError:\n    print('torch' in sys.modules)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "s.yaml")]
+    assert subprocess.check_output(command, text=True).strip() == "False"
+
+
+def test_the_command_line_allows_packages(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(SPEC)
+    for command in ("compile", "check", "expand"):
+        assert main([command, str(path)]) == 1
+        assert "AS801" in capsys.readouterr().err
+        assert main([command, str(path), "--allow-module", "torchvision"]) == 0
+
+
+# --- what cannot be used -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("node", "code", "words"),
+    [
+        ("module: torch.nn.Softsing", "AS801", "did you mean 'Softsign'?"),
+        ("module: torch.nn.functional.relu", "AS801", "found:    a function"),
+        ("module: torch.nm.ReLU", "AS801", "ModuleNotFoundError: No module named 'torch.nm'"),
+        ("module: torch.nn.Linear", "AS801", "missing 2 required positional arguments"),
+        ("module: {type: torch.nn.Linear, args: [7, 3]}", "AS401", "fails on the meta device"),
+        ("module: {type: torch.nn.ReLU, args: [true]}", "AS801", "writes to its input"),
+        ("module: {type: torch.nn.LazyLinear, args: [3]}", "AS801", "is lazy"),
+        ("module: {type: torch.nn.Flatten, args: [0]}", "AS801", "N is not first"),
+        ("module: {type: torch.nn.LSTM, args: [8, 4]}", "AS401", "fails on"),
+        ("module: nonsense", "AS205", "the path of a class"),
+        ("module: os.path.join", "AS801", "the package os, which is not allowed"),
+        ("{module: torch.nn.Bilinear, from: [0, input]}", "AS504", "module takes 1 input(s)"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_at_its_place(node: str, code: str, words: str) -> None:
+    with pytest.raises(archspec.SpecError) as caught:
+        archspec.loads(one(node), allow_modules=["torch"])
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == code
+    assert diagnostic.span is not None
+    assert diagnostic.span.line == 4
+    assert words in str(diagnostic)
+
+
+def test_a_tied_parameter_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tied.py").write_text(
+        "import torch\n"
+        "class Tied(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.a = torch.nn.Linear(8, 8)\n"
+        "        self.b = torch.nn.Linear(8, 8)\n"
+        "        self.b.weight = self.a.weight\n"
+        "    def forward(self, x):\n"
+        "        return self.b(self.a(x))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(archspec.SpecError, match="one parameter under two names"):
+        archspec.loads(one("module: tied.Tied"), allow_modules=["tied"])
+
+
+def test_work_that_does_not_grow_with_the_batch_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fixed_work.py").write_text(
+        "import torch\n"
+        "class Fixed(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        ones = torch.ones(8, 8, device=x.device)\n"
+        "        return x + ones @ ones\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(archspec.SpecError, match="512 MACs for two samples and 512 for three"):
+        archspec.loads(one("module: fixed_work.Fixed"), allow_modules=["fixed_work"])

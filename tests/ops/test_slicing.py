@@ -1,0 +1,90 @@
+"""Slices, margins and cyclic shifts against torch, views and copies included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F  # noqa: N812 (the name that all torch code uses)
+from torch_oracle import accepts_as_torch, compare_record, is_accepted, real, shape, strided
+
+from archspec.errors import Code, Refusal
+from archspec.infer import infer
+from archspec.ir.op import Op
+from archspec.ir.shape import Shape, concrete
+from archspec.ops.slicing import Pad, Roll, Slice
+
+inputs = st.lists(st.integers(1, 5), max_size=4).map(lambda sizes: shape(*sizes))
+dims = st.integers(-4, 4)
+places = st.integers(-7, 7)
+slices = st.builds(Slice, dim=dims, start=places, end=st.none() | places, step=st.integers(1, 3))
+pads = st.builds(
+    Pad,
+    pad=st.lists(st.integers(0, 2), max_size=6).map(tuple),
+    value=st.sampled_from([0.0, -1.5]),
+)
+
+
+@st.composite
+def rolls(draw: st.DrawFn) -> Roll:
+    if draw(st.booleans()):
+        return Roll(shifts=draw(places), dims=draw(dims))
+    count = draw(st.integers(1, 3))
+    lengths = st.lists(places, min_size=count, max_size=count + draw(st.integers(0, 1)))
+    axes = st.lists(dims, min_size=count, max_size=count)
+    return Roll(shifts=tuple(draw(lengths)), dims=tuple(draw(axes)))
+
+
+def sliced_by_hand(
+    x: torch.Tensor, dim: int, start: int = 0, end: int | None = None, step: int = 1
+) -> torch.Tensor:
+    index = list(range(x.shape[dim]))[start:end:step]
+    return x.index_select(dim, torch.tensor(index, dtype=torch.int64))
+
+
+DIRECT: dict[type[Op], Any] = {Slice: sliced_by_hand, Pad: F.pad, Roll: torch.roll}
+
+
+@settings(max_examples=300, deadline=None)
+@given(slices | pads | rolls(), inputs)
+def test_agrees_with_torch(op: Op, x: Shape) -> None:
+    accepts_as_torch(op, [x], DIRECT[type(op)])
+
+
+@settings(max_examples=300, deadline=None)
+@given(slices | pads | rolls(), inputs, st.data())
+def test_values_and_layout(op: Op, x: Shape, data: st.DataObject) -> None:
+    if is_accepted(op, x):
+        tensor = data.draw(strided(concrete(x, 2)))
+        expected = DIRECT[type(op)](tensor, **op.arguments())
+        assert torch.equal(real(op, [x])(tensor), expected)
+        compare_record(op, [x], [tensor.requires_grad_(data.draw(st.booleans()))])
+
+
+@pytest.mark.parametrize(
+    ("op", "code", "message"),
+    [
+        (Slice(dim=0), Code.MIXES_BATCH, "dim 0 is the batch: samples of a batch may not be mixed"),
+        (Slice(dim=1, start=4), Code.EMPTY, "size of dim 1 of the output (N, 0, 3) would be 0"),
+        (
+            Pad(pad=(0, 0, 0, 0, 1, 0)),
+            Code.MIXES_BATCH,
+            "dim 0 is the batch: samples of a batch may not be mixed",
+        ),
+        (
+            Pad(pad=(1, 1, 1)),
+            Code.RANK,
+            "(1, 1, 1) does not give two widths for each of the last axes of (N, 4, 3)",
+        ),
+        (Roll(shifts=1, dims=0), Code.MIXES_BATCH, None),
+        (Roll(shifts=(1, 2), dims=1), Code.SHAPE, "2 shifts do not go with 1 dims"),
+    ],
+)
+def test_refuses(op: Op, code: Code, message: str | None) -> None:
+    with pytest.raises(Refusal) as refused:
+        infer(op, [shape(4, 3)])
+    assert refused.value.code == code
+    assert message is None or refused.value.message == message

@@ -1,0 +1,127 @@
+"""What static means, on random graphs: accepted graphs run as stated, refused ones do not run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import product
+
+import pytest
+import torch
+from eager import Eager, pattern
+from hypothesis import HealthCheck, given, settings
+
+import archspec
+from archspec import testing
+from archspec.errors import Code
+from archspec.ir.graph import walk
+
+FIXED = settings(
+    max_examples=240,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+BATCH_SIZES = (2, 3, 5)
+
+
+def inputs(spec, batch):
+    generator = torch.Generator().manual_seed(batch)
+    return torch.randn(batch, *spec["input"], generator=generator)
+
+
+def runs(spec) -> str | None:
+    """Runs the spec without archspec, in all the ways that count; what failed, if one did."""
+    for training, batch in product((True, False), BATCH_SIZES):
+        try:
+            outputs = Eager(spec, training).run(inputs(spec, batch))
+        except (RuntimeError, ValueError, TypeError, LookupError) as error:
+            return f"{type(error).__name__}: {error}"
+        if any(value.shape[0] != batch for value in outputs.values()):
+            return "an output without its batch"
+    return None
+
+
+def same_function(spec, arch) -> None:
+    """The emitted module computes what the second reading computes, from the same weights."""
+    net = arch.build()
+    for parameter in net.parameters():
+        pattern(parameter)
+    eager, x = Eager(spec, training=False), inputs(spec, 2)
+    with torch.no_grad():
+        found, expected = net.eval()(x), eager.run(x)
+    found = found if isinstance(found, dict) else {"output": found}
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+def test_archspec_and_torch_agree_on_random_graphs():
+    seen: Counter[str] = Counter()
+    forms: Counter[str] = Counter()
+
+    @FIXED
+    @given(testing.specs())
+    def agree(spec):
+        text = testing.to_text(spec)
+        refusal = testing.check_spec(text)
+        if refusal is None:
+            seen["accepted"] += 1
+            failure = runs(spec)
+            assert failure is None, f"{failure}\n{text}"
+            arch = archspec.loads(text)
+            same_function(spec, arch)
+            forms.update({visit.step.kind for visit in walk(arch.graph)})
+            forms.update(step.shares is not None and "share" for step in arch.graph.steps)
+            forms.update(step.training_only and "training_only" for step in arch.graph.steps)
+            return
+        codes = {diagnostic.code for diagnostic in refusal.diagnostics}
+        if codes <= testing.SHAPE_RULES | {Code.OUTPUT_INDEX}:
+            seen["refused by shape rules"] += 1
+            assert runs(spec) is not None, f"torch runs what is refused:\n{refusal}\n{text}"
+        elif codes <= testing.RULES | testing.SHAPE_RULES:
+            seen["refused by a documented rule"] += 1
+        else:
+            assert codes <= {Code.ARGUMENT, Code.SHARE, Code.OUTPUTS}, refusal
+            seen["refused by the schema"] += 1
+
+    agree()
+    total = sum(seen.values())
+    assert total >= 200
+    assert 0.3 <= seen["refused by shape rules"] / total < 0.8, seen
+    for form in (
+        "group",
+        "share",
+        "training_only",
+        "chunk",
+        "parameter",
+        "concat",
+        "add",
+        "residual",
+    ):
+        assert forms[form] >= 3, (form, forms)
+
+
+@pytest.mark.parametrize(
+    ("node", "fails"),
+    [
+        ({"conv2d": {"out_channels": 2, "kernel_size": 9}}, True),
+        ({"conv2d": {"out_channels": 2, "kernel_size": 3}}, False),
+        ({"reshape": [5, -1]}, True),
+        ({"permute": [0, 3, 1, 2]}, False),
+    ],
+)
+def test_the_second_reading_runs_and_fails_like_torch(node, fails):
+    assert (runs({"input": [4, 8, 8], "layers": [node]}) is not None) is fails
+
+
+def test_a_wrong_wiring_would_be_noticed():
+    spec = {
+        "input": [4, 8, 8],
+        "layers": [{"name": "a", "relu": None}, "tanh", {"add": ["a", "1"]}],
+    }
+    other = archspec.loads("input: [4, 8, 8]\nlayers: [{name: a, relu}, tanh, {add: [input, '1']}]")
+    spec["layers"][1] = {"name": "1", "tanh": None}
+    same_function(spec, archspec.loads(testing.to_text(spec)))
+    with pytest.raises(AssertionError):
+        same_function(spec, other)

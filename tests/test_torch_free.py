@@ -1,0 +1,59 @@
+"""The static path never imports torch, nor anything else that is slow to start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+# Not importlib.metadata, which pydantic itself imports when it makes its first model.
+HEAVY = ("torch", "numpy", "sympy", "torchvision", "hypothesis")
+
+STATIC = {
+    "import": "import archspec",
+    "load": "archspec.load('torchvision/resnet18')",
+    "params": "archspec.load('densenet', params={'growth_rate': 12})",
+    "extends": "archspec.load('resnet18_deep_stem')",
+    "figures": "a = archspec.load('googlenet'); a.num_parameters, a.macs, a.layers, a.output_shape",
+    "summary": "print(archspec.load('lenet_bn').summary(batch_size=4))",
+    "expand": "print(archspec.load('densenet').expand())",
+    "refusal": "try:\n  archspec.loads('input: [3]\\nlayers: [{max_pool2d: 9}]')\n"
+    "except archspec.SpecError as e: print(e)",
+}
+COMMANDS = {
+    "check": ["check", "resnet18", "densenet"],
+    "compile": ["compile", "lenet_bn"],
+    "table": ["compile", "densenet", "--summary", "--depth", "1"],
+    "json": ["compile", "densenet", "--summary", "--format", "json"],
+    "expand": ["expand", "resnet18_group_norm"],
+    "schema": ["schema"],
+    "list": ["list"],
+}
+
+
+def loaded_by(code: str) -> list[str]:
+    """Which of the heavy modules a fresh process has loaded after the code."""
+    report = f"\nimport sys\nprint('LOADED', *[m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code + report], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1].split()[1:]
+
+
+@pytest.mark.parametrize("what", STATIC)
+def test_the_api_is_static(what):
+    assert loaded_by(f"import archspec\n{STATIC[what]}") == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_command_line_is_static(command):
+    assert (
+        loaded_by(f"from archspec.cli import main\nassert main({COMMANDS[command]!r}) in (0, None)")
+        == []
+    )
+
+
+def test_the_test_would_notice():
+    assert "torch" in loaded_by("import archspec\narchspec.load('lenet_bn').build()")

@@ -1,0 +1,76 @@
+"""A program that trains in forked children, so that tests pay for importing torch once.
+
+Each line of standard input is a job: {"children": [{"env": {…}, "argv": […], "kill_at": N}]}.
+Every child runs the command line with its output in the file `log`; `kill_at` makes it kill itself
+with SIGKILL at the begin of its Nth step, `signal_at` send itself that signal. A line of exit
+statuses comes back.
+"""
+
+import json
+import os
+import signal
+import sys
+
+# Imported before any fork, because each child would import them anew.
+import matplotlib.figure  # noqa: F401
+import torch
+import torch._dynamo
+import torch.distributed.fsdp
+import torch.nn.parallel
+import torch.utils.tensorboard
+
+import archspec.data
+import archspec.train.session  # noqa: F401
+from archspec.cli import main
+from archspec.train.loop import Trainer
+
+torch.set_num_threads(1)
+train_step = Trainer._step
+
+
+def strike(number, at, before):
+    """Sends this process a signal at its `at`th step, before or in the middle of it."""
+    count = 0
+
+    def step(self, *batch):
+        nonlocal count
+        count += 1
+        if count == at and before:
+            os.kill(os.getpid(), number)
+        train_step(self, *batch)
+        if count == at and not before:
+            os.kill(os.getpid(), number)
+
+    Trainer._step = step
+
+
+def child(job):
+    os.environ.update(job.get("env", {}))
+    log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+    if "kill_at" in job:
+        strike(signal.SIGKILL, job["kill_at"], before=True)
+    if "signal_at" in job:
+        strike(*job["signal_at"], before=False)
+    try:
+        status = main(job["argv"])
+    except SystemExit as stop:
+        status = stop.code
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
+
+
+for line in sys.stdin:
+    jobs = json.loads(line)["children"]
+    pids = []
+    for job in jobs:
+        pid = os.fork()
+        if pid == 0:
+            child(job)
+        pids.append(pid)
+    statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    print(json.dumps(statuses), flush=True)

@@ -1,0 +1,142 @@
+"""Two gloo processes against one."""
+
+from __future__ import annotations
+
+import copy
+import signal
+import socket
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+import archspec
+from archspec.data import open_dataset
+from archspec.train import checkpoint
+from archspec.train.plan import Plan
+
+PLAIN = """
+name: plain
+input: [1, 8, 8]
+params: {num_classes: 10}
+layers:
+  - conv2d: {out_channels: 4, kernel_size: 3}
+  - relu
+  - flatten
+  - linear: num_classes
+train: {dataset: digits, batch_size: 16, epochs: 2, lr: 0.1, optimizer: sgd, momentum: 0.9,
+        limit_train: 100, limit_test: 40, memory_format: contiguous}
+"""
+NORMED = PLAIN.replace("  - relu\n", "  - batch_norm\n  - relu\n")
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+@pytest.fixture
+def command(tmp_path):
+    def make(name, text, *more, world=2):
+        spec = tmp_path / f"{name}.yaml"
+        spec.write_text(text)
+        argv = ["train", str(spec), "--run", str(tmp_path / name), "--device", "cpu", *more]
+        env = {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(free_port()),
+            "WORLD_SIZE": str(world),
+        }
+        return [
+            {
+                "argv": argv,
+                "log": str(tmp_path / f"{name}.{rank}.log"),
+                "env": {**env, "RANK": str(rank), "LOCAL_RANK": str(rank)} if world > 1 else {},
+            }
+            for rank in range(world)
+        ]
+
+    return make
+
+
+def final(folder):
+    return checkpoint.load(folder / "checkpoints" / checkpoint.LAST)
+
+
+def close(one, other, tolerance=1e-6):
+    assert one.keys() == other.keys()
+    return all(torch.allclose(one[k], other[k], rtol=0, atol=tolerance) for k in one)
+
+
+@pytest.mark.parametrize("more", [[], ["--accumulate", "2"], ["--fsdp"]])
+def test_two_processes_train_as_one(more, command, forks, tmp_path):
+    assert forks.run(*command("one", PLAIN, world=1)) == [0]
+    assert forks.run(*command("two", PLAIN, *more)) == [0, 0], (tmp_path / "two.0.log").read_text()
+    one, two = final(tmp_path / "one"), final(tmp_path / "two")
+    assert one["position"] == two["position"]
+    assert close(one["model"], two["model"])
+    for a, b in zip(one["history"], two["history"], strict=True):
+        for key in ("train_accuracy", "validation_accuracy", "test_accuracy"):
+            assert a[key] == b[key]
+        assert a["train_loss"] == pytest.approx(b["train_loss"], abs=1e-5)
+    assert (tmp_path / "two.1.log").read_text() == ""  # one of them speaks
+
+
+def test_batch_norm_is_that_of_one_process_which_normalises_each_share(command, forks, tmp_path):
+    """By hand: both halves of a batch apart, moving statistics from the first process alone."""
+    assert forks.run(*command("two", NORMED, "--epochs", "1")) == [0, 0]
+    arch = archspec.loads(NORMED)
+    net = arch.build(seed=0)
+    data = open_dataset("digits", resize=8, limit_train=100, limit_test=40)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    # 90 images: five batches of 16, and the last of 10.
+    order = Plan(90, 16, seed=0).order(0)
+    for batch in order.split(16):
+        images, labels = next(data.train.batches(len(batch), order=batch, device="cpu"))
+        half = len(batch) // 2
+        kept = copy.deepcopy(dict(net.named_buffers()))
+        optimizer.zero_grad()
+        second = cross_entropy(net(images[half:]), labels[half:], reduction="sum")
+        (second / len(batch)).backward()
+        for name, buffer in net.named_buffers():
+            buffer.copy_(kept[name])
+        first = cross_entropy(net(images[:half]), labels[:half], reduction="sum")
+        (first / len(batch)).backward()
+        optimizer.step()
+    assert close(net.state_dict(), final(tmp_path / "two")["model"])
+
+
+def test_a_bad_loss_in_one_process_stops_all_with_a_message(command, forks, tmp_path):
+    assert forks.run(*command("two", PLAIN, "--lr", "1e30")) == [1, 1]
+    for rank in range(2):
+        said = (tmp_path / f"two.{rank}.log").read_text().splitlines()[-1]
+        assert "the loss is not finite at step" in said or "are not finite after step" in said
+    tree = final(tmp_path / "two")
+    assert all(bool(tensor.isfinite().all()) for tensor in tree["model"].values())
+
+
+def test_a_killed_worker_resumes_with_the_same_bits(command, forks, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("{save_every: 0.001}")
+    more = ["--config", str(config)]
+    dropout = NORMED.replace("  - flatten\n", "  - flatten\n  - dropout: 0.3\n")
+    assert forks.run(*command("whole", dropout, *more)) == [0, 0]
+    jobs = command("cut", dropout, *more)
+    jobs = [{**job, "kill_at": 11} for job in jobs]
+    assert forks.run(*jobs) == [-signal.SIGKILL] * 2
+    assert forks.run(*command("cut", dropout, *more, "--resume")) == [0, 0]
+    whole, cut = final(tmp_path / "whole"), final(tmp_path / "cut")
+    for key in whole["model"]:
+        assert torch.equal(whole["model"][key], cut["model"][key]), key
+    for a, b in zip(whole["history"], cut["history"], strict=True):
+        assert a["train_loss"] == pytest.approx(b["train_loss"], abs=1e-12)
+
+
+def test_one_process_goes_on_where_two_stopped(command, forks, tmp_path):
+    assert forks.run(*command("one", PLAIN, world=1)) == [0]
+    config = tmp_path / "config.yaml"
+    config.write_text("{save_every: 0.001}")
+    jobs = command("two", PLAIN, "--config", str(config))
+    assert forks.run(*({**job, "kill_at": 11} for job in jobs)) == [-signal.SIGKILL] * 2
+    assert forks.run(*command("two", PLAIN, "--resume", world=1)) == [0]
+    assert close(final(tmp_path / "one")["model"], final(tmp_path / "two")["model"])

@@ -1,0 +1,122 @@
+"""The optimisers against torch.optim's: the same bits."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from archspec.train.optimise import Average, Optimizer
+from archspec.train.recipe import Recipe
+
+
+def networks():
+    torch.manual_seed(0)
+    one = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    torch.manual_seed(0)
+    return one, nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+
+
+def gradients(net, x):
+    net.zero_grad()
+    net(x).square().sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "theirs"),
+    [
+        ({"optimizer": "sgd"}, lambda p, lr: torch.optim.SGD(p, lr, fused=True)),
+        (
+            {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.01, "decay_all": True},
+            lambda p, lr: torch.optim.SGD(p, lr, 0.9, weight_decay=0.01, fused=True),
+        ),
+        (
+            {"optimizer": "sgd", "momentum": 0.9, "nesterov": True},
+            lambda p, lr: torch.optim.SGD(p, lr, 0.9, nesterov=True, fused=True),
+        ),
+        ({"optimizer": "adam"}, lambda p, lr: torch.optim.Adam(p, lr, fused=True)),
+        (
+            {"optimizer": "adam", "weight_decay": 0.1, "decay_all": True, "betas": (0.8, 0.9)},
+            lambda p, lr: torch.optim.Adam(p, lr, (0.8, 0.9), weight_decay=0.1, fused=True),
+        ),
+        (
+            {"optimizer": "adamw", "weight_decay": 0.1, "decay_all": True},
+            lambda p, lr: torch.optim.AdamW(p, lr, weight_decay=0.1, fused=True),
+        ),
+    ],
+)
+def test_steps_are_torchs_bit_for_bit(recipe, theirs):
+    mine, reference = networks()
+    optimizer = Optimizer(mine.named_parameters(), Recipe(**recipe))
+    torchs = theirs(reference.parameters(), 0.1)
+    for step in range(5):
+        x = torch.randn(6, 4)
+        gradients(mine, x)
+        gradients(reference, x)
+        lr = 0.1 / (step + 1)
+        optimizer.step(lr)
+        torchs.param_groups[0]["lr"] = lr
+        torchs.step()
+        for a, b in zip(mine.parameters(), reference.parameters(), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_vectors_do_not_decay_unless_told():
+    net, _ = networks()
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    optimizer = Optimizer(net.named_parameters(), Recipe(optimizer="adamw", weight_decay=0.5))
+    for p in net.parameters():
+        p.grad = torch.zeros_like(p)
+    optimizer.step(0.1)
+    for name, p in net.named_parameters():
+        expected = before[name] * (1 - 0.1 * 0.5) if p.ndim > 1 else before[name]
+        assert torch.allclose(p, expected), name
+
+
+def test_a_raised_flag_keeps_a_step_from_happening():
+    for recipe in (Recipe(optimizer="sgd", momentum=0.9), Recipe(optimizer="adam")):
+        net, reference = networks()
+        optimizer = Optimizer(net.named_parameters(), recipe)
+        plain = Optimizer(reference.named_parameters(), recipe)
+        gradients(net, torch.full((2, 4), float("nan")))
+        optimizer.found_inf = torch.ones(())
+        optimizer.step(0.1)
+        optimizer.found_inf = torch.zeros(())
+        x = torch.ones(2, 4)
+        for each, stepper in ((net, optimizer), (reference, plain)):
+            gradients(each, x)
+            stepper.step(0.1)
+        for a, b in zip(net.parameters(), reference.parameters(), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_the_average_follows_by_its_decay():
+    net, _ = networks()
+    average = Average(net, 0.5)
+    start = net[0].weight.detach().clone()
+    with torch.no_grad():
+        net[0].weight.add_(1)
+    average.update(net, step=1)  # (1 + 1) / (10 + 1)
+    assert torch.allclose(average.net[0].weight, start + 1 - 2 / 11)
+    average.update(net, step=1000)
+    assert torch.allclose(average.net[0].weight, start + 1 - 1 / 11)
+
+
+def test_a_first_step_does_not_import_torchs_compiler():
+    """It takes as long as importing torch: a plain loop with torch.optim waits for it."""
+    program = (
+        "import sys, torch\n"
+        "from archspec.train.optimise import Optimizer\n"
+        "from archspec.train.recipe import Recipe\n"
+        "net = torch.nn.Linear(2, 2)\n"
+        "for name in ('sgd', 'adam'):\n"
+        "    optimizer = Optimizer(net.named_parameters(), Recipe(optimizer=name))\n"
+        "    net(torch.ones(1, 2)).sum().backward()\n"
+        "    optimizer.step(0.1)\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.stdout == "False\n", result.stderr

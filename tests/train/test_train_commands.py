@@ -1,0 +1,131 @@
+"""The commands, from the command line to their words."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from archspec.cli import main
+
+OPTIONS = ["--memory-format", "contiguous", "--epochs", "2"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    from tests_train_spec import SMALL
+
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "small.yaml").write_text(SMALL)
+    run = folder / "run"
+    assert main(["train", str(folder / "small.yaml"), "--run", str(run), *OPTIONS]) == 0
+    return run
+
+
+def test_train_says_what_it_chose_and_how_it_went(small_file, tmp_path, capsys):
+    assert main(["train", str(small_file), "--run", str(tmp_path / "r"), *OPTIONS]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("data: digits, 90 images to train on, 10 to choose by, 40 to test")
+    assert lines[1:4] == [
+        "device: cpu, fp32 (the default on cpu)",
+        "memory format: contiguous (as asked)",
+        f"run: {tmp_path / 'r'}",
+    ]
+    assert lines[4].startswith("epoch 1/2  loss ") and "  validation " in lines[4]
+    assert lines[-1] == f"report: {tmp_path / 'r' / 'report.md'}"
+
+
+def test_a_run_folder_holds_everything(trained):
+    names = {path.name for path in trained.iterdir()}
+    assert names >= {"spec.yaml", "config.yaml", "run.json", "environment.json", "metrics.jsonl"}
+    assert names >= {"result.json", "report.md", "curves.png", "confusion.png", "checkpoints"}
+    report = (trained / "report.md").read_text()
+    assert "| 7 |" in report and "best weights, test" in report and "curves.png" in report
+    rows = [json.loads(line) for line in (trained / "metrics.jsonl").open()]
+    assert [row["epoch"] for row in rows if row["kind"] == "epoch"] == [1, 2]
+
+
+def test_evaluate_needs_the_run_folder_alone(trained, tmp_path, monkeypatch, capsys):
+    import shutil
+
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(trained, moved)
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", str(moved), "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    result = json.loads((trained / "result.json").read_text())
+    assert found["accuracy"] == pytest.approx(result["best"]["test"]["accuracy"])
+    assert found["loss"] == pytest.approx(result["best"]["test"]["loss"], rel=1e-5)
+    assert sum(map(sum, found["confusion"])) == found["images"] == 40
+    assert main(["evaluate", str(moved), "--last"]) == 0
+    assert "class  precision  recall" in capsys.readouterr().out
+
+
+def test_predict_reads_pictures_of_any_size(trained, tmp_path, capsys):
+    from PIL import Image
+
+    Image.new("RGB", (300, 200), "white").save(tmp_path / "white.png")
+    (tmp_path / "text.png").write_text("no picture")
+    images = [str(tmp_path / "white.png"), str(tmp_path / "text.png")]
+    assert main(["predict", str(trained), *images, "--format", "json"]) == 1
+    streams = capsys.readouterr()
+    assert "text.png is no picture that can be read" in streams.err
+    (found,) = json.loads(streams.out)
+    assert len(found["classes"]) == 5
+    shares = [each["probability"] for each in found["classes"]]
+    assert shares == sorted(shares, reverse=True) and sum(shares) <= 1 + 1e-6
+
+
+def test_a_test_image_is_predicted_as_it_was_evaluated(trained, tmp_path):
+    import torch
+    from PIL import Image
+
+    from archspec.data import open_dataset
+    from archspec.train.trained import open_trained, read_image
+
+    network = open_trained(trained)
+    data = open_dataset("digits", resize=8, limit_train=100, limit_test=40)
+    images, _ = next(data.test.batches(1, device="cpu"))
+    pixels = (images[0, 0] * 255).round().to(torch.uint8).numpy()
+    Image.fromarray(pixels).save(tmp_path / "one.png")
+    read = read_image(tmp_path / "one.png", network.arch, network.recipe)
+    assert torch.equal(read, images)
+
+
+def test_runs_lists_and_compares(trained, small_file, tmp_path, capsys):
+    other = tmp_path / "other"
+    assert main(["train", str(small_file), "--run", str(other), *OPTIONS, "--lr", "0.5"]) == 0
+    capsys.readouterr()
+    assert main(["runs", str(trained), str(other)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[-4:] == ["validation", "test", "state", "lr"]
+    assert lines[1].split()[1:4] == ["small", "digits", "2/2"] and lines[1].endswith("0.01")
+    assert lines[2].endswith("0.5")
+    assert main(["runs", str(tmp_path / "none")]) == 1
+    assert "holds no runs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--data", "cifar"], "there is no data set 'cifar'"),
+        (["--set", "num_classes=3"], "the network tells 3 classes apart; digits has 10"),
+        (["--input", "3x8x8"], "the network takes images of 3 channels; digits has 1"),
+        (["--resize", "2"], "the recipe brings images to 2x2"),
+        (["--device", "tpu"], "the device 'tpu' cannot be used"),
+        (["--lr", "fast"], "--lr:1:1: error AS205: `lr` cannot be 'fast'"),
+        (["--augment", "[blur]"], "there is no augmentation 'blur'"),
+        (["--config", "nowhere.yaml"], "cannot read nowhere.yaml"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_anything_starts(more, said, small_file, tmp_path, capsys):
+    run = tmp_path / "never"
+    assert main(["train", str(small_file), "--run", str(run), *more]) == 1
+    assert said in capsys.readouterr().err
+    assert not run.exists()
+
+
+def test_resume_needs_a_run(small_file, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", str(small_file), "--resume"])
+    assert stop.value.code == 2

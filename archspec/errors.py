@@ -6,7 +6,6 @@ expression) raises `Refusal`; the stage that knows the place turns it into a `Di
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -151,8 +150,7 @@ class Refusal(Exception):
         self.replacement, self.too_small = replacement, too_small
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """A further place that explains a diagnostic: a producer with its shape, a calling block.
 
     With `excerpt` its source line is shown too.
@@ -314,6 +312,8 @@ _MOST_NAMES = 1000
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A help text naming the nearest known word, or None where nothing is near."""
+    import difflib  # for a mistake alone
+
     names = list(known)
     if len(names) > _MOST_NAMES:
         return None

@@ -36,14 +36,13 @@ from typing import (
 import torch
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
-from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 from torch import Tensor, nn
 
 import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.errors import Code, Refusal
 from archspec.infer import infer
 from archspec.ir import tape as tapes
+from archspec.ir.fields import ArgumentsError
 from archspec.ir.op import REGISTRY, Example, Op, Weight
 from archspec.ir.shape import N, Shape, concrete, is_batched
 from archspec.ir.tape import Sizes, Storage, Tape
@@ -108,7 +107,7 @@ def _calls(draw: DrawFn, kind: type[Op]) -> OpCall:
         return OpCall(made, inputs)
     try:
         return OpCall(kind(**draw(_arguments(kind, example))), inputs)
-    except ValidationError:  # the fields are fine one by one, and not together
+    except ArgumentsError:  # the fields are fine one by one, and not together
         return OpCall(made, inputs)
 
 
@@ -142,8 +141,8 @@ def _similar_shape(draw: DrawFn, shape: Shape) -> Shape:
 
 def _arguments(kind: type[Op], example: Example) -> SearchStrategy[dict[str, Any]]:
     """The example's arguments, with some of the op's fields drawn anew, or all of them drawn."""
-    fields = {name: _values(f.annotation, f.metadata) for name, f in kind.model_fields.items()}
-    required = {name: fields[name] for name, f in kind.model_fields.items() if f.is_required()}
+    fields = {name: _values(field.annotation) for name, field in kind.fields().items()}
+    required = {name: fields[name] for name, field in kind.fields().items() if field.is_required}
     optional = {name: values for name, values in fields.items() if name not in required}
     some = st.fixed_dictionaries({}, optional=fields).map(lambda drawn: {**example.args, **drawn})
     return some | st.fixed_dictionaries(required, optional=optional)
@@ -153,8 +152,7 @@ def _values(annotation: Any, metadata: Sequence[Any] = ()) -> SearchStrategy[Any
     """Small values of a field's type, within its limits."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        inner = [m for part in parts[1:] for m in _limits(part)]
-        return _values(parts[0], [*inner, *metadata])
+        return _values(parts[0], [*parts[1:], *metadata])
     if origin in (Union, types.UnionType):
         return st.one_of(*(_values(part, metadata) for part in parts))
     if origin is Literal:
@@ -177,17 +175,18 @@ def _values(annotation: Any, metadata: Sequence[Any] = ()) -> SearchStrategy[Any
     raise TypeError(f"cannot draw values of {annotation}; say how in archspec.testing")
 
 
-def _limits(part: Any) -> Sequence[Any]:
-    return part.metadata if isinstance(part, FieldInfo) else [part]
-
-
 def _range(metadata: Sequence[Any], least: float, most: float) -> tuple[float, float]:
     """The span from `least` to `most`, narrowed to the limits."""
     step = 1 if isinstance(least, int) else 2**-10
     for limit in metadata:
-        least = max(least, getattr(limit, "ge", least), getattr(limit, "gt", least - step) + step)
-        most = min(most, getattr(limit, "le", most), getattr(limit, "lt", most + step) - step)
+        said = {name: getattr(limit, name, None) for name in ("ge", "gt", "le", "lt")}
+        least = max([least, *_known(said["ge"], 0), *_known(said["gt"], step)])
+        most = min([most, *_known(said["le"], 0), *_known(said["lt"], -step)])
     return least, most
+
+
+def _known(bound: float | None, step: float) -> list[float]:
+    return [] if bound is None else [bound + step]
 
 
 # Runs ---------------------------------------------------------------------------------------------

@@ -2,6 +2,13 @@
 
 import os
 
+from hypothesis import settings
+
 # Test processes run side by side, one a core: more threads than that only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
+
+# The same examples in every run; `--hypothesis-profile explore` draws others each time.
+settings.register_profile("suite", derandomize=True, database=None, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile("suite")

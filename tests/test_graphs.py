@@ -17,9 +17,6 @@ from archspec.ir.graph import walk
 
 FIXED = settings(
     max_examples=240,
-    deadline=None,
-    derandomize=True,
-    database=None,
     suppress_health_check=list(HealthCheck),
 )
 BATCH_SIZES = (2, 3, 5)

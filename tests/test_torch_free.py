@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-# Not importlib.metadata, which pydantic itself imports when it makes its first model.
 HEAVY = ("torch", "numpy", "sympy", "torchvision", "hypothesis")
 
 STATIC = {
@@ -32,9 +31,13 @@ COMMANDS = {
 }
 
 
-def loaded_by(code: str) -> list[str]:
+SLOW_TO_START = (*HEAVY, "pydantic", "importlib.metadata", "rich")
+"""What a spec without mistakes does not need either."""
+
+
+def loaded_by(code: str, heavy: tuple[str, ...] = HEAVY) -> list[str]:
     """Which of the heavy modules a fresh process has loaded after the code."""
-    report = f"\nimport sys\nprint('LOADED', *[m for m in {HEAVY!r} if m in sys.modules])"
+    report = f"\nimport sys\nprint('LOADED', *[m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code + report], capture_output=True, text=True, check=False
     )
@@ -53,6 +56,20 @@ def test_the_command_line_is_static(command):
         loaded_by(f"from archspec.cli import main\nassert main({COMMANDS[command]!r}) in (0, None)")
         == []
     )
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["check", "torchvision/densenet121", "resnet18"],
+        ["compile", "torchvision/densenet121", "--summary"],
+        ["compile", "lenet_bn", "--set", "num_classes=20", "--summary", "--format", "json"],
+        ["expand", "densenet"],
+    ],
+)
+def test_a_right_spec_needs_nothing_that_is_slow_to_start(argv):
+    code = f"from archspec.cli import main\nassert main({argv!r}) == 0"
+    assert loaded_by(code, SLOW_TO_START) == []
 
 
 def test_the_test_would_notice():

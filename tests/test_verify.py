@@ -25,7 +25,7 @@ def tampered(kind: str, **methods: Any) -> Graph:
     step = graph.steps[position]
     assert step.op is not None
     false = type("False", (type(step.op),), {"__module__": __name__, **methods})
-    op = false.model_construct(**dict(step.op))
+    op = false(**step.op.arguments())
     return changed(graph, position, op=op)
 
 
@@ -88,7 +88,7 @@ def test_a_wrong_shape_of_the_whole_output_is_found():
 def test_a_weight_of_another_shape_or_key_or_kind_is_found():
     def weights(self: Any, *inputs: Any) -> Any:
         weight, bias = super(type(self), self).weights(*inputs)
-        return replace(weight, shape=(1, 2)), replace(bias, name="offset")
+        return weight._replace(shape=(1, 2)), bias._replace(name="offset")
 
     graph = tampered("conv2d", weights=weights)
     assert rows(checked(graph))[:3] == [
@@ -106,8 +106,9 @@ def test_a_weight_of_another_shape_or_key_or_kind_is_found():
 def test_a_buffer_taken_for_a_parameter_and_a_wrong_element_size_are_found():
     def weights(self: Any, *inputs: Any) -> Any:
         *others, mean, var, batches = super(type(self), self).weights(*inputs)
-        frozen = replace(others[0], trainable=False)
-        return frozen, *others[1:], replace(mean, buffer=False), var, replace(batches, itemsize=4)
+        frozen = others[0]._replace(trainable=False)
+        mean, batches = mean._replace(buffer=False), batches._replace(itemsize=4)
+        return frozen, *others[1:], mean, var, batches
 
     report = checked(tampered("batch_norm", weights=weights))
     assert [(m.path, m.static) for m in report.mismatches] == [

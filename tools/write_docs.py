@@ -97,12 +97,12 @@ def op_lines(op: type[Op]) -> Iterator[str]:
     """One op: what it does, its arguments, its first example."""
     yield f"\n#### `{op.op_name}`\n"
     yield " ".join((inspect.getdoc(op) or "").split())
-    if op.model_fields:
+    if op.fields():
         yield "\n| argument | default | takes |\n| --- | --- | --- |"
-    for name, field in op.model_fields.items():
+    for name, field in op.fields().items():
         star = "*" if name == op.primary else ""
-        default = "required" if field.is_required() else f"`{show_value(field.default)}`"
-        takes = describe(field.annotation, field.metadata).replace("|", "\\|")
+        default = "required" if field.is_required else f"`{show_value(field.default)}`"
+        takes = describe(field.annotation).replace("|", "\\|")
         yield f"| `{name}`{star} | {default} | {takes} |"
     if op.examples:
         yield f"\n{example_line(op, op.examples[0])}"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from archspec.analyses.cost import Costs
 from archspec.errors import Span
@@ -13,8 +12,7 @@ from archspec.ir.op import Op
 from archspec.ir.shape import Shape
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """One node: an op, or a group or block with the totals of what is inside.
 
     `depth` is 0 in the spec's own list. `arguments` are those that were given and differ from
@@ -118,10 +116,10 @@ def _layer(visit: Visit, costs: Costs) -> Layer:
 
 def _num_bare(op: Op, arguments: Iterable[str]) -> int:
     """How many leading arguments are required, or the primary one: `conv2d(64, 3, padding=1)`."""
-    fields = type(op).model_fields
+    fields = op.fields()
     count = 0
     for key in arguments:
-        if not (fields[key].is_required() or key == op.primary):
+        if not (fields[key].is_required or key == op.primary):
             break
         count += 1
     return count

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from archspec.analyses.cost import Costs
 from archspec.analyses.layers import Layer, layers
@@ -12,8 +11,7 @@ from archspec.ir.graph import Graph, trained_only
 from archspec.ir.shape import Shape
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """Figures of a network; `str()` is the table, `as_dict()` the same for JSON.
 
     `nodes` are the rows. `outputs` are those of eval(), `training_outputs` the further ones of

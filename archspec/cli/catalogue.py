@@ -43,7 +43,7 @@ def entries() -> Iterator[Entry]:
     """All of them, by name, the ops first."""
     for name, op in sorted(REGISTRY.items()):
         doc = inspect.cleandoc(op.__doc__ or "").split("\n\n")[0]
-        yield Entry(name, "op", tuple(op.model_fields), " ".join(doc.split()))
+        yield Entry(name, "op", tuple(op.fields()), " ".join(doc.split()))
     for name in sorted(files.library_blocks()):
         block = library_block(name)
         assert block is not None, name

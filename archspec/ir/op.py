@@ -1,18 +1,25 @@
 """What an op is: one class that holds everything archspec knows of it, and the registry of them.
 
-An op declares its arguments as pydantic fields (torch's own names and defaults), its shape rule,
-what it owns, what it costs, how its module is made and examples that feed the documentation and
-the contract test. Nothing else in archspec knows an op by name.
+An op declares its arguments as fields (torch's own names and defaults), its shape rule, what it
+owns, what it costs, how its module is made and examples that feed the documentation and the
+contract test. Nothing else in archspec knows an op by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    NamedTuple,
+    TypeAlias,
+    dataclass_transform,
+)
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from archspec.ir.fields import ArgumentsError, Field, Limits, Problem, fields_of, taken
 from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
 
@@ -23,15 +30,14 @@ if TYPE_CHECKING:
 MAX_SIZE = 2**31 - 1
 """The largest size, stride or count that an argument may state."""
 
-PositiveInt: TypeAlias = Annotated[int, Field(gt=0, le=MAX_SIZE)]
-NonNegativeInt: TypeAlias = Annotated[int, Field(ge=0, le=MAX_SIZE)]
-Probability: TypeAlias = Annotated[float, Field(ge=0, le=1)]
-PositiveFloat: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Finite: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
+PositiveInt: TypeAlias = Annotated[int, Limits(gt=0, le=MAX_SIZE)]
+NonNegativeInt: TypeAlias = Annotated[int, Limits(ge=0, le=MAX_SIZE)]
+Probability: TypeAlias = Annotated[float, Limits(ge=0, le=1)]
+NonNegativeFloat: TypeAlias = Annotated[float, Limits(ge=0)]
+PositiveFloat: TypeAlias = Annotated[float, Limits(gt=0)]
 
 
-@dataclass(frozen=True, slots=True)
-class Weight:
+class Weight(NamedTuple):
     """A tensor that an op owns: a parameter, or a buffer.
 
     `name` is its key below the node's path; the empty name means the path itself.
@@ -47,14 +53,13 @@ class Weight:
 Weights: TypeAlias = tuple[Weight, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(NamedTuple):
     """Arguments and input shapes on which the op is shown and its contract is tested.
 
     Shapes are written with "N" for the batch: `inputs=[("N", 3, 8, 8)]`.
     """
 
-    args: Mapping[str, Any] = field(default_factory=dict)
+    args: Mapping[str, Any] = MappingProxyType({})
     inputs: Sequence[tuple[Any, ...]] = ()
 
 
@@ -62,10 +67,14 @@ REGISTRY: dict[str, type[Op]] = {}
 """Every op by its name in a spec. Filled by defining a subclass of `Op` with a `name`."""
 
 
-class Op(BaseModel):
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class Op:
     """Base of all primitive ops. Instances are immutable and hold validated arguments.
 
-    Subclass with `class Conv2d(Op, name="conv2d")`; without a name it is a family's base.
+    Subclass with `class Conv2d(Op, name="conv2d")`; without a name it is a family's base. Its
+    annotations, but those that are `ClassVar`, declare the arguments, which are given by name:
+    strict types, no unknown names, finite numbers.
+
     Class facts: `primary` is the argument that may stand alone (`linear: 10`); `variadic` ops
     read two or more inputs, written as their primary argument (`add: [a, b]`); `num_inputs`
     counts the inputs of all others; `takes_unbatched` ops also read learned tensors, which have
@@ -76,10 +85,6 @@ class Op(BaseModel):
     `bias` of an op adds a learned number along `bias_axis`; ops that are `blind_to_offsets`
     subtract means over each index of axis 1, so that such a bias before them changes nothing.
     """
-
-    model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, defer_build=True, protected_namespaces=()
-    )
 
     op_name: ClassVar[str] = ""
     primary: ClassVar[str | None] = None
@@ -105,6 +110,37 @@ class Op(BaseModel):
                 raise TypeError(f"op {name!r} is defined twice: {REGISTRY[name]} and {cls}")
             cls.op_name = name
             REGISTRY[name] = cls
+
+    def __init__(self, **given: Any) -> None:
+        """Raises `ArgumentsError` with all that is wrong."""
+        self.__dict__.update(taken(type(self), given))
+        if problems := tuple(self.problems(given)):
+            raise ArgumentsError(problems)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable")
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.__dict__ == self.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.__dict__.values()))
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{key}={value!r}" for key, value in self.arguments().items())
+        return f"{type(self).__name__}({said})"
+
+    @classmethod
+    def fields(cls) -> Mapping[str, Field]:
+        """Its arguments in declared order."""
+        return fields_of(cls)
+
+    def problems(self, given: Mapping[str, Any]) -> Iterator[Problem]:
+        """What is wrong with values that fit their types; `given` are those that were written."""
+        return iter(())
 
     @property
     def foreign(self) -> str | None:
@@ -158,11 +194,9 @@ class Op(BaseModel):
         raise NotImplementedError(f"{type(self).__name__}.expression")
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments that were given and differ from their defaults, in declared order."""
-        fields = type(self).model_fields
+        """The arguments that differ from their defaults, in declared order."""
         return {
-            key: getattr(self, key)
-            for key in fields
-            if key in self.model_fields_set
-            and (fields[key].is_required() or getattr(self, key) != fields[key].default)
+            key: value
+            for key, field in self.fields().items()
+            if (value := getattr(self, key)) != field.default
         }

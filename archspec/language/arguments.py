@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import types
 from collections.abc import Container, Iterable, Mapping
-from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from archspec.errors import Code, Diagnostic, Edit, Refusal, Span, mended
+from archspec.ir.fields import once
 from archspec.ir.op import Op
 from archspec.language.expressions import inserted, parse
 from archspec.language.limits import Limits
@@ -113,18 +113,18 @@ def check_truth(value: Value) -> None:
         )
 
 
-@cache
+@once
 def truths(op: type[Op]) -> frozenset[str]:
     """The arguments of an op that are truth values."""
     return frozenset(
-        name for name, field in op.model_fields.items() if bool in leaves(field.annotation)
+        name for name, field in op.fields().items() if bool in leaves(field.annotation)
     )
 
 
-@cache
+@once
 def op_kinds(op: type[Op]) -> dict[str, Kind]:
     """How each argument of an op reads text."""
-    return {name: _kind(field.annotation) for name, field in op.model_fields.items()}
+    return {name: _kind(field.annotation) for name, field in op.fields().items()}
 
 
 def _kind(annotation: Any) -> Kind:
@@ -153,12 +153,12 @@ def leaves(annotation: Any) -> Iterable[Any]:
         yield annotation
 
 
-def describe(annotation: Any, metadata: Iterable[Any] = ()) -> str:
+def describe(annotation: Any, limits: Iterable[Any] = ()) -> str:
     """An annotation in the words of a message: 'a whole number of at least 1'."""
     origin = get_origin(annotation)
     if origin is Annotated:
-        inner, *meta = get_args(annotation)
-        return describe(inner, meta)
+        inner, *limits = get_args(annotation)
+        return describe(inner, limits)
     if origin is Literal:
         return " or ".join(repr(arg) for arg in get_args(annotation))
     if origin in (Union, types.UnionType):
@@ -173,14 +173,12 @@ def describe(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     if annotation is type(None):
         return "null"
-    return words.get(annotation, str(annotation)) + _bounds(annotation, metadata)
+    return words.get(annotation, str(annotation)) + _bounds(annotation, limits)
 
 
-def _bounds(annotation: Any, metadata: Iterable[Any]) -> str:
-    flat = [item for meta in metadata for item in (getattr(meta, "metadata", None) or [meta])]
-
+def _bounds(annotation: Any, limits: Iterable[Any]) -> str:
     def bound(name: str) -> Any:
-        return next((v for m in flat if (v := getattr(m, name, None)) is not None), None)
+        return next((v for limit in limits if (v := getattr(limit, name, None)) is not None), None)
 
     low, above, high = bound("ge"), bound("gt"), bound("le")
     if annotation is int and above is not None:

@@ -234,7 +234,7 @@ class NodeParser(Scope):
     def _fields(self, name: str) -> Iterable[str]:
         op = REGISTRY.get(name)
         if op is not None:
-            return op.model_fields
+            return op.fields()
         block = self.find(name)
         return block.params if block else ()
 
@@ -343,7 +343,7 @@ class NodeParser(Scope):
                 return {}
             return self._one(target, primary, args)
         compiled: dict[str, Argument] = {}
-        known = target.params if isinstance(target, Block) else target.model_fields
+        known = target.params if isinstance(target, Block) else target.fields()
         for key, at, value in args.items():
             if key not in known:
                 self.diagnostics.append(unknown_argument(name, key, known, at.span, args.entries))
@@ -667,7 +667,7 @@ def _article(type_: str) -> str:
 
 def _by_name(target: type[Op] | Block, args: Value) -> str:
     """The arguments given by position, with the names that they have in this order."""
-    names = list(target.params if isinstance(target, Block) else target.model_fields)
+    names = list(target.params if isinstance(target, Block) else target.fields())
     name = target.name if isinstance(target, Block) else target.op_name
     values = (
         [item.text for item in args if isinstance(item, Scalar)]
@@ -686,7 +686,7 @@ def _by_name(target: type[Op] | Block, args: Value) -> str:
 def _call_form(target: type[Op] | Block) -> str:
     if isinstance(target, Block):
         return f"{target.name}: {{{', '.join(f'{name}: …' for name in list(target.params)[:4])}}}"
-    return f"{target.op_name}: {{{', '.join(f'{n}: …' for n in list(target.model_fields)[:4])}}}"
+    return f"{target.op_name}: {{{', '.join(f'{n}: …' for n in list(target.fields())[:4])}}}"
 
 
 def _misplaced_key(name: str, key: str, span: Span) -> Diagnostic:

@@ -14,7 +14,7 @@ from archspec.language.arguments import (
 )
 from archspec.language.model import Layers, Parameter
 from archspec.language.names import check_identifier
-from archspec.language.nodes import NodeParser
+from archspec.language.nodes import NODE_KEYS, NodeParser
 from archspec.language.operations import Env, Table, type_name
 from archspec.language.scope import missing_argument
 from archspec.language.source import Items, Mapping, Scalar, Value, kind
@@ -74,7 +74,9 @@ def is_layers(parser: NodeParser, value: Value) -> bool:
         return parser.is_target(value.value)
     if isinstance(value, Items):
         return bool(value.items) and all(is_layers(parser, item) for item in value)
-    return any(parser.is_target(word) for word in value.entries)
+    # A node has one key beside its node keys; a row of a table has several, some like an op's name.
+    words = [word for word in value.entries if word not in NODE_KEYS and word != "merge"]
+    return len(words) == 1 and parser.is_target(words[0])
 
 
 def given(parser: NodeParser, name: str, value: Value, layers: bool) -> Parameter:

@@ -6,9 +6,8 @@ import json
 from collections.abc import Collection, Sequence
 from collections.abc import Mapping as AbstractMapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.errors import (
@@ -47,8 +46,7 @@ from archspec.language.source import Items, Value, kind, read
 Sizes = Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(NamedTuple):
     """A checked spec: its graph, and what was decided on the way."""
 
     name: str

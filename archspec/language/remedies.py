@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 from archspec.errors import Code, Refusal
 from archspec.infer import infer
+from archspec.ir.fields import ArgumentsError
 from archspec.ir.graph import INPUT, Ref, Step
 from archspec.ir.op import REGISTRY, Op
 from archspec.ir.shape import Shape, is_batched, product
@@ -122,7 +121,7 @@ def _projection(name: str, shape: Shape) -> dict[str, Any]:
 
 def _arguments(op: Op, wanted: Shape) -> Iterator[dict[str, Any]]:
     """Arguments of an op that set the channels or the sizes of its result, one or two at once."""
-    fields = type(op).model_fields
+    fields = op.fields()
     channels: list[dict[str, Any]] = []
     if "out_channels" in fields:
         channels = [{"out_channels": wanted[1]}]
@@ -144,7 +143,7 @@ def _arguments(op: Op, wanted: Shape) -> Iterator[dict[str, Any]]:
 def _made(op: type[Op], arguments: dict[str, Any]) -> Op | None:
     try:
         return op(**arguments)
-    except (ValidationError, Refusal):
+    except (ArgumentsError, Refusal):
         return None
 
 

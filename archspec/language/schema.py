@@ -1,9 +1,9 @@
 """The JSON Schema (draft 2020-12) of specs, with which editors complete and check them.
 
-Ops' arguments come from their pydantic fields and blocks' parameters from their declarations, so
-the schema cannot drift from them. It accepts a little more than the compiler: where a number,
-truth value or list is expected any text may stand, because it may be an expression, and any key
-may name a block of the file's own.
+Ops' arguments come from their fields, through pydantic, and blocks' parameters from their
+declarations, so the schema cannot drift from them. It accepts a little more than the compiler:
+where a number, truth value or list is expected any text may stand, because it may be an
+expression, and any key may name a block of the file's own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import archspec.ops  # noqa: F401 (fills the registry)
+from archspec.ir.fields import model
 from archspec.ir.op import REGISTRY, Op
 from archspec.language import files
 from archspec.language.blocks import library_block
@@ -225,11 +226,11 @@ def _node_keys() -> Schema:
 
 
 def _required(op: type[Op]) -> list[str]:
-    return [name for name, field in op.model_fields.items() if field.is_required()]
+    return [name for name, field in op.fields().items() if field.is_required]
 
 
 def _op(op: type[Op]) -> Schema:
-    fields = op.model_json_schema(by_alias=False).get("properties", {})
+    fields = model(op).model_json_schema(by_alias=False).get("properties", {})
     arguments = {name: argument(field) for name, field in fields.items()}
     forms: list[Schema] = []
     if op.variadic:

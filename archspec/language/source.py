@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import yaml
@@ -126,7 +127,7 @@ def read(source: Source, limits: Limits) -> Value:
     try:
         return _Reader(source, limits).read()
     except yaml.YAMLError as error:
-        raise SpecError([_from_yaml(source, error)]) from None
+        raise SpecError([_from_yaml(source, error, limits)]) from None
 
 
 def resolve(text: str, span: Span) -> Atom:
@@ -321,7 +322,11 @@ def _failure(source: Source, code: Code, message: str, index: int) -> SpecError:
     return _at(Span(source, line, column, line, column + 1), code, message)
 
 
-def _from_yaml(source: Source, error: yaml.YAMLError) -> Diagnostic:
+LIBYAML_NESTING = 1_000
+"""The depth that libyaml allows by itself, and refuses while it reads ahead, before any event."""
+
+
+def _from_yaml(source: Source, error: yaml.YAMLError, limits: Limits) -> Diagnostic:
     """libyaml's refusal as a diagnostic, with a hint where the slip is a known one."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
@@ -341,6 +346,13 @@ def _from_yaml(source: Source, error: yaml.YAMLError) -> Diagnostic:
             found=_code_point(error),
             help="remove the character",
         )
+    if problem == "exceeded maximum nesting depth":
+        least = replace(limits, nesting=min(limits.nesting, LIBYAML_NESTING))
+        (diagnostic,) = _limit(
+            least, "nesting", LIBYAML_NESTING + 1, "the nesting", span
+        ).diagnostics
+        raised = limits.nesting > LIBYAML_NESTING
+        return replace(diagnostic, help="libyaml nests no deeper") if raised else diagnostic
     opened = getattr(error, "context_mark", None)
     if opened is not None and (found := unfinished(source, problem, opened.line + 1, line)):
         start = Span(source, opened.line + 1, opened.column + 1, opened.line + 1, opened.column + 2)

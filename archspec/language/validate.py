@@ -1,13 +1,12 @@
-"""An op from its arguments: pydantic's verdict in the words of the language, each at its place."""
+"""An op from its arguments; what is wrong with them in the words of the language, at its place."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import ValidationError
-
 from archspec.errors import Code, Diagnostic, Refusal, Span, mended
+from archspec.ir.fields import ArgumentsError, Problem
 from archspec.ir.op import MAX_SIZE, Op
 from archspec.language.arguments import (
     LocatedError,
@@ -24,42 +23,40 @@ def make_op(op: type[Op], values: dict[str, Any], spans: dict[str, Span], at: Sp
     """Validate an op's arguments. Raises `LocatedError` with all that are wrong."""
     try:
         return op(**values)
-    except ValidationError as error:
-        first: dict[str, Mapping[str, Any]] = {}
-        for each in error.errors(include_url=False, include_context=False):
-            name = str(each["loc"][0]) if each["loc"] else ""
-            first.setdefault(name, each)
-        raise LocatedError(*_diagnostics(op, first, values, spans, at)) from None
+    except ArgumentsError as error:
+        raise LocatedError(*_diagnostics(op, error.problems, values, spans, at)) from None
     except Refusal as refusal:
         raise LocatedError(Diagnostic.of(refusal, at)) from None
 
 
 def _diagnostics(
     op: type[Op],
-    errors: Mapping[str, Mapping[str, Any]],
+    problems: Sequence[Problem],
     values: dict[str, Any],
     spans: dict[str, Span],
     at: Span,
 ) -> list[Diagnostic]:
     found: list[Diagnostic] = []
-    missing = [name for name, e in errors.items() if e["type"] == "missing" and name not in values]
+    missing = [problem.argument for problem in problems if problem.kind == "missing"]
     if missing:
         found.append(_missing(op, missing, values, at))
-    for name, error in errors.items():
-        if not name:
-            message = str(error["msg"]).removeprefix("Value error, ")
-            found.append(Diagnostic(Code.ARGUMENT, f"{op.op_name}: {message}", at))
-        elif name not in missing:
-            found.append(_wrong(op, name, error, values, spans.get(name, at)))
+    for kind, name, message in problems:
+        span = spans.get(name, at)
+        if kind == "rule":
+            found.append(_broken(op, name, message, values, span))
+        elif kind == "unknown":
+            found.append(unknown_argument(op.op_name, name, op.fields(), span))
+        elif kind == "wrong":
+            found.append(_wrong(op, name, values[name], span))
     return found
 
 
 def _missing(op: type[Op], names: list[str], values: dict[str, Any], at: Span) -> Diagnostic:
     called = " and ".join(map(repr, names))
     expected = [
-        f"{name}: {describe(field.annotation, field.metadata)}"
+        f"{name}: {describe(field.annotation)}"
         for name in names
-        if (field := op.model_fields.get(name)) is not None
+        if (field := op.fields().get(name)) is not None
     ]
     written = {**{name: show_value(value) for name, value in values.items()}}
     written |= dict.fromkeys(names, "…")
@@ -75,17 +72,17 @@ def _missing(op: type[Op], names: list[str], values: dict[str, Any], at: Span) -
     )
 
 
-def _wrong(
-    op: type[Op], name: str, error: Mapping[str, Any], values: dict[str, Any], span: Span
+def _broken(
+    op: type[Op], name: str, message: str, values: dict[str, Any], span: Span
 ) -> Diagnostic:
-    field = op.model_fields.get(name)
-    if field is None:
-        return unknown_argument(op.op_name, name, op.model_fields, span)
-    value = values[name]
-    if error["type"] == "value_error":
-        message = f"{op.op_name}: {name}: {str(error['msg']).removeprefix('Value error, ')}"
-        return Diagnostic(Code.ARGUMENT, message, span, found=show_value(value))
-    expected = describe(field.annotation, field.metadata)
+    where = f"{op.op_name}: {name}" if name else op.op_name
+    found = show_value(values[name]) if name else None
+    return Diagnostic(Code.ARGUMENT, f"{where}: {message}", span, found=found)
+
+
+def _wrong(op: type[Op], name: str, value: Any, span: Span) -> Diagnostic:
+    annotation = op.fields()[name].annotation
+    expected = describe(annotation)
     if value.__class__ is int and value > MAX_SIZE:
         expected += f", {MAX_SIZE} at most"
     return Diagnostic(
@@ -94,7 +91,7 @@ def _wrong(
         span,
         expected=expected,
         found=found_value(value),
-        **_remedy(op, name, field.annotation, value, span),
+        **_remedy(op, name, annotation, value, span),
     )
 
 

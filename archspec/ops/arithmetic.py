@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
-from pydantic import model_validator
-
-from archspec.ir.op import Example, Finite, Op, PositiveFloat
+from archspec.ir.fields import Problem
+from archspec.ir.op import Example, Op, PositiveFloat
 from archspec.ir.shape import Dim, Shape, keep_batch, replaced
 from archspec.ir.tape import Storage, Tape, Tensor, elementwise
 
@@ -28,7 +27,7 @@ class _Elementwise(Op):
 class Scale(_Elementwise, name="scale", primary="factor"):
     """Each element times the constant `factor`."""
 
-    factor: Finite
+    factor: float
 
     examples = (
         Example({"factor": 0.125}, inputs=[("N", 3, 4)]),
@@ -65,19 +64,17 @@ class Exp(_Elementwise, name="exp"):
 class Clamp(_Elementwise, name="clamp"):
     """Each element, raised to `min` and lowered to `max`; one of them may be left out."""
 
-    min: Finite | None = None
-    max: Finite | None = None
+    min: float | None = None
+    max: float | None = None
 
     examples = (
         Example({"max": 4.6}, inputs=[(3, 1, 1)]),
         Example({"min": -1.0, "max": 1.0}, inputs=[("N", 3, 4)]),
     )
 
-    @model_validator(mode="after")
-    def _has_a_bound(self) -> Clamp:
+    def problems(self, given: Mapping[str, Any]) -> Iterator[Problem]:
         if self.min is None and self.max is None:
-            raise ValueError("give `min`, `max` or both")
-        return self
+            yield Problem("rule", "", "give `min`, `max` or both")
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pydantic import field_validator
-
+from archspec.ir.fields import Problem
 from archspec.ir.op import Example, Op, Weights
 from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
@@ -42,12 +41,10 @@ class ForeignModule(Op, name="module", primary="type"):
         Example({"type": "torch.nn.Linear", "args": (7, 5)}, inputs=[("N", 3, 7)]),
     )
 
-    @field_validator("type")
-    @classmethod
-    def _is_a_path(cls, value: str) -> str:
-        if not _PATH.fullmatch(value):
-            raise ValueError("it is the path of a class, such as torchvision.ops.Permute")
-        return value
+    def problems(self, given: Mapping[str, Any]) -> Iterator[Problem]:
+        if not _PATH.fullmatch(self.type):
+            message = "it is the path of a class, such as torchvision.ops.Permute"
+            yield Problem("rule", "type", message)
 
     @property
     def foreign(self) -> str:

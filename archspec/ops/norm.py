@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, TypeAlias
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Annotated
 
 from archspec.errors import Refusal
+from archspec.ir.fields import Limits
 from archspec.ir.op import (
     Example,
-    Finite,
+    NonNegativeFloat,
     Op,
     PositiveFloat,
     PositiveInt,
@@ -39,8 +38,6 @@ from archspec.ir.tape import (
 
 if TYPE_CHECKING:
     from torch import nn
-
-NonNegativeFloat: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Normalization(Op):
@@ -166,7 +163,7 @@ class LayerNorm(Normalization, name="layer_norm"):
     The learned scale and shift have the sizes of the axes, in the order of the input.
     """
 
-    axes: Annotated[tuple[int, ...], Field(min_length=1)] = (-1,)
+    axes: Annotated[tuple[int, ...], Limits(min_length=1)] = (-1,)
     eps: NonNegativeFloat = 1e-5
     elementwise_affine: bool = True
     bias: bool = True
@@ -274,9 +271,9 @@ class LocalResponseNorm(Normalization, name="local_response_norm", primary="size
     """
 
     size: PositiveInt
-    alpha: Finite = 1e-4
-    beta: Finite = 0.75
-    k: Finite = 1.0
+    alpha: float = 1e-4
+    beta: float = 0.75
+    k: float = 1.0
 
     examples = (
         Example({"size": 5}, inputs=[("N", 6, 4, 5)]),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import ValidationInfo, field_validator, model_validator
-
-from archspec.ir.op import Example, Finite, Op, PositiveFloat, PositiveInt, Weight, Weights
+from archspec.ir.fields import Problem
+from archspec.ir.op import Example, Op, PositiveFloat, PositiveInt, Weight, Weights
 from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
 
@@ -34,11 +33,11 @@ class Parameter(Op, name="parameter", primary="shape"):
     """
 
     shape: tuple[PositiveInt, ...]
-    init: Literal["zeros", "ones", "normal", "trunc_normal", "uniform"] | Finite = "zeros"
-    mean: Finite = 0.0
+    init: Literal["zeros", "ones", "normal", "trunc_normal", "uniform"] | float = "zeros"
+    mean: float = 0.0
     std: PositiveFloat = 1.0
-    low: Finite | None = None
-    high: Finite | None = None
+    low: float | None = None
+    high: float | None = None
 
     num_inputs = 0
     examples = (
@@ -48,20 +47,14 @@ class Parameter(Op, name="parameter", primary="shape"):
         Example({"shape": (3, 1, 1), "init": 1e-6}),
     )
 
-    @field_validator("mean", "std", "low", "high")
-    @classmethod
-    def _is_read(cls, value: float | None, info: ValidationInfo) -> float | None:
-        init = info.data.get("init", "zeros")
-        if info.field_name not in _OPTIONS.get(init, ()):
-            raise ValueError(f"`init: {init}` does not read `{info.field_name}`")
-        return value
-
-    @model_validator(mode="after")
-    def _bounds_in_order(self) -> Parameter:
+    def problems(self, given: Mapping[str, Any]) -> Iterator[Problem]:
+        read = _OPTIONS[self.init] if isinstance(self.init, str) else ()
+        idle = [n for n in ("mean", "std", "low", "high") if n in given and n not in read]
+        for name in idle:
+            yield Problem("rule", name, f"`init: {self.init}` does not read `{name}`")
         low, high = self._bounds()
-        if low >= high:
-            raise ValueError(f"low is {low:g}, which is not below high, {high:g}")
-        return self
+        if low >= high and not idle:
+            yield Problem("rule", "", f"low is {low:g}, which is not below high, {high:g}")
 
     def infer(self, *inputs: Shape) -> Shape:
         return self.shape

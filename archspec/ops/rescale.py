@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field
-
-from archspec.ir.op import Example, Finite, Op
+from archspec.ir.fields import Limits
+from archspec.ir.op import Example, Op
 from archspec.ir.shape import Dim, Shape, equal, expect_rank_from
 from archspec.ir.tape import (
     Storage,
@@ -18,7 +17,7 @@ from archspec.ir.tape import (
     elementwise,
 )
 
-Constants = Annotated[tuple[Finite, ...], Field(min_length=1)]
+Constants = Annotated[tuple[float, ...], Limits(min_length=1)]
 
 
 class Rescale(Op, name="rescale"):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field
-
 from archspec.errors import Code, Refusal
-from archspec.ir.op import MAX_SIZE, Example, Finite, NonNegativeInt, Op, PositiveInt
+from archspec.ir.fields import Limits
+from archspec.ir.op import MAX_SIZE, Example, NonNegativeInt, Op, PositiveInt
 from archspec.ir.shape import Dim, Shape, each, keep_batch, replaced, show, sliced
 from archspec.ir.tape import (
     Tape,
@@ -18,7 +17,7 @@ from archspec.ir.tape import (
     layout_of,
 )
 
-Position = Annotated[int, Field(ge=-MAX_SIZE, le=MAX_SIZE)]
+Position = Annotated[int, Limits(ge=-MAX_SIZE, le=MAX_SIZE)]
 
 
 class _Movement(Op):
@@ -70,7 +69,7 @@ class Pad(_Movement, name="pad", primary="pad"):
     """
 
     pad: tuple[NonNegativeInt, ...]
-    value: Finite = 0.0
+    value: float = 0.0
 
     examples = (
         Example({"pad": (1, 2)}, inputs=[("N", 3, 4)]),
@@ -114,8 +113,8 @@ class Pad(_Movement, name="pad", primary="pad"):
 class Roll(_Movement, name="roll"):
     """Moves the elements along `dims` by `shifts`; what leaves at one end enters at the other."""
 
-    shifts: Position | Annotated[tuple[Position, ...], Field(min_length=1)]
-    dims: int | Annotated[tuple[int, ...], Field(min_length=1)]
+    shifts: Position | Annotated[tuple[Position, ...], Limits(min_length=1)]
+    dims: int | Annotated[tuple[int, ...], Limits(min_length=1)]
 
     examples = (
         Example({"shifts": 1, "dims": 2}, inputs=[("N", 3, 4)]),

@@ -40,7 +40,7 @@ def broadcastable(draw: st.DrawFn) -> list[torch.Tensor]:
     return operands
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(broadcastable())
 def test_elementwise_results_have_torchs_strides(operands: list[torch.Tensor]) -> None:
     if len(operands) == 1:
@@ -54,7 +54,7 @@ def test_elementwise_results_have_torchs_strides(operands: list[torch.Tensor]) -
     assert predicted.strides == real.stride()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_views_exist_where_torch_views(data: st.DataObject) -> None:
     x = data.draw(sizes.flatmap(strided))
@@ -77,7 +77,7 @@ def regrouped(draw: st.DrawFn, elements: int) -> list[int]:
     return [*shape, elements]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(1, 3), min_size=4, max_size=4).flatmap(strided))
 def test_layout_questions_are_answered_as_torch_does(x: torch.Tensor) -> None:
     y = described(x)

@@ -15,7 +15,7 @@ from archspec.language.expressions import inserted, parse, template
 from archspec.language.limits import Limits
 from archspec.language.operations import Budget, Env, Table
 
-QUIET = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+QUIET = settings(max_examples=300)
 
 
 def value(text: str, shape=None, limits: Limits | None = None, **names):

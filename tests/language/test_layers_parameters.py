@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from listing import first_line, listed, loaded, refused
 
+from archspec.ir.shape import N
+
 HEAD = """
 blocks:
   b:
@@ -176,3 +178,11 @@ def test_a_list_of_one_node_is_a_group_like_any_list():
         "2 = group(1) -> 4x8x8",
         "2.0 = tanh(input) -> 4x8x8",
     ]
+
+
+def test_rows_of_a_table_are_no_nodes_though_a_column_is_called_like_an_op():
+    head = "params: {stages: [{linear: 8, dropout: 0.1}, {linear: 5, dropout: 0.2}]}\n"
+    text = "- {repeat: {s: stages}, layers: [{linear: s.linear}, {dropout: s.dropout}, tanh]}"
+    arch = loaded(text, input="[3]", head=head)
+    assert [layer.op for layer in arch.layers] == ["linear", "dropout", "tanh"] * 2
+    assert arch.output_shape == (N, 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -90,3 +91,10 @@ def test_an_equal_block_is_expanded_once():
     said = first_line(refusal(text))
     assert "the number of ops that one pass runs is over the limit of 1,000,000 (runs)" in said
     assert arch.output_shape == ("N", 4, 8, 8)
+
+
+def test_the_nesting_that_libyaml_itself_refuses_is_the_same_limit():
+    text = "[" * 1_500  # deep enough for libyaml's own limit, where its version has one
+    for limits, most in ((Limits(), "100"), (Limits(nesting=1_200), "1,[02]00")):
+        said = first_line(refusal(text, limits=limits))
+        assert re.search(rf"AS701: the nesting is over the limit of {most} \(nesting\)$", said)

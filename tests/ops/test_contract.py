@@ -72,7 +72,7 @@ def test_op_is_documented_and_has_examples(name):
     op = REGISTRY[name]
     assert (op.__dict__.get("__doc__") or "").strip()
     assert len(op.examples) >= 1
-    assert op.primary is None or op.primary in op.model_fields
+    assert op.primary is None or op.primary in op.fields()
     owned = [weight for call in testing.examples(name) for weight in testing.stated_weights(call)]
     assert set(op.kernels) <= {weight.name for weight in owned}
 
@@ -87,12 +87,7 @@ def test_every_file_of_ops_is_imported_by_the_package():
 def test_drawn_calls_agree_with_torch(name):
     accepted = []
 
-    @settings(
-        max_examples=12,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
+    @settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
     @given(testing.op_calls(name))
     def agrees(call):
         accepted.append(testing.check_call(call, layouts=LAYOUTS))
@@ -104,7 +99,7 @@ def test_drawn_calls_agree_with_torch(name):
 def test_a_good_share_of_drawn_calls_is_refused_by_shape_rules():
     refused = []
 
-    @settings(max_examples=400, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=400)
     @given(testing.op_calls())
     def draw(call):
         refused.append(not _accepted(call))

@@ -81,7 +81,7 @@ def by_hand(op: Op) -> Any:
 def check_acceptance(cases: st.SearchStrategy[tuple[Op, Shape]], examples: int) -> None:
     verdicts: list[bool] = []
 
-    @settings(max_examples=examples, deadline=None)
+    @settings(max_examples=examples)
     @given(cases)
     def check(case: tuple[Op, Shape]) -> None:
         op, x = case
@@ -99,7 +99,7 @@ def test_transposed_convolutions_are_accepted_where_torch_runs_them() -> None:
     check_acceptance(transposed(), 150)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(convolutions() | transposed(), st.data())
 def test_saved_memory_and_layout(case: tuple[Op, Shape], data: st.DataObject) -> None:
     op, x = case

@@ -24,13 +24,13 @@ def by_hand(x: torch.Tensor, out_features: int, **arguments: Any) -> torch.Tenso
     return nn.Linear(x.shape[-1], out_features, **arguments)(x)  # type: ignore[no-any-return]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(layers, inputs)
 def test_runs_on_any_rank(op: Linear, x: Shape) -> None:
     assert accepts_as_torch(op, [x], by_hand)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(layers, inputs, st.data())
 def test_saved_memory_and_layout(op: Linear, x: Shape, data: st.DataObject) -> None:
     tensor = data.draw(strided(concrete(x, data.draw(st.sampled_from([2, 3])))))

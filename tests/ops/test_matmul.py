@@ -32,13 +32,13 @@ def factors(draw: st.DrawFn) -> tuple[Shape, Shape]:
     return shape(*a), shape(*b)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(factors())
 def test_agrees_with_torch(inputs: tuple[Shape, Shape]) -> None:
     accepts_as_torch(MatMul(), inputs, torch.matmul)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(factors().filter(lambda pair: _fits(*pair)), st.data())
 def test_saved_memory_and_layout(inputs: tuple[Shape, Shape], data: st.DataObject) -> None:
     tensors = [data.draw(strided(concrete(x, 2))) for x in inputs]

@@ -87,7 +87,7 @@ def by_hand(op: Op, shapes: list[Shape]) -> Any:
 def test_merges_are_accepted_where_torch_runs_them() -> None:
     verdicts: list[bool] = []
 
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=400)
     @given(merges)
     def check(case: tuple[Op, list[Shape]]) -> None:
         op, shapes = case
@@ -97,7 +97,7 @@ def test_merges_are_accepted_where_torch_runs_them() -> None:
     assert 0.3 <= verdicts.count(False) / len(verdicts) <= 0.8
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(merges, st.data())
 def test_saved_memory_and_layout(case: tuple[Op, list[Shape]], data: st.DataObject) -> None:
     op, shapes = case

@@ -64,7 +64,7 @@ def by_hand(op: Op) -> Any:
 def test_windows_are_accepted_where_torch_pools() -> None:
     verdicts: list[bool] = []
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(window_poolings, images | images | images | images | st.builds(shape, st.just(4)))
     def check(op: Op, x: Shape) -> None:
         verdicts.append(accepts_as_torch(op, [x], by_hand(op)))
@@ -73,13 +73,13 @@ def test_windows_are_accepted_where_torch_pools() -> None:
     assert 0.3 <= verdicts.count(False) / len(verdicts) <= 0.8
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(adaptive_poolings, images)
 def test_adaptive_pooling_reaches_any_size(op: Op, x: Shape) -> None:
     assert accepts_as_torch(op, [x], by_hand(op))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(window_poolings | adaptive_poolings | st.just(GlobalAvgPool2d()), images, st.data())
 def test_saved_memory_and_layout(op: Op, x: Shape, data: st.DataObject) -> None:
     assume(is_accepted(op, x))

@@ -79,7 +79,7 @@ def by_hand(x: torch.Tensor, **arguments: Any) -> Any:
 def test_axes_are_rearranged_where_torch_does_it() -> None:
     verdicts: list[bool] = []
 
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=400)
     @given(cases)
     def check(case: tuple[Op, Shape]) -> None:
         op, x = case
@@ -89,7 +89,7 @@ def test_axes_are_rearranged_where_torch_does_it() -> None:
     assert 0.3 <= verdicts.count(False) / len(verdicts) <= 0.8
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(cases, st.data())
 def test_views_share_storage_and_copies_do_not(case: tuple[Op, Shape], data: st.DataObject) -> None:
     op, x = case

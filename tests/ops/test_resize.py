@@ -49,7 +49,7 @@ def resizings(draw: st.DrawFn) -> tuple[Op, Shape]:
 def test_resizing_is_accepted_where_torch_resizes() -> None:
     verdicts: list[bool] = []
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(resizings())
     def check(case: tuple[Op, Shape]) -> None:
         op, x = case
@@ -59,7 +59,7 @@ def test_resizing_is_accepted_where_torch_resizes() -> None:
     assert 0.3 <= verdicts.count(False) / len(verdicts) <= 0.8
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(resizings(), st.data())
 def test_saved_memory_and_layout(case: tuple[Op, Shape], data: st.DataObject) -> None:
     op, x = case

@@ -48,13 +48,13 @@ def sliced_by_hand(
 DIRECT: dict[type[Op], Any] = {Slice: sliced_by_hand, Pad: F.pad, Roll: torch.roll}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(slices | pads | rolls(), inputs)
 def test_agrees_with_torch(op: Op, x: Shape) -> None:
     accepts_as_torch(op, [x], DIRECT[type(op)])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(slices | pads | rolls(), inputs, st.data())
 def test_values_and_layout(op: Op, x: Shape, data: st.DataObject) -> None:
     if is_accepted(op, x):

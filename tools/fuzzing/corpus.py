@@ -58,7 +58,7 @@ TOP_KEYS = (
 @cache
 def keys() -> tuple[str, ...]:
     """Words that mean something somewhere."""
-    arguments = {name for op in REGISTRY.values() for name in op.model_fields}
+    arguments = {name for op in REGISTRY.values() for name in op.fields()}
     patch = ("replace", "insert_before", "insert_after", "remove", "with")
     return (*NODE_KEYS, *TOP_KEYS, *patch, *sorted(arguments), *sorted(REGISTRY), "residual")
 

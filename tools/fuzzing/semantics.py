@@ -72,7 +72,7 @@ def _argument(document: Any, rng: random.Random) -> None:
     slot, position = rng.choice(nodes)
     key, value = slot.value[position]
     kind = REGISTRY[key]
-    fields = [name for name in kind.model_fields if name not in ("eps", "momentum", "init")]
+    fields = [name for name in kind.fields() if name not in ("eps", "momentum", "init")]
     if not fields:
         return
     if not isinstance(value, Pairs):
@@ -84,7 +84,7 @@ def _argument(document: Any, rng: random.Random) -> None:
 
 
 def _value(kind: type[Op], name: str, rng: random.Random) -> Any:
-    words = str(kind.model_fields[name].annotation)
+    words = str(kind.fields()[name].annotation)
     if "bool" in words and rng.random() < 0.8:
         return rng.choice((True, False))
     if "Literal" in words and "same" in words and rng.random() < 0.3:

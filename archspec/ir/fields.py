@@ -1,0 +1,297 @@
+"""The arguments that an op's class declares, and what may be given for them.
+
+A class declares them as a dataclass does: annotations, with or without a default. pydantic is the
+judge of what is given (strict types, finite numbers, no unknown names), yet importing it takes
+longer than compiling a large network. So what plainly fits is taken at once, and pydantic is asked
+about all else. A property-based test holds that what is taken, pydantic would take as it is.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Callable, Iterator, Mapping
+from inspect import get_annotations
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+K = TypeVar("K", bound=type)
+T = TypeVar("T")
+
+REQUIRED: Final = object()
+"""The default of an argument that must be given."""
+
+MISFIT: Final = object()
+"""What a `Taker` gives for a value that does not plainly fit."""
+
+Taker: TypeAlias = Callable[[Any], Any]
+"""A value as the op will hold it, or `MISFIT`."""
+
+
+class Limits:
+    """Bounds of a number, or the least length of a list, in `Annotated`.
+
+    pydantic and hypothesis read it as the metadata of the package `annotated_types` that it stands
+    for (a `GroupedMetadata`).
+    """
+
+    __is_annotated_types_grouped_metadata__ = True
+    __slots__ = ("ge", "gt", "le", "min_length")
+
+    def __init__(
+        self,
+        *,
+        gt: float | None = None,
+        ge: float | None = None,
+        le: float | None = None,
+        min_length: int | None = None,
+    ) -> None:
+        self.gt, self.ge, self.le, self.min_length = gt, ge, le, min_length
+
+    def __repr__(self) -> str:
+        said = {name: getattr(self, name) for name in self.__slots__}
+        return f"Limits({', '.join(f'{k}={v}' for k, v in said.items() if v is not None)})"
+
+    def __iter__(self) -> Iterator[Any]:
+        import annotated_types
+
+        yield annotated_types.Interval(gt=self.gt, ge=self.ge, le=self.le)
+        if self.min_length is not None:
+            yield annotated_types.MinLen(self.min_length)
+
+    def hold(self, value: Any) -> bool:
+        """Whether a value that has the right type keeps them."""
+        if self.min_length is not None:
+            return len(value) >= self.min_length
+        return (
+            (self.gt is None or value > self.gt)
+            and (self.ge is None or value >= self.ge)
+            and (self.le is None or value <= self.le)
+        )
+
+
+class Field(NamedTuple):
+    """One argument: its annotation (with `Annotated`), and its default or `REQUIRED`."""
+
+    annotation: Any
+    default: Any
+    take: Taker
+
+    @property
+    def is_required(self) -> bool:
+        return self.default is REQUIRED
+
+
+ProblemKind: TypeAlias = Literal["missing", "unknown", "wrong", "rule"]
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with the arguments of an op.
+
+    `kind` is missing, unknown, wrong (the value is not of the argument's type) or rule (the op
+    itself refuses it). `argument` is empty where a rule concerns several.
+    """
+
+    kind: ProblemKind
+    argument: str
+    message: str
+
+
+class ArgumentsError(ValueError):
+    """The arguments of an op are wrong; `problems` says in what."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(f"{p.argument or 'arguments'}: {p.message}" for p in problems))
+        self.problems = problems
+
+
+def once(function: Callable[[K], T]) -> Callable[[K], T]:
+    """`functools.cache` for a function of a class, which mypy does not take for hashable."""
+    known: dict[K, T] = {}
+
+    def cached(kind: K) -> T:
+        if kind not in known:
+            known[kind] = function(kind)
+        return known[kind]
+
+    return cached
+
+
+@once
+def fields_of(kind: type) -> Mapping[str, Field]:
+    """The arguments that a class and its bases declare, those of the bases first."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        name: Field(annotation, getattr(kind, name, REQUIRED), taker(annotation))
+        for base in reversed(kind.__mro__)
+        for name in get_annotations(base)
+        if get_origin(annotation := hints[name]) is not ClassVar
+    }
+
+
+def taken(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of all arguments, defaults included. Raises `ArgumentsError`."""
+    fields = fields_of(kind)
+    values: dict[str, Any] = {}
+    fitting = 0
+    for name, field in fields.items():
+        if name not in given:
+            values[name] = field.default
+            plain = field.default is not REQUIRED
+        else:
+            values[name] = field.take(given[name])
+            plain = values[name] is not MISFIT
+            fitting += 1
+        if not plain:
+            return _judged(kind, given)
+    return values if fitting == len(given) else _judged(kind, given)
+
+
+# --- what plainly fits ---------------------------------------------------------------------------
+
+
+def taker(annotation: Any) -> Taker:
+    """What takes the values of a type. It may leave more to the judge than it must, never less."""
+    exact, widening = _taker(annotation, False), _taker(annotation, True)
+
+    def take(value: Any) -> Any:
+        # Of a union the type that fits as it is comes before the one that an int widens to.
+        found = exact(value)
+        return widening(value) if found is MISFIT else found
+
+    return take
+
+
+def _taker(annotation: Any, widening: bool) -> Taker:
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _bounded(_taker(parts[0], widening), parts[1:])
+    if origin is Literal:
+        return _one_of(parts)
+    if origin in (Union, types.UnionType):
+        return _first([_taker(part, widening) for part in parts])
+    if origin is tuple:
+        if len(parts) == 2 and parts[1] is Ellipsis:
+            return _all(_taker(parts[0], widening))
+        return _each([_taker(part, widening) for part in parts])
+    if annotation is float:
+        return _widened if widening else _finite
+    if annotation in (int, bool, str, type(None)):
+        return lambda value: value if value.__class__ is annotation else MISFIT
+    return lambda value: MISFIT
+
+
+def _finite(value: Any) -> Any:
+    return value if value.__class__ is float and math.isfinite(value) else MISFIT
+
+
+def _widened(value: Any) -> Any:
+    if value.__class__ is int and abs(value) <= 2**53:
+        return float(value)
+    return _finite(value)
+
+
+def _bounded(take: Taker, metadata: tuple[Any, ...]) -> Taker:
+    """Within its limits; what other metadata may mean is left to the judge."""
+    if len(metadata) != 1 or not isinstance(metadata[0], Limits):
+        return lambda value: MISFIT
+    hold = metadata[0].hold
+
+    def bounded(value: Any) -> Any:
+        found = take(value)
+        return found if found is not MISFIT and hold(found) else MISFIT
+
+    return bounded
+
+
+def _one_of(literals: tuple[Any, ...]) -> Taker:
+    known = {(literal.__class__, literal) for literal in literals}
+
+    def take(value: Any) -> Any:
+        kind = value.__class__
+        return value if kind in (int, bool, str) and (kind, value) in known else MISFIT
+
+    return take
+
+
+def _first(takers: list[Taker]) -> Taker:
+    def take(value: Any) -> Any:
+        for each in takers:
+            if (found := each(value)) is not MISFIT:
+                return found
+        return MISFIT
+
+    return take
+
+
+def _all(take_one: Taker) -> Taker:
+    def take(value: Any) -> Any:
+        if value.__class__ is not tuple:
+            return MISFIT
+        found = tuple([take_one(item) for item in value])
+        return MISFIT if MISFIT in found else found
+
+    return take
+
+
+def _each(takers: list[Taker]) -> Taker:
+    def take(value: Any) -> Any:
+        if value.__class__ is not tuple or len(value) != len(takers):
+            return MISFIT
+        found = tuple([each(item) for each, item in zip(takers, value, strict=True)])
+        return MISFIT if MISFIT in found else found
+
+    return take
+
+
+# --- the judge -----------------------------------------------------------------------------------
+
+
+@once
+def model(kind: type) -> type[BaseModel]:
+    """The pydantic model of a class's arguments, which is also what its JSON Schema is made of."""
+    from pydantic import ConfigDict, create_model
+
+    config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+    fields: dict[str, Any] = {
+        name: (field.annotation, ... if field.is_required else field.default)
+        for name, field in fields_of(kind).items()
+    }
+    return create_model(kind.__name__, __config__=config, **fields)
+
+
+_WRONG: Final = "wrong"
+_KINDS: dict[str, ProblemKind] = {"missing": "missing", "extra_forbidden": "unknown"}
+"""What pydantic calls the mistakes that are not in a value."""
+
+
+def _judged(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    from pydantic import ValidationError
+
+    try:
+        return dict(model(kind)(**given))
+    except ValidationError as error:
+        problems: dict[str, Problem] = {}  # of a union it names each member's in turn
+        for each in error.errors(include_url=False, include_context=False):
+            name = str(each["loc"][0])
+            alone = len(each["loc"]) == 1  # and no part of the value
+            said = _KINDS.get(each["type"], _WRONG) if alone else _WRONG
+            before = f"{problems[name].message}; or: " if name in problems else ""
+            problems[name] = Problem(said, name, f"{before}{each['msg']}")
+        raise ArgumentsError(tuple(problems.values())) from None

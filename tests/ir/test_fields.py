@@ -1,0 +1,179 @@
+"""What an op takes at once, pydantic takes as it is; what pydantic refuses, an op refuses."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, ClassVar, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from archspec.ir.fields import (
+    MISFIT,
+    REQUIRED,
+    ArgumentsError,
+    Limits,
+    Problem,
+    fields_of,
+    model,
+    taken,
+    taker,
+)
+from archspec.ir.op import REGISTRY, Op
+
+EDGES = (0, 1, -1, 2, 2**12, 2**12 + 1, 2**20, 2**31 - 1, 2**31, 2**53, 2**53 + 1, 10**400)
+ATOMS = (
+    st.integers()
+    | st.sampled_from(EDGES)
+    | st.floats()
+    | st.booleans()
+    | st.none()
+    | st.sampled_from(["same", "valid", "zeros", "normal", "nearest", "none", "", "1"])
+)
+VALUES = (
+    ATOMS
+    | st.lists(ATOMS, max_size=4).map(tuple)
+    | st.lists(ATOMS, max_size=2)
+    | st.dictionaries(st.text(max_size=3), ATOMS, max_size=2)
+)
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal in value and in type, all the way down."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a == b or (isinstance(a, float) and math.isnan(a) and math.isnan(b))
+
+
+ANNOTATIONS = sorted(
+    {field.annotation for op in REGISTRY.values() for field in op.fields().values()}, key=str
+)
+
+
+@pytest.mark.parametrize("annotation", ANNOTATIONS, ids=str)
+def test_what_plainly_fits_is_what_pydantic_would_make_of_it(annotation):
+    judge = TypeAdapter(annotation, config={"strict": True, "allow_inf_nan": False})
+    take = taker(annotation)
+
+    @settings(max_examples=200)
+    @given(VALUES)
+    def agrees(value):
+        found = take(value)
+        if found is not MISFIT:
+            assert same(found, judge.validate_python(value))
+
+    agrees()
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_an_op_takes_what_its_model_takes(name):
+    kind = REGISTRY[name]
+
+    @settings(max_examples=60)
+    @given(st.dictionaries(st.sampled_from([*kind.fields(), "stride", "Stride"]), VALUES))
+    def agrees(given):
+        try:
+            judged: Any = dict(model(kind)(**given))
+        except ValidationError as error:
+            judged = {str(each["loc"][0]) for each in error.errors()}
+        try:
+            values: Any = taken(kind, given)
+        except ArgumentsError as error:
+            values = {problem.argument for problem in error.problems}
+        assert judged == values
+        if isinstance(values, dict):
+            assert all(same(values[key], judged[key]) for key in values)
+
+    agrees()
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_the_examples_need_no_judge(name, monkeypatch):
+    def judged(kind, given):
+        raise AssertionError(f"pydantic is asked about {kind.__name__}({given})")
+
+    monkeypatch.setattr("archspec.ir.fields._judged", judged)
+    for example in REGISTRY[name].examples:
+        if "kwargs" not in example.args:  # any mapping is left to the judge
+            REGISTRY[name](**example.args)
+
+
+class _Base:
+    shared: ClassVar[int] = 3
+    size: int | tuple[int, ...]
+    mode: Literal["a", "b", 1] = "a"
+
+
+class _Derived(_Base):
+    size: Annotated[int, Limits(gt=0)]
+    rate: float = 0.5
+
+
+def test_fields_are_those_of_the_bases_first_and_narrowed_ones_keep_their_place():
+    fields = fields_of(_Derived)
+    assert list(fields) == ["size", "mode", "rate"]
+    assert fields["size"].annotation == Annotated[int, fields["size"].annotation.__metadata__[0]]
+    assert [field.default for field in fields.values()] == [REQUIRED, "a", 0.5]
+    assert [field.is_required for field in fields.values()] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("given", "problems"),
+    [
+        ({}, [("missing", "size")]),
+        ({"size": 0}, [("wrong", "size")]),
+        ({"size": True}, [("wrong", "size")]),
+        ({"size": 1, "mode": "c"}, [("wrong", "mode")]),
+        ({"size": 1, "rate": math.inf}, [("wrong", "rate")]),
+        ({"size": 1, "Rate": 1, "shared": 2}, [("unknown", "Rate"), ("unknown", "shared")]),
+        ({"rate": "1"}, [("missing", "size"), ("wrong", "rate")]),
+    ],
+)
+def test_every_problem_is_named(given, problems):
+    with pytest.raises(ArgumentsError) as raised:
+        taken(_Derived, given)
+    assert [(p.kind, p.argument) for p in raised.value.problems] == problems
+
+
+def test_a_whole_number_widens_where_no_type_fits_it_as_it_is():
+    assert same(taker(float)(2), 2.0)
+    assert same(taker(float | int)(2), 2)
+    assert same(taker(float | None)(2), 2.0)
+    assert same(taker(tuple[float, ...])((1, 2.5)), (1.0, 2.5))
+    assert taker(float)(2**53 + 1) is MISFIT  # not exact as a float: pydantic is asked
+
+
+class _Even(Op):
+    """An op with a rule of its own."""
+
+    number: int = 2
+
+    def problems(self, given):
+        if self.number % 2:
+            yield Problem("rule", "number", "must be even")
+
+
+def test_a_rule_of_the_op_comes_after_the_types():
+    assert _Even().number == 2
+    for number, kind in ((3, "rule"), (3.5, "wrong")):
+        with pytest.raises(ArgumentsError) as raised:
+            _Even(number=number)
+        assert [p.kind for p in raised.value.problems] == [kind]
+
+
+def test_an_op_is_a_value():
+    op = REGISTRY["conv2d"](out_channels=4, kernel_size=3, stride=1)
+    same_op = REGISTRY["conv2d"](kernel_size=3, out_channels=4)
+    assert op == same_op
+    assert hash(op) == hash(same_op)
+    assert op != REGISTRY["conv2d"](out_channels=4, kernel_size=2)
+    assert op != REGISTRY["conv1d"](out_channels=4, kernel_size=3)
+    assert repr(op) == "Conv2d(out_channels=4, kernel_size=3)"
+    with pytest.raises(AttributeError, match="immutable"):
+        op.stride = 2
+    with pytest.raises(AttributeError, match="immutable"):
+        del op.stride

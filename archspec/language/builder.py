@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from archspec.errors import Code, Note, Refusal, Span, certain_word, did_you_mean
 from archspec.ir.graph import INPUT, Graph, Ref, Step, walk
@@ -74,7 +74,7 @@ class Builder:
         # A name's value is None where the node failed: its readers stay silent.
         self.names: dict[str, Refs | None] = {}
         self.dead_names: dict[str, Refs | None] = {}
-        self.recipes: list[tuple[Node, Env, list[dict[str, Any]] | None]] = []
+        self.recipes: list[tuple[Live, Env]] = []
         self.position = 0
         self.levels = levels if any(levels) else ()
         self.counters = [0] * len(self.levels)
@@ -236,6 +236,32 @@ class Builder:
             if not step.inputs or step.input_shapes[0] != step.outputs[ref.output]:
                 return
             ref = step.inputs[0]
+
+
+class Live(NamedTuple):
+    """A node that is there: its name, rendered, and what a named repeat binds in its iterations."""
+
+    node: Node
+    name: str | None
+    bindings: list[dict[str, Any]] | None
+
+
+class Site(NamedTuple):
+    """Where a node is placed: its list, the names in scope, and what the list's first node reads.
+
+    `level` is the first level of patches that applies to the node.
+    """
+
+    builder: Builder
+    env: Env
+    start: Refs | None
+    level: int = 0
+
+    def over(self, refs: Refs, env: Env | None = None) -> Env:
+        """The environment of a node that reads `refs`: it sees the shape of the first of them."""
+        env = env or self.env
+        env.shape = self.builder.shape(refs[0]) if refs else None
+        return env
 
 
 def parameter_count(step: Step) -> int:

@@ -34,13 +34,14 @@ from archspec.language.arguments import (
     show_value,
 )
 from archspec.language.blocks import Reader
-from archspec.language.builder import Builder, PatchTree
+from archspec.language.builder import Builder, PatchTree, Site
 from archspec.language.collected import Collected
 from archspec.language.document import override, read_spec, root_of
 from archspec.language.expand import Expander, Stop
 from archspec.language.limits import Limits
 from archspec.language.model import Layers, Spec
 from archspec.language.operations import Env
+from archspec.language.scopes import finish_root
 from archspec.language.source import Items, Value, kind, read
 
 Sizes = Sequence[int]
@@ -241,11 +242,12 @@ def _expand(
     levels = tuple(PatchTree.of(each.patch) if each.patch else None for each in chain(spec)[1:])
     builder = Builder(tuple(inputs.values()), tuple(inputs), levels, None)
     assert root.body is not None
-    last = expander.run(root.body, builder, builder.start, env)
     specs = chain(spec)
     level = max((i for i, each in enumerate(specs) if each.outputs), default=0)
-    outputs = specs[level].outputs
-    graph = expander.finish(builder, last, outputs, env, None, root=True, level=level)
+    site = Site(builder, env, builder.start)
+    last = expander.run(root.body, site)
+    # Names under `outputs` are those that its writer saw.
+    graph = finish_root(expander, site._replace(level=level), last, specs[level].outputs)
     if graph is not None:
         _check_outputs(spec, graph, expander)
     return graph, {name: _public(env.names[name]) for name in root.params}

@@ -1,0 +1,262 @@
+"""Lists within a list: calls of blocks, groups, named repeats and branches; what a list returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from archspec.errors import Code, Diagnostic, Refusal, Span
+from archspec.ir.graph import Graph, Ref, Step
+from archspec.language import parameters
+from archspec.language.arguments import Argument
+from archspec.language.builder import Builder, Levels, Live, Refs, Site, parameter_count
+from archspec.language.model import Block, Branch, Node, Output
+from archspec.language.operations import Env, Table
+
+if TYPE_CHECKING:
+    from archspec.language.expand import Expander
+
+
+def key_of(value: Any) -> Any:
+    """A hashable key that keeps 1, 1.0 and true apart."""
+    kind = value.__class__
+    if kind is tuple:
+        return tuple([key_of(item) for item in value])
+    if kind is Table:
+        return (kind, tuple([(name, key_of(item)) for name, item in value.items()]))
+    return (kind, value)
+
+
+# --- blocks --------------------------------------------------------------------------------------
+
+
+def call(
+    x: Expander,
+    block: Block,
+    args: dict[str, Argument],
+    site: Site,
+    refs: Refs,
+    span: Span,
+    levels: Levels,
+) -> Step | None:
+    """A block for these arguments and input shapes, expanded once for equal ones."""
+    _check_call(x, block, refs)
+    b = site.builder
+    shapes = b.shapes(refs)
+    inner = Env({}, shapes[0] if shapes else None, x.budget)
+    if not parameters.evaluate_all(block.params, args, site.env, inner, block.name, span, x.add):
+        return None
+    patched = any(levels)
+    key = (block, shapes, tuple([key_of(value) for value in inner.names.values()]))
+    graph = None if patched else x.graphs.get(key)
+    if graph is None:
+        builder = Builder(shapes, block.inputs, levels, (b, refs))
+        with _entered(x, span, block):
+            last = x.run(block.body, Site(builder, inner, builder.start))
+            graph = finish(x, Site(builder, inner, builder.start), last, block.outputs, block.name)
+        if graph is not None and not patched:
+            x.graphs[key] = graph
+    return graph_step(graph, b, refs, span)
+
+
+def _check_call(x: Expander, block: Block, refs: Refs) -> None:
+    if len(refs) != len(block.inputs):
+        raise Refusal(
+            f"{block.name} takes {len(block.inputs)} input(s), got {len(refs)}",
+            code=Code.ARITY,
+            expected=f"inputs {', '.join(block.inputs)}",
+            help=f"say `from: [{', '.join(block.inputs)}]`" if len(block.inputs) > 1 else None,
+        )
+    if any(called is block for _, called in x.calls):
+        circle = " → ".join(c.name for _, c in x.calls if c)
+        raise Refusal(
+            f"the block {block.name!r} calls itself",
+            code=Code.BLOCK_CYCLE,
+            found=f"{circle} → {block.name}",
+        )
+
+
+@contextmanager
+def _entered(x: Expander, span: Span, block: Block | None) -> Iterator[None]:
+    """Diagnostics made inside know the way there. Raises `Refusal` where it is too deep."""
+    x.calls.append((span, block))
+    try:
+        x.limits.check("depth", len(x.calls), "the nesting of blocks and groups")
+        yield
+    finally:
+        x.calls.pop()
+
+
+def graph_step(graph: Graph | None, b: Builder, refs: Refs, span: Span) -> Step | None:
+    """The step of a nested graph; None where the graph could not be made."""
+    if graph is None:
+        return None
+    return Step("", None, graph, refs, b.shapes(refs), graph.output_shapes, span)
+
+
+# --- groups, named repeats and branches ----------------------------------------------------------
+
+
+def group(
+    x: Expander, nodes: tuple[Node, ...], site: Site, refs: Refs, span: Span, levels: Levels
+) -> Step | None:
+    """An inline group, in the environment where it is written."""
+    if len(refs) != 1:
+        raise Refusal(
+            f"a group takes one input, got {len(refs)}",
+            code=Code.ARITY,
+            help="make it a block with `inputs: [a, b]`",
+        )
+    inner = _inside(x, site, refs, levels)
+    with _entered(x, span, None):
+        graph = finish(x, inner, x.run(nodes, inner))
+    return graph_step(graph, site.builder, refs, span)
+
+
+def loop(x: Expander, live: Live, site: Site, refs: Refs, levels: Levels) -> Step | None:
+    """A named repeat: a scope whose children are its iterations, 0 to n - 1."""
+    node, bindings = live.node, live.bindings
+    assert bindings is not None
+    inner = _inside(x, site, refs, levels)._replace(env=site.env)
+    inner.builder.loop = True
+    with _entered(x, node.span, None):
+        last = x.iterate(node, inner, inner.start, bindings, named=True)
+        graph = finish(x, inner, last)
+    return graph_step(graph, site.builder, refs, node.span)
+
+
+def named_branches(x: Expander, node: Node, site: Site, refs: Refs, levels: Levels) -> Step | None:
+    """Branches with a name: a scope of their own, in which their nodes are placed."""
+    inner = _inside(x, site, refs, levels)
+    with _entered(x, node.span, None):
+        graph = finish(x, inner, branches(x, node, inner, inner.builder.start))
+    return graph_step(graph, site.builder, refs, node.span)
+
+
+def _inside(x: Expander, site: Site, refs: Refs, levels: Levels) -> Site:
+    builder = Builder(site.builder.shapes(refs), ("input",), levels, (site.builder, refs))
+    shape = builder.inputs[0] if builder.inputs else None
+    return Site(builder, Env(site.env.names, shape, x.budget), builder.start)
+
+
+def branches(x: Expander, node: Node, site: Site, refs: Refs) -> Refs | None:
+    """Parallel paths, in place: their nodes join the list, then the merge."""
+    assert node.merge is not None
+    found = [_branch(x, branch, site._replace(start=refs), refs) for branch in node.branches]
+    results = tuple([ref for ref in found if ref is not None])
+    if len(results) < len(found):
+        site.builder.position += 1
+        return None
+    merge = node.merge
+    site.over(results)
+    if merge.when is not None:
+        alive = x.condition(merge, site.env)
+        if alive is None:
+            x.poison(merge, site)
+            return None
+        if not alive:
+            return x.pass_through(merge, site, results)
+    return x.place(merge, site._replace(start=refs), results)
+
+
+def _branch(x: Expander, branch: Branch, site: Site, refs: Refs) -> Ref | None:
+    """What one path gives; None (and a diagnostic) where that is not one value."""
+    if branch.name is None or not branch.nodes:
+        found = x.run(branch.nodes, site)
+        if branch.name is not None and found is not None:
+            site.builder.dead_names[branch.name.render(site.env)] = found
+    else:
+        named = Node("group", "layers", branch.span, body=branch.nodes)
+        named.name, named.name_span = branch.name, branch.span
+        found = x.node(named, site, refs)
+    if found is not None and len(found) != 1:
+        refusal = Refusal(f"a branch with {len(found)} outputs", code=Code.ARITY)
+        x.report(refusal, branch.span)
+        return None
+    return found[0] if found else None
+
+
+# --- what a list returns -------------------------------------------------------------------------
+
+
+def finish(
+    x: Expander,
+    site: Site,
+    last: Refs | None,
+    outputs: tuple[Output, ...] | None = None,
+    block: str | None = None,
+) -> Graph | None:
+    """Close a nested list: what it returns, and a warning for each node that nobody reads."""
+    b = site.builder
+    if outputs is not None:
+        last = _outputs(x, outputs, site)
+    if last is None:
+        return None
+    if any(ref.step >= 0 and b.steps[ref.step].training_only for ref in last):
+        x.report(
+            Refusal(
+                "a block or group cannot return a training_only node",
+                code=Code.TRAINING_ONLY,
+                help="mark the block's call `training_only: true` instead",
+            ),
+            b.steps[last[-1].step].span,
+        )
+        return None
+    return _closed(x, b, block, last, None)
+
+
+def finish_root(
+    x: Expander, site: Site, last: Refs | None, outputs: tuple[Output, ...] | None
+) -> Graph | None:
+    """As `finish`, for the spec's own list, whose outputs may have names."""
+    names: tuple[str, ...] = ()
+    if outputs is not None:
+        last = _outputs(x, outputs, site)
+        names = tuple(output.name for output in outputs if output.name is not None)
+    return None if last is None else _closed(x, site.builder, None, last, names or None)
+
+
+def _closed(
+    x: Expander, b: Builder, block: str | None, last: Refs, names: tuple[str, ...] | None
+) -> Graph:
+    graph, unread = b.finish(block, last, names)
+    for step in unread:
+        _warn_unread(x, step)
+    return graph
+
+
+def _outputs(x: Expander, outputs: tuple[Output, ...], site: Site) -> Refs | None:
+    found: list[Ref] = []
+    sound = True
+    for output in outputs:
+        refs = x.resolve((output.reference,), site, None)
+        if refs is None:
+            sound = False
+        elif len(refs) != 1:
+            sound = False
+            name = output.reference.name.text
+            several = Refusal(
+                f"{name!r} has {len(refs)} outputs", code=Code.OUTPUTS, help=f"{name}[0]"
+            )
+            x.report(several, output.reference.span)
+        else:
+            found.extend(refs)
+    return tuple(found) if sound else None
+
+
+def _warn_unread(x: Expander, step: Step) -> None:
+    if step.span in x.warned:
+        return
+    x.warned.add(step.span)
+    count = parameter_count(step)
+    cost = f"its {count:,} parameters are" if count else "it is"
+    x.add(
+        Diagnostic(
+            Code.UNREAD_NODE,
+            f"nobody reads {step.name!r} ({step.kind}): {cost} left out of the module",
+            step.span,
+            severity="warning",
+            help="read it with `from:` or a merge, or remove it",
+        )
+    )

@@ -1,4 +1,4 @@
-"""Values to nodes: the form of a `layers:` list, its edges, repeats, branches and arguments.
+"""Values to nodes: the form of a `layers:` list, its edges, repeats and branches.
 
 A mistake is reported and parsing goes on with the next node.
 """
@@ -6,47 +6,36 @@ A mistake is reported and parsing goes on with the next node.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from archspec.errors import Code, Diagnostic, Edit, Refusal, Span, mended
-from archspec.ir.op import REGISTRY, Op
+from archspec.errors import Code, Diagnostic, Refusal, Span, mended
+from archspec.ir.op import REGISTRY
+from archspec.language import wording
 from archspec.language.arguments import (
     NUMBERS,
-    TEXT,
     Argument,
     LocatedError,
     check_truth,
     colon_mended,
     never_written,
-    op_kinds,
-    truths,
-    unknown_argument,
 )
-from archspec.language.expressions import Template, inserted, parse
+from archspec.language.calls import NODE_KEYS, CallParser
+from archspec.language.expressions import Template
 from archspec.language.model import (
-    Block,
     Branch,
     Condition,
-    Layers,
     Node,
     Repeat,
 )
 from archspec.language.names import check_identifier
-from archspec.language.operations import MAGIC, Env
-from archspec.language.scope import Scope, missing_argument
 from archspec.language.source import Items, Mapping, Scalar, Value, kind, shorten
-from archspec.language.validate import make_op
 
-NODE_KEYS = ("name", "from", "when", "repeat", "share", "training_only")
 _OP_WORD = re.compile(r"\$?[A-Za-z_]\w*\Z")
-_REFERENCE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<index>[^\[\]]*)\])?\Z")
-
-FindBlock = Callable[[str], Block | None]
 
 
-class NodeParser(Scope):
+class NodeParser(CallParser):
     """Parses the nodes of one scope."""
 
     # --- lists -----------------------------------------------------------------------------------
@@ -59,7 +48,7 @@ class NodeParser(Scope):
                 f"`{what}` must be a list of nodes, not {kind(value)}",
                 value.span,
                 expected="a list: one `- node` a line",
-                help=_list_help(what, value),
+                help=wording.list_help(what, value),
             )
             return ()
         outer, self.partial = self.partial, False
@@ -118,7 +107,7 @@ class NodeParser(Scope):
     def _bare_mended(self, value: Scalar) -> dict[str, Any]:
         word = value.text.partition(":")[0]
         known = [word] if self.is_target(word) else []
-        return colon_mended(value.text, known, value.span) or {"help": _bare_help(value)}
+        return colon_mended(value.text, known, value.span) or {"help": wording.bare_help(value)}
 
     def _mapped(self, value: Mapping) -> Node | None:
         entry = self._op_key(value)
@@ -238,24 +227,6 @@ class NodeParser(Scope):
         block = self.find(name)
         return block.params if block else ()
 
-    def is_target(self, word: str) -> bool:
-        """Whether a word names an op, a block, a layers parameter, or a group."""
-        if word in ("layers", "branches") or word in REGISTRY or word in self.broken:
-            return True
-        # A search through installed packages may bring the op itself.
-        return word.startswith("$") or self.find(word) is not None or word in REGISTRY
-
-    def _unknown_op(self, key: Scalar) -> None:
-        if self.lost:
-            return  # it may be a block of a file that could not be read
-        names = {*REGISTRY, *self.known_blocks()}
-        self.report(
-            Code.UNKNOWN_OP,
-            f"{shorten(key.text)!r} is no op, and no block that this file can see",
-            key.span,
-            **(colon_mended(key.text, names, key.span) or _op_mended(key.text, names, key.span)),
-        )
-
     def _target(self, word: str, span: Span, args: Value | None) -> Node | None:
         if word in self.broken:
             return None
@@ -289,180 +260,6 @@ class NodeParser(Scope):
             yield
         finally:
             self.depth -= 1
-
-    # --- ops and blocks --------------------------------------------------------------------------
-
-    def _op(self, op: type[Op], span: Span, args: Value | None) -> Node:
-        node = Node("op", op.op_name, span, target=op)
-        reported = len(self.diagnostics)
-        node.args = self.arguments(op, args, span, node)
-        sound = len(self.diagnostics) == reported
-        if sound and not self.partial and all(a.evaluate is None for a in node.args.values()):
-            with self.reporting(span):
-                node.ready = make_op(
-                    op,
-                    {name: arg.constant for name, arg in node.args.items()},
-                    {name: arg.span for name, arg in node.args.items()},
-                    span,
-                )
-        return node
-
-    def _block(self, block: Block, span: Span, args: Value | None) -> Node:
-        node = Node("block", block.name, span, target=block)
-        reported = len(self.diagnostics)
-        node.args = self.arguments(block, args, span, node)
-        if self.partial or len(self.diagnostics) > reported:
-            return node  # a misspelt argument is not also a missing one
-        for parameter in block.params.values():
-            if parameter.required and parameter.name not in node.args:
-                self.diagnostics.append(missing_argument(block.name, parameter, span))
-        return node
-
-    def arguments(
-        self, target: type[Op] | Block, args: Value | None, span: Span, node: Node | None
-    ) -> dict[str, Argument]:
-        """The arguments written for an op or block; `node` takes the edges of a merge."""
-        is_op = not isinstance(target, Block)
-        name = target.op_name if not isinstance(target, Block) else target.name
-        if args is None or (isinstance(args, Scalar) and args.plain and args.value is None):
-            return {}
-        if not isinstance(target, Block) and target.variadic and node is not None:
-            args = self._merge_inputs(args, node)
-            if args is None:
-                return {}
-        if not isinstance(args, Mapping):
-            primary = target.primary if not isinstance(target, Block) else None
-            if primary is None:
-                self.report(
-                    Code.ARGUMENT,
-                    f"{name} takes its arguments by name, not {kind(args)}",
-                    args.span,
-                    expected=_call_form(target),
-                    help=_by_name(target, args),
-                )
-                return {}
-            return self._one(target, primary, args)
-        compiled: dict[str, Argument] = {}
-        known = target.params if isinstance(target, Block) else target.fields()
-        for key, at, value in args.items():
-            if key not in known:
-                self.diagnostics.append(unknown_argument(name, key, known, at.span, args.entries))
-                if is_op and key in NODE_KEYS:
-                    self.diagnostics[-1] = _misplaced_key(name, key, at.span)
-            elif isinstance(value, Scalar) and value.is_absent:
-                self.report(
-                    Code.ARGUMENT,
-                    f"{name}: {key} has no value",
-                    at.span,
-                    expected="a value after the colon",
-                    help="write `null` where null is meant",
-                )
-            else:
-                compiled.update(self._one(target, key, value))
-        return compiled
-
-    def _one(self, target: type[Op] | Block, key: str, value: Value) -> dict[str, Argument]:
-        with self.reporting(value.span):
-            if isinstance(target, Block):
-                parameter = target.params[key]
-                if parameter.type == "layers":
-                    return {key: self.layers_argument(value)}
-                if parameter.type == "bool" and not self.is_name(value):
-                    check_truth(value)
-                return {key: self.argument(value, TEXT if parameter.type == "str" else NUMBERS)}
-            if key in truths(target) and not self.is_name(value):
-                check_truth(value)
-            return {key: self.argument(value, op_kinds(target)[key])}
-        return {}
-
-    def layers_argument(self, value: Value) -> Argument:
-        """A value for a layers parameter: nodes, or `$name` of another such parameter."""
-        if isinstance(value, Scalar) and isinstance(value.value, str):
-            word = value.value[1:]
-            declared = self.params.get(word) if self.params is not None else None
-            if value.value.startswith("$") and (declared or self.params is None):
-                return self.argument(value, TEXT)
-        before, self.reads = self.reads, set()
-        outer, is_one = self.partial, not isinstance(value, Items)
-        # The one who places a single op or block may add the arguments that are missing here.
-        self.partial = is_one
-        nodes = self.node_or_list(value, "layers")
-        self.partial = outer
-        names, self.reads = frozenset(self.reads - set(MAGIC)), before | self.reads
-        text = value.text if isinstance(value, Scalar) else None
-        if not names:
-            constant = Layers(nodes, _EMPTY, names, text, is_one)
-            return Argument(value.span, None, lambda env: constant)
-        return Argument(
-            value.span, None, lambda env: Layers(nodes, env, names, text, is_one), names
-        )
-
-    def _merge_inputs(self, args: Value, node: Node) -> Value | None:
-        """Takes the edges out of a merge's arguments; what is left, or None."""
-        if not isinstance(args, Mapping):
-            node.inputs = self.references(args, node.key)
-            return None
-        given = args.get("inputs")
-        if given is not None:
-            node.inputs = self.references(given, "inputs")
-            rest = {key: entry for key, entry in args.entries.items() if key != "inputs"}
-            return Mapping(rest, args.span, args.size, args.flow)
-        return args
-
-    def _insert(self, name: str, span: Span, args: Value | None) -> Node | None:
-        if self.params is not None:
-            declared = self.params.get(name)
-            if declared is None:
-                layered = [p.name for p in self.params.values() if p.type == "layers"]
-                self.report(
-                    Code.UNKNOWN_NAME,
-                    f"no parameter {name!r} is in scope",
-                    span,
-                    expected="a parameter that holds layers",
-                    **_dollar(name, mended(name, layered, span)),
-                )
-                return None
-            if declared.type != "layers":
-                self.report(
-                    Code.PARAMETER,
-                    f"the parameter {name!r} holds {_article(declared.type)}, and a node needs "
-                    "layers",
-                    span,
-                    help=f"declare it as `{name}: layers`, or with an op as its default",
-                )
-                return None
-        self.reads.add(name)
-        node = Node("insert", name, span)
-        if args is not None and not (isinstance(args, Scalar) and args.value is None):
-            node.raw = args
-            loops = list(self.loops)
-            self._note_reads(args)
-
-            def compile_raw(
-                target: type[Op] | Block,
-            ) -> tuple[dict[str, Argument], list[Diagnostic]]:
-                saved = self.loops, self.diagnostics
-                self.loops, self.diagnostics = loops, []
-                compiled, errors = self.arguments(target, args, span, None), self.diagnostics
-                self.loops, self.diagnostics = saved
-                return compiled, errors
-
-            node.compile_raw = compile_raw
-        return node
-
-    def _note_reads(self, value: Value) -> None:
-        """Names that arguments may read, before it is known which argument is an expression."""
-        if isinstance(value, Scalar):
-            if isinstance(value.value, str):
-                with suppress(Refusal):
-                    text = inserted(value.value) or value.value
-                    self.reads.update(parse(text, self.limits).names)
-        elif isinstance(value, Items):
-            for item in value:
-                self._note_reads(item)
-        else:
-            for _, _, item in value.items():
-                self._note_reads(item)
 
     # --- branches --------------------------------------------------------------------------------
 
@@ -623,76 +420,3 @@ def _joining(node: Node) -> Iterator[Node]:
             yield from _joining(inner)
     if node.merge is not None:
         yield node.merge
-
-
-def _dollar(name: str, found: dict[str, Any]) -> dict[str, Any]:
-    found["help"] = found["help"] or f"declare it: `params: {{{name}: layers}}`"
-    found["edits"] = tuple(Edit(e.span, f"${e.replacement}") for e in found["edits"])
-    return found
-
-
-def _op_mended(word: str, names: Iterable[str], span: Span) -> dict[str, Any]:
-    found = mended(word, names, span)
-    found["help"] = found["help"] or (
-        "`archspec list --ops` names them all; define your own under `blocks:`"
-    )
-    return found
-
-
-_EMPTY = Env({}, None, None)  # type: ignore[arg-type]
-
-
-def _list_help(what: str, value: Value) -> str | None:
-    if isinstance(value, Mapping):
-        return "begin each node with a dash"
-    if isinstance(value, Scalar) and value.text.startswith("-"):
-        return f"write a space after the dash: `- {value.text.split()[0][1:]}`"
-    if isinstance(value, Scalar) and isinstance(value.value, str):
-        return f"write `{what}: [{shorten(value.text)}]`"
-    return None
-
-
-def _bare_help(value: Scalar) -> str | None:
-    words = value.text.split()
-    if len(words) == 2 and value.span.end_line > value.span.line:
-        return f"a dash is missing on the next line: `- {words[1]}`"
-    return "write a space after the colon" if ":" in value.text else None
-
-
-def _article(type_: str) -> str:
-    return {"int": "a number", "float": "a number", "bool": "a truth value", "str": "text"}.get(
-        type_, f"a {type_}"
-    )
-
-
-def _by_name(target: type[Op] | Block, args: Value) -> str:
-    """The arguments given by position, with the names that they have in this order."""
-    names = list(target.params if isinstance(target, Block) else target.fields())
-    name = target.name if isinstance(target, Block) else target.op_name
-    values = (
-        [item.text for item in args if isinstance(item, Scalar)]
-        if (isinstance(args, Items))
-        else [args.text]
-        if isinstance(args, Scalar)
-        else []
-    )
-    count = len(args) if isinstance(args, Items) else 1
-    if not names or len(values) != count or count > len(names):
-        return f"write `{name}: {{argument: value}}`"
-    written = ", ".join(f"{key}: {value}" for key, value in zip(names, values, strict=False))
-    return f"write `{name}: {{{written}}}`"
-
-
-def _call_form(target: type[Op] | Block) -> str:
-    if isinstance(target, Block):
-        return f"{target.name}: {{{', '.join(f'{name}: …' for name in list(target.params)[:4])}}}"
-    return f"{target.op_name}: {{{', '.join(f'{n}: …' for n in list(target.fields())[:4])}}}"
-
-
-def _misplaced_key(name: str, key: str, span: Span) -> Diagnostic:
-    return Diagnostic(
-        Code.UNKNOWN_ARGUMENT,
-        f"{name} has no argument {key!r}: it is a key of the node",
-        span,
-        help=f"move `{key}:` beside `{name}:`, at the same indentation",
-    )

@@ -12,9 +12,10 @@ from archspec.language.arguments import (
     LocatedError,
     show_value,
 )
+from archspec.language.calls import NODE_KEYS
 from archspec.language.model import Layers, Parameter
 from archspec.language.names import check_identifier
-from archspec.language.nodes import NODE_KEYS, NodeParser
+from archspec.language.nodes import NodeParser
 from archspec.language.operations import Env, Table, type_name
 from archspec.language.scope import missing_argument
 from archspec.language.source import Items, Mapping, Scalar, Value, kind

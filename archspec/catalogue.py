@@ -621,8 +621,9 @@ _add(
 _add(
     Code.SHARE,
     "a module that cannot be used again here",
-    """`share: other` applies the module of an earlier node of the same list once more. Its weights
-    must fit the new input.""",
+    """`share: other` applies the module of an earlier node of the same list once more. That must
+    be the module which the new input would have had on its own: weights of the same shapes, and the
+    same class where the rank of the input chooses it.""",
     """\
     input: [4]
     layers:

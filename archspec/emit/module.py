@@ -132,5 +132,11 @@ def _description(child: nn.Module | Tensor | None) -> object:
     """What two modules have in common that compute the same function of their weights."""
     if not isinstance(child, nn.Module):
         return child is None or (child.shape, child.dtype)
-    layers = [(path, type(m), m.extra_repr()) for path, m in child.named_modules()]
+    layers = [(path, type(m), m.extra_repr(), _plain(m)) for path, m in child.named_modules()]
     return layers, [(key, value.shape) for key, value in child.state_dict().items()]
+
+
+def _plain(module: nn.Module) -> dict[str, object]:
+    """What a module knows beside its tensors and modules: a rank, say, that its repr leaves out."""
+    kinds = (int, float, str, tuple, type(None))
+    return {key: value for key, value in vars(module).items() if isinstance(value, kinds)}

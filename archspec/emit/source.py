@@ -149,10 +149,8 @@ class _Writer:
         read = [self.values[ref] for ref in step.inputs]
         if step.op is None:
             call = f"{_member(name, kind)}({', '.join(read)})"
-        elif kind is Kind.EXPRESSION:
-            call = step.op.expression(read, step.input_shapes)
         else:
-            call = step.op.call(_member(name, kind), read, step.input_shapes)
+            call = step.op.source(_member(name, kind), read, step.input_shapes)
         last = position == len(self.graph.steps) - 1
         plain_end = last and self.graph.outputs == (Ref(position),) and len(step.outputs) == 1
         plain_end = plain_end and not self.graph.always_named

@@ -7,7 +7,7 @@ contract test. Nothing else in archspec knows an op by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
@@ -78,7 +78,8 @@ class Op:
     Class facts: `primary` is the argument that may stand alone (`linear: 10`); `variadic` ops
     read two or more inputs, written as their primary argument (`add: [a, b]`); `num_inputs`
     counts the inputs of all others; `takes_unbatched` ops also read learned tensors, which have
-    no batch axis; `kernels` names the weights that a network-wide `init:` scheme fills.
+    no batch axis; `kernels` names the weights that a network-wide `init:` scheme fills; the module
+    of an `any_rank` op is the same for inputs of every rank.
 
     Facts that warnings ask for: `is_activation` ops apply a fixed function to each element; `drops`
     ops zero elements at random in training; `passes_through` ops return their input; the argument
@@ -92,6 +93,7 @@ class Op:
     num_inputs: ClassVar[int] = 1
     takes_unbatched: ClassVar[bool] = False
     kernels: ClassVar[tuple[str, ...]] = ()
+    any_rank: ClassVar[bool] = False
     is_activation: ClassVar[bool] = False
     drops: ClassVar[bool] = False
     passes_through: ClassVar[bool] = False
@@ -177,6 +179,19 @@ class Op:
         learned, any other tensor becomes a buffer. Without inputs it is the op's value.
         """
         return None
+
+    def module_key(self, *inputs: Shape) -> Hashable:
+        """What of its inputs decides the module, beside its weights: `share` needs it to be equal.
+
+        By default it is their ranks, unless the op is `any_rank`.
+        """
+        return () if self.any_rank else tuple(map(len, inputs))
+
+    def source(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        """Python source that applies it: a `call` where it builds something, or an `expression`."""
+        if type(self).build is Op.build:
+            return self.expression(values, inputs)
+        return self.call(own, values, inputs)
 
     def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         """For what `build` returned, the variable `own`: Python source that applies it.

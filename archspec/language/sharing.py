@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from archspec.errors import Code, Refusal
-from archspec.ir.graph import Step
+from archspec.ir.graph import Graph, Step
 from archspec.ir.shape import show
 from archspec.language import scopes
 from archspec.language.builder import Builder, Refs, Site
@@ -37,9 +37,9 @@ def shared(x: Expander, node: Node, site: Site, refs: Refs) -> Step | None:
         step = x.step(original, again, refs, ())
     if step is None:
         raise Refusal(f"{name!r} cannot be applied to this input", code=Code.SHARE)
-    if _owned(step) != _owned(first):
+    if not _serves(first, step, {}):
         raise Refusal(
-            f"the weights of {name!r} do not fit an input of {show(step.input_shapes[0])}",
+            f"the module of {name!r} does not fit an input of {show(step.input_shapes[0])}",
             code=Code.SHARE,
             expected=f"an input like {show(first.input_shapes[0])}",
             found=show(step.input_shapes[0]),
@@ -58,10 +58,43 @@ def _owner(b: Builder, name: str) -> int:
     return found if shares is None else shares
 
 
-def _owned(step: Step) -> Any:
-    """What a step owns, and the rank that chose its class: equal for steps that can share."""
-    if step.op is not None:
-        ranks = tuple(len(shape) for shape in step.input_shapes)
-        return (step.op, ranks, step.op.weights(*step.input_shapes))
-    assert step.body is not None
-    return tuple((inner.name, _owned(inner)) for inner in step.body.steps)
+def _serves(first: Step, again: Step, known: dict[tuple[Graph, Graph], bool]) -> bool:
+    """Whether the module made for `first` is the one that `again` would have on its own.
+
+    `known` holds the graphs that were compared before, since blocks may call blocks many times.
+    """
+    if first.op is not None:
+        return again.op == first.op and _module(again) == _module(first)
+    ours, theirs = first.body, again.body
+    if ours is None or theirs is None or ours is theirs:
+        return ours is theirs
+    if (ours, theirs) not in known:
+        known[ours, theirs] = (
+            ours.outputs == theirs.outputs
+            and len(ours.steps) == len(theirs.steps)
+            and all(map(_alike, ours.steps, theirs.steps))
+            and all(_serves(a, b, known) for a, b in zip(ours.steps, theirs.steps, strict=True))
+        )
+    return known[ours, theirs]
+
+
+def _module(step: Step) -> Any:
+    """What makes the module of an op, beside its arguments."""
+    assert step.op is not None
+    return step.op.weights(*step.input_shapes), step.op.module_key(*step.input_shapes)
+
+
+def _alike(a: Step, b: Step) -> bool:
+    """Whether two steps stand in the same place of a module, and its code applies them alike."""
+    where = (a.name, a.inputs, a.shares, a.training_only, len(a.outputs))
+    return where == (b.name, b.inputs, b.shares, b.training_only, len(b.outputs)) and (
+        _code(a) == _code(b)
+    )
+
+
+def _code(step: Step) -> str | None:
+    """The line of the generated `forward` around it, which may hold sizes of its inputs."""
+    if step.op is None:
+        return None
+    values = [f"x{number}" for number in range(len(step.inputs))]
+    return step.op.source("own", values, step.input_shapes)

@@ -23,6 +23,7 @@ class Activation(Op):
 
     takes_unbatched = True
     is_activation = True
+    any_rank = True
     module: ClassVar[str]
     saves: ClassVar[Literal["input", "output"]] = "input"
     examples: ClassVar[tuple[Example, ...]] = (

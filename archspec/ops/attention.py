@@ -111,6 +111,7 @@ class QKVLinear(Op, name="qkv_linear", primary="features"):
     features: PositiveInt
 
     kernels = ("weight",)
+    any_rank = True
     examples = (
         Example({"features": 4}, inputs=[("N", 5, 3)]),
         Example({"features": 2}, inputs=[("N", 2, 3, 7)]),
@@ -153,6 +154,7 @@ class ShiftedWindowMask(Op, name="shifted_window_mask"):
     window: tuple[PositiveInt, PositiveInt]
     shift: tuple[NonNegativeInt, NonNegativeInt]
 
+    any_rank = True
     examples = (
         Example({"windows": (2, 3), "window": (2, 2), "shift": (1, 1)}, inputs=[("N", 6, 2, 4, 4)]),
         Example({"windows": (1, 2), "window": (3, 2), "shift": (0, 1)}, inputs=[("N", 2, 1, 6, 6)]),

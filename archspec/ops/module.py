@@ -35,6 +35,7 @@ class ForeignModule(Op, name="module", primary="type"):
     args: tuple[Value, ...] = ()
     kwargs: Mapping[str, Value] = {}
 
+    any_rank = True
     examples = (
         Example({"type": "torch.nn.Softsign"}, inputs=[("N", 3, 4)]),
         Example({"type": "torch.nn.GLU", "kwargs": {"dim": 1}}, inputs=[("N", 6, 5)]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from archspec.errors import Refusal
@@ -91,6 +91,10 @@ class BatchNorm(Normalization, name="batch_norm"):
                 _save_new(tape, x.shape[1:2], count=2)  # mean and inverse deviation
         return y
 
+    def module_key(self, *inputs: Shape) -> Hashable:
+        (x,) = inputs
+        return max(len(x), 3), x[1]
+
     def build(self, *inputs: Shape) -> nn.Module:
         from torch import nn
 
@@ -147,6 +151,10 @@ class InstanceNorm(Normalization, name="instance_norm"):
             _save_new(tape, (x.shape[0] * x.shape[1],), count=repeated + statistics)
         return y
 
+    def module_key(self, *inputs: Shape) -> Hashable:
+        (x,) = inputs
+        return len(x), x[1]
+
     def build(self, *inputs: Shape) -> nn.Module:
         from torch import nn
 
@@ -198,6 +206,13 @@ class LayerNorm(Normalization, name="layer_norm"):
             tape.save(x)
             _save_new(tape, tuple(x.shape[dim] for dim in kept), count=2)
         return y
+
+    def module_key(self, *inputs: Shape) -> Hashable:
+        (x,) = inputs
+        _, axes = self._split(len(x))
+        # torch's own module counts the axes from the last, whatever stands before them.
+        trailing = axes[0] == len(x) - len(axes)
+        return tuple([x[dim] for dim in axes]), trailing or (axes, len(x))
 
     def build(self, *inputs: Shape) -> nn.Module:
         from torch import nn
@@ -257,6 +272,9 @@ class GroupNorm(Normalization, name="group_norm", primary="num_groups"):
             _save_new(tape, (x.shape[0], self.num_groups), count=2)
         return y
 
+    def module_key(self, *inputs: Shape) -> Hashable:
+        return inputs[0][1]
+
     def build(self, *inputs: Shape) -> nn.Module:
         from torch import nn
 
@@ -301,6 +319,9 @@ class LocalResponseNorm(Normalization, name="local_response_norm", primary="size
         if square.requires_grad:
             tape.save(x, padded, shifted, divisor)
         return elementwise(tape, x, divisor)
+
+    def module_key(self, *inputs: Shape) -> Hashable:
+        return len(inputs[0]) > 4
 
     def build(self, *inputs: Shape) -> nn.Module:
         from torch import nn

@@ -19,6 +19,7 @@ class Identity(Op, name="identity"):
 
     takes_unbatched = True
     passes_through = True
+    any_rank = True
     examples = (Example(inputs=[("N", 3, 4, 5)]), Example(inputs=[(2, 3)]))
 
     def infer(self, *inputs: Shape) -> Shape:
@@ -48,6 +49,7 @@ class Dropout(Op, name="dropout", primary="p"):
 
     takes_unbatched = True
     drops = True
+    any_rank = True
     examples: ClassVar[tuple[Example, ...]] = (
         Example(inputs=[("N", 7)]),
         Example({"p": 0.2}, inputs=[("N", 3, 4, 5)]),

@@ -38,6 +38,7 @@ class RelativePositionBias(Op, name="relative_position_bias", primary="window"):
     flat: bool = True
 
     takes_unbatched = True
+    any_rank = True
     examples = (
         Example({"window": (2, 3)}, inputs=[(15, 4)]),
         Example({"window": (2, 2), "flat": False}, inputs=[(1, 3, 3, 2)]),

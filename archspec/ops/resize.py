@@ -48,6 +48,7 @@ class _Resize(Op):
     ] = "nearest"
     align_corners: bool | None = None
 
+    any_rank = True
     examples = (
         Example({"scale_factor": 2}, inputs=[("N", 3, 4, 5)]),
         Example({"size": 7, "mode": "linear"}, inputs=[("N", 3, 4)]),

@@ -6,6 +6,8 @@ import pytest
 import torch
 from listing import first_line, keys, listed, listing, loaded, refused
 
+from archspec.ir.shape import N
+
 
 def test_a_shared_module_is_counted_once_and_has_one_key():
     arch = loaded("- {name: a, linear: 8}\n- relu\n- {share: a}\n- {name: c, share: a}")
@@ -67,7 +69,7 @@ def test_a_shared_convolution_takes_another_size():
     [
         (
             "- {name: a, linear: 3}\n- {share: a}",
-            "<text>:4:6: error AS507: the weights of 'a' do not fit an input of (N, 4, 8, 3)\n"
+            "<text>:4:6: error AS507: the module of 'a' does not fit an input of (N, 4, 8, 3)\n"
             "  4 |   - {share: a}\n"
             "    |      ^^^^^\n"
             "  expected: an input like (N, 4, 8, 8)\n"
@@ -95,3 +97,41 @@ def test_a_node_that_is_not_there_has_no_module():
 def test_only_the_same_kind_can_be_shared():
     said = refused("- {name: a, linear: 8}\n- {linear: 8, share: a}\n- {layers: [relu], share: a}")
     assert "error AS507: 'a' is a linear, not a layers" in said
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape"),
+    [
+        ("- {name: a, relu}\n- flatten\n- {share: a}", (N, 256)),
+        (
+            "- {name: a, linear: 8}\n- unflatten: {dim: 1, unflattened_size: [2, 2]}\n- share: a",
+            (N, 2, 2, 8, 8),
+        ),
+        ("- {name: a, layer_norm}\n- reshape: [32, 8]\n- share: a", (N, 32, 8)),
+        ("- {name: a, dropout: 0.3}\n- flatten\n- {share: a}", (N, 256)),
+        (
+            "- {name: a, layers: [relu, {dropout: 0.1}]}\n- flatten\n- {share: a}",
+            (N, 256),
+        ),
+    ],
+)
+def test_a_module_that_takes_any_rank_is_shared_across_ranks(layers, shape):
+    arch = loaded(layers)
+    assert arch.output_shape == shape
+    report = arch.verify(batch_sizes=(2, 3))
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        "- {name: a, batch_norm: {affine: false, track_running_stats: false}}\n"
+        "- flatten: {start_dim: 2}\n- {share: a}",
+        "- {name: a, layer_norm: {elementwise_affine: false}}\n"
+        "- permute: [0, 3, 2, 1]\n- {share: a}",
+        "- {name: a, layer_norm: {axes: [1]}}\n- flatten: {start_dim: 2}\n- {share: a}",
+        "- {name: a, stochastic_depth: {p: 0.1}}\n- flatten\n- {share: a}",
+    ],
+)
+def test_a_module_made_for_other_inputs_is_refused(layers):
+    assert "error AS507: the module of 'a' does not fit an input of" in refused(layers)

@@ -58,8 +58,8 @@ def transposed(draw: st.DrawFn) -> tuple[Op, Shape]:
         out_channels=groups * draw(st.integers(1, 2)) + (draw(st.integers(0, 9)) == 0),
         kernel_size=draw(one_or_each(st.integers(1, 4), 2)),
         stride=draw(one_or_each(st.integers(1, 3), 2)),
-        padding=draw(one_or_each(st.integers(0, 3), 2)),
-        output_padding=draw(st.just(0) | one_or_each(st.integers(0, 3), 2)),
+        padding=draw(st.just(0) | one_or_each(st.integers(0, 2), 2)),
+        output_padding=draw(st.just(0) | one_or_each(st.integers(0, 2), 2)),
         groups=groups,
         bias=draw(st.booleans()),
         dilation=draw(st.just(1) | one_or_each(st.integers(1, 3), 2)),
@@ -96,7 +96,7 @@ def test_convolutions_are_accepted_where_torch_runs_them() -> None:
 
 
 def test_transposed_convolutions_are_accepted_where_torch_runs_them() -> None:
-    check_acceptance(transposed(), 150)
+    check_acceptance(transposed(), 200)
 
 
 @settings(max_examples=200)

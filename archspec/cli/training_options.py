@@ -71,6 +71,7 @@ OPTIONS = (
         "machine",
         ("auto", "contiguous", "channels_last"),
     ),
+    Option("--threads", "threads", "N", "threads of the CPU, or auto: one or all", "machine"),
     Option("--compile", "compile", None, "use torch.compile", "machine"),
     Option(
         "--resident", "resident", "BOOL", "keep the data on the device, or stream it", "machine"

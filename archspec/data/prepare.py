@@ -46,12 +46,16 @@ class Normalization(NamedTuple):
 
 @dataclass(frozen=True)
 class Preparation:
-    """What happens to every batch. `shift` and `scale` are (C, 1, 1) on the batches' device."""
+    """What happens to every batch. `shift` and `scale` are (C, 1, 1) on the batches' device.
+
+    On the CPU it happens in as many threads as torch had when this was made.
+    """
 
     resize: Resize
     augment: Augment = field(default_factory=Augment)
     shift: Tensor | None = None
     scale: Tensor | None = None
+    threads: int = field(default_factory=torch.get_num_threads, compare=False)
     buffers: Buffers = field(default_factory=Buffers, repr=False, compare=False)
 
     def __call__(self, stored: Tensor, rows: Tensor | None, draws: Draws | None) -> Tensor:
@@ -64,7 +68,7 @@ class Preparation:
         if stored.device.type != "cpu":
             return self._finished(self._bytes(stored, rows, draws))
         images = self.buffers.empty(shape)
-        step = _step(count, math.prod(shape[1:]))
+        step = _step(count, math.prod(shape[1:]), self.threads)
 
         def piece(start: int) -> None:
             stop = min(start + step, count)
@@ -73,7 +77,7 @@ class Preparation:
             chunk = self._bytes(source, part, draws and draws.part(start, stop))
             self._finished(images[start:stop].copy_(chunk))
 
-        for_each(piece, range(0, count, step))
+        for_each(piece, range(0, count, step), self.threads)
         return images
 
     def _bytes(self, stored: Tensor, rows: Tensor | None, draws: Draws | None) -> Tensor:
@@ -91,12 +95,12 @@ class Preparation:
         return images
 
 
-def _step(count: int, values: int) -> int:
+def _step(count: int, values: int, threads: int) -> int:
     """Images of a piece: what suits the cache, and one for each thread where there is much to do;
     a multiple of `LANES`."""
     most = CHUNK // max(1, values)
     if count * values > LITTLE:
-        most = min(most, -(-count // torch.get_num_threads()))
+        most = min(most, -(-count // threads))
     return max(1, -(-most // LANES)) * LANES
 
 

@@ -16,9 +16,9 @@ from threading import Barrier
 import torch
 
 
-def for_each(work: Callable[[int], None], items: Iterable[int]) -> None:
-    """Call `work` with each item, in as many threads as torch has been given."""
-    todo, count = list(items), torch.get_num_threads()
+def for_each(work: Callable[[int], None], items: Iterable[int], count: int) -> None:
+    """Call `work` with each item, in `count` threads."""
+    todo = list(items)
     if count == 1 or len(todo) <= 1:
         for item in todo:
             work(item)
@@ -45,12 +45,13 @@ def _pool(count: int) -> ThreadPoolExecutor:
         torch.set_num_threads(1)
         everyone.wait()
 
+    before = torch.get_num_threads()
     pool = ThreadPoolExecutor(count, "archspec-data")
     for _ in range(count):
         pool.submit(begin)
     everyone.wait()
     # The setting is each thread's own, but later threads of the process begin with the last one.
-    torch.set_num_threads(count)
+    torch.set_num_threads(before)
     return pool
 
 

@@ -106,6 +106,7 @@ class Pad(_Movement, name="pad", primary="pad"):
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         (x,) = values
         if not any(self.pad):
+            self.infer(*inputs)  # widths that torch would refuse, were they not left out
             return x
         return f"torch.nn.functional.pad({x}, {list(self.pad)}, value={self.value!r})"
 

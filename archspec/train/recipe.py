@@ -108,6 +108,9 @@ class Recipe(BaseModel):
     memory_format: Literal["auto", "contiguous", "channels_last"] = Field(
         "auto", description="layout of images in memory; auto: the faster one, by measuring"
     )
+    threads: Count | Literal["auto"] = Field(
+        "auto", description="threads of the CPU; auto: one or all, the faster, by measuring"
+    )
     compile: bool = Field(False, description="use torch.compile")
     resident: bool | None = Field(
         None, description="keep the data on the device (true), stream it (false), or as it fits"

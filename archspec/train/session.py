@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from archspec.train import checkpoint, device, fitting, state
+from archspec.train import checkpoint, device, fitting, state, tuning
 from archspec.train.distributed import Processes, joined
 from archspec.train.errors import Stopped, TrainingError
 from archspec.train.evaluate import Evaluation
@@ -84,16 +84,19 @@ class _Stages:
         saved = self._saved()
         self.recipe = saved.recipe if saved else self._decided(data)
         run = saved.run if saved else self._new_run(data)
-        # 3. the trainer, as it was where it stopped
-        trainer = self._trainer(data, run)
-        if saved:
-            state.put_back(trainer, saved.tree)
-            if self.processes.is_main:
-                run.rewind(trainer.position.step)
-                run.write_recipe(self.recipe)
-        # 4. the training, and its figures
-        self._fit(trainer)
-        return self._close(trainer, run)
+        threads = self.recipe.threads
+        # Sums are rounded as threads share them out: a run goes on with as many as it began with.
+        with tuning.threads(torch.get_num_threads() if threads == "auto" else threads):
+            # 3. the trainer, as it was where it stopped
+            trainer = self._trainer(data, run)
+            if saved:
+                state.put_back(trainer, saved.tree)
+                if self.processes.is_main:
+                    run.rewind(trainer.position.step)
+                    run.write_recipe(self.recipe)
+            # 4. the training, and its figures
+            self._fit(trainer)
+            return self._close(trainer, run)
 
     def _tell(self, line: str) -> None:
         self.statements.append(line)
@@ -133,17 +136,17 @@ class _Stages:
         self._tell(f"device: {place}, {precision.value} ({precision.why})")
         recipe = recipe.model_copy(update={"precision": precision.value})
         if recipe.batch_size == "auto":
-            size = device.choose_batch_size(self.arch, recipe, place, len(data.train))
+            size = tuning.choose_batch_size(self.arch, recipe, place, len(data.train))
             self._tell(f"batch size: {size.value} ({size.why}); the learning rate stays")
             common = self._as_main(int(size.value))
             recipe = recipe.model_copy(update={"batch_size": common})
         batch = int(recipe.batch_size) // (recipe.accumulate * self.processes.world)
         steps = recipe.epochs * (len(data.train) // int(recipe.batch_size))
-        layout = device.choose_memory_format(self.arch, recipe, place, max(batch, 2), steps)
-        self._tell(f"memory format: {layout.value} ({layout.why})")
-        formats = ("contiguous", "channels_last")
-        common = self._as_main(formats.index(layout.value))
-        return recipe.model_copy(update={"memory_format": formats[common]})
+        way, why = tuning.choose_way(self.arch, recipe, place, max(batch, 2), steps)
+        self._tell(f"computing: {way} ({why})")
+        layout = tuning.LAYOUTS[self._as_main(tuning.LAYOUTS.index(way.layout))]
+        threads = self._as_main(way.threads)
+        return recipe.model_copy(update={"memory_format": layout, "threads": threads})
 
     def _as_main(self, number: int) -> int:
         """What the first process has found: measurements differ, and all must do the same."""
@@ -270,7 +273,7 @@ class _Stages:
         if self.place.type == "cuda":
             torch.cuda.empty_cache()
         share = batch // trainer.recipe.accumulate // self.processes.world
-        fitting_share = device.largest_that_fits(self.arch, self.recipe, self.place, share)
+        fitting_share = tuning.largest_that_fits(self.arch, self.recipe, self.place, share)
         raise TrainingError(_out_of_memory(trainer, fitting_share, share, reason))
 
     def _close(self, trainer: Trainer, run: Run) -> Finished:

@@ -191,7 +191,7 @@ def test_weights_that_overflow_are_never_saved(small, tmp_path):
 
 
 def test_out_of_memory_names_a_batch_that_fits(small, tmp_path, monkeypatch):
-    from archspec.train import device
+    from archspec.train import tuning
 
     class Small(Trainer):
         def forward(self, images, labels):
@@ -199,7 +199,7 @@ def test_out_of_memory_names_a_batch_that_fits(small, tmp_path, monkeypatch):
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
             return super().forward(images, labels)
 
-    monkeypatch.setattr(device, "fits", lambda arch, batch, place: batch <= 10)
+    monkeypatch.setattr(tuning, "fits", lambda arch, batch, place: batch <= 10)
     with pytest.raises(TrainingError) as caught:
         train(small, run=tmp_path / "run", trainer=Small, batch_size=32, **FAST)
     assert str(caught.value) == (
@@ -239,7 +239,7 @@ def test_automatic_choices_are_written_down(small, tmp_path):
     assert isinstance(recipe.batch_size, int) and recipe.batch_size >= 16
     assert recipe.precision == "fp32" and recipe.memory_format in ("contiguous", "channels_last")
     said = " ".join(Run(tmp_path / "run").about()["statements"])
-    assert "batch size: " in said and "memory format: " in said and "device: " in said
+    assert "batch size: " in said and "computing: " in said and "device: " in said
 
 
 def test_bfloat16_on_the_cpu_trains(small, tmp_path):

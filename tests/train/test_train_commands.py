@@ -8,7 +8,7 @@ import pytest
 
 from archspec.cli import main
 
-OPTIONS = ["--memory-format", "contiguous", "--epochs", "2"]
+OPTIONS = ["--memory-format", "contiguous", "--threads", "1", "--epochs", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_train_says_what_it_chose_and_how_it_went(small_file, tmp_path, capsys):
     assert lines[0].startswith("data: digits, 90 images to train on, 10 to choose by, 40 to test")
     assert lines[1:4] == [
         "device: cpu, fp32 (the default on cpu)",
-        "memory format: contiguous (as asked)",
+        "computing: contiguous, 1 thread (as asked)",
         f"run: {tmp_path / 'r'}",
     ]
     assert lines[4].startswith("epoch 1/2  loss ") and "  validation " in lines[4]

@@ -14,7 +14,10 @@ from archspec.ir.graph import walk
 from fuzzing import corpus
 from fuzzing.oracle import described, diagnostics_findings, outcome
 from fuzzing.sandbox import Case, Verdict
-from fuzzing.trees import Pairs, Raw, Slot, slots, tree, write
+from fuzzing.trees import Pairs, Raw, Slot, depth, slots, tree, write
+
+DEEPEST = 300
+"""Levels of a mutant; the language allows 100, and more of the same show nothing new."""
 
 MOST_NODES = 3_000
 """Nodes of a network that is summarised and built: more of the same show nothing new."""
@@ -30,6 +33,8 @@ def cases(rng: random.Random) -> Iterator[Case]:
             mutate = rng.choice(MUTATIONS)
             mutate(document, rng)
             done.append(mutate.__name__[1:])
+        if depth(document) > DEEPEST:
+            continue
         text = write(document).encode("utf-8", "replace")
         yield Case(text, f"{name}: {', '.join(done)}")
 

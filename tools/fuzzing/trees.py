@@ -69,6 +69,15 @@ def slots(node: Any) -> Iterator[Slot]:
             stack.extend(slot.value for slot in reversed(found))
 
 
+def depth(node: Any) -> int:
+    """How many lists stand within each other at most."""
+    deepest, level = 0, [node]
+    while lists := [item for item in level if isinstance(item, list)]:
+        level = [item for each in lists for item in each]
+        deepest += 1
+    return deepest
+
+
 def write(node: Any) -> str:
     """The tree as YAML: block style on the outside, flow style within nodes and deep down."""
     return "\n".join(_lines(node, "", 0)) + "\n"

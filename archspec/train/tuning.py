@@ -1,0 +1,241 @@
+"""What is fastest here, by trying: batch size, memory layout and threads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from archspec.train import fitting
+from archspec.train.device import (
+    Choice,
+    autocast,
+    choose_precision,
+    fits,
+    is_out_of_memory,
+    synchronise,
+)
+from archspec.train.errors import TrainingError
+from archspec.train.loss import Loss
+
+if TYPE_CHECKING:
+    from archspec.architecture import Architecture
+    from archspec.train.recipe import Recipe
+
+LAYOUTS = ("contiguous", "channels_last")
+
+FEW_STEPS = 50
+"""A run of fewer steps takes less time than measuring would."""
+
+SECONDS = 4.0
+"""About how long ways are compared, however long a step takes."""
+
+ATTEMPT = 0.05
+"""About how long a way is timed at once: steps that are shorter are repeated."""
+
+ROUNDS = 5
+HOPELESS = 1.3
+"""A way that takes so many times as long as the best is not tried again."""
+
+TIE = 0.97
+"""Times that are closer than this are noise, which must not decide."""
+
+
+class Way(NamedTuple):
+    """How a step is computed: the layout of images in memory, and the threads of the CPU."""
+
+    layout: str
+    threads: int
+
+    def __str__(self) -> str:
+        return f"{self.layout}, {self.threads} thread{'s' * (self.threads > 1)}"
+
+
+class Chosen(NamedTuple):
+    """The way that was chosen, and the reason as people read it."""
+
+    way: Way
+    why: str
+
+
+def choose_way(
+    arch: Architecture, recipe: Recipe, device: torch.device, batch: int, steps: int
+) -> Chosen:
+    """The way in which a training step of this network is fastest here, by trying all.
+
+    The plain layout comes before the other, and fewer threads before more, which then are free for
+    other work.
+    """
+    ways = _ways(recipe, device)
+    plain = Way(ways[0].layout, ways[-1].threads)
+    if len(ways) == 1:
+        return Chosen(plain, "as asked" if _is_asked(recipe) else "the only one here")
+    if recipe.deterministic:
+        return Chosen(plain, "a measurement would not be reproducible")
+    if steps < FEW_STEPS:
+        return Chosen(plain, "too short a run to measure")
+    size = min(batch, 32)
+    try:
+        with _rng_untouched(device):
+            times = _measured(arch, recipe, device, ways, size)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return Chosen(plain, "no memory to measure")
+    best = next(way for way in ways if min(times.values()) >= TIE * times[way])
+    others = (f"{way} {seconds * 1e3:.3g} ms" for way, seconds in times.items() if way != best)
+    why = f"a step of {size} images took {times[best] * 1e3:.3g} ms; {'; '.join(others)}"
+    return Chosen(best, why)
+
+
+def _ways(recipe: Recipe, device: torch.device) -> list[Way]:
+    """All that the recipe leaves open, in the order in which they are preferred."""
+    layouts = LAYOUTS if recipe.memory_format == "auto" else (recipe.memory_format,)
+    everything = torch.get_num_threads()
+    counts = [everything] if recipe.threads == "auto" else [recipe.threads]
+    if recipe.threads == "auto" and device.type == "cpu" and everything > 1:
+        counts = [1, everything]
+    return [Way(layout, count) for layout in layouts for count in counts]
+
+
+def _is_asked(recipe: Recipe) -> bool:
+    return "auto" not in (recipe.memory_format, recipe.threads)
+
+
+def _measured(
+    arch: Architecture, recipe: Recipe, device: torch.device, ways: list[Way], size: int
+) -> dict[Way, float]:
+    """How long a step takes in each of the ways."""
+    probes = {
+        layout: Probe(arch, recipe, device, channels_last=layout == "channels_last")
+        for layout in {way.layout: None for way in ways}
+    }
+
+    for probe in probes.values():
+        probe.step(size)  # the first one prepares the kernels
+    steps = max(1, min(10, round(ATTEMPT / max(probes[ways[0].layout].seconds(size), 1e-6))))
+
+    def seconds(way: Way) -> float:
+        with threads(way.threads):
+            return sum(probes[way.layout].seconds(size) for _ in range(steps)) / steps
+
+    return compared({way: partial(seconds, way) for way in ways})
+
+
+def compared(tries: Mapping[Way, Callable[[], float]]) -> dict[Way, float]:
+    """The median of some times each, taken in turns, so that a busy machine slows all alike.
+
+    Not the shortest: where other programs want the cores too, many threads wait for each other
+    in most of their steps, and not in all.
+    """
+    times: dict[Way, list[float]] = {way: [attempt()] for way, attempt in tries.items()}
+    started = time.monotonic() - sum(map(sum, times.values()))
+    for _ in range(ROUNDS - 1):
+        limit = HOPELESS * min(map(median, times.values()))
+        if time.monotonic() - started > SECONDS:
+            break
+        for way, found in times.items():
+            if median(found) <= limit:
+                found.append(tries[way]())
+    return {way: median(found) for way, found in times.items()}
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """torch computes with so many threads inside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def choose_batch_size(
+    arch: Architecture, recipe: Recipe, device: torch.device, images: int
+) -> Choice:
+    """A power of two whose step fits in memory; the smallest that is as fast as any (to 5 %)."""
+    speeds: dict[int, float] = {}
+    started = time.monotonic()
+    size = 16
+    with _rng_untouched(device):
+        probe = Probe(arch, recipe, device, channels_last=False)
+        while size <= max(16, images // 8) and fits(arch, size, device):
+            try:
+                probe.step(size)
+                speeds[size] = size / min(probe.seconds(size) for _ in range(3))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                break
+            late = time.monotonic() - started > 20
+            if late or (size > 64 and speeds[size] < 1.02 * speeds[size // 2]):
+                break
+            size *= 2
+    if not speeds:
+        raise TrainingError("not even 16 images fit in memory: say --batch-size yourself")
+    top = max(speeds.values())
+    best = min(size for size, speed in speeds.items() if speed >= 0.95 * top)
+    return Choice(str(best), f"{speeds[best]:,.0f} images a second, of at most {top:,.0f} tried")
+
+
+def largest_that_fits(arch: Architecture, recipe: Recipe, device: torch.device, batch: int) -> int:
+    """A smaller batch whose step runs here; 0 where none does."""
+    while (batch := batch // 2) >= 1:
+        if not fits(arch, batch, device):
+            continue
+        try:
+            Probe(arch, recipe, device, channels_last=False).step(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            continue
+        return batch
+    return 0
+
+
+class Probe:
+    """Training steps of a throw-away copy of the network on made-up images."""
+
+    def __init__(
+        self, arch: Architecture, recipe: Recipe, device: torch.device, *, channels_last: bool
+    ) -> None:
+        self.net: nn.Module = arch.build(device=device, seed=0)
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.net = self.net.to(memory_format=self.layout)
+        main, names = fitting.outputs_of(arch)
+        self.loss = Loss(recipe, main, names)
+        self.shape = fitting.image_shape(arch)
+        self.device = device
+        self.precision = choose_precision(recipe.precision, device).value
+
+    def step(self, batch: int) -> None:
+        """Forward and backward; the gradients are dropped."""
+        images: Tensor = torch.rand(batch, *self.shape, device=self.device)
+        labels = torch.zeros(batch, dtype=torch.long, device=self.device)
+        with autocast(self.precision, self.device):
+            output = self.net(images.contiguous(memory_format=self.layout))
+            loss = self.loss(output, labels) / batch
+        torch.autograd.backward(loss)
+        for parameter in self.net.parameters():
+            parameter.grad = None
+
+    def seconds(self, batch: int) -> float:
+        """How long a step takes."""
+        synchronise(self.device)
+        started = time.perf_counter()
+        self.step(batch)
+        synchronise(self.device)
+        return time.perf_counter() - started
+
+
+@contextmanager
+def _rng_untouched(device: torch.device) -> Iterator[None]:
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 LAYOUTS = ("contiguous", "channels_last")
 
-FEW_STEPS = 50
-"""A run of fewer steps takes less time than measuring would."""
+SHARE = 0.03
+"""Of the time that a run will take, what may be spent on making it faster."""
 
 SECONDS = 4.0
-"""About how long ways are compared, however long a step takes."""
+"""About how long ways are compared at most, however long a step takes."""
 
 ATTEMPT = 0.05
 """About how long a way is timed at once: steps that are shorter are repeated."""
@@ -78,16 +78,18 @@ def choose_way(
         return Chosen(plain, "as asked" if _is_asked(recipe) else "the only one here")
     if recipe.deterministic:
         return Chosen(plain, "a measurement would not be reproducible")
-    if steps < FEW_STEPS:
-        return Chosen(plain, "too short a run to measure")
     size = min(batch, 32)
     try:
         with _rng_untouched(device):
-            times = _measured(arch, recipe, device, ways, size)
+            measured = _Steps(arch, recipe, device, size)
+            run = steps * batch / size * measured.seconds(plain)
+            times = measured.compared(ways, SHARE * run)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         return Chosen(plain, "no memory to measure")
+    if not times:
+        return Chosen(plain, f"a run of about {run:,.0f} s is too short to measure others")
     best = next(way for way in ways if min(times.values()) >= TIE * times[way])
     others = (f"{way} {seconds * 1e3:.3g} ms" for way, seconds in times.items() if way != best)
     why = f"a step of {size} images took {times[best] * 1e3:.3g} ms; {'; '.join(others)}"
@@ -108,37 +110,42 @@ def _is_asked(recipe: Recipe) -> bool:
     return "auto" not in (recipe.memory_format, recipe.threads)
 
 
-def _measured(
-    arch: Architecture, recipe: Recipe, device: torch.device, ways: list[Way], size: int
-) -> dict[Way, float]:
-    """How long a step takes in each of the ways."""
-    probes = {
-        layout: Probe(arch, recipe, device, channels_last=layout == "channels_last")
-        for layout in {way.layout: None for way in ways}
-    }
+class _Steps:
+    """Times steps of `size` images; a layout's network is made when it is first needed."""
 
-    for probe in probes.values():
-        probe.step(size)  # the first one prepares the kernels
-    steps = max(1, min(10, round(ATTEMPT / max(probes[ways[0].layout].seconds(size), 1e-6))))
+    def __init__(self, arch: Architecture, recipe: Recipe, device: torch.device, size: int) -> None:
+        self.make = partial(Probe, arch, recipe, device)
+        self.size = size
+        self.probes: dict[str, Probe] = {}
 
-    def seconds(way: Way) -> float:
+    def seconds(self, way: Way, count: int = 1) -> float:
+        """Of one step, the mean of `count`."""
         with threads(way.threads):
-            return sum(probes[way.layout].seconds(size) for _ in range(steps)) / steps
+            if way.layout not in self.probes:
+                self.probes[way.layout] = self.make(channels_last=way.layout == "channels_last")
+                self.probes[way.layout].step(self.size)  # the first one prepares the kernels
+            return sum(self.probes[way.layout].seconds(self.size) for _ in range(count)) / count
 
-    return compared({way: partial(seconds, way) for way in ways})
+    def compared(self, ways: list[Way], allowed: float) -> dict[Way, float]:
+        """How long a step takes in each of the ways; empty where finding out takes too long."""
+        one = self.seconds(ways[-1])
+        count = max(1, min(10, round(ATTEMPT / max(one, 1e-6))))
+        if len(ways) * (count + 1) * one > allowed:
+            return {}
+        tries = {way: partial(self.seconds, way, count) for way in ways}
+        return compared(tries, min(allowed, SECONDS) / count)
 
 
-def compared(tries: Mapping[Way, Callable[[], float]]) -> dict[Way, float]:
+def compared(tries: Mapping[Way, Callable[[], float]], allowed: float) -> dict[Way, float]:
     """The median of some times each, taken in turns, so that a busy machine slows all alike.
 
     Not the shortest: where other programs want the cores too, many threads wait for each other
-    in most of their steps, and not in all.
+    in most of their steps, and not in all. No round begins after `allowed` seconds of measuring.
     """
     times: dict[Way, list[float]] = {way: [attempt()] for way, attempt in tries.items()}
-    started = time.monotonic() - sum(map(sum, times.values()))
     for _ in range(ROUNDS - 1):
         limit = HOPELESS * min(map(median, times.values()))
-        if time.monotonic() - started > SECONDS:
+        if sum(map(sum, times.values())) > allowed:
             break
         for way, found in times.items():
             if median(found) <= limit:

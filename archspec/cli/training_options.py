@@ -25,6 +25,9 @@ OPTIONS = (
     Option("--data", "dataset", "NAME", "the data: digits, fashion_mnist, …", "data"),
     Option("--resize", "resize", "SIZE", "bring images to this size: 96, or [96, 128]", "data"),
     Option("--augment", "augment", "NAMES", "of training images: [random_crop:4]", "data"),
+    Option(
+        "--normalize", "normalize", "STATISTICS", "{mean: [0.5], std: [0.25]}, by channel", "data"
+    ),
     Option("--validation", "validation", "SHARE", "share that chooses the best: 0.1", "data"),
     Option("--limit-train", "limit_train", "N", "train on N images only", "data"),
     Option("--limit-test", "limit_test", "N", "test on N images only", "data"),
@@ -37,7 +40,10 @@ OPTIONS = (
     Option("--lr", "lr", "LR", "learning rate", "recipe"),
     Option("--momentum", "momentum", "M", "momentum of sgd", "recipe"),
     Option("--nesterov", "nesterov", None, "Nesterov's momentum", "recipe"),
+    Option("--betas", "betas", "BETAS", "averages of adam, adamw: [0.9, 0.999]", "recipe"),
+    Option("--eps", "eps", "EPS", "the term that keeps adam from dividing by 0", "recipe"),
     Option("--weight-decay", "weight_decay", "D", "weight decay", "recipe"),
+    Option("--decay-all", "decay_all", None, "decay biases and norms too", "recipe"),
     Option(
         "--schedule",
         "schedule",
@@ -46,8 +52,14 @@ OPTIONS = (
         "recipe",
         ("constant", "step", "cosine", "one_cycle"),
     ),
+    Option("--step-epochs", "step_epochs", "EPOCHS", "epochs between drops of `step`", "recipe"),
+    Option("--gamma", "gamma", "FACTOR", "factor of a drop of `step`", "recipe"),
+    Option("--final-lr", "final_lr", "LR", "learning rate where `cosine` ends", "recipe"),
     Option("--warmup", "warmup", "EPOCHS", "epochs of linear warm-up", "recipe"),
     Option("--label-smoothing", "label_smoothing", "S", "label smoothing", "recipe"),
+    Option(
+        "--loss-weights", "loss_weights", "WEIGHTS", "of each output's loss: {aux: 0.3}", "recipe"
+    ),
     Option("--clip-norm", "clip_norm", "NORM", "largest norm of the gradient", "recipe"),
     Option("--init", "init", "SCHEME", "initialisation: xavier_uniform, …", "recipe"),
     Option("--ema", "ema", "DECAY", "average the weights with this decay", "recipe"),
@@ -78,8 +90,10 @@ OPTIONS = (
     ),
     Option("--sync-batch-norm", "sync_batch_norm", None, "statistics over processes", "machine"),
     Option("--fsdp", "fsdp", None, "shard the network over processes", "machine"),
+    Option("--log-every", "log_every", "SECONDS", "between two lines of metrics", "machine"),
+    Option("--save-every", "save_every", "SECONDS", "between checkpoints in an epoch", "machine"),
 )
-GROUPS = {"data": "data", "recipe": "recipe", "machine": "machine"}
+"""One for each field of the recipe; a test holds them against it."""
 
 
 def add_commands(commands: Any, add: Add, add_spec: AddTo, add_format: AddTo) -> None:
@@ -102,14 +116,22 @@ def _add_train(commands: Any, add: Add, add_spec: AddTo) -> None:
         "archspec train resnet18 --epochs 3 --lr 0.1 --run runs/fast\n"
         "archspec train resnet18 --epochs 3 --lr 0.1 --run runs/fast --resume\n"
         "archspec train densenet --data image_folder:photos --set num_classes=3 --input 3x96x96\n"
-        "torchrun --nproc-per-node 2 -m archspec train resnet18",
+        "torchrun --nproc-per-node 2 -m archspec train resnet18 --run-dir runs/r18 --resume",
     )
     add_spec(parser)
-    parser.add_argument("--run", metavar="DIR", help="the run folder (default: a new one in runs/)")
+    # torchrun takes `--run` for an abbreviation of two options of its own, and refuses it.
+    parser.add_argument(
+        "--run",
+        "--run-dir",
+        dest="run",
+        metavar="DIR",
+        help="the run folder (default: a new one in runs/); behind torchrun say --run-dir",
+    )
     parser.add_argument("--resume", action="store_true", help="continue the run in --run")
     parser.add_argument("--config", metavar="FILE", help="a YAML file of recipe fields")
     parser.add_argument("--data-root", metavar="DIR", help="the folder of the data sets")
-    groups = {key: parser.add_argument_group(title) for key, title in GROUPS.items()}
+    titles = dict.fromkeys(option.group for option in OPTIONS)
+    groups = {title: parser.add_argument_group(title) for title in titles}
     for option in OPTIONS:
         group = groups[option.group]
         if option.metavar is None:

@@ -13,6 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
+
+CONNECTION_LOST = ("gloo/transport", "Connection reset by peer", "Connection closed by peer")
+"""What gloo says, which raises no class of its own, when another process is gone."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +113,20 @@ def joined(device_name: str) -> Iterator[Processes]:
     on_gpu = device_name.startswith("cuda") or (device_name == "auto" and torch.cuda.is_available())
     if on_gpu:
         torch.cuda.set_device(local_rank % torch.cuda.device_count())
-    dist.init_process_group("nccl" if on_gpu else "gloo")
+    backend = "nccl" if on_gpu else "gloo"
+    store, rank, world = next(rendezvous("env://"))
+    # After a restart the store may be the old one, with addresses of processes that are gone.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    store = PrefixStore(f"archspec/{attempt}", store)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world)
     try:
-        yield Processes(dist.get_rank(), world, local_rank)
+        yield Processes(rank, world, local_rank)
     finally:
         dist.destroy_process_group()
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """Whether an exchange failed because another process is gone, or cannot be reached."""
+    return isinstance(error, dist.DistError) or (
+        isinstance(error, RuntimeError) and any(w in str(error) for w in CONNECTION_LOST)
+    )

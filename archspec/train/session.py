@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from archspec.train import checkpoint, device, fitting, state, tuning
-from archspec.train.distributed import Processes, joined
+from archspec.train.distributed import Processes, is_connection_lost, joined
 from archspec.train.errors import Stopped, TrainingError
 from archspec.train.evaluate import Evaluation
 from archspec.train.files import write_text
@@ -262,6 +262,8 @@ class _Stages:
         try:
             trainer.fit()
         except (RuntimeError, MemoryError) as error:
+            if self.processes.world > 1 and is_connection_lost(error):
+                raise TrainingError(_connection_lost(error)) from None
             if not device.is_out_of_memory(error):
                 raise
             reason = str(error).split(". ")[0].splitlines()[0]
@@ -341,6 +343,14 @@ def _has_batch_statistics(net: nn.Module) -> bool:
     from archspec.modules import BatchNormScratch
 
     return any(isinstance(module, _BatchNorm | BatchNormScratch) for module in net.modules())
+
+
+def _connection_lost(error: BaseException) -> str:
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return (
+        f"another process of the run is gone ({said[0][:200]}). The last checkpoint is intact: "
+        "torchrun --max-restarts N starts all processes again, and --resume goes on from it"
+    )
 
 
 def _out_of_memory(trainer: Trainer, fits: int, share: int, reason: str) -> str:

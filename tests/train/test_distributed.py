@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -140,3 +142,47 @@ def test_one_process_goes_on_where_two_stopped(command, forks, tmp_path):
     assert forks.run(*({**job, "kill_at": 11} for job in jobs)) == [-signal.SIGKILL] * 2
     assert forks.run(*command("two", PLAIN, "--resume", world=1)) == [0]
     assert close(final(tmp_path / "one")["model"], final(tmp_path / "two")["model"])
+
+
+def test_a_process_whose_peer_is_gone_says_so(command, forks, tmp_path):
+    first, second = command("two", PLAIN)
+    statuses = forks.run(first, {**second, "kill_at": 3})
+    assert statuses == [1, -signal.SIGKILL]
+    said = (tmp_path / "two.0.log").read_text().splitlines()[-1]
+    assert said.startswith("archspec train: error: another process of the run is gone (")
+    assert "--resume goes on from it" in said
+
+
+DYING = """
+import os, signal
+from archspec.cli import main
+from archspec.train.loop import Trainer
+
+if os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+    step = Trainer._step
+
+    def dying(self, *batch):
+        if self.position.step == 8:
+            os.kill(os.getpid(), signal.SIGKILL)
+        step(self, *batch)
+
+    Trainer._step = dying
+raise SystemExit(main())
+"""
+
+
+@pytest.mark.parametrize("rendezvous", [[], ["--standalone"]])
+def test_torchrun_starts_a_killed_run_again(rendezvous, command, forks, tmp_path):
+    assert forks.run(*command("whole", PLAIN)) == [0, 0]
+    (tmp_path / "dying.py").write_text(DYING)
+    argv = ["train", str(tmp_path / "whole.yaml"), "--run-dir", str(tmp_path / "cut"), "--resume"]
+    argv += ["--device", "cpu", "--save-every", "0.001"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", *rendezvous]
+    torchrun += ["--nproc-per-node", "2", "--max-restarts", "1", "--master-port", str(free_port())]
+    done = subprocess.run(
+        [*torchrun, str(tmp_path / "dying.py"), *argv], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "resumed after step " in done.stdout
+    whole, cut = final(tmp_path / "whole"), final(tmp_path / "cut")
+    assert all(torch.equal(whole["model"][key], cut["model"][key]) for key in whole["model"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import archspec
+from archspec.cli.training_options import OPTIONS
 from archspec.errors import Source, SpecError
 from archspec.train import recipe_for
 from archspec.train.recipe import (
@@ -170,3 +171,13 @@ def test_the_published_recipes():
         "sgd",
     )
     assert (recipe.lr, recipe.momentum, recipe.weight_decay) == (0.05, 0.0, 0.0)
+
+
+def test_every_field_is_an_option_that_torchrun_lets_through():
+    from torch.distributed.run import get_args_parser
+
+    assert {option.field for option in OPTIONS} == set(Recipe.model_fields)
+    theirs = [flag for action in get_args_parser()._actions for flag in action.option_strings]
+    for flag in [*(option.flag for option in OPTIONS), "--run-dir", "--resume", "--set"]:
+        # It expands abbreviations, and refuses one that could be two of its own options.
+        assert sum(other.startswith(flag) for other in theirs) < 2, flag

@@ -181,7 +181,7 @@ _add(
 )
 _add(
     Code.UNKNOWN_OP,
-    "the name of a node is no op, and no block",
+    "a node names neither an op nor a block",
     """Ops are named in snake_case after torch's classes; `archspec list --ops` lists them with the
     standard blocks. A file's own blocks stand under `blocks:`, shared ones are brought in with
     `use:`.""",
@@ -303,7 +303,7 @@ _add(
 
 _add(
     Code.EXPRESSION,
-    "a text is no expression of the language",
+    "a text is not an expression of the language",
     """Where a number, truth value or list is expected, text is an expression: arithmetic,
     comparison, `and or not`, `a if c else b`, lists, indexing, `[f(x) for x in xs]` and a few
     functions. It is never run as Python, and nothing else of Python is part of it.""",

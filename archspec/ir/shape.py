@@ -162,12 +162,21 @@ def window(
             + (f" padded to {padded}" if padding else ""),
             expected=f"{what} of at least {extent - slack - 2 * padding}",
             found=str(size),
+            help=_fitting_kernel(padded + slack, dilation),
             too_small=what,
         )
     count = (padded + slack - extent) // stride + 1
     if ceil_mode and (count - 1) * stride >= size + padding:
         count -= 1
     return count
+
+
+def _fitting_kernel(room: Dim, dilation: int) -> str | None:
+    """The largest kernel whose window is no longer than `room`."""
+    if room < 1:
+        return None
+    dilated = f" with dilation {dilation}" if dilation > 1 else ""
+    return f"a kernel_size of at most {(room - 1) // dilation + 1}{dilated} fits"
 
 
 def scaled(size: Dim, factor: float) -> Dim:
@@ -200,7 +209,7 @@ def broadcast(*shapes: Shape) -> Shape:
             raise Refusal(
                 f"shapes do not broadcast: {' and '.join(map(show, shapes))}",
                 expected="sizes that are equal or 1, aligned at the last axis",
-                found=f"{' and '.join(map(str, wide))} at dim {position}",
+                found=f"{' and '.join(map(str, wide))} at dim {_counted(position, shapes)}",
             )
         result.append(size)
     if any(dim is N for dim in result[1:]):
@@ -210,6 +219,12 @@ def broadcast(*shapes: Shape) -> Shape:
             code=Code.MIXES_BATCH,
         )
     return tuple(result)
+
+
+def _counted(position: int, shapes: Sequence[Shape]) -> int:
+    """An axis as all shapes count it: from the last one, where their ranks differ."""
+    ranks = set(map(len, shapes))
+    return position if len(ranks) == 1 else position - max(ranks)
 
 
 def same_except(shapes: Sequence[Shape], dim: int) -> None:

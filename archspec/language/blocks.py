@@ -47,6 +47,8 @@ class File:
     used: list[File] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     """Names of blocks that were refused: what names them is no further mistake."""
+    params: frozenset[str] = frozenset()
+    """Names of the spec's own parameters, which its blocks do not see."""
     lost: bool = False
     """A file of blocks could not be read: an unknown name may be one of them."""
 
@@ -82,7 +84,7 @@ class File:
             found = mended(text, known, key.span, value.entries)
             self.report(
                 Code.UNKNOWN_KEY,
-                f"{shorten(text)!r} is no key of {what}",
+                f"{shorten(text)!r} is not a key of {what}",
                 key.span,
                 expected=f"one of {', '.join(known)}",
                 **found,
@@ -178,6 +180,7 @@ def fill_block(file: File, block: Block) -> None:
     file.check_keys(raw, BLOCK_KEYS, what)
     block.doc = file.text(raw.get("doc"), "doc")
     parser = file.parser({})
+    parser.hidden = file.params
     block.params = parameters.declare(parser, raw.get("params"), what)
     block.inputs = _block_inputs(file, raw.get("inputs"))
     layers = raw.get("layers")

@@ -20,6 +20,10 @@ MAX_WAY = 100
 """Producers followed from a value back to where it took its form."""
 
 
+class Stop(Exception):
+    """The expansion is too large to go on."""
+
+
 @dataclass(slots=True)
 class PatchTree:
     """The patches below one path: those of the path itself, and by label those below it."""
@@ -211,9 +215,11 @@ class Builder:
         """The producers of the values, back to where each took its present form."""
         notes: list[Note] = []
         most = max(MAX_TRAIL // len(refs), 1) if refs else 0
-        for ref in refs[:MAX_TRAIL]:
+        for number, ref in enumerate(refs[:MAX_TRAIL], start=1):
             way: list[Note] = []
             self._follow(ref, way)
+            if len(refs) > 1 and way:
+                way[0] = way[0]._replace(message=f"input {number}: {way[0].message}")
             # The last one is where the value took its form: it stays.
             notes += way if len(way) <= most else [*way[: most - 1], way[-1]]
         return tuple(dict.fromkeys(notes))

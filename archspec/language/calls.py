@@ -11,6 +11,7 @@ from archspec.language.arguments import (
     NUMBERS,
     TEXT,
     Argument,
+    LocatedError,
     check_truth,
     colon_mended,
     op_kinds,
@@ -20,7 +21,7 @@ from archspec.language.arguments import (
 from archspec.language.expressions import inserted, parse
 from archspec.language.model import Block, Layers, Node
 from archspec.language.operations import MAGIC, Env
-from archspec.language.scope import Scope, missing_argument
+from archspec.language.scope import Scope, hidden_name, missing_argument
 from archspec.language.source import Items, Mapping, Scalar, Value, kind, shorten
 from archspec.language.validate import make_op
 
@@ -49,7 +50,7 @@ class CallParser(Scope):
         names = {*REGISTRY, *self.known_blocks()}
         self.report(
             Code.UNKNOWN_OP,
-            f"{shorten(key.text)!r} is no op, and no block that this file can see",
+            f"{shorten(key.text)!r} is not an op, nor a block that this file can see",
             key.span,
             **(
                 colon_mended(key.text, names, key.span)
@@ -179,6 +180,8 @@ class CallParser(Scope):
     def _insert(self, name: str, span: Span, args: Value | None) -> Node | None:
         if self.params is not None:
             declared = self.params.get(name)
+            if declared is None and name in self.hidden:
+                raise LocatedError(Diagnostic.of(hidden_name(name), span))
             if declared is None:
                 layered = [p.name for p in self.params.values() if p.type == "layers"]
                 self.report(

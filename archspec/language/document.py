@@ -83,18 +83,20 @@ def read_spec(
     _check_version(file, value.get("archspec"))
     _use(file, value.get("use"))
     base = _base(file, value.get("extends"), chain)
+    params = value.get("params")
+    file.params = frozenset(params.entries) if isinstance(params, Mapping) else frozenset()
     declare_blocks(file, value.get("blocks"))
     parser = file.parser({})
     overrides: dict[str, Parameter] = {}
     lost = base is None and "extends" in value.entries
     if base is None and not lost:
-        params = parameters.declare(parser, value.get("params"), "the spec")
+        declared = parameters.declare(parser, params, "the spec")
         body = _body(file, parser, value)
     else:
-        params, body = {}, None
+        declared, body = {}, None
     if base is not None:
         _refuse_layers(file, value)
-        overrides = _overrides(file, value.get("params"), base)
+        overrides = _overrides(file, params, base)
         parser.params = None
     outputs = read_outputs(parser, value.get("outputs"))
     start = Span(source, value.span.line, value.span.column, value.span.line, value.span.column + 1)
@@ -103,7 +105,7 @@ def read_spec(
         doc=file.text(value.get("doc"), "doc"),
         span=start,
         inputs=_inputs(file, value, base is None and not lost, start),
-        params=params,
+        params=declared,
         body=body,
         outputs=outputs,
         init=_init(file, value.get("init")),
@@ -116,7 +118,7 @@ def read_spec(
         reads=parser.reads,
     )
     if base is None and not lost:
-        warn_unused(file, parser, params, "the spec")
+        warn_unused(file, parser, declared, "the spec")
     return spec
 
 
@@ -216,7 +218,7 @@ def _init(file: File, value: Value | None) -> str | None:
     if name and name not in INIT_SCHEMES:
         file.report(
             Code.ARGUMENT,
-            f"{shorten(name)!r} is no initialisation scheme",
+            f"{shorten(name)!r} is not an initialisation scheme",
             value.span,
             expected=f"one of {', '.join(INIT_SCHEMES)}",
             **mended(name, INIT_SCHEMES, value.span),

@@ -22,7 +22,7 @@ from archspec.ir.op import Op
 from archspec.ir.shape import Shape
 from archspec.language import edges, patching, scopes, sharing
 from archspec.language.arguments import Argument, LocatedError
-from archspec.language.builder import Builder, Levels, Live, Refs, Site
+from archspec.language.builder import Builder, Levels, Live, Refs, Site, Stop
 from archspec.language.iterations import bindings
 from archspec.language.limits import Limits
 from archspec.language.model import Block, Layers, Node, Reference
@@ -31,10 +31,6 @@ from archspec.language.operations import Budget, Env, truth, type_name
 from archspec.language.places import Call, located
 from archspec.language.remedies import remedy
 from archspec.language.validate import make_op
-
-
-class Stop(Exception):
-    """The expansion is too large to go on."""
 
 
 class Expander:
@@ -52,6 +48,7 @@ class Expander:
         self.warned: set[Span] = set()
         # What was made before of equal arguments and input shapes.
         self.graphs: dict[Any, Graph] = {}
+        self.retries = 0
         self._ops: dict[Any, Op] = {}
         self._inferred: dict[Any, tuple[Shape, ...]] = {}
 
@@ -278,8 +275,8 @@ class Expander:
             _check_training(step, b)
             b.define(label, result)
         except Refusal as refusal:
-            if refusal.code is Code.DUPLICATE_NAME and "index" in site.env.names:
-                refusal.help = f"in a repeat give each its own: {label}{{index}}"
+            if refusal.code is Code.DUPLICATE_NAME:
+                refusal.help = self._other_name(live, site, label)
             self.report(refusal, node.name_span or node.span)
             return None
         if node.when is not None and len(step.outputs) > 1:
@@ -287,6 +284,25 @@ class Expander:
         b.steps.append(step)
         b.recipes.append((live, site.env))
         return result
+
+    def _other_name(self, live: Live, site: Site, label: str) -> str | None:
+        """What helps a node whose name another one of its list bears already."""
+        b = site.builder
+        others = [
+            other.node
+            for (other, _), step in zip(b.recipes, b.steps, strict=True)
+            if step.name == label
+        ]
+        if live.node.when is not None and any(other.when is not None for other in others):
+            return (
+                "both conditions hold here: two nodes may bear one name where at most one of them "
+                "is there, as with `when: a` and `when: not a`"
+            )
+        return (
+            f"in a repeat give each its own: {label}{{index}}"
+            if "index" in site.env.names
+            else None
+        )
 
     def _made(self, live: Live, site: Site, refs: Refs, levels: Levels) -> Step | None:
         """The step of a node; None (and diagnostics) where it fails."""

@@ -79,7 +79,7 @@ class _Compiler:
     def _Constant(self, node: ast.Constant) -> Evaluate:  # noqa: N802
         value = node.value
         if value is not None and value.__class__ not in (bool, int, float, str):
-            refuse(f"{value!r} is no value of the language", Code.EXPRESSION)
+            refuse(f"{value!r} is not a value of the language", Code.EXPRESSION)
         checked(value)
         return lambda env: value
 
@@ -194,7 +194,7 @@ class _Compiler:
         if not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS:
             text = ast.unparse(node.func)[:40]
             refuse(
-                f"{text!r} is no function of the language",
+                f"{text!r} is not a function of the language",
                 Code.EXPRESSION,
                 expected=f"one of {', '.join(FUNCTIONS)}",
                 help=did_you_mean(text, FUNCTIONS),
@@ -295,7 +295,7 @@ def parse(text: str, limits: Limits = DEFAULT) -> Expression:
             tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         refuse(
-            f"{text[:60]!r} is no expression",
+            f"{text[:60]!r} is not an expression",
             Code.EXPRESSION,
             expected="arithmetic, a comparison, a list, a name or a call",
             help=_syntax_help(text),

@@ -81,7 +81,7 @@ def find_spec(name: str, beside: Path | None) -> Path:
         if path.is_file():
             return path
     except (OSError, ValueError):
-        raise Refusal(f"{name[:200]!r} is no file name", code=Code.FILE) from None
+        raise Refusal(f"{name[:200]!r} is not a file name", code=Code.FILE) from None
     if name in bundled():
         return SPECS / (name + SUFFIX)
     near = did_you_mean(name, bundled())

@@ -21,7 +21,7 @@ def check_code(text: str) -> str:
     raise Refusal(
         f"{text} is an error, and only warnings can be ignored"
         if is_error
-        else f"{text[:60]!r} is no code of a warning",
+        else f"{text[:60]!r} is not the code of a warning",
         code=Code.ARGUMENT,
         expected=f"one of {', '.join(WARNINGS)}",
         help=None if is_error else did_you_mean(text, WARNINGS),

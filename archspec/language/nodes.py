@@ -96,7 +96,7 @@ class NodeParser(CallParser):
         if not isinstance(value.value, str) or not _OP_WORD.match(text):
             self.report(
                 Code.STRUCTURE,
-                f"{kind(value)} is no node",
+                f"{kind(value)} is not a node",
                 value.span,
                 expected="an op or block name, or a mapping with one",
                 **self._bare_mended(value),
@@ -142,7 +142,7 @@ class NodeParser(CallParser):
                     Code.DUPLICATE_NAME,
                     f"every iteration would be called {inner.name.text!r}",
                     inner.name_span or inner.span,
-                    expected="a name with an expression, in a repeat that has no name itself",
+                    expected="a name with an expression in braces, since the repeat has no name",
                     help=f'write `name: "{inner.name.text}{{index}}"`, or name the repeat',
                 )
 
@@ -208,7 +208,7 @@ class NodeParser(CallParser):
             )
         self.report(
             Code.UNKNOWN_KEY,
-            f"{shorten(other.text)!r} is no key of a node",
+            f"{shorten(other.text)!r} is not a key of a node",
             other.span,
             expected=f"one op or block key, and any of {', '.join(NODE_KEYS)}",
             **(
@@ -216,6 +216,7 @@ class NodeParser(CallParser):
                 if help_
                 else colon_mended(other.text, NODE_KEYS, other.span)
                 or never_written(other.text)
+                or wording.top_level(other.text)
                 or mended(other.text, NODE_KEYS, other.span, taken)
             ),
         )

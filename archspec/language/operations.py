@@ -18,6 +18,7 @@ from archspec.language.limits import Limits
 
 MAX_BITS = 63
 """Whole numbers stay below 2**63 in magnitude."""
+BELOW = "a whole number below 2**63"
 
 
 class Table(dict[str, Any]):
@@ -68,7 +69,7 @@ def checked(value: Any) -> Any:
     """A number within bounds; refuses what is too large, infinite or not a number."""
     if value.__class__ is int:
         if value.bit_length() > MAX_BITS:
-            refuse("the result is a whole number beyond 2**63", Code.LIMIT)
+            refuse("the result is a whole number beyond 2**63", Code.LIMIT, expected=BELOW)
     elif value.__class__ is float:
         if not math.isfinite(value):
             refuse("the result is not a finite number")
@@ -260,7 +261,7 @@ def _power(env: Env, a: Any, b: Any) -> Any:
         and abs(a) > 1
         and b * (abs(a).bit_length() - 1) > 64
     ):
-        refuse("the result is a whole number beyond 2**63", Code.LIMIT)
+        refuse("the result is a whole number beyond 2**63", Code.LIMIT, expected=BELOW)
     return _real_power(env, a, b)
 
 

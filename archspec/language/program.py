@@ -34,10 +34,10 @@ from archspec.language.arguments import (
     show_value,
 )
 from archspec.language.blocks import Reader
-from archspec.language.builder import Builder, PatchTree, Site
+from archspec.language.builder import Builder, PatchTree, Site, Stop
 from archspec.language.collected import Collected
 from archspec.language.document import override, read_spec, root_of
-from archspec.language.expand import Expander, Stop
+from archspec.language.expand import Expander
 from archspec.language.limits import Limits
 from archspec.language.model import Layers, Spec
 from archspec.language.operations import Env
@@ -296,7 +296,8 @@ def _check_outputs(spec: Spec, graph: Graph, expander: Expander) -> None:
             Refusal(
                 f"{what} {len(graph.outputs)} outputs, and several need names",
                 code=Code.OUTPUTS,
-                help=f"name them: `outputs: {{{_named_outputs(graph)}}}`",
+                help="name them at the top level of the file: "
+                f"`outputs: {{{_named_outputs(graph)}}}`",
             ),
             stated[0].reference.span if stated else graph.steps[-1].span,
         )
@@ -446,11 +447,18 @@ def _check_patches(spec: Spec, expander: Expander, graph: Graph) -> None:
                 f"the base has no node at {item.path!r}",
                 code=Code.PATCH,
                 expected="a path as `archspec compile BASE --summary` prints it",
-                help=did_you_mean(item.path, paths),
+                help=did_you_mean(item.path, paths) or _some(paths),
                 replacement=certain_word(item.path, paths),
             ),
             item.span,
         )
+
+
+def _some(paths: list[str]) -> str:
+    """The names that the base's own list has, which every other path begins with."""
+    first = list(dict.fromkeys(path.partition(".")[0] for path in paths))
+    more = ", …" if len(first) > 16 else ""
+    return f"its own list has {', '.join(first[:16])}{more}"
 
 
 def unplaced(message: str, code: Code) -> SpecError:

@@ -34,7 +34,9 @@ def remedy(op: Op, b: Builder, refs: Refs, code: Code) -> str | None:
     if code in (Code.RANK, Code.UNBATCHED):
         ways = (*_flattened(op, b, refs, shapes), *_reordered(op, b, refs, shapes))
         return ways[0] if ways else None
-    return _equalised(op, b, refs, shapes) if len(refs) > 1 else None
+    if len(refs) < 2:
+        return None
+    return next(_spread(op, b, refs, shapes), None) or _equalised(op, b, refs, shapes)
 
 
 def _fits(op: Op, shapes: Sequence[Shape]) -> bool:
@@ -66,6 +68,18 @@ def _reordered(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Itera
     before = changed.input_shapes
     if len(before) == 1 and len(before[0]) > len(shapes[0]) and _fits(op, before):
         yield f'move "{op.op_name}" before {_called(changed)}, which takes the axes away'
+
+
+def _spread(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[str]:
+    """Where a value lacks axes that another one has at its end, as a gate for each channel."""
+    longest = max(shapes, key=len)
+    for index, shape in enumerate(shapes):
+        missing = len(longest) - len(shape)
+        if missing and shape == longest[: len(shape)] and is_batched(shape):
+            wide = (*shape, *(1,) * missing)
+            if _fits(op, [*shapes[:index], wide, *shapes[index + 1 :]]):
+                sizes = ", ".join(map(str, wide[1:]))
+                yield f'add "reshape: [{sizes}]" after {_title(b, refs[index])}'
 
 
 # --- equal shapes --------------------------------------------------------------------------------

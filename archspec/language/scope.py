@@ -48,6 +48,8 @@ class Scope:
         self.partial = False
         self.broken: Container[str] = ()
         self.lost = False
+        # Parameters of the file around a block, which the block does not see.
+        self.hidden: Container[str] = ()
 
     # --- reporting -------------------------------------------------------------------------------
 
@@ -80,6 +82,10 @@ class Scope:
                     span,
                     help="put `repeat:` on this node or around it",
                 )
+                continue
+            if name in self.hidden:
+                refusal = hidden_name(name)
+                self.diagnostics.append(Diagnostic.of(refusal, span))
                 continue
             refusal = unknown_name(name, [*self.params, *self.loops], sorted(literals))
             known = [*literals, *self.params, *self.loops, *MAGIC]
@@ -121,7 +127,7 @@ class Scope:
             if not isinstance(item, Scalar) or item.value is None or isinstance(item.value, bool):
                 self.report(
                     Code.STRUCTURE,
-                    f"`{what}` names nodes, and {kind(item)} is no name",
+                    f"`{what}` names nodes, and {kind(item)} is not a name",
                     item.span,
                     expected="a name, or a list of names",
                 )
@@ -139,7 +145,7 @@ class Scope:
                 Code.STRUCTURE,
                 f"{shorten(text)!r} names no node",
                 span,
-                expected="name, or name[i] for one of several outputs",
+                expected="a name, name[i] for one of several outputs, or a list of them",
                 help=f"write a list: [{text}]" if "," in text else None,
             )
             return None
@@ -152,6 +158,17 @@ class Scope:
                 self.use_names(sorted(index.names), span)
             return Reference(name, index, span)
         return None
+
+
+def hidden_name(name: str) -> Refusal:
+    """The refusal of a parameter of the file in one of its blocks."""
+    return Refusal(
+        f"the name {name!r} is a parameter of the file, which a block does not see",
+        code=Code.UNKNOWN_NAME,
+        expected="a parameter of the block, or a size of its input",
+        help=f"declare {name!r} under the block's own `params:`, and give it where the block is "
+        f"called: `{{{name}: {name}}}`",
+    )
 
 
 def renamed(span: Span, old: str, new: str | None) -> tuple[Edit, ...]:

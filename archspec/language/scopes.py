@@ -13,6 +13,7 @@ from archspec.language.arguments import Argument
 from archspec.language.builder import Builder, Levels, Live, Refs, Site, parameter_count
 from archspec.language.model import Block, Branch, Node, Output
 from archspec.language.operations import Env, Table
+from archspec.language.retries import with_other_arguments
 
 if TYPE_CHECKING:
     from archspec.language.expand import Expander
@@ -42,7 +43,7 @@ def call(
 ) -> Step | None:
     """A block for these arguments and input shapes, expanded once for equal ones."""
     _check_call(x, block, refs)
-    b = site.builder
+    b, reported = site.builder, len(x.diagnostics)
     shapes = b.shapes(refs)
     inner = Env({}, shapes[0] if shapes else None, x.budget)
     if not parameters.evaluate_all(block.params, args, site.env, inner, block.name, span, x.add):
@@ -57,6 +58,8 @@ def call(
             graph = finish(x, Site(builder, inner, builder.start), last, block.outputs, block.name)
         if graph is not None and not patched:
             x.graphs[key] = graph
+        elif graph is None and not patched:
+            with_other_arguments(x, reported, block, args, site, refs, span)
     return graph_step(graph, b, refs, span)
 
 
@@ -74,6 +77,7 @@ def _check_call(x: Expander, block: Block, refs: Refs) -> None:
             f"the block {block.name!r} calls itself",
             code=Code.BLOCK_CYCLE,
             found=f"{circle} → {block.name}",
+            help="to stack a block, write `repeat: N` beside its call",
         )
 
 

@@ -27,7 +27,7 @@ def with_smallest_input(
     `check` expands the network for other inputs; `stated` inputs are those that the spec states.
     """
     axis = diagnostic.too_small
-    if axis not in AXES or diagnostic.help is not None:
+    if axis not in AXES:
         return diagnostic
     images = [name for name, shape in inputs.items() if len(shape) in (3, 4)]
     if len(images) != 1:
@@ -57,7 +57,7 @@ def with_smallest_input(
     shape = [size if i - len(inputs[name]) in axes else dim for i, dim in enumerate(inputs[name])]
     written = f": `{name}: [{', '.join(map(str, shape[1:]))}]`" if stated else ""
     text = f"the smallest legal input {words} {size}{written}"
-    return replace(diagnostic, help=text)
+    return replace(diagnostic, help=f"{diagnostic.help}; {text}" if diagnostic.help else text)
 
 
 def _axes(shape: Shape, axis: int) -> tuple[int, ...]:

@@ -147,7 +147,10 @@ def resolve(text: str, span: Span) -> Atom:
             return number
         if _NOT_FINITE.match(text):
             raise _at(
-                span, Code.SCALAR, f"{text} is no size, rate or count", expected="a finite number"
+                span,
+                Code.SCALAR,
+                f"{text} is not a size, rate or count",
+                expected="a finite number",
             )
     return text
 

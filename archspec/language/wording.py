@@ -38,6 +38,33 @@ def list_help(what: str, value: Value) -> str | None:
     return None
 
 
+_TOP_LEVEL = frozenset(
+    [
+        "archspec",
+        "doc",
+        "input",
+        "inputs",
+        "params",
+        "blocks",
+        "use",
+        "extends",
+        "patch",
+        "outputs",
+        "init",
+        "train",
+        "ignore",
+    ]
+)
+"""Keys of a spec that are not also keys of a node."""
+
+
+def top_level(key: str) -> dict[str, Any] | None:
+    """As `mended`, for a key of the whole spec that stands in a node."""
+    if key not in _TOP_LEVEL:
+        return None
+    return {"help": f"`{key}:` belongs at the top level of the file, beside `layers:`"}
+
+
 def bare_help(value: Scalar) -> str | None:
     """What may be missing in a text that is no node."""
     words = value.text.split()

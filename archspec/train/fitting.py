@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from archspec.errors import Code, Diagnostic, Source, Span, SpecError
+from archspec.ir.shape import show
 from archspec.language import source as yaml
 from archspec.language.limits import DEFAULT
 
@@ -127,7 +128,7 @@ def _classes(arch: Architecture) -> dict[str, tuple[Any, Span | None]]:
                 [
                     Diagnostic(
                         Code.SHAPE,
-                        f"an output of shape ({', '.join(map(str, shape))}) is no classification",
+                        f"an output of shape {show(shape)} is not a classification",
                         span,
                         expected="(N, classes)",
                         help="end with `flatten` and `linear: num_classes`",

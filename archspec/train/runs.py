@@ -113,7 +113,7 @@ class Run:
         try:
             return (self.folder / name).read_text(encoding="utf-8")
         except OSError as error:
-            raise TrainingError(f"{self.folder} is no run: {name}: {error.strerror}") from None
+            raise TrainingError(f"{self.folder} is not a run: {name}: {error.strerror}") from None
 
 
 def open_run(folder: Path) -> Run:
@@ -122,7 +122,7 @@ def open_run(folder: Path) -> Run:
     if not run.exists:
         near = ", ".join(str(each.folder) for each in find_runs(FOLDER)[-3:])
         known = f"; the newest here: {near}" if near else ""
-        raise TrainingError(f"{folder} is no run folder{known}")
+        raise TrainingError(f"{folder} is not a run folder{known}")
     return run
 
 

@@ -137,7 +137,7 @@ def read_image(path: Path, arch: Architecture, recipe: Recipe) -> Tensor:
         with Image.open(path) as file:
             picture = file.convert("L" if channels == 1 else "RGB")
     except (OSError, UnidentifiedImageError) as error:
-        raise TrainingError(f"{path} is no picture that can be read: {error}") from None
+        raise TrainingError(f"{path} is not a picture that can be read: {error}") from None
     row = torch.zeros(1, dtype=torch.long)
     stored = Pictures(row, None, [picture].__getitem__).load(row, (height, width))
     prepare = prepared(None, Augment(), recipe.normalize, channels, torch.device("cpu"))

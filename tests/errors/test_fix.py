@@ -59,7 +59,7 @@ def test_certain_edits_are_made_and_said(tmp_path, monkeypatch, capsys):
         ]
     )
     # `name` stands there already, so `nmae` is no certain slip of it.
-    assert "net.yaml:10:39: error AS202: 'nmae' is no key of a node" in streams.err
+    assert "net.yaml:10:39: error AS202: 'nmae' is not a key of a node" in streams.err
 
 
 @pytest.mark.parametrize(

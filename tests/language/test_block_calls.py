@@ -93,7 +93,9 @@ def test_parameters_are_computed_in_written_order_and_see_the_input():
 def test_a_block_sees_nothing_of_its_caller():
     head = "params: {n: 3}\nblocks: {b: {layers: [{linear: n}]}}\n"
     said = refused("- b\n- linear: n", input="[4]", head=head)
-    assert first_line(said) == "3:32: error AS302: the name 'n' is not known here"
+    assert first_line(said) == (
+        "3:32: error AS302: the name 'n' is a parameter of the file, which a block does not see"
+    )
     said = refused("- {repeat: 2, b: }", input="[4]",
                    head="blocks: {b: {layers: [{linear: index}]}}\n")  # fmt: skip
     assert "`index` is known inside a repeat only" in said
@@ -136,7 +138,7 @@ def test_blocks_may_call_each_other_in_any_order_but_not_themselves():
         ("blocks: {b: [relu]}", "the block 'b' must be a mapping, not a list"),
         ("blocks: [relu]", "`blocks` must be a mapping, not a list"),
         ("blocks: {b: {params: {}}}", "the block 'b' has no `layers`"),
-        ("blocks: {b: {layers: [relu], x: 1}}", "'x' is no key of the block 'b'"),
+        ("blocks: {b: {layers: [relu], x: 1}}", "'x' is not a key of the block 'b'"),
         ("blocks: {b: {params: {len: 1}, layers: [relu]}}", "'len' is a name of the language"),
         ("blocks: {b: {params: {index: 1}, layers: [relu]}}", "`index` counts a repeat and"),
         ("blocks: {b: {params: [a], layers: [relu]}}", "`params` of the block 'b' must be"),
@@ -192,7 +194,7 @@ def test_use_takes_one_name_too_and_files_of_blocks_may_use_others(tmp_path):
         ({}, "cannot read "),
         ({"a": "use: net_b.yaml\n", "net_b": "use: a.yaml\n"}, "'a.yaml' uses, in the end, itself"),
         ({"a": "[1]"}, "a file of blocks is a mapping, not a list"),
-        ({"a": "input: [3]\nblocks: {}"}, "'input' is no key of a file of blocks"),
+        ({"a": "input: [3]\nblocks: {}"}, "'input' is not a key of a file of blocks"),
         ({"a": "archspec: 3\nblocks: {}"}, "this archspec reads version 1 of the language"),
     ],
 )

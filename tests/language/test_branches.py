@@ -59,7 +59,7 @@ def test_a_mapping_of_named_lists_gives_the_branches_names():
         "main.1 = tanh(0) -> 4x8x8",
         "pool = group(input) -> 4x8x8",
         "pool.0 = max_pool2d(input) -> 4x8x8",
-        # An empty branch is no node: its name stands for what it passes on.
+        # An empty branch is not a node: its name stands for what it passes on.
         "2 = add(main, input, pool) -> 4x8x8",
         "3 = add(main, input, 2) -> 4x8x8",
     ]
@@ -169,9 +169,9 @@ def test_keys_of_branches():
         ),
         (
             "{branches: [[relu], []], merge: ad}",
-            "'ad' is no op, and no block that this file can see",
+            "'ad' is not an op, nor a block that this file can see",
         ),
-        ("{relu: , merge: add}", "'merge' is no key of a node"),
+        ("{relu: , merge: add}", "'merge' is not a key of a node"),
     ],
 )
 def test_wrong_branches(node, message):

@@ -242,13 +242,13 @@ def test_what_has_no_value(text, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1 +", "'1 +' is no expression"),
-        ("", "'' is no expression"),
-        ("a = 1", "'a = 1' is no expression"),
-        ("1; 2", "'1; 2' is no expression"),
-        ("import os", "'import os' is no expression"),
-        ("a && b", "'a && b' is no expression"),
-        ("\0", "'\\x00' is no expression"),
+        ("1 +", "'1 +' is not an expression"),
+        ("", "'' is not an expression"),
+        ("a = 1", "'a = 1' is not an expression"),
+        ("1; 2", "'1; 2' is not an expression"),
+        ("import os", "'import os' is not an expression"),
+        ("a && b", "'a && b' is not an expression"),
+        ("\0", "'\\x00' is not an expression"),
         ("lambda: 1", "a lambda is not part of the language of expressions"),
         ("(1, 2)", "a tuple (write a list in brackets) is not part of the language of expressions"),
         ("{'a': 1}", "a mapping is not part of the language of expressions"),
@@ -256,17 +256,17 @@ def test_what_has_no_value(text, message):
         ("(x for x in [1])", "a generator (write brackets) is not part of the language"),
         ("(y := 1)", "an assignment is not part of the language of expressions"),
         ("f'{1}'", "a formatted text is not part of the language of expressions"),
-        ("...", "Ellipsis is no value of the language"),
-        ("1j", "1j is no value of the language"),
-        ("b'a'", "b'a' is no value of the language"),
+        ("...", "Ellipsis is not a value of the language"),
+        ("1j", "1j is not a value of the language"),
+        ("b'a'", "b'a' is not a value of the language"),
         ("1 is 1", "`is` is not part of the language"),
         ("1 << 2", "this operator is not part of the language"),
         ("1 @ 2", "this operator is not part of the language"),
         ("~1", "this operator is not part of the language"),
         ("len", "len is a function"),
-        ("open('x')", "'open' is no function of the language"),
-        ("''.join([])", "\"''.join\" is no function of the language"),
-        ("[].__class__.__base__()", "'[].__class__.__base__' is no function of the language"),
+        ("open('x')", "'open' is not a function of the language"),
+        ("''.join([])", "\"''.join\" is not a function of the language"),
+        ("[].__class__.__base__()", "'[].__class__.__base__' is not a function of the language"),
         ("len(x=1)", "len takes plain arguments only"),
         ("max(*[1, 2])", "max takes plain arguments only"),
         ("len()", "len takes 1 argument(s), got 0"),
@@ -440,7 +440,7 @@ def test_templates():
     assert template("{tag}_{index}{index}").render(env) == "x_22"
     with pytest.raises(Refusal, match="gives a number; a name is made of text and whole numbers"):
         template("a{index / 2}").render(env)
-    with pytest.raises(Refusal, match="is no expression"):
+    with pytest.raises(Refusal, match="is not an expression"):
         template("a{}")
 
 

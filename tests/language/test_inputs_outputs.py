@@ -117,7 +117,7 @@ def test_a_last_node_with_several_outputs_needs_names():
         "<text>:3:5: error AS505: the last node has 2 outputs, and several need names\n"
         "  3 |   - chunk: 2\n"
         "    |     ^^^^^\n"
-        "  help: name them: `outputs: {a: '0[0]', b: '0[1]'}`"
+        "  help: name them at the top level of the file: `outputs: {a: '0[0]', b: '0[1]'}`"
     )
 
 

@@ -162,8 +162,8 @@ def test_a_node_key_beside_it_and_a_repeat():
     ("layers", "message"),
     [
         ("- b", "b needs the argument 'body'"),
-        ("- b: {body: 3}", "the number 3 is no node"),
-        ("- b: {body: rleu}", "'rleu' is no op, and no block that this file can see"),
+        ("- b: {body: 3}", "the number 3 is not a node"),
+        ("- b: {body: rleu}", "'rleu' is not an op, nor a block that this file can see"),
         ("- $act", "no parameter 'act' is in scope"),
         ("- $n", "the parameter 'n' holds a number, and a node needs layers"),
     ],

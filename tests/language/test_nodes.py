@@ -204,7 +204,7 @@ def test_an_outputs_index_may_be_an_expression():
         ),
         (
             "- add: [input, null]",
-            "<text>:3:18: error AS201: `add` names nodes, and null is no name\n"
+            "<text>:3:18: error AS201: `add` names nodes, and null is not a name\n"
             "  3 |   - add: [input, null]\n"
             "    |                  ^^^^\n"
             "  expected: a name, or a list of names",

@@ -179,7 +179,7 @@ def test_a_fixed_name_inside_an_unnamed_repeat_is_an_error_that_proposes_index(t
         "<text>:5:21: error AS209: every iteration would be called 'a'\n"
         "  5 |     layers: [{name: a, relu}]\n"
         "    |                     ^\n"
-        "  expected: a name with an expression, in a repeat that has no name itself\n"
+        "  expected: a name with an expression in braces, since the repeat has no name\n"
         '  help: write `name: "a{index}"`, or name the repeat'
     )
 
@@ -201,7 +201,7 @@ def test_a_fixed_name_that_is_alive_once_is_right():
     assert listed(text)[0] == "a = relu(input) -> 4x8x8"
     said = refused(text.replace("index == 0", "true"))
     assert said.splitlines()[0].endswith("error AS209: the name 'a' stands twice in this list")
-    assert said.endswith("help: in a repeat give each its own: a{index}")
+    assert "help: both conditions hold here" in said
 
 
 def test_a_fixed_name_inside_a_named_repeat_is_right():

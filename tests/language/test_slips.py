@@ -26,7 +26,7 @@ SLIPS = {
     "a missing dash": (
         "- relu\n  gelu",
         """\
-<text>:3:5: error AS201: the text 'relu gelu' is no node
+<text>:3:5: error AS201: the text 'relu gelu' is not a node
   3 |   - relu
     |     ^^^^
   expected: an op or block name, or a mapping with one
@@ -47,7 +47,7 @@ SLIPS = {
 <text>:6:11: error AS201: 'a, b' names no node
   6 |     from: a, b
     |           ^^^^
-  expected: name, or name[i] for one of several outputs
+  expected: a name, name[i] for one of several outputs, or a list of them
   help: write a list: [a, b]""",
     ),
     "a null argument": (
@@ -94,7 +94,7 @@ SLIPS = {
     "arguments at the wrong depth": (
         "- linear:\n  out_features: 4",
         """\
-<text>:4:5: error AS202: 'out_features' is no key of a node
+<text>:4:5: error AS202: 'out_features' is not a key of a node
   4 |     out_features: 4
     |     ^^^^^^^^^^^^
   expected: one op or block key, and any of name, from, when, repeat, share, training_only
@@ -121,7 +121,7 @@ FORMS = {
     "an unknown op": (
         "- rleu",
         """\
-<text>:3:5: error AS204: 'rleu' is no op, and no block that this file can see
+<text>:3:5: error AS204: 'rleu' is not an op, nor a block that this file can see
   3 |   - rleu
     |     ^^^^
   help: did you mean 'relu'?""",
@@ -148,7 +148,7 @@ FORMS = {
     "an unknown node key": (
         "- {relu: , nam: x}",
         """\
-<text>:3:14: error AS202: 'nam' is no key of a node
+<text>:3:14: error AS202: 'nam' is not a key of a node
   3 |   - {relu: , nam: x}
     |              ^^^
   expected: one op or block key, and any of name, from, when, repeat, share, training_only
@@ -175,7 +175,7 @@ FORMS = {
     "a number for a node": (
         "- 3",
         """\
-<text>:3:5: error AS201: the number 3 is no node
+<text>:3:5: error AS201: the number 3 is not a node
   3 |   - 3
     |     ^
   expected: an op or block name, or a mapping with one""",
@@ -263,7 +263,7 @@ def test_a_colon_in_a_text():
 
 def test_an_unknown_key_of_a_spec():
     assert refusal("docs: words\ninput: [3]\nlayers: [relu]\n") == (
-        "<text>:1:1: error AS202: 'docs' is no key of a spec\n"
+        "<text>:1:1: error AS202: 'docs' is not a key of a spec\n"
         "  1 | docs: words\n"
         "    | ^^^^\n"
         "  expected: one of archspec, name, doc, input, inputs, params, layers, blocks, use, "
@@ -321,7 +321,7 @@ def test_an_unknown_key_of_a_spec():
         ),
         (
             "input: [3]\ninit: xavier\nlayers: [relu]",
-            "<text>:2:7: error AS205: 'xavier' is no initialisation scheme\n"
+            "<text>:2:7: error AS205: 'xavier' is not an initialisation scheme\n"
             "  2 | init: xavier\n"
             "    |       ^^^^^^\n"
             "  expected: one of xavier_uniform, xavier_normal, kaiming_uniform, kaiming_normal, "
@@ -338,7 +338,7 @@ def test_independent_mistakes_are_reported_together_in_the_order_of_the_text():
     text = spec("- rleu\n- conv2d: {kernel_size: 0}\n- {tanh: , name: class}\n- linear: x")
     lines = [line for line in refusal(text).splitlines() if line.startswith("<text>")]
     assert lines == [
-        "<text>:3:5: error AS204: 'rleu' is no op, and no block that this file can see",
+        "<text>:3:5: error AS204: 'rleu' is not an op, nor a block that this file can see",
         "<text>:4:5: error AS207: conv2d needs the argument 'out_channels'",
         "<text>:4:27: error AS205: conv2d: kernel_size cannot be 0",
         "<text>:5:20: error AS208: 'class' is a Python keyword and cannot name a node",
@@ -374,7 +374,7 @@ def test_a_shape_error_shows_who_produced_the_shape():
         "  found:    3\n"
         "  trail: relu gives (N, 6, 3, 3) (<text>:4:5)\n"
         "  trail: stem (conv2d) gives (N, 6, 3, 3) (<text>:3:18)\n"
-        "  help: the smallest legal input height and width here are 11: `input: [4, 11, 11]`"
+        "  help: a kernel_size of at most 3 fits; the smallest legal input height and width here are 11: `input: [4, 11, 11]`"
     )
 
 

@@ -91,9 +91,9 @@ def test_every_value_knows_its_place():
 @pytest.mark.parametrize(
     ("text", "code", "message"),
     [
-        ("a: .nan", "AS105", ".nan is no size, rate or count"),
-        ("a: -.inf", "AS105", "-.inf is no size, rate or count"),
-        ("a: .Inf", "AS105", ".Inf is no size, rate or count"),
+        ("a: .nan", "AS105", ".nan is not a size, rate or count"),
+        ("a: -.inf", "AS105", "-.inf is not a size, rate or count"),
+        ("a: .Inf", "AS105", ".Inf is not a size, rate or count"),
         ("a: 1e999", "AS105", "1e999 is too large for a number"),
         (f"a: {'9' * 101}", "AS105", "a whole number of more than 100 digits"),
         ("a: 1\nb: 2\na: 3", "AS103", "the key 'a' stands twice in one mapping"),

@@ -78,4 +78,4 @@ def test_what_is_no_image_classifier_is_refused():
     flat = "input: [7]\nlayers: [{linear: 3}]\n"
     assert "the trainer feeds it images" in message(image_size, load(flat), None)
     maps = "input: [1, 8, 8]\nlayers: [{conv2d: {out_channels: 10, kernel_size: 1}}]\n"
-    assert "is no classification" in message(check_data, load(maps), "digits", 1, 10)
+    assert "is not a classification" in message(check_data, load(maps), "digits", 1, 10)

@@ -69,7 +69,7 @@ def test_predict_reads_pictures_of_any_size(trained, tmp_path, capsys):
     images = [str(tmp_path / "white.png"), str(tmp_path / "text.png")]
     assert main(["predict", str(trained), *images, "--format", "json"]) == 1
     streams = capsys.readouterr()
-    assert "text.png is no picture that can be read" in streams.err
+    assert "text.png is not a picture that can be read" in streams.err
     (found,) = json.loads(streams.out)
     assert len(found["classes"]) == 5
     shares = [each["probability"] for each in found["classes"]]

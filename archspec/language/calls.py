@@ -11,7 +11,6 @@ from archspec.language.arguments import (
     NUMBERS,
     TEXT,
     Argument,
-    LocatedError,
     check_truth,
     colon_mended,
     op_kinds,
@@ -181,7 +180,8 @@ class CallParser(Scope):
         if self.params is not None:
             declared = self.params.get(name)
             if declared is None and name in self.hidden:
-                raise LocatedError(Diagnostic.of(hidden_name(name), span))
+                self.diagnostics.append(Diagnostic.of(hidden_name(name), span))
+                return None
             if declared is None:
                 layered = [p.name for p in self.params.values() if p.type == "layers"]
                 self.report(

@@ -340,9 +340,11 @@ def certain_word(word: str, known: Iterable[str]) -> str | None:
     """The one known word that `word` must be a slip of; None where two are as near, or none.
 
     A slip is another case or another use of `_` and `-`, or one letter that is wrong, missing, too
-    many or swapped with the next (two such in a word of eight letters or more).
+    many or swapped with the next (two such in a word of eight letters or more). Another digit is
+    no slip: it makes another name, as of `max_pool1d` and `max_pool2d`.
     """
-    names = set(known)
+    digits = _DIGITS.findall(word)
+    names = {name for name in known if not digits or _DIGITS.findall(name) == digits}
     if not 2 <= len(word) <= 60 or len(names) > _MOST_NAMES:
         return None
     alike = [name for name in names if _letters(name) == _letters(word)]
@@ -354,6 +356,9 @@ def certain_word(word: str, known: Iterable[str]) -> str | None:
     near = [name for name in names if abs(len(name) - len(word)) <= most]
     near = [name for name in near if _slips(name, word) <= most]
     return near[0] if len(near) == 1 else None
+
+
+_DIGITS = re.compile(r"\d+")
 
 
 def _letters(word: str) -> str:

@@ -176,7 +176,7 @@ class Expander:
         if node.form != "op":
             return False
         try:
-            op = node.ready or self._op(node.target, node.args, site.env, node.span)
+            op = node.ready or self.make(node.target, node.args, site.env, node.span)
             return len(self._infer(op, site.builder.shapes(refs))) > 1
         except (Refusal, LocatedError):
             return False  # what is not there need not fit
@@ -328,7 +328,7 @@ class Expander:
         if node.share is not None:
             return sharing.shared(self, node, site, refs)
         if node.form == "op":
-            op = node.ready or self._op(node.target, node.args, site.env, node.span)
+            op = node.ready or self.make(node.target, node.args, site.env, node.span)
             return self.op_step(op, site.builder, refs, node.span)
         if node.form == "block":
             assert isinstance(node.target, Block)
@@ -339,7 +339,7 @@ class Expander:
             return scopes.group(self, node.body, site, refs, node.span, levels)
         return scopes.named_branches(self, node, site, refs, levels)
 
-    def _op(
+    def make(
         self, target: Any, args: dict[str, Argument], env: Env, span: Span, *more: tuple[Any, Env]
     ) -> Op:
         """A validated op, made once for equal arguments. Raises `LocatedError`."""
@@ -436,7 +436,7 @@ class Expander:
                     raise Refusal(f"{name} is given twice: here and with the layers")
                 args[name] = Argument(argument.span, argument.value(site.env))
             return scopes.call(self, alone.target, args, inner, refs, node.span, levels)
-        op = self._op(alone.target, alone.args, inner.env, node.span, (added, site.env))
+        op = self.make(alone.target, alone.args, inner.env, node.span, (added, site.env))
         return self.op_step(op, site.builder, refs, node.span)
 
 

@@ -107,7 +107,8 @@ class NodeParser(CallParser):
     def _bare_mended(self, value: Scalar) -> dict[str, Any]:
         word = value.text.partition(":")[0]
         known = [word] if self.is_target(word) else []
-        return colon_mended(value.text, known, value.span) or {"help": wording.bare_help(value)}
+        names = {*REGISTRY, *self.known_blocks()}
+        return colon_mended(value.text, known, value.span) or wording.bare_mended(value, names)
 
     def _mapped(self, value: Mapping) -> Node | None:
         entry = self._op_key(value)

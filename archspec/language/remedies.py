@@ -19,7 +19,7 @@ MAX_CHAIN = 50
 MAX_ANCESTORS = 10_000
 """Steps upstream of a value that are looked at."""
 
-STRIDES = (2, 1, 4, 8, 16, 3)
+STRIDES = (2, 1, 4, 3)
 
 PROJECTIONS = {2: "linear", 3: "conv1d", 4: "conv2d"}
 """By rank of the value, the op that brings it to another shape."""
@@ -94,7 +94,9 @@ def _equalised(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> str |
                 continue
             alone = not _feeds(b, refs[index], refs[:index] + refs[index + 1 :])
             for cost, changed, words in _changes(b, refs[index], shapes[other], alone):
-                if _fits(op, [*shapes[:index], changed, *shapes[index + 1 :]]):
+                if not _is_shrunk(shapes[index], changed, shapes[other]) and _fits(
+                    op, [*shapes[:index], changed, *shapes[index + 1 :]]
+                ):
                     found.append((cost, rank, words))
     return min(found)[2] if found else None
 
@@ -107,7 +109,7 @@ def _changes(b: Builder, ref: Ref, wanted: Shape, alone: bool) -> Iterator[tuple
     """
     chain = _chain(b, ref) if ref.step != INPUT else []
     if alone and chain and chain[-1].op is not None and len(chain[-1].input_shapes) == 1:
-        for change in _arguments(chain[-1].op, wanted):
+        for change in _arguments(chain[-1].op, wanted, chain[-1].input_shapes[0]):
             shape = _rerun(chain, change)
             if shape is not None:
                 written = ", ".join(f"{key}: {value}" for key, value in change.items())
@@ -118,7 +120,9 @@ def _changes(b: Builder, ref: Ref, wanted: Shape, alone: bool) -> Iterator[tuple
     name = PROJECTIONS.get(len(shape))
     if name is None or not is_batched(shape):
         return
-    for change in _arguments(REGISTRY[name](**_projection(name, shape)), wanted):
+    for change in _arguments(REGISTRY[name](**_projection(name, shape)), wanted, shape):
+        if "padding" in change:
+            continue  # it would add a margin, and no more
         full = {**_projection(name, shape), **change}
         made = _made(REGISTRY[name], full)
         if made is not None and _fits(made, [shape]):
@@ -133,25 +137,59 @@ def _projection(name: str, shape: Shape) -> dict[str, Any]:
     return {"out_channels": shape[1], "kernel_size": 1}
 
 
-def _arguments(op: Op, wanted: Shape) -> Iterator[dict[str, Any]]:
-    """Arguments of an op that set the channels or the sizes of its result, one or two at once."""
+def _is_shrunk(before: Shape, changed: Shape, wanted: Shape) -> bool:
+    """Whether a size was made 1, which would fit anything by broadcasting: another network."""
+    sizes = zip(before[1:], changed[1:], wanted[1:], strict=True)
+    return any(new == 1 and 1 not in (old, want) for old, new, want in sizes)
+
+
+def _arguments(op: Op, wanted: Shape, given: Shape) -> Iterator[dict[str, Any]]:
+    """Arguments of an op that set the channels or the sizes of its result, one or two at once.
+
+    `given` is its input.
+    """
     fields = op.fields()
     channels: list[dict[str, Any]] = []
     if "out_channels" in fields:
         channels = [{"out_channels": wanted[1]}]
     elif "out_features" in fields:
         channels = [{"out_features": wanted[-1]}]
-    sizes: list[dict[str, Any]] = []
+    sizes = [*_resized(op, wanted, given)]
     if "stride" in fields:
         sizes += [{"stride": stride} for stride in STRIDES]
-    kernel = getattr(op, "kernel_size", None)
-    if "padding" in fields and isinstance(kernel, int) and kernel % 2:
-        sizes.append({"padding": (kernel - 1) // 2 * getattr(op, "dilation", 1)})
+    if "padding" in fields:
+        sizes += [{"padding": padding} for padding in _paddings(op, wanted, given)]
     yield from channels
     yield from sizes
     for first in channels:
         for second in sizes:
             yield {**first, **second}
+
+
+def _resized(op: Op, wanted: Shape, given: Shape) -> Iterator[dict[str, Any]]:
+    """For an op that scales: the factor, or the sizes, that lead to what is wanted."""
+    if "scale_factor" not in op.fields() or len(given) != len(wanted):
+        return
+    if getattr(op, "size", None) is not None:
+        yield {"size": wanted[2] if len(set(wanted[2:])) == 1 else wanted[2:]}
+        return
+    factors = {want / have for want, have in zip(wanted[2:], given[2:], strict=True)}
+    if len(factors) == 1 and (factor := factors.pop()).is_integer():
+        yield {"scale_factor": int(factor)}
+
+
+def _paddings(op: Op, wanted: Shape, given: Shape) -> Iterator[int]:
+    """What keeps the sizes, and what leads to those wanted where every step is taken."""
+    kernel = getattr(op, "kernel_size", None)
+    if not isinstance(kernel, int):
+        return
+    reach = (kernel - 1) * getattr(op, "dilation", 1)
+    if kernel % 2:
+        yield reach // 2
+    if getattr(op, "stride", None) == 1 and len(given) == len(wanted) and len(wanted) > 2:
+        margin = wanted[-1] - given[-1] + reach
+        if margin > 0 and margin % 2 == 0:
+            yield margin // 2
 
 
 def _made(op: type[Op], arguments: dict[str, Any]) -> Op | None:

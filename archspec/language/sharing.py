@@ -8,6 +8,7 @@ from archspec.errors import Code, Refusal
 from archspec.ir.graph import Graph, Step
 from archspec.ir.shape import show
 from archspec.language import scopes
+from archspec.language.arguments import show_value
 from archspec.language.builder import Builder, Refs, Site
 from archspec.language.model import Node
 from archspec.language.operations import Env
@@ -25,8 +26,8 @@ def shared(x: Expander, node: Node, site: Site, refs: Refs) -> Step | None:
     owner = _owner(b, name)
     live, scope = b.recipes[owner]
     original, first = live.node, b.steps[owner]
-    if node.form != "share" and (node.form, node.key) != (original.form, original.key):
-        raise Refusal(f"{name!r} is a {first.kind}, not a {node.key}", code=Code.SHARE)
+    if node.form != "share":
+        _check_same(x, node, site, original, scope, first)
     again = site._replace(env=Env(scope.names, None, x.budget))
     again.over(refs)
     if first.op is not None:
@@ -46,6 +47,44 @@ def shared(x: Expander, node: Node, site: Site, refs: Refs) -> Step | None:
         )
     step.shares = owner
     return step
+
+
+def _check_same(
+    x: Expander, node: Node, site: Site, original: Node, scope: Env, first: Step
+) -> None:
+    """Refuse what stands beside `share` unless it says what the module is: it could not count."""
+    assert node.share is not None
+    name, alone = node.share.name.text, "write `share` alone: it says what the node is"
+    if (node.form, node.key) != (original.form, original.key):
+        raise Refusal(f"{name!r} is a {first.kind}, not a {node.key}", code=Code.SHARE, help=alone)
+    if node.form not in ("op", "block") or node.raw is not None:
+        raise Refusal(
+            f"the layers beside `share` could not count: {name!r} has its own",
+            code=Code.SHARE,
+            help=alone,
+        )
+    own, theirs = _arguments(x, node, site.env), _arguments(x, original, scope)
+    if own and own != theirs:
+        raise Refusal(
+            f"the arguments beside `share` are not those of {name!r}",
+            code=Code.SHARE,
+            expected=_written(first.kind, theirs),
+            found=_written(node.key, own),
+            help=alone,
+        )
+
+
+def _arguments(x: Expander, node: Node, env: Env) -> dict[str, Any]:
+    """The arguments of an op or block, as they are given."""
+    if node.form == "op" and node.args:
+        op = node.ready or x.make(node.target, node.args, env, node.span)
+        return op.arguments()
+    return {name: argument.value(env) for name, argument in node.args.items()}
+
+
+def _written(kind: str, arguments: dict[str, Any]) -> str:
+    said = ", ".join(f"{name}: {show_value(value)}" for name, value in arguments.items())
+    return f"{kind}: {{{said}}}" if said else kind
 
 
 def _owner(b: Builder, name: str) -> int:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from archspec.errors import Source, Span
 
 _KEYED = re.compile(r"^(\s*(?:-\s+)?[\w-]+):\s+(.*\S)\s*$")
+_UNSPACED = re.compile(r"^(\s*(?:-\s+)?)([\w$]+):([\[{\"'\w$].*?)\s*$")
+"""A key whose colon has no space behind it, so that YAML takes all of it for one text."""
 _LONGEST = 500
 """Characters of a line that is searched for slips: no person wrote a longer one by hand."""
 
@@ -23,7 +25,10 @@ def unbalanced(text: str, source: Source, span: Span) -> str | None:
     for index, char in enumerate(rest):
         depth += (char == "(") - (char == ")")
         if char == ")" and depth == 0:
-            return f'quote it: "{rest[: index + 1]}"'
+            whole = rest[: index + 1]
+            if re.fullmatch(r"\([\s\w.,+-]*\)", whole):
+                return f"write a list: [{whole[1:-1].strip().rstrip(',')}]"
+            return f'quote it: "{whole}"'
     return "quote the whole expression"
 
 
@@ -50,6 +55,24 @@ def scanner_help(source: Source, line: int, problem: str) -> str | None:
         return f"inside braces quote what has brackets: {_quoted(inner[1].strip())}"
     if no_token:
         return "quote a text that begins with this character"
+    return None
+
+
+class Unspaced(NamedTuple):
+    """A key without a space behind its colon, and where it stands."""
+
+    key: str
+    value: str
+    line: int
+    column: int
+
+
+def unspaced(source: Source, line: int) -> Unspaced | None:
+    """The slip in the line where the scanner stopped, or in the line before it."""
+    for number in (line - 1, line):
+        text = source.line(number) if number > 0 else ""
+        if len(text) <= _LONGEST and (slip := _UNSPACED.match(text)):
+            return Unspaced(slip[2], slip[3], number, slip.start(2) + 1)
     return None
 
 

@@ -13,9 +13,15 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from archspec.errors import Code, Diagnostic, Refusal, Source, Span, SpecError
+from archspec.errors import Code, Diagnostic, Edit, Refusal, Source, Span, SpecError
 from archspec.language.limits import Limits
-from archspec.language.slips import scanner_help, structure_help, unbalanced, unfinished
+from archspec.language.slips import (
+    scanner_help,
+    structure_help,
+    unbalanced,
+    unfinished,
+    unspaced,
+)
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -360,6 +366,15 @@ def _from_yaml(source: Source, error: yaml.YAMLError, limits: Limits) -> Diagnos
     if opened is not None and (found := unfinished(source, problem, opened.line + 1, line)):
         start = Span(source, opened.line + 1, opened.column + 1, opened.line + 1, opened.column + 2)
         return Diagnostic(code, f"this is not YAML: {found.message}", start, help=found.help)
+    if "mapping values are not allowed" in problem and (slip := unspaced(source, line)):
+        key = Span(source, slip.line, slip.column, slip.line, slip.column + len(slip.key))
+        return Diagnostic(
+            code,
+            "this key has no space after its colon, so YAML reads on as if it were text",
+            key,
+            help=f"write a space after the colon: `{slip.key}: {slip.value}`",
+            edits=(Edit(key._replace(end_column=key.end_column + 1), f"{slip.key}: "),),
+        )
     help_ = scanner_help(source, line, problem) or structure_help(source, line, column, problem)
     return Diagnostic(code, f"this is not YAML: {problem}", span, help=help_)
 

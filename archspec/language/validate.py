@@ -98,7 +98,7 @@ def _wrong(op: type[Op], name: str, value: Any, span: Span) -> Diagnostic:
 def _remedy(op: type[Op], name: str, annotation: Any, value: Any, span: Span) -> dict[str, Any]:
     if value.__class__ is int and value in (0, 1) and name in truths(op):
         return {"help": f"write {'true' if value else 'false'}"}
-    if value.__class__ is float:
+    if value.__class__ is float and float not in leaves(annotation):
         if value == int(value):
             help_ = f"write {int(value)}, or divide with // to stay with whole numbers"
         else:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
-from archspec.errors import Code, Diagnostic, Edit, Span, mended
+from archspec.errors import Code, Diagnostic, Edit, Span, certain_word, mended
 from archspec.ir.op import Op
 from archspec.language.model import Block
+from archspec.language.other_words import elsewhere
 from archspec.language.source import Items, Mapping, Scalar, Value, shorten
 
 
@@ -20,7 +22,10 @@ def dollar_mended(name: str, found: dict[str, Any]) -> dict[str, Any]:
 
 def op_mended(word: str, names: Iterable[str], span: Span) -> dict[str, Any]:
     """As `mended`, for a word that should name an op or a block."""
-    found = mended(word, names, span)
+    bare = word.rpartition(".")[2]  # nn.ReLU
+    found = mended(bare, names, span)
+    if not found["edits"] and (known := elsewhere(word)):
+        return {"help": known}
     found["help"] = found["help"] or (
         "`archspec list --ops` names them all; define your own under `blocks:`"
     )
@@ -38,22 +43,12 @@ def list_help(what: str, value: Value) -> str | None:
     return None
 
 
-_TOP_LEVEL = frozenset(
-    [
-        "archspec",
-        "doc",
-        "input",
-        "inputs",
-        "params",
-        "blocks",
-        "use",
-        "extends",
-        "patch",
-        "outputs",
-        "init",
-        "train",
-        "ignore",
-    ]
+_CALL = re.compile(r"([A-Za-z_][\w.]*)\s*\(")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z")
+
+_TOP_LEVEL = (
+    *("archspec", "doc", "input", "inputs", "params", "blocks", "use", "extends", "patch"),
+    *("outputs", "init", "train", "ignore"),
 )
 """Keys of a spec that are not also keys of a node."""
 
@@ -65,12 +60,23 @@ def top_level(key: str) -> dict[str, Any] | None:
     return {"help": f"`{key}:` belongs at the top level of the file, beside `layers:`"}
 
 
-def bare_help(value: Scalar) -> str | None:
-    """What may be missing in a text that is no node."""
-    words = value.text.split()
+def bare_mended(value: Scalar, names: Iterable[str]) -> dict[str, Any]:
+    """As `mended`, for a text that is no node; `names` are those of ops and blocks."""
+    text = value.text
+    words = text.split()
     if len(words) == 2 and value.span.end_line > value.span.line:
-        return f"a dash is missing on the next line: `- {words[1]}`"
-    return "write a space after the colon" if ":" in value.text else None
+        return {"help": f"a dash is missing on the next line: `- {words[1]}`"}
+    if len(words) == 3 and words[1] == "-":
+        return {"help": f"begin `- {words[2]}` in the column of the dash before it"}
+    if len(words) == 2 and words[0] in names:
+        return {"help": f"write a colon: `{words[0]}: {words[1]}`"}
+    called = _CALL.match(text)
+    if called:
+        name = certain_word(called[1], names) or called[1]
+        return {"help": f"arguments follow a colon, by name: `{name}: {{argument: value}}`"}
+    if _DOTTED.match(text):
+        return op_mended(text, names, value.span)
+    return {"help": "write a space after the colon" if ":" in text else None}
 
 
 def with_article(type_: str) -> str:
@@ -82,20 +88,21 @@ def with_article(type_: str) -> str:
 
 def by_name(target: type[Op] | Block, args: Value) -> str:
     """The arguments given by position, with the names that they have in this order."""
-    names = list(target.params if isinstance(target, Block) else target.fields())
-    name = target.name if isinstance(target, Block) else target.op_name
-    values = (
-        [item.text for item in args if isinstance(item, Scalar)]
-        if (isinstance(args, Items))
-        else [args.text]
-        if isinstance(args, Scalar)
-        else []
-    )
-    count = len(args) if isinstance(args, Items) else 1
-    if not names or len(values) != count or count > len(names):
+    if isinstance(target, Block):
+        name, names = target.name, list(target.params)
+        required = [key for key, parameter in target.params.items() if parameter.required]
+    else:
+        name, names = target.op_name, list(target.fields())
+        required = [key for key, field in target.fields().items() if field.is_required]
+    items = list(args) if isinstance(args, Items) else [args]
+    values = [item.text for item in items if isinstance(item, Scalar)]
+    if names and not required:
+        return f"name the argument, one of {', '.join(names)}: sizes of the input are inferred"
+    if not names or len(values) != len(items) or len(items) > len(names):
         return f"write `{name}: {{argument: value}}`"
-    written = ", ".join(f"{key}: {value}" for key, value in zip(names, values, strict=False))
-    return f"write `{name}: {{{written}}}`"
+    given = dict(zip(names, values, strict=False))
+    given |= {key: "…" for key in required if key not in given}
+    return f"write `{name}: {{{', '.join(f'{key}: {value}' for key, value in given.items())}}}`"
 
 
 def call_form(target: type[Op] | Block) -> str:

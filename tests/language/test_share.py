@@ -94,6 +94,34 @@ def test_a_node_that_is_not_there_has_no_module():
     assert first_line(said) == "5:6: error AS507: 'a' has no module to share"
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        "conv2d: {out_channels: 4, kernel_size: 3, padding: 1}",
+        "conv2d: {kernel_size: 3, padding: 1, out_channels: in_channels, stride: 1}",
+    ],
+)
+def test_arguments_beside_share_may_say_again_what_it_is(beside):
+    text = "- {name: a, conv2d: {out_channels: 4, kernel_size: 3, padding: 1}}\n"
+    assert listed(f"{text}- {{share: a, {beside}}}")[1] == "1 = conv2d(a) -> 4x8x8 shares a"
+
+
+@pytest.mark.parametrize(
+    ("node", "beside"),
+    [
+        ("linear: 8", "linear: 4"),
+        ("linear: 8", "linear: {out_features: 8, bias: false}"),
+        ("residual: {out_channels: 4}", "residual: {out_channels: 8}"),
+        ("layers: [relu]", "layers: [tanh]"),
+        ("layers: [relu]", "layers: [relu]"),
+        ("branches: [[relu], []], merge: add", "branches: [[relu], []], merge: add"),
+    ],
+)
+def test_what_could_not_count_beside_share_is_refused(node, beside):
+    said = refused(f"- {{name: a, {node}}}\n- {{share: a, {beside}}}")
+    assert "error AS507" in said and "write `share` alone" in said
+
+
 def test_only_the_same_kind_can_be_shared():
     said = refused("- {name: a, linear: 8}\n- {linear: 8, share: a}\n- {layers: [relu], share: a}")
     assert "error AS507: 'a' is a linear, not a layers" in said

@@ -374,7 +374,8 @@ def test_a_shape_error_shows_who_produced_the_shape():
         "  found:    3\n"
         "  trail: relu gives (N, 6, 3, 3) (<text>:4:5)\n"
         "  trail: stem (conv2d) gives (N, 6, 3, 3) (<text>:3:18)\n"
-        "  help: a kernel_size of at most 3 fits; the smallest legal input height and width here are 11: `input: [4, 11, 11]`"
+        "  help: a kernel_size of at most 3 fits; the smallest legal input height and width here "
+        "are 11: `input: [4, 11, 11]`"
     )
 
 

@@ -891,3 +891,45 @@ _add(
         merge: add
     """,
 )
+
+_add(
+    Code.LINEAR_ON_IMAGE,
+    "a linear layer behind a convolution or a pool",
+    """`linear` maps the last axis, as torch's does. Of an image that is the width of each row: the
+    other pixels are never seen together. Most often a `flatten` was forgotten.""",
+    """\
+    input: [3, 8, 8]
+    layers:
+      - conv2d: {out_channels: 4, kernel_size: 3}
+      - relu
+      - linear: 10
+    """,
+    """\
+    input: [3, 8, 8]
+    layers:
+      - conv2d: {out_channels: 4, kernel_size: 3}
+      - relu
+      - flatten
+      - linear: 10
+    """,
+)
+
+_add(
+    Code.UNREAD_INPUT,
+    "nothing reads an input",
+    """The module takes the input and does nothing with it. Each of several inputs is read by its
+    name; a first node without `from` reads the first.""",
+    """\
+    inputs: {image: [3, 8, 8], meta: [4]}
+    layers:
+      - flatten
+      - linear: 10
+    """,
+    """\
+    inputs: {image: [3, 8, 8], meta: [4]}
+    layers:
+      - {name: flat, flatten: }
+      - concat: [flat, meta]
+      - linear: 10
+    """,
+)

@@ -73,6 +73,8 @@ class Code(StrEnum):
     REPEATED_ACTIVATION = "AS904"
     DROPOUT_AT_END = "AS905"
     REPEATED_INPUT = "AS906"
+    LINEAR_ON_IMAGE = "AS907"
+    UNREAD_INPUT = "AS908"
 
     @property
     def is_warning(self) -> bool:

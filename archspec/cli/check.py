@@ -51,6 +51,10 @@ def _check(spec: str, args: Namespace) -> tuple[dict[str, Any], Sequence[Diagnos
             allow_modules=args.allow_module,
             ignore=args.ignore,
         )
+        if arch.train:
+            from archspec.train import recipe  # it needs pydantic, and most specs have no recipe
+
+            recipe.resolve([recipe.spec_layer(arch.train, arch.source)])
     except (SpecError, OSError) as error:
         return {**result, "ok": False}, diagnostics_of(error)
     if args.format == "table":

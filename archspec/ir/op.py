@@ -82,7 +82,9 @@ class Op:
     of an `any_rank` op is the same for inputs of every rank.
 
     Facts that warnings ask for: `is_activation` ops apply a fixed function to each element; `drops`
-    ops zero elements at random in training; `passes_through` ops return their input; the argument
+    ops zero elements at random in training; `passes_through` ops return their input; outputs of
+    ops that `gives_images` are channels of pixels; ops that are `linear_in_last` mix the numbers
+    along the last axis; those of ops that `gives_probabilities` add up to 1; the argument
     `bias` of an op adds a learned number along `bias_axis`; ops that are `blind_to_offsets`
     subtract means over each index of axis 1, so that such a bias before them changes nothing.
     """
@@ -97,6 +99,9 @@ class Op:
     is_activation: ClassVar[bool] = False
     drops: ClassVar[bool] = False
     passes_through: ClassVar[bool] = False
+    gives_images: ClassVar[bool] = False
+    gives_probabilities: ClassVar[bool] = False
+    linear_in_last: ClassVar[bool] = False
     bias_axis: ClassVar[int | None] = None
     blind_to_offsets: ClassVar[bool] = False
     examples: ClassVar[tuple[Example, ...]] = ()

@@ -227,7 +227,7 @@ def _init(file: File, value: Value | None) -> str | None:
 
 
 def _train(file: File, value: Value | None) -> dict[str, Any]:
-    """The default recipe as plain data."""
+    """The default recipe as plain data; what its values may be, the trainer and `check` know."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):

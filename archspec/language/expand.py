@@ -222,7 +222,7 @@ class Expander:
 
         Those of a `named` one have no names of their own in its scope.
         """
-        joins = node.form == "group" and node.name is None
+        joins = node.form == "group" and node.name is None and node.share is None
         for binding in bound:
             if refs is None:
                 return None
@@ -245,7 +245,8 @@ class Expander:
         anonymous: bool = False,
     ) -> Refs | None:
         """A live node, at its position in its list; patches of the position come first."""
-        if node.form == "branches" and node.name is None and bound is None:
+        in_place = node.form == "branches" and node.name is None and node.share is None
+        if in_place and bound is None:
             with _in_place(node, site.builder):
                 return scopes.branches(self, node, site, refs)
         try:

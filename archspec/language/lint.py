@@ -6,13 +6,14 @@ and groups, so that two nodes are neighbours wherever they are written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from archspec.errors import Code, Diagnostic
+from archspec.errors import Code, Diagnostic, Span
 from archspec.ir.graph import INPUT, Graph, Ref, Step, count_runs
 from archspec.ir.op import Op
+from archspec.ir.shape import show
 from archspec.language.places import Call, located
 
 MAX_USES = 20_000
@@ -101,7 +102,7 @@ class _Walk:
 
 
 def _of(use: Use) -> Iterator[Diagnostic]:
-    for diagnostic in (_bias(use), _activation(use), _repeated(use)):
+    for diagnostic in (_bias(use), _activation(use), _repeated(use), _on_image(use)):
         if diagnostic is not None:
             yield located(diagnostic, use.calls)
 
@@ -150,6 +151,40 @@ def _repeated(use: Use) -> Diagnostic | None:
         use,
         help="an empty branch and `identity` both stand for what they read: keep one of the two",
     )
+
+
+def _on_image(use: Use) -> Diagnostic | None:
+    """A linear layer behind a convolution or a pool, which maps the width of each row alone."""
+    if not use.op.linear_in_last or len(use.step.input_shapes[0]) != 4:
+        return None
+    before = use.inputs[0].producer
+    while before is not None and not before.op.gives_images:
+        keeps = before.step.outputs == before.step.input_shapes  # as activations and norms do
+        before = before.inputs[0].producer if keeps else None
+    if before is None:
+        return None
+    given, made = show(use.step.input_shapes[0]), show(use.step.outputs[0])
+    return _warning(
+        Code.LINEAR_ON_IMAGE,
+        f"{use.op.op_name} maps the width of an image alone: {given} becomes {made}",
+        use,
+        help="put `flatten` before it, or `global_avg_pool2d` and `flatten`",
+    )
+
+
+def unread_inputs(graph: Graph, spans: Mapping[str, Span]) -> Iterator[Diagnostic]:
+    """Inputs of the network that nothing in it reads."""
+    read = {ref.output for step in graph.steps for ref in step.inputs if ref.step == INPUT}
+    read |= {ref.output for ref in graph.outputs if ref.step == INPUT}
+    for number, name in enumerate(graph.input_names):
+        if number not in read:
+            yield Diagnostic(
+                Code.UNREAD_INPUT,
+                f"nobody reads the input {name!r}",
+                spans.get(name),
+                severity="warning",
+                help=f"read it with `from: {name}`, or remove it",
+            )
 
 
 def _at_the_end(outputs: Sequence[Value]) -> Iterator[tuple[Use, Diagnostic]]:

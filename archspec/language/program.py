@@ -108,7 +108,9 @@ def compile_text(
     if expander.failed:
         raise SpecError(_ordered(diagnostics, "error"))
     # 5. what compiles and yet looks like a slip
-    every = _ordered([*diagnostics, *lint.warnings(graph)], "warning")
+    stated = {name: span for name, (_, span) in (_inherited(spec, "inputs") or {}).items()}
+    found = [*diagnostics, *lint.warnings(graph), *lint.unread_inputs(graph, stated)]
+    every = _ordered(found, "warning")
     ignored = {*ignore, *(code for each in chain(spec) for code in each.ignore)}
     warnings = ignores.kept(every, ignored)
     return Program(

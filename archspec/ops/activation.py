@@ -182,6 +182,7 @@ class Softmax(Activation, name="softmax", primary="dim"):
 
     takes_unbatched = False
     is_activation = False
+    gives_probabilities = True
     module = "Softmax"
     examples = (
         Example({"dim": 1}, inputs=[("N", 3, 4, 5)]),

@@ -205,6 +205,7 @@ class Conv2d(_Convolution, name="conv2d"):
     dilation: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
 
     spatial = 2
+    gives_images = True
     examples = (
         Example({"out_channels": 4, "kernel_size": 3, "padding": 1}, inputs=[("N", 3, 8, 8)]),
         Example(
@@ -251,6 +252,7 @@ class ConvTranspose2d(Op, name="conv_transpose2d"):
 
     kernels = ("weight",)
     bias_axis = 1
+    gives_images = True
     examples = (
         Example({"out_channels": 2, "kernel_size": 2, "stride": 2}, inputs=[("N", 4, 5, 5)]),
         Example(

@@ -25,6 +25,7 @@ class Linear(Op, name="linear", primary="out_features"):
     takes_unbatched = True
     kernels = ("weight",)
     bias_axis = -1
+    linear_in_last = True
     any_rank = True
     examples = (
         Example({"out_features": 5}, inputs=[("N", 7)]),

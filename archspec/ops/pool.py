@@ -23,6 +23,7 @@ INDEX_SIZE = 8
 
 class _Pooling(Op):
     any_rank = True
+    gives_images = True
 
     def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
         return 0

@@ -77,6 +77,22 @@ def outputs_of(arch: Architecture) -> tuple[str, tuple[str, ...]]:
     return next(iter(alive)) if isinstance(alive, dict) else _alive(arch, names), names
 
 
+def warn_of_probabilities(arch: Architecture) -> str | None:
+    """A line where an output is a softmax already: the loss takes one of its own."""
+    graph = arch.graph
+    for ref in graph.outputs:
+        inner = graph
+        while ref.step >= 0 and (body := inner.steps[ref.step].body) is not None:
+            inner, ref = body, body.outputs[ref.output]
+        step = inner.steps[ref.step] if ref.step >= 0 else None
+        if step is not None and step.op is not None and step.op.gives_probabilities:
+            return (
+                f"warning: the network ends with {step.op.op_name} ({step.span}), and the loss "
+                "takes the softmax of its outputs once more: leave it out to train"
+            )
+    return None
+
+
 def _alive(arch: Architecture, names: tuple[str, ...]) -> str:
     """The one output that eval() has."""
     from archspec.ir.graph import trained_only

@@ -213,7 +213,7 @@ def resolve(layers: Sequence[Layer], fallback: Span | None = None) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         diagnostics = [_diagnostic(each, spans, fallback) for each in _errors(error)]
-        raise SpecError(diagnostics) from None
+        raise SpecError(sorted(diagnostics, key=_place)) from None
 
 
 def layers_for(
@@ -288,6 +288,11 @@ def _errors(error: ValidationError) -> list[dict[str, Any]]:
             path = ".".join(str(part) for part in each["loc"][:2])
         first.setdefault(path, {**each, "path": path})
     return list(first.values())
+
+
+def _place(diagnostic: Diagnostic) -> tuple[str, int, int]:
+    span = diagnostic.span
+    return (span.source.name, span.line, span.column) if span else ("", 0, 0)
 
 
 def _diagnostic(

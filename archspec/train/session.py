@@ -80,15 +80,20 @@ class _Stages:
         self.place = device.choose_device(self.recipe.device, self.processes)
         data = self._open_data()
         fitting.check_data(self.arch, data.name, data.channels, len(data.classes))
+        if warning := fitting.warn_of_probabilities(self.arch):
+            self._tell(warning)
         # 2. a new run, or an old one
         saved = self._saved()
+        self._refuse_other_run()
         self.recipe = saved.recipe if saved else self._decided(data)
+        net = self._net()
+        plan = self._plan(net, len(data.train))
         run = saved.run if saved else self._new_run(data)
         threads = self.recipe.threads
         # Sums are rounded as threads share them out: a run goes on with as many as it began with.
         with tuning.threads(torch.get_num_threads() if threads == "auto" else threads):
             # 3. the trainer, as it was where it stopped
-            trainer = self._trainer(data, run)
+            trainer = self._trainer(net, data, plan, run)
             if saved:
                 state.put_back(trainer, saved.tree)
                 if self.processes.is_main:
@@ -161,10 +166,6 @@ class _Stages:
         session = self.session
         folder = session.folder or new_folder(self.arch.name, self.recipe.dataset)
         run = Run(folder)
-        if run.exists and not session.resume:
-            raise TrainingError(
-                f"{folder} holds a run already: go on with it (--resume), or choose another --run"
-            )
         # Nobody may look for the folder after the first process has made it.
         self.processes.wait()
         if self.processes.is_main:
@@ -186,6 +187,15 @@ class _Stages:
         self.processes.wait()
         self._tell(f"run: {folder}")
         return run
+
+    def _refuse_other_run(self) -> None:
+        """Before anything is measured: a folder that holds a run is not written over."""
+        folder, resume = self.session.folder, self.session.resume
+        if folder is not None and not resume and Run(folder).exists:
+            raise TrainingError(
+                f"{folder} holds a run already: go on with it (--resume), or choose another --run"
+            )
+        self.processes.wait()
 
     def _saved(self) -> _Saved | None:
         session = self.session
@@ -209,22 +219,24 @@ class _Stages:
 
     # --- the training --------------------------------------------------------------------------
 
-    def _trainer(self, data: Data, run: Run) -> Trainer:
+    def _plan(self, net: nn.Module, images: int) -> Plan:
+        """The batches of an epoch. Raises `TrainingError` where they cannot be computed."""
         recipe, world = self.recipe, self.processes.world
-        if recipe.deterministic:
-            make_deterministic()
-        elif self.place.type == "cuda":
-            torch.backends.cudnn.benchmark = True
-        net = self._net()
         batch = int(recipe.batch_size)
         if batch % world:
             raise TrainingError(
                 f"a batch of {batch} images cannot be shared by {world} processes: "
                 f"--batch-size {batch // world * world or world} can"
             )
+        least = 2 * world * recipe.accumulate if _has_batch_statistics(net) else 1
+        plan = Plan(images, batch, recipe.seed, least)
+        _check_smallest(plan, least, world * recipe.accumulate)
+        return plan
+
+    def _trainer(self, net: nn.Module, data: Data, plan: Plan, run: Run) -> Trainer:
+        recipe = self.recipe
         # After the weights, whose seed is their own; other processes drop out other units.
         seed_everything(recipe.seed + self.processes.rank)
-        least = 2 * world * recipe.accumulate if _has_batch_statistics(net) else 1
         recorder = Recorder(run, self._about())
         main, names = fitting.outputs_of(self.arch)
         shown = self.session.listeners if self.processes.is_main else ()
@@ -234,7 +246,7 @@ class _Stages:
             recipe=recipe,
             device=self.place,
             loss=Loss(recipe, main, names),
-            plan=Plan(len(data.train), batch, recipe.seed, least),
+            plan=plan,
             processes=self.processes,
             listeners=(recorder, *shown),
         )
@@ -244,6 +256,10 @@ class _Stages:
         from archspec.emit import emit
 
         recipe, world = self.recipe, self.processes.world
+        if recipe.deterministic:
+            make_deterministic()
+        elif self.place.type == "cuda":
+            torch.backends.cudnn.benchmark = True
         net = emit(
             self.arch.graph,
             name=self.arch.name,
@@ -343,6 +359,19 @@ def _has_batch_statistics(net: nn.Module) -> bool:
     from archspec.modules import BatchNormScratch
 
     return any(isinstance(module, _BatchNorm | BatchNormScratch) for module in net.modules())
+
+
+def _check_smallest(plan: Plan, least: int, pieces: int) -> None:
+    """Refuse steps in which a process or piece would have one image, of which no mean is taken."""
+    smallest = min(stop - start for start, stop in plan.bounds)
+    if smallest >= least:
+        return
+    each = f" in each of its {pieces} parts" if pieces > 1 else ""
+    mend = f"--batch-size {least} or more" if plan.count >= least else "more training images"
+    raise TrainingError(
+        f"the network has batch normalisation, which needs two images{each}, and a step has "
+        f"{smallest}: it takes {mend}"
+    )
 
 
 def _connection_lost(error: BaseException) -> str:

@@ -114,7 +114,9 @@ def test_arguments_beside_share_may_say_again_what_it_is(beside):
         ("residual: {out_channels: 4}", "residual: {out_channels: 8}"),
         ("layers: [relu]", "layers: [tanh]"),
         ("layers: [relu]", "layers: [relu]"),
+        ("branches: [[relu], []], merge: add", "layers: [relu]"),
         ("branches: [[relu], []], merge: add", "branches: [[relu], []], merge: add"),
+        ("layers: [relu]", "repeat: 2, layers: [relu]"),
     ],
 )
 def test_what_could_not_count_beside_share_is_refused(node, beside):

@@ -196,7 +196,7 @@ FORMS = {
   3 |   - conv2d: 3
     |             ^
   expected: conv2d: {out_channels: …, kernel_size: …, stride: …, padding: …}
-  help: write `conv2d: {out_channels: 3}`""",
+  help: write `conv2d: {out_channels: 3, kernel_size: …}`""",
     ),
     "a real number for a size": (
         "- linear: 32.0",

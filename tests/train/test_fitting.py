@@ -79,3 +79,15 @@ def test_what_is_no_image_classifier_is_refused():
     assert "the trainer feeds it images" in message(image_size, load(flat), None)
     maps = "input: [1, 8, 8]\nlayers: [{conv2d: {out_channels: 10, kernel_size: 1}}]\n"
     assert "is not a classification" in message(check_data, load(maps), "digits", 1, 10)
+
+
+def test_a_softmax_at_the_end_is_warned_of_through_groups(small):
+    from archspec.train.fitting import warn_of_probabilities
+
+    text = "input: [1, 8, 8]\nlayers:\n  - flatten\n  - name: head\n"
+    text += "    layers: [{linear: 10}, {softmax: 1}]\n"
+    said = warn_of_probabilities(archspec.loads(text))
+    assert said.startswith(
+        "warning: the network ends with softmax (<text>:5:29), and the loss takes"
+    )
+    assert warn_of_probabilities(small) is None

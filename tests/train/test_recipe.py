@@ -99,8 +99,8 @@ def test_all_mistakes_are_shown_wherever_they_are():
     said = message("lr: 0", config="ema: 2", options=[("epochs", "--epochs", "none")])
     assert [line.split(" error")[0] for line in said.splitlines() if " error " in line] == [
         "--epochs:1:1:",
-        "net.yaml:6:7:",
         "config.yaml:1:6:",
+        "net.yaml:6:7:",
     ]
 
 

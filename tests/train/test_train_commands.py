@@ -129,3 +129,31 @@ def test_resume_needs_a_run(small_file, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["train", str(small_file), "--resume"])
     assert stop.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "mend"),
+    [
+        (["--batch-size", "1"], "a step has 1: it takes --batch-size 2 or more"),
+        (["--limit-train", "1"], "a step has 1: it takes more training images"),
+        (["--batch-size", "4", "--accumulate", "4"], "a step has 4: it takes --batch-size 8"),
+    ],
+)
+def test_one_image_has_no_batch_statistics(options, mend, small_file, tmp_path, capsys):
+    run = tmp_path / "r"
+    assert main(["train", str(small_file), "--run", str(run), *OPTIONS, *options]) == 1
+    said = capsys.readouterr().err
+    assert "archspec train: error: the network has batch normalisation" in said and mend in said
+    assert not run.exists()
+
+
+def test_check_reads_the_recipe_too(tmp_path, capsys):
+    spec = tmp_path / "net.yaml"
+    spec.write_text(
+        "input: [1, 8, 8]\nlayers: [flatten, {linear: 10}]\ntrain: {epochs: 0, lrr: 1}\n"
+    )
+    assert main(["compile", str(spec)]) == 0
+    assert main(["check", str(spec)]) == 1
+    said = capsys.readouterr().err
+    assert "net.yaml:3:17: error AS205: `epochs` cannot be 0" in said
+    assert "net.yaml:3:20: error AS202: a recipe has no 'lrr'" in said

@@ -312,17 +312,36 @@ _MOST_NAMES = 1000
 """Names that are compared with a misspelt one: past that, a suggestion costs too much."""
 
 
+NEAR = 0.7
+"""How alike a word must be to be suggested (difflib's ratio): below it, another word was meant."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A help text naming the nearest known word, or None where nothing is near."""
-    import difflib  # for a mistake alone
-
     names = list(known)
     if len(names) > _MOST_NAMES:
         return None
-    near = certain_word(word, names) or next(
-        iter(difflib.get_close_matches(word, names, n=1, cutoff=0.6)), None
-    )
+    near = certain_word(word, names) or _begun(word, names) or _alike(word, names)
     return f"did you mean {near!r}?" if near else None
+
+
+def _begun(word: str, names: Sequence[str]) -> str | None:
+    """The first name that `word` is the beginning of, or the longest that begins `word`."""
+    letters = _letters(word)
+    if len(letters) >= 4:
+        for name in names:
+            if _letters(name).startswith(letters):
+                return name
+    within = [n for n in names if len(_letters(n)) >= 6 and letters.startswith(_letters(n))]
+    return max(within, key=len, default=None)
+
+
+def _alike(word: str, names: Sequence[str]) -> str | None:
+    import difflib  # for a mistake alone
+
+    by_letters = {_letters(name): name for name in reversed(names)}
+    found = difflib.get_close_matches(_letters(word), by_letters, n=1, cutoff=NEAR)
+    return by_letters[found[0]] if found else None
 
 
 def mended(
@@ -346,7 +365,7 @@ def certain_word(word: str, known: Iterable[str]) -> str | None:
     no slip: it makes another name, as of `max_pool1d` and `max_pool2d`.
     """
     digits = _DIGITS.findall(word)
-    names = {name for name in known if not digits or _DIGITS.findall(name) == digits}
+    names = {name for name in known if not digits or _DIGITS.findall(name) in ([], digits)}
     if not 2 <= len(word) <= 60 or len(names) > _MOST_NAMES:
         return None
     alike = [name for name in names if _letters(name) == _letters(word)]

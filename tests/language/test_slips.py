@@ -326,7 +326,7 @@ def test_an_unknown_key_of_a_spec():
             "    |       ^^^^^^\n"
             "  expected: one of xavier_uniform, xavier_normal, kaiming_uniform, kaiming_normal, "
             "orthogonal, trunc_normal\n"
-            "  help: did you mean 'xavier_normal'?",
+            "  help: did you mean 'xavier_uniform'?",
         ),
     ],
 )

@@ -18,7 +18,7 @@ MEMORY = 2 * 2**30
 SECONDS = 20.0
 """Processor time that one case may take."""
 
-PATIENCE = 4
+PATIENCE = 15
 """How many times longer a case may take by the clock: other programs run beside it."""
 
 

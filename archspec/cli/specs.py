@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import archspec
 from archspec.analyses.table import dims
-from archspec.errors import Source
-from archspec.language.limits import DEFAULT
-from archspec.language.source import Items, Mapping, Value, read
+from archspec.language.program import set_text
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
 def load(args: Namespace) -> Architecture:
     """The architecture that SPEC, --set and --input ask for. Raises `SpecError`, `OSError`."""
-    params = {key: parameter(key, text) for key, text in args.params}
+    params = {key: set_text(text) if text.strip() else None for key, text in args.params}
     return archspec.load(
         args.spec,
         params,
@@ -28,19 +26,6 @@ def load(args: Namespace) -> Architecture:
         allow_modules=args.allow_module,
         ignore=args.ignore,
     )
-
-
-def parameter(key: str, text: str) -> Any:
-    """The value of `--set key=text`. Raises `SpecError` where `text` is no YAML."""
-    return _plain(read(Source(f"--set {key}", text), DEFAULT)) if text.strip() else None
-
-
-def _plain(value: Value) -> Any:
-    if isinstance(value, Items):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, _, item in value.items()}
-    return value.value
 
 
 def input_shape(args: Namespace) -> tuple[int, ...] | dict[str, tuple[int, ...]] | None:

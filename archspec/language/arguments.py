@@ -102,7 +102,7 @@ YAML_11 = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "fals
 
 def check_truth(value: Value) -> None:
     """Refuse a word of YAML 1.1 where a truth value is expected."""
-    if isinstance(value, Scalar) and value.plain and value.text.lower() in YAML_11:
+    if isinstance(value, Scalar) and value.text.lower() in YAML_11:
         meant = YAML_11[value.text.lower()]
         raise Refusal(
             f"`{value.text}` is text in YAML 1.2, and no truth value",

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from archspec.errors import Code, Note, Refusal, Span, certain_word, did_you_mean
 from archspec.ir.graph import INPUT, Graph, Ref, Step, walk
+from archspec.ir.op import REGISTRY
 from archspec.ir.shape import Shape, product, show
 from archspec.language.model import Node, PatchItem
 from archspec.language.operations import Env
@@ -175,9 +176,24 @@ class Builder:
             f"no node before this one is called {name!r}",
             code=Code.UNKNOWN_NODE,
             expected=f"one of {', '.join(known[-12:])}",
-            help=elsewhere or did_you_mean(name, known),
+            help=elsewhere or did_you_mean(name, known) or self._called(name),
             replacement=None if elsewhere else certain_word(name, known),
         )
+
+    def _called(self, name: str) -> str | None:
+        """Help for what names a node by its op, its position or the way to it."""
+        outer = name.partition(".")[0]
+        if outer != name and outer in self.names:
+            return f"only {outer!r} itself can be read here, and no node inside it"
+        if name.isdigit() and int(name) < len(self.steps) == self.position:
+            return f"the node at that position is called {self.steps[int(name)].name!r}"
+        of_kind = [step for step in self.steps if step.kind == name]
+        if of_kind:
+            step = of_kind[-1]
+            return f"the {name} at {place(step.span)} is called {step.name!r} here"
+        if name in REGISTRY:
+            return f"{name} is an op, and edges name nodes; for parallel paths write `branches:`"
+        return None
 
     def finish(
         self, block: str | None, outputs: Refs, output_names: tuple[str, ...] | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from archspec.errors import Code, Diagnostic, Refusal, Span, mended
+from archspec.errors import Code, Diagnostic, Refusal, Span, certain_word, mended
 from archspec.ir.op import REGISTRY, Op
 from archspec.language import wording
 from archspec.language.arguments import (
@@ -18,7 +18,7 @@ from archspec.language.arguments import (
     unknown_argument,
 )
 from archspec.language.expressions import inserted, parse
-from archspec.language.model import Block, Layers, Node
+from archspec.language.model import Block, Layers, Node, Parameter
 from archspec.language.operations import MAGIC, Env
 from archspec.language.scope import Scope, hidden_name, missing_argument
 from archspec.language.source import Items, Mapping, Scalar, Value, kind, shorten
@@ -198,7 +198,8 @@ class CallParser(Scope):
                     f"the parameter {name!r} holds {wording.with_article(declared.type)}, "
                     "and a node needs layers",
                     span,
-                    help=f"declare it as `{name}: layers`, or with an op as its default",
+                    help=self._op_default(declared)
+                    or f"declare it as `{name}: layers`, or with an op as its default",
                 )
                 return None
         self.reads.add(name)
@@ -219,6 +220,13 @@ class CallParser(Scope):
 
             node.compile_raw = compile_raw
         return node
+
+    def _op_default(self, declared: Parameter) -> str | None:
+        """Help for a default that is text, and all but the name of an op."""
+        if declared.type != "str" or not isinstance(declared.value, Scalar):
+            return None
+        near = certain_word(declared.value.text, {*REGISTRY, *self.known_blocks()})
+        return near and f"did you mean the op? `{declared.name}: {near}`"
 
     def _note_reads(self, value: Value) -> None:
         """Names that arguments may read, before it is known which argument is an expression."""

@@ -412,9 +412,12 @@ def _patch_item(file: File, parser: NodeParser, value: Value) -> PatchItem | Non
     return PatchItem(action, path, at.span, parsed)
 
 
-def override(spec: Spec, name: str, value: Value) -> Parameter:
-    """A value given from outside for one of the spec's parameters. Raises `LocatedError`."""
+def override(spec: Spec, name: str, value: Value, key: Span) -> Parameter:
+    """A value given from outside for one of the spec's parameters. Raises `LocatedError`.
+
+    `key` is the place of the name, for one that the spec does not have.
+    """
     declared = root_of(spec).params
     if name not in declared:
-        raise LocatedError(unknown_parameter(name, declared, value.span))
+        raise LocatedError(unknown_parameter(name, declared, key))
     return spec.parse_override(name, value, declared[name].type == "layers")

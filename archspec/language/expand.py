@@ -346,6 +346,7 @@ class Expander:
         """A validated op, made once for equal arguments. Raises `LocatedError`."""
         values: dict[str, Any] = {}
         spans: dict[str, Span] = {}
+        wrong: list[Diagnostic] = []
         for source, scope in ((args, env), *more):
             for name, argument in source.items():
                 if name in values:
@@ -362,8 +363,10 @@ class Expander:
                         argument.constant if argument.evaluate is None else argument.evaluate(scope)
                     )
                 except Refusal as refusal:
-                    raise LocatedError(Diagnostic.of(refusal, argument.span)) from None
+                    wrong.append(Diagnostic.of(refusal, argument.span))
                 spans[name] = argument.span
+        if wrong:
+            raise LocatedError(*wrong)
         key = (target, tuple([(name, scopes.key_of(value)) for name, value in values.items()]))
         op = self._ops.get(key)
         if op is None:
@@ -437,8 +440,23 @@ class Expander:
                     raise Refusal(f"{name} is given twice: here and with the layers")
                 args[name] = Argument(argument.span, argument.value(site.env))
             return scopes.call(self, alone.target, args, inner, refs, node.span, levels)
-        op = self.make(alone.target, alone.args, inner.env, node.span, (added, site.env))
-        return self.op_step(op, site.builder, refs, node.span)
+        # What was written in another file is shown there, with the place that it stands for.
+        elsewhere = not added and alone.span.source != node.span.source
+        try:
+            at = alone.span if elsewhere else node.span
+            op = self.make(alone.target, alone.args, inner.env, at, (added, site.env))
+            return self.op_step(op, site.builder, refs, node.span)
+        except LocatedError as error:
+            stands = Note(f"it stands for ${node.key}", node.span)
+            notes = (stands,) if elsewhere else ()
+            raise LocatedError(*(each.with_notes(*notes) for each in error.diagnostics)) from None
+        except Refusal as refusal:
+            if not elsewhere:
+                raise
+            given = Note(f"${node.key} is given here", alone.span)
+            trail = site.builder.trail(refs) if _is_shape(refusal) else ()
+            diagnostic = Diagnostic.of(refusal, node.span, trail=trail, notes=(given,))
+            raise LocatedError(diagnostic) from None
 
 
 @contextmanager

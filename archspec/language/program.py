@@ -13,6 +13,7 @@ import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.errors import (
     Code,
     Diagnostic,
+    Note,
     Refusal,
     Source,
     Span,
@@ -42,7 +43,7 @@ from archspec.language.limits import Limits
 from archspec.language.model import Layers, Spec
 from archspec.language.operations import Env
 from archspec.language.scopes import finish_root
-from archspec.language.source import Items, Value, kind, read
+from archspec.language.source import Items, Scalar, Value, kind, read
 
 Sizes = Sequence[int]
 
@@ -98,7 +99,8 @@ def compile_text(
         graph = None
     if graph is None or expander.failed:
         errors = _ordered(diagnostics, "error")
-        raise SpecError(_with_smallest(errors, spec, given, input_shape, expander))
+        errors = _with_smallest(errors, spec, given, input_shape, expander)
+        raise SpecError([_with_overrides(error, spec) for error in errors])
     # 4. what is left over
     try:
         limits.check("runs", count_runs(graph), "the number of ops that one pass runs")
@@ -181,7 +183,7 @@ def _given(
         return found  # the base is not there: its parameters are not known
     for name, value in params.items():
         try:
-            parameter = override(spec, name, _as_value(name, value, limits))
+            parameter = override(spec, name, _as_value(name, value, limits), _key_of(name, value))
         except LocatedError as error:
             diagnostics.extend(error.diagnostics)
             continue
@@ -192,10 +194,16 @@ def _given(
 
 def _as_value(name: str, given: Any, limits: Limits) -> Value:
     """A Python value (or the text after `=` of --set) as a value of the language."""
-    source = Source(
-        f"params[{name!r}]", given if isinstance(given, _Text) else _as_json(name, given)
-    )
-    return read(source, limits)
+    if isinstance(given, _Text):
+        return read(Source(f"--set {name}", str(given)), limits)
+    return read(Source(f"params[{name!r}]", _as_json(name, given)), limits)
+
+
+def _key_of(name: str, given: Any) -> Span:
+    """The place of the name itself, for one that the spec does not know."""
+    if isinstance(given, _Text):
+        return Span(Source("--set", f"{name}={given}"), 1, 1, 1, len(name) + 1)
+    return Span(Source("params", f"{name!r}: {given!r}"[:200]), 1, 1, 1, len(repr(name)) + 1)
 
 
 class _Text(str):
@@ -280,6 +288,17 @@ def _with_smallest(
         stated = input_shape is None
         errors[index] = smallest.with_smallest_input(errors[index], inputs, check, stated)
     return errors
+
+
+def _with_overrides(error: Diagnostic, spec: Spec) -> Diagnostic:
+    """A mistake in the text of a base is told with what the file gives for its parameters."""
+    given = {name: each.span for name, each in spec.overrides.items()}
+    if error.span is None or error.span.source == spec.span.source or not given:
+        return error
+    if any(note.span and note.span.source == spec.span.source for note in error.notes):
+        return error
+    names = ", ".join(list(given)[:4])
+    return error.with_notes(Note(f"with {names} as given here", next(iter(given.values()))))
 
 
 def _public(value: Any) -> Any:
@@ -394,6 +413,7 @@ def _sizes(value: Value, names: dict[str, Any], expander: Expander) -> Shape:
             f"an input is a list of sizes, not {kind(value)}",
             code=Code.STRUCTURE,
             expected="[channels, height, width], without the batch",
+            help=f"write `[{value.text}]`" if isinstance(value, Scalar) and value.text else None,
         )
     env = Env(names, None, expander.budget)
     sizes: list[Any] = []

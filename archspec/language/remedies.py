@@ -32,8 +32,9 @@ def remedy(op: Op, b: Builder, refs: Refs, code: Code) -> str | None:
     """
     shapes = b.shapes(refs)
     if code in (Code.RANK, Code.UNBATCHED):
-        ways = (*_flattened(op, b, refs, shapes), *_reordered(op, b, refs, shapes))
-        return ways[0] if ways else None
+        ways = (_unbatched, _flattened, _as_tokens, _reordered)
+        found = (words for way in ways for words in way(op, b, refs, shapes))
+        return next(found, None)
     if len(refs) < 2:
         return None
     return next(_spread(op, b, refs, shapes), None) or _equalised(op, b, refs, shapes)
@@ -48,6 +49,27 @@ def _fits(op: Op, shapes: Sequence[Shape]) -> bool:
 
 
 # --- ranks ---------------------------------------------------------------------------------------
+
+
+def _unbatched(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[str]:
+    """Where the network's own input of images was written with the batch."""
+    if len(refs) == 1 and refs[0].step == INPUT and b.parent is None and len(shapes[0]) == 5:
+        batch, *sizes = shapes[0][1:]
+        if _fits(op, [(shapes[0][0], *sizes)]):
+            name, written = b.input_names[refs[0].output], ", ".join(map(str, sizes))
+            yield f"sizes are written without the batch, if {batch} is that: `{name}: [{written}]`"
+
+
+def _as_tokens(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[str]:
+    """The positions of an image as one axis, as attention takes them."""
+    if len(refs) == 1 and len(shapes[0]) == 4 and is_batched(shapes[0]):
+        n, channels, *sizes = shapes[0]
+        words = 'add "flatten: {start_dim: 2}"'
+        tokens = (n, channels, product(sizes))
+        if op.bias_axis != 1:  # the channels are not its axis 1
+            words, tokens = f'{words} and "permute: [0, 2, 1]"', (n, product(sizes), channels)
+        if _fits(op, [tokens]):
+            yield f'{words} before "{op.op_name}"'
 
 
 def _flattened(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[str]:

@@ -273,9 +273,9 @@ def test_parameters_are_overridden_from_outside_and_typed_by_their_defaults():
     )
     said = refused("- linear: n", {"m": 7}, input="[3]", head="params: {n: 5}\n")
     assert said == (
-        "params['m']:1:1: error AS305: the spec has no parameter 'm'\n"
-        "  1 | 7\n"
-        "    | ^\n"
+        "params:1:1: error AS305: the spec has no parameter 'm'\n"
+        "  1 | 'm': 7\n"
+        "    | ^^^\n"
         "  expected: one of n"
     )
 

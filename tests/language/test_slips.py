@@ -302,7 +302,8 @@ def test_an_unknown_key_of_a_spec():
             "<text>:1:8: error AS201: an input is a list of sizes, not the number 3\n"
             "  1 | input: 3\n"
             "    |        ^\n"
-            "  expected: [channels, height, width], without the batch",
+            "  expected: [channels, height, width], without the batch\n"
+            "  help: write `[3]`",
         ),
         (
             "input: [3, 0]\nlayers: [relu]",

@@ -98,12 +98,13 @@ def awkward(case: Case) -> Verdict:
     return Verdict("fine")
 
 
-def test_the_sandbox_sees_hangs_exceptions_and_memory_and_goes_on():
+def test_the_sandbox_sees_hangs_exceptions_and_memory_and_goes_on(monkeypatch):
+    monkeypatch.setattr("fuzzing.sandbox.PATIENCE", 2)
     with Sandbox("test_fuzz:awkward", memory=2**28, seconds=0.5) as sandbox:
         found = {text: sandbox.run(Case(text, "")) for text in (b"", b"sleep", b"raise", b"fill")}
         again = sandbox.run(Case(b"", ""))
     assert found[b""] == again == Verdict("fine")
-    assert found[b"sleep"].findings == ["hang: no answer in 2 s"]
+    assert found[b"sleep"].findings == ["hang: no answer in 1 s"]
     assert "RecursionError at test_fuzz.py" in found[b"raise"].findings[0]
     assert "MemoryError" in found[b"fill"].findings[0]
 

@@ -61,7 +61,7 @@ def test_the_command_line_is_static(command):
 @pytest.mark.parametrize(
     "argv",
     [
-        ["check", "torchvision/densenet121", "resnet18"],
+        ["check", "torchvision/densenet121", "torchvision/resnet18"],
         ["compile", "torchvision/densenet121", "--summary"],
         ["compile", "lenet_bn", "--set", "num_classes=20", "--summary", "--format", "json"],
         ["expand", "densenet"],

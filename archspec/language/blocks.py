@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,10 @@ class File:
     in_library: bool = False
     blocks: dict[str, Block] = field(default_factory=dict)
     used: list[File] = field(default_factory=list)
+    undeclared: dict[str, Block] = field(default_factory=dict)
+    """Blocks whose parameters were not read yet: a call that stands earlier has them read."""
+    parsers: dict[str, NodeParser] = field(default_factory=dict)
+    """For each block the scope of its parameters, in which its body is read."""
     broken: set[str] = field(default_factory=set)
     """Names of blocks that were refused: what names them is no further mistake."""
     params: frozenset[str] = frozenset()
@@ -55,6 +59,8 @@ class File:
     def find(self, name: str) -> Block | None:
         """A block by name: the file's own, then those of `use:`, then the standard ones."""
         if name in self.blocks:
+            if name in self.undeclared:
+                _declare(self, self.undeclared[name])
             return self.blocks[name]
         for other in self.used:
             if name in other.blocks:
@@ -170,12 +176,14 @@ def declare_blocks(file: File, value: Value | None) -> None:
             file.broken.add(name)
             continue
         file.blocks[name] = Block(name, key.span, body, file.in_library)
+    file.undeclared = dict(file.blocks)
     for block in file.blocks.values():
         fill_block(file, block)
 
 
-def fill_block(file: File, block: Block) -> None:
-    """A block's parameters, inputs, body and outputs."""
+def _declare(file: File, block: Block) -> None:
+    """What a call of a block must know of it: its parameters and inputs."""
+    file.undeclared.pop(block.name, None)
     raw, what = block.raw, f"the block {block.name!r}"
     file.check_keys(raw, BLOCK_KEYS, what)
     block.doc = file.text(raw.get("doc"), "doc")
@@ -183,6 +191,14 @@ def fill_block(file: File, block: Block) -> None:
     parser.hidden = file.params
     block.params = parameters.declare(parser, raw.get("params"), what)
     block.inputs = _block_inputs(file, raw.get("inputs"))
+    file.parsers[block.name] = parser
+
+
+def fill_block(file: File, block: Block) -> None:
+    """A block's parameters, inputs, body and outputs."""
+    if block.name in file.undeclared or block.name not in file.parsers:
+        _declare(file, block)
+    raw, what, parser = block.raw, f"the block {block.name!r}", file.parsers[block.name]
     layers = raw.get("layers")
     if layers is None:
         file.report(
@@ -197,7 +213,7 @@ def fill_block(file: File, block: Block) -> None:
 def _block_inputs(file: File, value: Value | None) -> tuple[str, ...]:
     if value is None:
         return ("input",)
-    names = []
+    names: list[str] = []
     if isinstance(value, Items) and value.items:
         for item in value:
             name = file.text(item, "inputs")
@@ -207,6 +223,7 @@ def _block_inputs(file: File, value: Value | None) -> tuple[str, ...]:
                     check_node_name(name)
                 if name in names:
                     raise Refusal(f"the input {name!r} stands twice", code=Code.DUPLICATE_NAME)
+                _check_input_order(name, names)
             except Refusal as refusal:
                 file.diagnostics.append(Diagnostic.of(refusal, item.span))
             names.append(name)
@@ -218,6 +235,17 @@ def _block_inputs(file: File, value: Value | None) -> tuple[str, ...]:
         expected="[x, skip]",
     )
     return ("input",)
+
+
+def _check_input_order(name: str, before: Collection[str]) -> None:
+    """Raises `Refusal` for an input called `input` that could not be read under its name."""
+    if name == "input" and before:
+        raise Refusal(
+            "`input` means the first input everywhere, and this is another one",
+            code=Code.NAME,
+            expected="`input` as the first of them",
+            help="give it a name of its own, or put it first",
+        )
 
 
 def read_outputs(parser: NodeParser, value: Value | None) -> tuple[Output, ...] | None:

@@ -59,6 +59,7 @@ class Builder:
         "levels",
         "lists",
         "loop",
+        "modules",
         "names",
         "parent",
         "position",
@@ -79,12 +80,14 @@ class Builder:
         # A name's value is None where the node failed: its readers stay silent.
         self.names: dict[str, Refs | None] = {}
         self.dead_names: dict[str, Refs | None] = {}
-        self.recipes: list[tuple[Live, Env]] = []
+        self.recipes: list[Recipe] = []
         self.position = 0
         self.levels = levels if any(levels) else ()
         self.counters = [0] * len(self.levels)
         # For each level of patches, what the names and numbers mean that are written below it.
         self.labels: list[dict[str, Refs | None]] = [{} for _ in self.levels]
+        # Which step a name or number means as a module, for each level and for what comes of them.
+        self.modules: list[dict[str, int]] = [{} for _ in range(len(self.levels) + 1)]
         self.parent = parent
         # The lists of nodes that are placed here, to know a name that comes later.
         self.lists: list[tuple[Node, ...]] = []
@@ -261,11 +264,24 @@ class Builder:
 
 
 class Live(NamedTuple):
-    """A node that is there: its name, rendered, and what a named repeat binds in its iterations."""
+    """A node that is there: its name, rendered, and what a named repeat binds in its iterations.
+
+    `level` is the first level of patches that applies to it. `steps` tells which step was made.
+    """
 
     node: Node
     name: str | None
     bindings: list[dict[str, Any]] | None
+    level: int
+    steps: list[int]
+
+
+class Recipe(NamedTuple):
+    """What a step was made of: for `share`, and for messages about it."""
+
+    live: Live
+    env: Env
+    levels: Levels
 
 
 class Site(NamedTuple):

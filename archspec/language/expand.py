@@ -22,7 +22,7 @@ from archspec.ir.op import Op
 from archspec.ir.shape import Shape
 from archspec.language import edges, patching, scopes, sharing
 from archspec.language.arguments import Argument, LocatedError
-from archspec.language.builder import Builder, Levels, Live, Refs, Site, Stop
+from archspec.language.builder import Builder, Levels, Live, Recipe, Refs, Site, Stop
 from archspec.language.iterations import bindings
 from archspec.language.limits import Limits
 from archspec.language.model import Block, Layers, Node, Reference
@@ -254,7 +254,7 @@ class Expander:
         except Refusal as refusal:
             self.report(refusal, node.name_span or node.span)
             return None
-        live = Live(node, name, bound)
+        live = Live(node, name, bound, site.level, [])
         if site.level < len(site.builder.levels):
             return patching.patched(self, live, site, refs, ())
         return self.put(live, site, refs, ())
@@ -282,16 +282,18 @@ class Expander:
             return None
         if node.when is not None and len(step.outputs) > 1:
             self._refuse_when(node)
+        live.steps.append(len(b.steps))
+        b.modules[-1][label] = len(b.steps)
         b.steps.append(step)
-        b.recipes.append((live, site.env))
+        b.recipes.append(Recipe(live, site.env, levels))
         return result
 
     def _other_name(self, live: Live, site: Site, label: str) -> str | None:
         """What helps a node whose name another one of its list bears already."""
         b = site.builder
         others = [
-            other.node
-            for (other, _), step in zip(b.recipes, b.steps, strict=True)
+            recipe.live.node
+            for recipe, step in zip(b.recipes, b.steps, strict=True)
             if step.name == label
         ]
         if live.node.when is not None and any(other.when is not None for other in others):
@@ -312,6 +314,8 @@ class Expander:
             self.limits.check("nodes", self.nodes, "the number of nodes")
             if live.bindings is not None:
                 return scopes.loop(self, live, site, refs, levels)
+            if node.share is not None:
+                return sharing.shared(self, live, site, refs)
             return self.step(node, site, refs, levels)
         except Refusal as refusal:
             self.report(refusal, node.span, site.builder.trail(refs) if _is_shape(refusal) else ())
@@ -326,8 +330,6 @@ class Expander:
 
     def step(self, node: Node, site: Site, refs: Refs, levels: Levels) -> Step | None:
         """The step of a node by its form. Raises `Refusal` and `LocatedError`."""
-        if node.share is not None:
-            return sharing.shared(self, node, site, refs)
         if node.form == "op":
             op = node.ready or self.make(node.target, node.args, site.env, node.span)
             return self.op_step(op, site.builder, refs, node.span)

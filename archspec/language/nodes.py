@@ -27,6 +27,7 @@ from archspec.language.model import (
     Branch,
     Condition,
     Node,
+    Reference,
     Repeat,
 )
 from archspec.language.names import check_identifier
@@ -339,10 +340,21 @@ class NodeParser(CallParser):
                         check_truth(item)
                     node.when = Condition(self.argument(item, NUMBERS), item.span)
             elif text == "share":
-                refs = self.references(item, "share")
-                node.share = refs[0] if refs else None
+                node.share = self._share(item)
             elif text == "training_only":
                 self._training_only(node, item)
+
+    def _share(self, item: Value) -> Reference | None:
+        refs = self.references(item, "share")
+        if len(refs) > 1 or (refs and refs[0].output is not None):
+            self.report(
+                Code.STRUCTURE,
+                "`share` names one node, whose module is applied again",
+                item.span,
+                expected="a name",
+                help=f"write `share: {refs[0].name.text}`; what it reads, `from:` says",
+            )
+        return refs[0] if refs else None
 
     def _training_only(self, node: Node, item: Value) -> None:
         if not isinstance(item, Scalar) or not isinstance(item.value, bool):

@@ -32,6 +32,8 @@ def patched(x: Expander, live: Live, site: Site, refs: Refs | None, below: Level
     else:
         result = _changed(x, live, site, refs, below, found)
     b.labels[level].setdefault(label, result)
+    if live.steps:
+        b.modules[level].setdefault(label, live.steps[-1])
     return result
 
 
@@ -54,7 +56,9 @@ def _changed(
     if first is None:
         x.poison(live.node, inner)
         return None
-    current: Refs | None = (*first, *refs[1:])
+    reads = (*first, *refs[1:])
+    current: Refs | None = reads
+    inner.over(reads)  # what was put before it is what it reads
     if not changes:
         current = patched(x, live, inner, current, (*below, found))
     elif changes[0].action == "remove":
@@ -62,7 +66,10 @@ def _changed(
         if name is not None:
             b.dead_names[name] = first
     else:
+        made = len(b.steps)
         current = _replaced(x, changes[0].nodes, inner, current, name)
+        if len(changes[0].nodes) == 1 and len(b.steps) == made + 1:
+            live.steps.append(made)  # `share` at this path means what stands there now
     result = _inserted(x, found, "insert_after", inner, current)
     if name in b.names and result != current:
         b.names[name] = result  # readers by name see the patched value too

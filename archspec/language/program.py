@@ -40,7 +40,7 @@ from archspec.language.collected import Collected
 from archspec.language.document import override, read_spec, root_of
 from archspec.language.expand import Expander
 from archspec.language.limits import Limits
-from archspec.language.model import Layers, Spec
+from archspec.language.model import Layers, PatchItem, Spec
 from archspec.language.operations import Env
 from archspec.language.scopes import finish_root
 from archspec.language.source import Items, Scalar, Value, kind, read
@@ -462,18 +462,38 @@ def _check_patches(spec: Spec, expander: Expander, graph: Graph) -> None:
     ]
     if not missed:
         return
-    paths = [visit.path for visit in walk(graph)]
+    modules = {visit.path: visit.module_path for visit in walk(graph)}
+    paths = list(modules)
     for item in missed:
+        known: dict[str, Any] = {
+            "help": did_you_mean(item.path, paths) or _some(paths),
+            "replacement": certain_word(item.path, paths),
+        }
+        if owner := modules.get(item.path):
+            known = {"help": f"`share` takes its module from elsewhere: patch {owner!r}"}
+        elif over := _replaced_above(spec, item):
+            known = {
+                "help": f"the patch at line {over.span.line} puts something else in the place of "
+                f"{over.path!r}: write the change there"
+            }
         expander.report(
             Refusal(
                 f"the base has no node at {item.path!r}",
                 code=Code.PATCH,
                 expected="a path as `archspec compile BASE --summary` prints it",
-                help=did_you_mean(item.path, paths) or _some(paths),
-                replacement=certain_word(item.path, paths),
+                **known,
             ),
             item.span,
         )
+
+
+def _replaced_above(spec: Spec, item: PatchItem) -> PatchItem | None:
+    """The patch of the same spec that takes away a node which `item` goes through."""
+    own = next(each for each in chain(spec) if item in each.patch)
+    for other in own.patch:
+        if item.path.startswith(f"{other.path}.") and other.action in ("replace", "remove"):
+            return other
+    return None
 
 
 def _some(paths: list[str]) -> str:

@@ -106,12 +106,7 @@ def group(
     x: Expander, nodes: tuple[Node, ...], site: Site, refs: Refs, span: Span, levels: Levels
 ) -> Step | None:
     """An inline group, in the environment where it is written."""
-    if len(refs) != 1:
-        raise Refusal(
-            f"a group takes one input, got {len(refs)}",
-            code=Code.ARITY,
-            help="make it a block with `inputs: [a, b]`",
-        )
+    _check_one(refs, "a group")
     inner = _inside(x, site, refs, levels)
     with _entered(x, span, None):
         graph = finish(x, inner, x.run(nodes, inner))
@@ -120,6 +115,7 @@ def group(
 
 def loop(x: Expander, live: Live, site: Site, refs: Refs, levels: Levels) -> Step | None:
     """A named repeat: a scope whose children are its iterations, 0 to n - 1."""
+    _check_one(refs, "a named repeat")
     node, bindings = live.node, live.bindings
     assert bindings is not None
     inner = _inside(x, site, refs, levels)._replace(env=site.env)
@@ -132,10 +128,20 @@ def loop(x: Expander, live: Live, site: Site, refs: Refs, levels: Levels) -> Ste
 
 def named_branches(x: Expander, node: Node, site: Site, refs: Refs, levels: Levels) -> Step | None:
     """Branches with a name: a scope of their own, in which their nodes are placed."""
+    _check_one(refs, "a node of named branches")
     inner = _inside(x, site, refs, levels)
     with _entered(x, node.span, None):
         graph = finish(x, inner, branches(x, node, inner, inner.builder.start))
     return graph_step(graph, site.builder, refs, node.span)
+
+
+def _check_one(refs: Refs, what: str) -> None:
+    if len(refs) != 1:
+        raise Refusal(
+            f"{what} takes one input, got {len(refs)}",
+            code=Code.ARITY,
+            help="make it a block with `inputs: [a, b]`",
+        )
 
 
 def _inside(x: Expander, site: Site, refs: Refs, levels: Levels) -> Site:

@@ -9,7 +9,7 @@ from archspec.ir.graph import Graph, Step
 from archspec.ir.shape import show
 from archspec.language import scopes
 from archspec.language.arguments import show_value
-from archspec.language.builder import Builder, Refs, Site
+from archspec.language.builder import Builder, Live, Refs, Site
 from archspec.language.model import Node
 from archspec.language.operations import Env
 
@@ -17,25 +17,26 @@ if TYPE_CHECKING:
     from archspec.language.expand import Expander
 
 
-def shared(x: Expander, node: Node, site: Site, refs: Refs) -> Step | None:
+def shared(x: Expander, live: Live, site: Site, refs: Refs) -> Step | None:
     """The step that applies the module again; its weights must fit this input too."""
+    node = live.node
     assert node.share is not None
     b, name = site.builder, node.share.name.render(site.env)
     if b.names.get(name, ()) is None:
         return None
-    owner = _owner(b, name)
-    live, scope = b.recipes[owner]
-    original, first = live.node, b.steps[owner]
+    owner = _owner(b, name, live.level)
+    made, scope, levels = b.recipes[owner]
+    original, first = made.node, b.steps[owner]
     if node.form != "share":
         _check_same(x, node, site, original, scope, first)
     again = site._replace(env=Env(scope.names, None, x.budget))
     again.over(refs)
     if first.op is not None:
         step: Step | None = x.op_step(first.op, b, refs, node.span)
-    elif live.bindings is not None:
-        step = scopes.loop(x, live, again, refs, ())
+    elif made.bindings is not None:
+        step = scopes.loop(x, made, again, refs, levels)
     else:
-        step = x.step(original, again, refs, ())
+        step = x.step(original, again, refs, levels)
     if step is None:
         raise Refusal(f"{name!r} cannot be applied to this input", code=Code.SHARE)
     if not _serves(first, step, {}):
@@ -87,11 +88,11 @@ def _written(kind: str, arguments: dict[str, Any]) -> str:
     return f"{kind}: {{{said}}}" if said else kind
 
 
-def _owner(b: Builder, name: str) -> int:
+def _owner(b: Builder, name: str, level: int) -> int:
     """The step whose module the node called `name` uses. Raises `Refusal` where it has none."""
-    found = next((i for i, step in enumerate(b.steps) if step.name == name), None)
+    found = b.modules[level].get(name)
     if found is None:
-        b.look_up(name, len(b.levels))  # refuses a name that is unknown, or stands later
+        b.look_up(name, level)  # refuses a name that is unknown, or stands later
         raise Refusal(f"{name!r} has no module to share", code=Code.SHARE)
     shares = b.steps[found].shares
     return found if shares is None else shares

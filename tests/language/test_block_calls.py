@@ -295,3 +295,37 @@ def test_a_block_needs_all_its_inputs():
 def test_a_group_takes_one_input():
     said = refused("- {name: a, relu}\n- {from: [a, input], layers: [add]}")
     assert first_line(said) == "4:24: error AS504: a group takes one input, got 2"
+
+
+def test_a_block_may_be_called_before_it_is_declared():
+    late = (
+        "blocks:\n"
+        "  outer: {params: {act: {late: {k: 3}}}, layers: [{late: {k: 1}}, $act]}\n"
+        "  late: {params: {k: int}, layers: [{conv2d: {out_channels: 2, kernel_size: $k}}]}\n"
+    )
+    assert listed("- outer", head=late)[-1] == "0.1.0 = conv2d(input) -> 2x6x6"
+    assert first_line(refused("- outer", head=late.replace("k: 1", "kk: 1"))).endswith(
+        "late has no argument 'kk'"
+    )
+
+
+def test_input_is_the_first_input_of_a_block():
+    head = "blocks: {{two: {{inputs: [{}], layers: [{{add: [x, input]}}]}}}}\n"
+    nodes = "- {name: a, relu: }\n- {name: b, tanh: }\n- {two: , from: [a, b]}"
+    assert listed(nodes, head=head.format("input, x"))[-1] == "2.0 = add(x, input) -> 4x8x8"
+    assert "`input` means the first input everywhere" in refused(
+        nodes, head=head.format("x, input")
+    )
+
+
+@pytest.mark.parametrize(
+    ("node", "what"),
+    [
+        ("{name: r, repeat: 2, from: [a, b], layers: [relu]}", "a named repeat"),
+        ("{name: r, from: [a, b], branches: [relu, tanh], merge: add}", "a node of named branches"),
+        ("{name: r, from: [a, b], layers: [relu]}", "a group"),
+    ],
+)
+def test_a_list_within_a_list_takes_one_input(node, what):
+    said = refused(f"- {{name: a, relu: }}\n- {{name: b, tanh: }}\n- {node}")
+    assert f"AS504: {what} takes one input, got 2" in said

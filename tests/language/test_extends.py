@@ -400,3 +400,71 @@ def test_wrong_bases(tmp_path):
     assert said("input: [3]\nlayers: [relu]\npatch: [{remove: '0'}]\n") == (
         "`patch` changes a base, and this spec extends none"
     )
+
+
+SHARING = """
+input: [3, 4, 4]
+layers:
+  - {name: a, conv2d: {out_channels: 4, kernel_size: 1}}
+  - {conv2d: {out_channels: $(in_channels * 2), kernel_size: 1}}
+  - {name: g, layers: [{name: q, conv2d: {out_channels: 8, kernel_size: 1}}, relu]}
+  - {name: h, share: g}
+  - {conv2d: {out_channels: 8, kernel_size: 1}}
+  - {share: '4'}
+"""
+
+
+@pytest.fixture
+def sharing(tmp_path):
+    """Loads a variant of a base that applies modules twice."""
+
+    def load(text: str) -> archspec.Architecture:
+        write_files(tmp_path, base=SHARING, variant="extends: base.yaml\n" + text)
+        return archspec.load(tmp_path / "variant.yaml")
+
+    return load
+
+
+def test_a_node_sees_the_sizes_of_what_a_patch_puts_before_it(sharing):
+    conv = "{conv2d: {out_channels: 6, kernel_size: 1}}"
+    arch = sharing(f"patch: [{{insert_before: '1', with: {conv}}}, {{remove: h}}]\n")
+    assert listing(arch)[1:3] == ["1 = conv2d(a) -> 6x4x4", "2 = conv2d(1) -> 12x4x4"]
+
+
+def test_share_by_number_means_the_number_in_the_base(sharing):
+    arch = sharing("patch: [{insert_before: '1', with: relu}, {insert_after: '4', with: tanh}]\n")
+    rows = listing(arch)
+    assert rows[1] == "1 = relu(a) -> 4x4x4"
+    assert rows[-3:] == [
+        "5 = conv2d(h) -> 8x4x4",
+        "6 = tanh(5) -> 8x4x4",
+        "7 = conv2d(6) -> 8x4x4 shares 5",
+    ]
+    replaced = sharing("patch: [{replace: '4', with: {linear: 4}}]\n")
+    assert listing(replaced)[-1] == "5 = linear(4) -> 8x4x4 shares 4"
+
+
+def test_a_patch_inside_a_shared_module_counts_wherever_it_is_applied(sharing):
+    arch = sharing("patch: [{replace: g.1, with: tanh}, {insert_after: g.q, with: sigmoid}]\n")
+    inside = [row.split(" ->")[0] for row in listing(arch) if row.startswith(("g.", "h."))]
+    assert inside == [
+        *("g.q = conv2d(input)", "g.1 = sigmoid(q)", "g.2 = tanh(1)"),
+        *("h.q = conv2d(input)", "h.1 = sigmoid(q)", "h.2 = tanh(1)"),
+    ]
+    assert arch.verify(batch_sizes=(2,)).ok
+
+
+@pytest.mark.parametrize(
+    ("items", "help_"),
+    [
+        ("{remove: h.q}", "`share` takes its module from elsewhere: patch 'g.q'"),
+        (
+            "{replace: g, with: relu}, {remove: g.q}",
+            "the patch at line 2 puts something else in the place of 'g': write the change there",
+        ),
+    ],
+)
+def test_a_path_that_cannot_be_patched_says_where_to(sharing, items, help_):
+    with pytest.raises(archspec.SpecError) as raised:
+        sharing(f"patch: [{items}]\n")
+    assert [each.help for each in raised.value.diagnostics][-1] == help_

@@ -165,3 +165,10 @@ def test_a_module_that_takes_any_rank_is_shared_across_ranks(layers, shape):
 )
 def test_a_module_made_for_other_inputs_is_refused(layers):
     assert "error AS507: the module of 'a' does not fit an input of" in refused(layers)
+
+
+@pytest.mark.parametrize("named", ["[a, b]", "'a[0]'"])
+def test_share_names_one_node(named):
+    said = refused(f"- {{name: a, relu: }}\n- {{name: b, tanh: }}\n- {{share: {named}}}")
+    assert "AS201: `share` names one node, whose module is applied again" in said
+    assert "write `share: a`" in said

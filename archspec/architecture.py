@@ -262,19 +262,20 @@ def loads(
     limits: Limits = DEFAULT,
     name: str = "<text>",
     folder: str | PathLike[str] | None = None,
+    allow_outside: bool = False,
     allow_modules: Collection[str] = (),
     ignore: Collection[str] = (),
 ) -> Architecture:
     """The architecture of a YAML text. `name` stands for it in diagnostics.
 
-    It may extend bundled specs, and files below `folder` where that is given. `module` nodes may
-    run code of the packages in `allow_modules` only. Warnings of the codes in `ignore` are left
-    out.
+    It may extend bundled specs, and files below `folder` where that is given; with
+    `allow_outside` any file, relative names still starting from `folder`. `module` nodes may run
+    code of the packages in `allow_modules` only. Warnings of the codes in `ignore` are left out.
     """
     limits = _allowing(limits, allow_modules)
     beside = Path(folder) if folder is not None else None
     source = Source(name, text)
-    again = partial(_compile, source, beside, params or {}, limits, False, ignore)
+    again = partial(_compile, source, beside, params or {}, limits, allow_outside, ignore)
     return Architecture(again({}, input_shape), partial(_again, again, input_shape))
 
 

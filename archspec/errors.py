@@ -89,6 +89,9 @@ class Source(NamedTuple):
     text: str
     library: bool = False
 
+    def __repr__(self) -> str:
+        return f"<Source {self.name}: {len(self.text):,} characters>"
+
     def line(self, number: int) -> str:
         """Line `number` (from 1) without its line end; empty when there is none."""
         starts = line_starts(self.text)
@@ -118,7 +121,7 @@ class Span(NamedTuple):
     end_column: int
 
     def __str__(self) -> str:
-        return f"{self.source.name}:{self.line}:{self.column}"
+        return f"{printable(self.source.name)}:{self.line}:{self.column}"
 
 
 class Edit(NamedTuple):
@@ -220,25 +223,25 @@ class Diagnostic:
     def _lines(self, paint: Paint) -> Iterator[str]:
         place = paint("place", f"{self.span}:") + " " if self.span else ""
         severity = paint(self.severity, f"{self.severity} {self.code}:")
-        yield f"{place}{severity} {_printable(self.message)}"
+        yield f"{place}{severity} {printable(self.message)}"
         if self.span:
             shown, carets = excerpt(self.span)
             yield shown
             yield _carets(carets, self.severity, paint)
         if self.expected:
-            yield f"  {paint('label', 'expected:')} {_printable(self.expected)}"
+            yield f"  {paint('label', 'expected:')} {printable(self.expected)}"
         if self.found:
-            yield f"  {paint('label', 'found:')}    {_printable(self.found)}"
+            yield f"  {paint('label', 'found:')}    {printable(self.found)}"
         for title, notes in (("trail", self.trail), ("note", self.notes)):
             for note in notes:
                 where = paint("place", f" ({note.span})") if note.span else ""
-                yield f"  {paint('label', f'{title}:')} {_printable(note.message)}{where}"
+                yield f"  {paint('label', f'{title}:')} {printable(note.message)}{where}"
                 if note.span and note.excerpt:
                     shown, carets = excerpt(note.span)
                     yield f"  {shown}"
                     yield f"  {_carets(carets, self.severity, paint)}"
         if self.help:
-            yield f"  {paint('help', 'help:')} {_printable(self.help)}"
+            yield f"  {paint('help', 'help:')} {printable(self.help)}"
 
     def as_dict(self) -> dict[str, Any]:
         """The diagnostic as plain data for JSON output."""
@@ -274,7 +277,7 @@ def _carets(line: str, severity: str, paint: Paint) -> str:
     return margin + bar + carets.replace(carets.strip(), paint(severity, carets.strip()))
 
 
-def _printable(text: str, width: int = 1000) -> str:
+def printable(text: str, width: int = 1000) -> str:
     """The text, cut to `width`, with controls escaped: a key of the user's may hold any."""
     shown = text if len(text) <= width else text[: width - 1] + "…"
     if shown.replace("\n", "").isprintable():

@@ -132,6 +132,10 @@ def _run(
     values = list(result) if isinstance(result, tuple | list) else [result]
     if not values or not all(isinstance(each, torch.Tensor) for each in values):
         raise _refusal(op, f"gives {type(result).__name__}, and no tensor or tuple of tensors")
+    for each in values:
+        if each.dtype != torch.float32 or each.layout != torch.strided:
+            kind = str(each.dtype if each.layout == torch.strided else each.layout)
+            raise _refusal(op, f"gives {kind.removeprefix('torch.')} for float32")
     return values
 
 

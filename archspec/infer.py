@@ -6,10 +6,15 @@ from collections.abc import Sequence
 
 from archspec.errors import Code, Refusal
 from archspec.ir.op import Op
-from archspec.ir.shape import Shape, expect_positive, is_batched, show
+from archspec.ir.shape import Shape, expect_positive, is_batched, product, show
 
 MAX_ELEMENTS = 2**40
-"""Largest number of elements of one value, for one sample: past it no machine could run it."""
+"""Largest number of elements of one value, for one sample, and of one weight: past it no machine
+could run it."""
+
+
+MAX_RANK = 64
+"""Largest number of axes of one value: torch's kernels go no further."""
 
 
 def infer(op: Op, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
@@ -18,18 +23,32 @@ def infer(op: Op, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
     result = op.infer(*inputs)
     outputs = tuple(result) if isinstance(result, list) else (result,)
     for shape in outputs:
+        if len(shape) > MAX_RANK:
+            raise Refusal(
+                f"the output would have {len(shape)} axes",
+                code=Code.LIMIT,
+                expected=f"at most {MAX_RANK}",
+            )
         elements = 1
         for position, dim in enumerate(shape):
             if position or not is_batched(shape):
                 expect_positive(dim, f"size of dim {position} of the output {show(shape)}")
                 elements *= dim
-        if elements > MAX_ELEMENTS:
-            raise Refusal(
-                f"the output {show(shape)} would have {elements:,} elements per sample",
-                code=Code.LIMIT,
-                expected=f"at most {MAX_ELEMENTS:,}",
-            )
+        _check_size(elements, f"the output {show(shape)} would have {{}} elements per sample")
+    for weight in op.weights(*inputs):
+        _check_size(
+            product(weight.shape), f"its {weight.name or 'tensor'} would have {{}} elements"
+        )
     return outputs
+
+
+def _check_size(elements: int, what: str) -> None:
+    if elements > MAX_ELEMENTS:
+        raise Refusal(
+            what.format(f"{elements:,}" if elements < 10**18 else "far too many"),
+            code=Code.LIMIT,
+            expected=f"at most {MAX_ELEMENTS:,}",
+        )
 
 
 def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:

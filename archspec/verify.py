@@ -70,7 +70,8 @@ class Report:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        counts = ", ".join(f"{kind} {count:,}" for kind, count in self.checked.items())
+        every = ", ".join(f"{kind} {count:,}" for kind, count in self.checked.items())
+        counts = every or "nothing"
         if self.ok:
             yield f"verified: static and real agree ({counts} compared)"
         else:
@@ -106,6 +107,7 @@ def verify(
     batch_sizes: Sequence[int] = (2, 3, 5),
     device: torch.device | str = "cpu",
     build: Callable[[], nn.Module] | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Report:
     """Runs the module of `graph` in `train()` and `eval()` and compares it with the graph.
 
@@ -113,7 +115,8 @@ def verify(
     multiply-accumulates (in `eval()`, at N = 1 too), the memory saved for backward (on the CPU,
     for which it is stated) and the outputs. A backward pass must run. `build` makes the module,
     by `emit` unless it is given. Inputs and weights are drawn from fixed seeds; the global random
-    state is left as it was. A run that fails is a mismatch with the error's text.
+    state is left as it was. A run that fails is a mismatch with the error's text. `progress` is
+    told what runs next.
     """
     place = torch.device(device)
     if place.type == "meta":
@@ -124,7 +127,7 @@ def verify(
     except RUN_ERRORS as error:
         report.mismatches.append(Mismatch("", "build", "a module", _text(error)))
         return report
-    _Verifier(graph, module, place, report).run(batch_sizes)
+    _Verifier(graph, module, place, report).run(batch_sizes, progress or (lambda what: None))
     return report
 
 
@@ -137,16 +140,19 @@ class _Verifier:
         self.ahead: Iterator[Executed] = iter(())  # what an observed run has still to do
         self.owned = [*module.parameters(), *module.buffers()]
 
-    def run(self, batch_sizes: Sequence[int]) -> None:
+    def run(self, batch_sizes: Sequence[int], progress: Callable[[str], None]) -> None:
+        progress("weights")
         self.check_weights()
         for training in (True, False):
             self.module.train(training)
             for batch in batch_sizes:
+                progress(f"{'train' if training else 'eval'}(), a batch of {batch}")
                 self.check_pass(batch)
         if 1 not in batch_sizes:
             # In eval() alone, and what runs at all: norms refuse a single value, some in any mode.
             self.attempt(1, self.observe_pass, must_run=False)
         if batch_sizes:
+            progress("backward")
             self.module.train()
             self.attempt(batch_sizes[0], self.check_gradients)
 

@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pytest
@@ -287,6 +288,30 @@ def test_a_file_without_a_state_dict_is_refused(
     torch.save(value, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match="holds no state dict"):
         arch.build(weights=tmp_path / "w.pth")
+
+
+def test_a_file_that_holds_itself_is_refused(arch: archspec.Architecture, tmp_path: Path) -> None:
+    circle: dict[str, object] = {}
+    circle["state_dict"] = circle
+    torch.save(circle, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="holds no state dict"):
+        arch.build(weights=tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda x: x.to_sparse(), "sparse_coo Tensor"),
+        (lambda x: x.to("meta"), "Tensor without data"),
+        (lambda x: torch.nested.nested_tensor([x, x]), "nested Tensor"),
+    ],
+)
+def test_a_tensor_that_cannot_be_copied_is_told_like_any_other_stranger(
+    state: State, arch: archspec.Architecture, make: Any, kind: str
+) -> None:
+    key = next(iter(state))
+    with pytest.raises(WeightsError, match=f"holds no tensor, but {kind}"):
+        arch.build(weights={**state, key: make(torch.ones_like(state[key]))})
 
 
 # --- names that torchvision publishes ------------------------------------------------------------

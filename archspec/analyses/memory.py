@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from archspec.errors import Diagnostic, Refusal, SpecError
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.shape import concrete
 from archspec.ir.tape import Storage, Tape, Tensor, contiguous_strides
@@ -70,7 +71,10 @@ class _Replay:
             refs = enumerate(step.body.outputs)
             return {position: values[ref] for position, ref in refs if ref in values}
         assert step.op is not None
-        result = step.op.record(self.tape, *inputs)
+        try:
+            result = step.op.record(self.tape, *inputs)
+        except Refusal as refusal:  # code of another package, which fails at this batch size
+            raise SpecError([Diagnostic.of(refusal, step.span)]) from None
         tensors = result if isinstance(result, list) else [result]
         for tensor in tensors:
             if not tensor.storage.is_weight:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-from archspec.cli.parser import build_parser
+from archspec.cli.output import OutputError, flush
+from archspec.cli.parser import parse
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -21,20 +22,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     0: fine; 1: the spec is wrong, or static and real figures disagree; 2: wrong usage, for which
     argparse raises `SystemExit`, as for --help and --version.
     """
+    if sys.stdout is None:  # closed by the caller, as with `>&-`: nobody wants the output
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
-        args = build_parser().parse_args(argv)
+        args = parse(argv)
         # Pydantic would search all installed packages for plugins of its own before the first op.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
         status = _command(args.command).run(args)
         # Here, so that a reader that went away is noticed inside this try.
-        sys.stdout.flush()
+        flush()
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The interpreter flushes stdout once more at exit; let it have somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
         return BROKEN_PIPE
+    except OutputError as error:
+        _give_up_output()
+        sys.stderr.write(f"archspec: error: {error}\n")
+        return 1
     return int(status)
+
+
+def _give_up_output() -> None:
+    """The interpreter flushes stdout once more at exit; let it have somewhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _command(name: str) -> ModuleType:

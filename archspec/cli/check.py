@@ -8,10 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import archspec
 from archspec.cli.output import diagnostics_of, write, write_diagnostics, write_json
-from archspec.cli.specs import as_dicts, figures, line_of_figures
-from archspec.errors import Code, Diagnostic, Source, SpecError
+from archspec.cli.specs import as_dicts, figures, line_of_figures, opened
+from archspec.errors import Code, Diagnostic, Source, SpecError, printable
 from archspec.fix import Change, fixed, write_whole
 from archspec.language.limits import DEFAULT
 from archspec.language.program import compile_text, read_named
@@ -44,13 +43,8 @@ def _check(spec: str, args: Namespace) -> tuple[dict[str, Any], Sequence[Diagnos
             result["changes"] = [change._asdict() for change in changes]
             if args.format == "table":
                 for change in changes:
-                    write(f"{spec}:{change.line}: {change.before} → {change.after}")
-        arch = archspec.load(
-            spec,
-            allow_outside=args.allow_outside,
-            allow_modules=args.allow_module,
-            ignore=args.ignore,
-        )
+                    write(f"{printable(spec)}:{change.line}: {change.before} → {change.after}")
+        arch = opened(spec, args, {})
         if arch.train:
             from archspec.train import recipe  # it needs pydantic, and most specs have no recipe
 
@@ -58,7 +52,7 @@ def _check(spec: str, args: Namespace) -> tuple[dict[str, Any], Sequence[Diagnos
     except (SpecError, OSError) as error:
         return {**result, "ok": False}, diagnostics_of(error)
     if args.format == "table":
-        write(f"{spec}: ok, {line_of_figures(arch)}")
+        write(f"{printable(spec)}: ok, {line_of_figures(arch)}")
     return {**result, "ok": True, **figures(arch)}, arch.warnings
 
 

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from archspec.weights import Report as WeightsReport
 
 
+SMALL = 500_000_000
+"""MACs up to which a network is verified on one thread: as fast on two idle cores, and up to three
+times faster where others use them too."""
+
+
 def run(args: Namespace) -> int:
     """Print what the options ask for; 1 where the spec is wrong or verification fails."""
     _refuse_idle_options(args)
@@ -133,14 +138,29 @@ def show_summary(summary: Summary) -> None:
 
 
 def _verify(arch: Architecture, args: Namespace) -> Report:
+    say = _progress if sys.stderr.isatty() else None
+    if say:
+        say("importing torch")
+    from archspec.verify import verify
+
     device = args.device or "cpu"
     if args.device:
         _check_device(args)
-    if args.weights is None:
-        return arch.verify(device=device)
-    from archspec.verify import verify
+    elif arch.macs <= SMALL:
+        import torch
 
-    return verify(arch.graph, name=arch.name, device=device, build=lambda: _filled(arch, args))
+        torch.set_num_threads(1)
+    build = (lambda: _filled(arch, args)) if args.weights is not None else None
+    report = verify(arch.graph, name=arch.name, device=device, build=build, progress=say)
+    if say:
+        say("")
+    return report
+
+
+def _progress(what: str) -> None:
+    """One line of standard error, written over by the next."""
+    sys.stderr.write(f"\r\x1b[Kverifying: {what}" if what else "\r\x1b[K")
+    sys.stderr.flush()
 
 
 def _filled(arch: Architecture, args: Namespace) -> nn.Module:

@@ -24,7 +24,7 @@ def run(args: Namespace) -> int:
 
     try:
         trained = open_trained(Path(args.run), last=args.last, device=args.device)
-        found = trained.evaluate(args.data, args.data_root)
+        found = trained.evaluate(args.data, args.data_root, say=_note)
     except SpecError as error:
         write_diagnostics(error.diagnostics)
         return 1
@@ -35,6 +35,10 @@ def run(args: Namespace) -> int:
     show = _json if args.format == "json" else _table
     show(name, trained, found, class_figures(found.confusion.tolist()))
     return 0
+
+
+def _note(text: str) -> None:
+    write(f"archspec evaluate: note: {text}", sys.stderr)
 
 
 ByClass = list[tuple[float, float, float, int]]

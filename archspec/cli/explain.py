@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from argparse import Namespace
 
 from archspec.catalogue import CATALOGUE, Entry
-from archspec.cli.output import write, write_json
+from archspec.cli.output import columns, write, write_json
 from archspec.errors import Code
 
 
@@ -19,6 +20,8 @@ def run(args: Namespace) -> int:
                 write(f"{code}  {entry.title}")
         return 0
     word = args.code.upper()
+    if word.isdigit():
+        word = f"AS{word}"
     if word not in CATALOGUE:
         known = f"{min(CATALOGUE)} to {max(CATALOGUE)}; `archspec explain` lists them"
         args.parser.error(f"there is no code {args.code!r}: codes are {known}")
@@ -33,7 +36,7 @@ def run(args: Namespace) -> int:
 def explanation(code: Code, entry: Entry) -> str:
     """The entry as plain text."""
     kind = "warning" if code.is_warning else "error"
-    parts = [f"{code} ({kind}): {entry.title}", entry.text]
+    parts = [f"{code} ({kind}): {entry.title}", textwrap.fill(entry.text, columns())]
     if not entry.wrong:
         return "\n\n".join(parts)
     parts += ["Wrong:", _indented(entry.wrong)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ def run(args: Namespace) -> int:
 
         return catalogue.run(args)
     names = [name for name in archspec.bundled() if _named(name, args.name)]
+    if not names:
+        write(f"no bundled spec is called {args.name!r}", sys.stderr)
     if args.names:
         if names:
             write("\n".join(names))
@@ -35,7 +38,7 @@ def run(args: Namespace) -> int:
     width = max(map(len, names), default=0)
     results: list[dict[str, Any]] = []
     ok = True
-    if args.format == "table":
+    if args.format == "table" and names:
         write(_line(HEADER, width))
     for name in names:
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from archspec.errors import Code, Diagnostic, SpecError, plain
@@ -13,15 +14,39 @@ PLAIN = str.maketrans({"×": "x", "→": ">", "…": "~", "─": "-"})
 """For an output whose encoding lacks these: one letter for one, so that tables keep their form."""
 
 
+class OutputError(Exception):
+    """The output cannot be written, as on a full disk."""
+
+
 def write(text: str, stream: TextIO | None = None) -> None:
-    """Write a text and a line end, whatever the encoding of the stream."""
+    """Write a text and a line end, whatever the encoding of the stream.
+
+    Raises `OutputError` and `BrokenPipeError`.
+    """
     stream = stream or sys.stdout
     encoding = stream.encoding or "utf-8"
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
         text = text.translate(PLAIN).encode(encoding, "backslashreplace").decode(encoding)
-    stream.write(f"{text}\n")
+    with _writing():
+        stream.write(f"{text}\n")
+
+
+def flush() -> None:
+    """Hand what was written to the system. Raises `OutputError` and `BrokenPipeError`."""
+    with _writing():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write the output: {error.strerror}") from None
 
 
 def write_json(value: Any) -> None:

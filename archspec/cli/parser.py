@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from archspec import __version__
 from archspec.cli import training_options
+from archspec.errors import did_you_mean
 
 Subparsers = Any  # argparse names the type of add_subparsers() privately only
 
-SPEC_HELP = "a YAML file, or the name of a bundled spec (see `archspec list`)"
+SPEC_HELP = "a YAML file, the name of a bundled spec (see `archspec list`), or - for stdin"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -32,6 +34,18 @@ def build_parser() -> argparse.ArgumentParser:
     _add_completion(commands)
     training_options.add_commands(commands, _add, _add_spec, _add_format)
     return parser
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; what no command knows is its own mistake, with the option that was meant."""
+    args, unknown = build_parser().parse_known_args(argv)
+    if unknown:
+        options = re.findall(r"(?<![\w-])--[a-z][a-z-]*", args.parser.format_help())
+        word = unknown[0].partition("=")[0]
+        near = did_you_mean(word, dict.fromkeys(options)) if word.startswith("-") else None
+        hint = f" ({near})" if near else ""
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    return args
 
 
 def _add(
@@ -168,9 +182,6 @@ def _add_list(commands: Subparsers) -> None:
                 "such as 500k, 5M or 1.5G",
             )
     _add_format(parser)
-    parser.add_argument(
-        "--json", dest="format", action="store_const", const="json", help="short for --format json"
-    )
 
 
 def _add_schema(commands: Subparsers) -> None:
@@ -275,6 +286,9 @@ def _add_format(parser: argparse.ArgumentParser, *more: str) -> None:
         choices=("table", "json", *more),
         default="table",
         help=f"table (default) to read; json with the names of the Python API{also}",
+    )
+    parser.add_argument(
+        "--json", dest="format", action="store_const", const="json", help="short for --format json"
     )
 
 

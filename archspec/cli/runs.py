@@ -68,7 +68,7 @@ def _figures(run: Run) -> dict[str, Any]:
         "network": about["name"],
         "data": recipe.dataset,
         "parameters": about["parameters"],
-        "epochs": f"{len(rows)}/{recipe.epochs}",
+        "epochs": f"{max((row['epoch'] for row in rows), default=0)}/{recipe.epochs}",
         **figures,
         "state": "unfinished" if result is None else "finished",
         "started": about["started"],

@@ -2,33 +2,60 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import archspec
 from archspec.analyses.table import dims
+from archspec.errors import Diagnostic, Refusal, Source, SpecError
+from archspec.language import files
+from archspec.language.limits import DEFAULT
 from archspec.language.program import set_text
 
 if TYPE_CHECKING:
-    from archspec.architecture import Architecture
+    from archspec.architecture import Architecture, InputShape
     from archspec.ir.shape import Shape
+
+STDIN = "-"
 
 
 def load(args: Namespace) -> Architecture:
     """The architecture that SPEC, --set and --input ask for. Raises `SpecError`, `OSError`."""
     params = {key: set_text(text) if text.strip() else None for key, text in args.params}
-    return archspec.load(
-        args.spec,
-        params,
-        input_shape=input_shape(args),
-        allow_outside=args.allow_outside,
-        allow_modules=args.allow_module,
-        ignore=args.ignore,
-    )
+    return opened(args.spec, args, params, input_shape(args))
 
 
-def input_shape(args: Namespace) -> tuple[int, ...] | dict[str, tuple[int, ...]] | None:
+def opened(
+    spec: str, args: Namespace, params: dict[str, Any], input_shape: InputShape | None = None
+) -> Architecture:
+    """The architecture of a file, a bundled name, or `-` for what standard input holds.
+
+    Raises `SpecError` and `OSError`.
+    """
+    given: dict[str, Any] = {
+        "input_shape": input_shape,
+        "allow_outside": args.allow_outside,
+        "allow_modules": args.allow_module,
+        "ignore": args.ignore,
+    }
+    if spec != STDIN:
+        return archspec.load(spec, params, **given)
+    source = standard_input()
+    return archspec.loads(source.text, params, name=source.name, folder=".", **given)
+
+
+def standard_input() -> Source:
+    """What stands on standard input. Raises `SpecError` where it is too much, or no text."""
+    data = sys.stdin.buffer.read(DEFAULT.text_bytes + 1) if sys.stdin else b""
+    try:
+        return files.decoded(data, "<stdin>", DEFAULT)
+    except Refusal as refusal:
+        raise SpecError([Diagnostic.of(refusal, None)]) from None
+
+
+def input_shape(args: Namespace) -> InputShape | None:
     """What --input says, by name where it names inputs; wrong usage ends the program."""
     given: list[tuple[str | None, tuple[int, ...]]] = args.inputs
     names = [name for name, _ in given]

@@ -185,19 +185,19 @@ class _Keeper(NamedTuple):
 
         size, free = sum(self._bytes(p, rows) for p, rows in _used(parts)), free_memory(self.device)
         fits = size * FREE_SHARE <= free
-        figures = f"{readable(size)} of {readable(free)} free on {self.device}"
+        available = f"the {readable(free)} free on {self.device}"
         if resident and size > free:
             raise DataError(
-                f"the images do not fit: {figures}", "leave `resident` out, and they are streamed"
+                f"the images do not fit: {readable(size)} of {available}",
+                "leave `resident` out, and they are streamed",
             )
-        reason = "as asked" if resident is not None else "more than a quarter" * (not fits)
-        reason = reason or "at most a quarter"
+        part = "at most a quarter" if fits else "more than a quarter"
+        why = "as asked" if resident is not None else f"{part} of {available}"
+        figures = f"{readable(size)}, {why}"
         count = sum(len(part.rows) for part in parts)
         if fits if resident is None else resident:
-            return self._resident(
-                parts
-            ), f"{count:,} images stay on the device: {figures}, {reason}"
-        return self._streaming(parts), f"{count:,} images are streamed: {figures}, {reason}"
+            return self._resident(parts), f"{count:,} images stay on the device: {figures}"
+        return self._streaming(parts), f"{count:,} images are streamed: {figures}"
 
     def _bytes(self, pictures: Pictures, rows: Tensor) -> int:
         channels, height, width = self.shape if pictures.array is None else pictures.array.shape[1:]

@@ -115,7 +115,7 @@ class _Writer:
         """The arguments of `forward`; a single input without a name of its own is called `x`."""
         names = self.graph.input_names
         alone = len(self.graph.inputs) == 1 and names in ((), ("input",))
-        variables = ["x"] if alone else list(map(_argument, names))
+        variables = ["x"] if alone else _arguments(names)
         self.arguments = frozenset(variables)
         self.held.update(variables)
         if len(self.held) != len(self.graph.inputs):
@@ -259,6 +259,18 @@ def _last_uses(graph: Graph) -> dict[Ref, int]:
 
 def _member(name: str, kind: Kind) -> str:
     return f"self.{name}" if name.isidentifier() else f'self.{kind.value}["{name}"]'
+
+
+def _arguments(names: Sequence[str]) -> list[str]:
+    """The names of the inputs as Python variables; two that would be spelled alike differ."""
+    spelled = list(map(_argument, names))
+    taken = {own for own, name in zip(spelled, names, strict=True) if own == name}
+    for position, name in enumerate(names):
+        if spelled[position] != name:
+            while spelled[position] in taken:
+                spelled[position] += "_"
+            taken.add(spelled[position])
+    return spelled
 
 
 def _argument(name: str) -> str:

@@ -29,12 +29,15 @@ if TYPE_CHECKING:
 
 MAX_SIZE = 2**31 - 1
 """The largest size, stride or count that an argument may state."""
+MAX_FLOAT = 3.4028234663852886e38
+"""The largest number of float32, in which everything is computed."""
 
 PositiveInt: TypeAlias = Annotated[int, Limits(gt=0, le=MAX_SIZE)]
 NonNegativeInt: TypeAlias = Annotated[int, Limits(ge=0, le=MAX_SIZE)]
 Probability: TypeAlias = Annotated[float, Limits(ge=0, le=1)]
-NonNegativeFloat: TypeAlias = Annotated[float, Limits(ge=0)]
-PositiveFloat: TypeAlias = Annotated[float, Limits(gt=0)]
+Float: TypeAlias = Annotated[float, Limits(ge=-MAX_FLOAT, le=MAX_FLOAT)]
+NonNegativeFloat: TypeAlias = Annotated[float, Limits(ge=0, le=MAX_FLOAT)]
+PositiveFloat: TypeAlias = Annotated[float, Limits(gt=0, le=MAX_FLOAT)]
 
 
 class Weight(NamedTuple):

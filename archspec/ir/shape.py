@@ -125,6 +125,18 @@ def expect_positive(size: Dim, what: str) -> Dim:
     return size
 
 
+def expect_reached(size: Dim, position: int, what: str) -> None:
+    """Refuse a window whose first element that is not padding stands past the end of `size`."""
+    if position >= size:
+        raise Refusal(
+            f"the {what} holds nothing but padding: it reaches past all {size} of the input",
+            code=Code.EMPTY,
+            expected=f"a size above {position}",
+            found=str(size),
+            help="lower the dilation or the padding",
+        )
+
+
 def expect_at_least(size: Dim, least: Dim, what: str) -> None:
     """Refuse where `size` is below `least`."""
     if size < least:
@@ -197,6 +209,13 @@ def sliced(size: Dim, start: int, end: int | None, step: int) -> Dim:
     return max(-(-(last - first) // step), 0)
 
 
+def _listed(words: Iterable[str], most: int = 6) -> str:
+    """`a and b`; of many the first ones."""
+    every = list(words)
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return " and ".join(every[:most]) + more
+
+
 def broadcast(*shapes: Shape) -> Shape:
     """torch's broadcasting, aligned at the last axis; N meets N or 1 only."""
     rank = max(map(len, shapes))
@@ -207,14 +226,14 @@ def broadcast(*shapes: Shape) -> Shape:
         size = wide[0] if wide else 1
         if any(dim != size for dim in wide):
             raise Refusal(
-                f"shapes do not broadcast: {' and '.join(map(show, shapes))}",
+                f"shapes do not broadcast: {_listed(map(show, shapes))}",
                 expected="sizes that are equal or 1, aligned at the last axis",
-                found=f"{' and '.join(map(str, wide))} at dim {_counted(position, shapes)}",
+                found=f"{_listed(map(str, wide))} at dim {_counted(position, shapes)}",
             )
         result.append(size)
     if any(dim is N for dim in result[1:]):
         raise Refusal(
-            f"shapes do not broadcast: {' and '.join(map(show, shapes))}: "
+            f"shapes do not broadcast: {_listed(map(show, shapes))}: "
             "the batch would meet another axis",
             code=Code.MIXES_BATCH,
         )

@@ -7,6 +7,7 @@ inside a group or block becomes a further output of it.
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from archspec.ir.shape import is_batched, show
 
 Path = tuple[str, ...]
 
-_TAP = re.compile(r"(?P<path>[^\[\]]+)(?:\[(?P<output>\d{1,9})\])?")
+_TAP = re.compile(r"(?P<path>[^\[\]]+)(?:\[(?P<output>[0-9]{1,9})\])?")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
@@ -59,7 +60,7 @@ def tapped(graph: Graph, outputs: Sequence[str] | Mapping[str, str]) -> Graph:
         raise _refusal(Code.OUTPUTS, "`outputs` is a list of paths of nodes", None)
     wanted = dict(outputs) if isinstance(outputs, Mapping) else {path: path for path in outputs}
     for name in wanted if isinstance(outputs, Mapping) else ():
-        if not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name) or keyword.iskeyword(name):
             raise _refusal(Code.NAME, f"{name!r} cannot be the name of an output", None)
     nodes = {visit.path: visit for visit in walk(graph)}
     found = {name: _find(nodes, path) for name, path in wanted.items()}

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import types
 from collections.abc import Container, Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from archspec.errors import Code, Diagnostic, Edit, Refusal, Span, mended
 from archspec.ir.fields import once
-from archspec.ir.op import Op
+from archspec.ir.op import MAX_FLOAT, MAX_SIZE, Op
 from archspec.language.expressions import inserted, parse
 from archspec.language.limits import Limits
 from archspec.language.operations import Budget, Env, Evaluate, Table, type_name
@@ -79,10 +81,24 @@ def _compile_scalar(value: Scalar, kind_: Kind, limits: Limits) -> Argument:
             text = value.value
         expression = parse(text, limits)
         if expression.is_constant:
-            return Argument(span, expression.evaluate(Env({}, None, Budget(limits))))
+            try:
+                return Argument(span, expression.evaluate(Env({}, None, Budget(_briefly(limits)))))
+            except Refusal as refusal:
+                if refusal.code is not Code.LIMIT:
+                    raise
+        # What takes work is evaluated where it is used, at the cost of the whole compilation.
         return Argument(span, None, expression.evaluate, expression.names)
     except Refusal as refusal:
         raise LocatedError(Diagnostic.of(refusal, span)) from None
+
+
+BRIEF = 100
+"""Steps within which a constant expression is evaluated while the text is still read."""
+
+
+@lru_cache(maxsize=8)
+def _briefly(limits: Limits) -> Limits:
+    return replace(limits, evaluation_steps=min(limits.evaluation_steps, BRIEF))
 
 
 class LocatedError(Exception):
@@ -183,26 +199,32 @@ def _bounds(annotation: Any, limits: Iterable[Any]) -> str:
     low, above, high = bound("ge"), bound("gt"), bound("le")
     if annotation is int and above is not None:
         low, above = above + 1, None
-    if low is not None and high is not None and high < 2**31 - 1:
+    if low is not None and high is not None and high < MAX_SIZE:
         return f" from {low} to {high}"
     said = []
-    if low is not None:
+    if low is not None and low > -MAX_FLOAT:
         said.append(f"of at least {low}")
     if above is not None:
         said.append(f"above {above}")
-    if high is not None and high < 2**31 - 1:
+    if high is not None and high < MAX_SIZE:
         said.append(f"of at most {high}")
+    if high == MAX_FLOAT:
+        said = [f"{' and '.join(said)} that float32 can hold".strip()]
     return " " + " and ".join(said) if said else ""
 
 
-def show_value(value: Any) -> str:
-    """A value as the language writes it."""
+def show_value(value: Any, depth: int = 3) -> str:
+    """A value as the language writes it; of lists within lists the innermost are left out."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, tuple):
-        text = f"[{', '.join(map(show_value, value[:8]))}{', …' if len(value) > 8 else ''}]"
+    if isinstance(value, tuple | Table) and depth == 0:
+        text = "…"
+    elif isinstance(value, tuple):
+        shown = ", ".join(show_value(item, depth - 1) for item in value[:8])
+        text = f"[{shown}{', …' if len(value) > 8 else ''}]"
     elif isinstance(value, Table):
-        text = "{" + ", ".join(f"{k}: {show_value(v)}" for k, v in list(value.items())[:8]) + "}"
+        rows = list(value.items())[:8]
+        text = "{" + ", ".join(f"{k}: {show_value(v, depth - 1)}" for k, v in rows) + "}"
     else:
         text = repr(value) if isinstance(value, str | int | float) else str(value)
     return text if len(text) <= 80 else text[:79] + "…"

@@ -22,16 +22,20 @@ BLOCK_KEYS = ("doc", "params", "inputs", "layers", "outputs")
 class Reader:
     """Reads the files of one compilation; library blocks are kept for the whole process."""
 
-    def __init__(self, limits: Limits, root: Path | None) -> None:
-        self.limits, self.root = limits, root
+    def __init__(self, limits: Limits, root: Path | None, anywhere: bool = False) -> None:
+        self.limits, self.root, self.anywhere = limits, root, anywhere
         self.opened = 0
+
+    def inside(self, path: Path) -> Path:
+        """The path, resolved. Raises `Refusal` where the text may not read it."""
+        return files.inside(path, self.root, self.anywhere)
 
     def open(self, path: Path, library: bool = False) -> Source:
         """A file's text. Raises `Refusal`."""
         self.opened += 1
         self.limits.check("files", self.opened, "the number of files")
         shown = files.shown(path)
-        return files.read_text(files.inside(path, self.root), self.limits, shown, library)
+        return files.read_text(self.inside(path), self.limits, shown, library)
 
 
 @dataclass(slots=True)
@@ -125,7 +129,7 @@ def library_block(name: str) -> Block | None:
             return None
         path = found
     limits = Limits()
-    reader = Reader(limits, None)
+    reader = Reader(limits, None, anywhere=True)
     file = File(reader.open(path, library=True), path.parent, reader, [], in_library=True)
     value = read(file.source, limits)
     assert isinstance(value, Mapping), path

@@ -271,7 +271,7 @@ def _use(file: File, value: Value | None, chain: tuple[Path, ...] = ()) -> None:
             continue
         try:
             path = (file.folder or Path()) / name
-            resolved = files.inside(path, file.reader.root)
+            resolved = file.reader.inside(path)
             if resolved in chain:
                 raise Refusal(
                     f"{name!r} uses, in the end, itself",
@@ -317,7 +317,7 @@ def _base(file: File, value: Value | None, chain: tuple[Path, ...]) -> Spec | No
         return None  # which `text` has reported
     try:
         path = files.find_spec(name, file.folder)
-        resolved = files.inside(path, file.reader.root)
+        resolved = file.reader.inside(path)
         if resolved in chain:
             raise Refusal(
                 f"{name!r} extends, in the end, itself",

@@ -41,6 +41,8 @@ class Expander:
         self.budget = Budget(limits)
         # The blocks and groups that are being expanded, the outermost first.
         self.calls: list[tuple[Span, Block | None]] = []
+        # Repeats and branches that they stand in, and whose nodes join the list around them.
+        self.joined = 0
         self.nodes = 0
         self.failed = False
         # Patches whose path was met, and nodes of which it was said that nobody reads them.
@@ -80,6 +82,11 @@ class Expander:
 
     def node(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
         """One node: its inputs, its condition, its iterations. None where it cannot be known."""
+        try:
+            self.budget.count(1)
+        except Refusal as refusal:
+            self.report(refusal, node.span)
+            raise Stop from None
         refs = current
         if node.inputs is not None:
             refs = self.resolve(node.inputs, site, node.name.text if node.name else None)
@@ -207,8 +214,8 @@ class Expander:
             return self.pass_through(node, site, refs)
         if node.name is not None and node.name.is_fixed:
             return self.place(node, site._replace(start=refs), refs, bound)
-        with _in_place(node, site.builder):
-            return self.iterate(node, site, refs, bound)
+        with self._in_place(node, site) as sound:
+            return self.iterate(node, site, refs, bound) if sound else None
 
     def iterate(
         self,
@@ -226,13 +233,42 @@ class Expander:
         for binding in bound:
             if refs is None:
                 return None
-            inner = site._replace(env=site.env.bind(**binding), start=refs)
+            try:
+                inner = site._replace(env=site.env.bind(binding), start=refs)
+            except Refusal as refusal:
+                self.report(refusal, node.span)
+                raise Stop from None
             if joins:
                 refs = self.run(node.body, inner)
             else:
                 inner.over(refs)
                 refs = self.place(node, inner, refs, anonymous=named)
         return refs
+
+    @contextmanager
+    def _in_place(self, node: Node, site: Site) -> Iterator[bool]:
+        """Around nodes that join the list: they are training_only where the node around them is.
+
+        Gives whether the nesting is within its limit; else that was reported.
+        """
+        b, before = site.builder, site.builder.training_only
+        b.training_only = before or node.training_only
+        self.joined += 1
+        try:
+            self.check_depth()
+            sound = True
+        except Refusal as refusal:
+            self.report(refusal, node.span)
+            self.poison(node, site)
+            sound = False
+        yield sound
+        self.joined -= 1
+        b.training_only = before
+
+    def check_depth(self) -> None:
+        """Raises `Refusal` where lists stand too deep within each other."""
+        depth = len(self.calls) + self.joined
+        self.limits.check("depth", depth, "the nesting of blocks and groups")
 
     # --- placing: numbers and names --------------------------------------------------------------
 
@@ -247,8 +283,8 @@ class Expander:
         """A live node, at its position in its list; patches of the position come first."""
         in_place = node.form == "branches" and node.name is None and node.share is None
         if in_place and bound is None:
-            with _in_place(node, site.builder):
-                return scopes.branches(self, node, site, refs)
+            with self._in_place(node, site) as sound:
+                return scopes.branches(self, node, site, refs) if sound else None
         try:
             name = None if anonymous else self._name(node, site.env)
         except Refusal as refusal:
@@ -369,7 +405,7 @@ class Expander:
                 spans[name] = argument.span
         if wrong:
             raise LocatedError(*wrong)
-        key = (target, tuple([(name, scopes.key_of(value)) for name, value in values.items()]))
+        key = (target, tuple([(name, scopes.key_of(v, self.budget)) for name, v in values.items()]))
         op = self._ops.get(key)
         if op is None:
             op = self._ops[key] = make_op(target, values, spans, span)
@@ -403,19 +439,21 @@ class Expander:
 
     def _insert(self, node: Node, site: Site, refs: Refs, levels: Levels) -> Step | None:
         """The layers that a parameter holds: one op or block in itself, a list as a group."""
-        layers = site.env.names.get(node.key)
-        if not isinstance(layers, Layers):
-            raise Refusal(
-                f"${node.key} must hold layers, and holds {type_name(layers)}", code=Code.PARAMETER
-            )
-        inner = site._replace(env=Env(layers.env.names, None, self.budget))
-        inner.over(refs)
-        alone = layers.nodes[0] if layers.is_one else None
-        if alone is not None and _is_bare(alone):
-            if alone.form == "insert" and node.compile_raw is None:
-                return self._insert(alone, inner, refs, levels)
-            if alone.form in ("op", "block") and alone.target is not None:
-                return self._insert_one(node, alone, site, inner, refs, levels)
+        while True:
+            layers = site.env.names.get(node.key)
+            if not isinstance(layers, Layers):
+                raise Refusal(
+                    f"${node.key} must hold layers, and holds {type_name(layers)}",
+                    code=Code.PARAMETER,
+                )
+            inner = site._replace(env=Env(layers.env.names, None, self.budget))
+            inner.over(refs)
+            alone = layers.nodes[0] if layers.is_one and _is_bare(layers.nodes[0]) else None
+            if alone is None or alone.form != "insert" or node.compile_raw is not None:
+                break
+            node, site = alone, inner  # the parameter holds another one
+        if alone is not None and alone.form in ("op", "block") and alone.target is not None:
+            return self._insert_one(node, alone, site, inner, refs, levels)
         if node.compile_raw is not None:
             raise Refusal(
                 f"arguments can be added to one op or block, and ${node.key} holds a list",
@@ -459,15 +497,6 @@ class Expander:
             trail = site.builder.trail(refs) if _is_shape(refusal) else ()
             diagnostic = Diagnostic.of(refusal, node.span, trail=trail, notes=(given,))
             raise LocatedError(diagnostic) from None
-
-
-@contextmanager
-def _in_place(node: Node, b: Builder) -> Iterator[None]:
-    """Nodes that join the list of `b` are training_only where the node they stand in is."""
-    before = b.training_only
-    b.training_only = before or node.training_only
-    yield
-    b.training_only = before
 
 
 def _check_training(step: Step, b: Builder) -> None:

@@ -56,8 +56,8 @@ class Expression(NamedTuple):
 class _Compiler:
     """Compiles one tree; collects the names that it reads."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, text: str, limits: Limits) -> None:
+        self.text, self.limits = text, limits
         self.names: set[str] = set()
         self.bound: list[str] = []
         self.depth = 0
@@ -75,6 +75,11 @@ class _Compiler:
         result: Evaluate = method(node)
         self.depth -= 1
         return result
+
+    def written(self, node: ast.expr) -> str:
+        """The beginning of what stands there, as it was written."""
+        segment = ast.get_source_segment(self.text, node) or ""
+        return segment if len(segment) <= 40 else f"{segment[:39]}…"
 
     def _Constant(self, node: ast.Constant) -> Evaluate:  # noqa: N802
         value = node.value
@@ -145,8 +150,8 @@ class _Compiler:
         def evaluate(env: Env) -> bool:
             left = first(env)
             for apply, compiled in rest:
-                right = compiled(env)
-                if not apply(left, right):
+                right = env.budget.walk(compiled(env))
+                if not apply(env.budget.walk(left), right):
                     return False
                 left = right
             return True
@@ -168,8 +173,8 @@ class _Compiler:
                 self.compile(part) if part else (lambda env: None)
                 for part in (node.slice.lower, node.slice.upper, node.slice.step)
             ]
-            return lambda env: _slice(
-                as_list(value(env), "a slice"), [part(env) for part in bounds]
+            return lambda env: env.budget.walk(
+                _slice(as_list(value(env), "a slice"), [part(env) for part in bounds])
             )
         index = self.compile(node.slice)
         return lambda env: _item(value(env), index(env))
@@ -192,7 +197,7 @@ class _Compiler:
 
     def _Call(self, node: ast.Call) -> Evaluate:  # noqa: N802
         if not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS:
-            text = ast.unparse(node.func)[:40]
+            text = self.written(node.func)
             refuse(
                 f"{text!r} is not a function of the language",
                 Code.EXPRESSION,
@@ -212,7 +217,7 @@ class _Compiler:
     def _ListComp(self, node: ast.ListComp) -> Evaluate:  # noqa: N802
         generator = node.generators[0]
         target = generator.target
-        if len(node.generators) > 1 or not isinstance(target, ast.Name):
+        if len(node.generators) > 1 or generator.is_async or not isinstance(target, ast.Name):
             refuse("a list is built by one `for` over one name", Code.EXPRESSION)
         if target.id in RESERVED:
             refuse(f"{target.id} is a name of the language", Code.EXPRESSION)
@@ -225,7 +230,7 @@ class _Compiler:
         def evaluate(env: Env) -> tuple[Any, ...]:
             items = as_list(source(env), "for … in")
             env.budget.spend(len(items))
-            inner = env.bind(**{name: None})
+            inner = env.bind({name: None})
             result = []
             for item in items:
                 inner.names[name] = item
@@ -292,7 +297,8 @@ def parse(text: str, limits: Limits = DEFAULT) -> Expression:
         with warnings.catch_warnings():
             # Python warns of `1if x`, `'a' is 'b'` and the like: the whitelist decides, not it.
             warnings.simplefilter("ignore")
-            tree = ast.parse(text.strip(), mode="eval")
+            stripped = text.strip()
+            tree = ast.parse(stripped, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         refuse(
             f"{text[:60]!r} is not an expression",
@@ -300,7 +306,7 @@ def parse(text: str, limits: Limits = DEFAULT) -> Expression:
             expected="arithmetic, a comparison, a list, a name or a call",
             help=_syntax_help(text),
         )
-    compiler = _Compiler(limits)
+    compiler = _Compiler(stripped, limits)
     evaluate = compiler.compile(tree.body)
     return Expression(text, frozenset(compiler.names), evaluate)
 

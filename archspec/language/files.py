@@ -7,6 +7,7 @@ it: a spec from elsewhere must not be able to look around.
 from __future__ import annotations
 
 import os
+import stat
 from functools import cache
 from pathlib import Path
 
@@ -46,22 +47,32 @@ def read_text(
 ) -> Source:
     """A file's text. Raises `Refusal` where it cannot be read as UTF-8 within the limits."""
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise Refusal(f"{str(path)[:200]} is not a file", code=Code.FILE)
+        size = found.st_size
         limits.check("text_bytes", size, f"the size of {path.name} in bytes")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(limits.text_bytes + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
         raise Refusal(f"cannot read {str(path)[:200]}: {reason}", code=Code.FILE) from None
+    return decoded(data, str(path), limits)._replace(name=shown or str(path), library=library)
+
+
+def decoded(data: bytes, name: str, limits: Limits) -> Source:
+    """Bytes as a text. Raises `Refusal` where they are too many, or not UTF-8."""
+    limits.check("text_bytes", len(data), f"the size of {name} in bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise Refusal(
-            f"{path} is not UTF-8 text: byte {data[error.start]:#04x} at line {line}",
+            f"{name} is not UTF-8 text: byte {data[error.start]:#04x} at line {line}",
             code=Code.ENCODING,
             help="save it as UTF-8",
         ) from None
-    return Source(shown or str(path), text, library)
+    return Source(name, text)
 
 
 def shown(path: Path) -> str:
@@ -95,14 +106,25 @@ def find_spec(name: str, beside: Path | None) -> Path:
     )
 
 
-def inside(path: Path, root: Path | None) -> Path:
-    """`path`, resolved; refuses one outside `root`, symbolic links followed."""
-    resolved = path.resolve()
-    if root is None:
+def inside(path: Path, root: Path | None, anywhere: bool) -> Path:
+    """`path`, resolved; unless it may be `anywhere`, one outside `root` is refused.
+
+    Symbolic links are followed. Without a `root` only archspec's own files may be read.
+    """
+    try:
+        resolved = path.resolve()
+    except (OSError, ValueError, RuntimeError):  # a NUL byte, or links in a circle
+        raise Refusal(f"{str(path)[:200]!r} leads to no file", code=Code.FILE) from None
+    allowed = [SPECS, BLOCKS] if root is None else [root, SPECS, BLOCKS]
+    if anywhere or any(resolved.is_relative_to(folder.resolve()) for folder in allowed):
         return resolved
-    for allowed in (root.resolve(), SPECS.resolve(), BLOCKS.resolve()):
-        if resolved.is_relative_to(allowed):
-            return resolved
+    if root is None:
+        raise Refusal(
+            f"a text that stands in no folder can read no file: {str(path)[:200]}",
+            code=Code.OUTSIDE,
+            expected="the name of a bundled spec",
+            help="name the folder that it may read: loads(..., folder=…)",
+        )
     raise Refusal(
         f"{str(path)[:200]} lies outside the folder of the spec",
         code=Code.OUTSIDE,

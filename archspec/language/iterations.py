@@ -16,6 +16,7 @@ def bindings(repeat: Repeat, env: Env, limits: Limits) -> list[dict[str, Any]]:
     if repeat.times is not None:
         times = repeat.times.value(env)
         _check_times(times, repeat.times.evaluate is None, limits)
+        env.budget.count(times)
         return [{"index": index} for index in range(times)]
     lists: dict[str, Any] = {}
     for name, argument in repeat.variables:
@@ -32,6 +33,7 @@ def bindings(repeat: Repeat, env: Env, limits: Limits) -> list[dict[str, Any]]:
         lists[name] = value
     count = _common_length(lists)
     limits.check("repeat", count, "the number of iterations")
+    env.budget.count(count * (1 + len(lists)))
     return [
         {"index": index, **{name: value[index] for name, value in lists.items()}}
         for index in range(count)

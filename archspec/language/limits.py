@@ -27,8 +27,9 @@ class Limits:
     """Nesting of one expression."""
     list_length: int = 100_000
     """Elements of one list made by an expression."""
-    evaluation_steps: int = 5_000_000
-    """List elements made by all expressions of one compilation together."""
+    evaluation_steps: int = 2_000_000
+    """Work of one compilation: list elements that its expressions make or walk, nodes that are met,
+    iterations and the names that each of them sees."""
     repeat: int = 100_000
     """Iterations of one repeat."""
     nodes: int = 200_000
@@ -36,7 +37,7 @@ class Limits:
     runs: int = 1_000_000
     """Ops that one pass through the graph runs, those of a reused block at every use."""
     errors: int = 200
-    """Mistakes that one answer lists; the search for more ends there."""
+    """Mistakes that one answer lists, and warnings; the search for more mistakes ends there."""
     files: int = 64
     """Files that one spec may bring in by `extends` and `use`."""
     modules: tuple[str, ...] = ()

@@ -22,7 +22,10 @@ MAX_USES = 20_000
 
 @dataclass(slots=True, eq=False)
 class Use:
-    """One run of an op: what it reads, who reads it. `calls` lead to its list."""
+    """One run of an op: what it reads, who reads it. `calls` lead to its list.
+
+    `gives_image` tells of one whose result has the form that a convolution or pool gave it.
+    """
 
     op: Op
     step: Step
@@ -30,6 +33,7 @@ class Use:
     inputs: tuple[Value, ...]
     readers: list[Use] = field(default_factory=list)
     shared: bool = False
+    gives_image: bool = False
 
 
 class Value(NamedTuple):
@@ -81,6 +85,7 @@ class _Walk:
                 continue
             use = Use(step.op, step, calls, tuple(given))
             use.shared = index in shared or step.shares is not None
+            use.gives_image = step.op.gives_images or _keeps_image(use)
             self.uses.append(use)
             for read in given:
                 if read.producer is not None:
@@ -153,15 +158,20 @@ def _repeated(use: Use) -> Diagnostic | None:
     )
 
 
+def _keeps_image(use: Use) -> bool:
+    """Whether it passes the form of an image on, as activations and norms do."""
+    if use.step.outputs != use.step.input_shapes:
+        return False
+    before = use.inputs[0].producer
+    return before is not None and before.gives_image
+
+
 def _on_image(use: Use) -> Diagnostic | None:
     """A linear layer behind a convolution or a pool, which maps the width of each row alone."""
     if not use.op.linear_in_last or len(use.step.input_shapes[0]) != 4:
         return None
     before = use.inputs[0].producer
-    while before is not None and not before.op.gives_images:
-        keeps = before.step.outputs == before.step.input_shapes  # as activations and norms do
-        before = before.inputs[0].producer if keeps else None
-    if before is None:
+    if before is None or not before.gives_image:
         return None
     given, made = show(use.step.input_shapes[0]), show(use.step.outputs[0])
     return _warning(
@@ -189,9 +199,11 @@ def unread_inputs(graph: Graph, spans: Mapping[str, Span]) -> Iterator[Diagnosti
 
 def _at_the_end(outputs: Sequence[Value]) -> Iterator[tuple[Use, Diagnostic]]:
     """Dropout behind the last layer that has weights."""
+    seen: set[Use] = set()
     for output in outputs:
         use = output.producer
-        while use is not None and not use.op.weights(*use.step.input_shapes):
+        while use not in seen and use and not use.op.weights(*use.step.input_shapes):
+            seen.add(use)
             if use.op.drops:
                 message = (
                     f"{use.op.op_name} stands after the last layer: in training it zeroes outputs "

@@ -10,6 +10,10 @@ from archspec.language.operations import RESERVED
 
 _NODE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
 MAX_NAME = 200
+_MEANT = {
+    "input": "stands for the list's own input",
+    "self": "is what torch.fx calls the module in the code that it writes",
+}
 
 # Attributes of torch.nn.Module, nn.Sequential and fx.GraphModule (torch 2.11 to 2.15), which a
 # submodule of the same name would hide. tests/language/test_names.py holds the list against torch.
@@ -63,10 +67,8 @@ def check_node_name(name: str) -> None:
             code=Code.NAME,
             help=f"call it {name}_",
         )
-    if name in MODULE_ATTRIBUTES or name == "input" or (name[:2] == name[-2:] == "__"):
-        what = (
-            "stands for the list's own input" if name == "input" else "belongs to torch.nn.Module"
-        )
+    if name in MODULE_ATTRIBUTES or name in _MEANT or (name[:2] == name[-2:] == "__"):
+        what = _MEANT.get(name, "belongs to torch.nn.Module")
         raise Refusal(
             f"{name!r} {what} and cannot name a node", code=Code.NAME, help=f"call it {name}_"
         )

@@ -29,7 +29,7 @@ class Table(dict[str, Any]):
 
 
 class Budget:
-    """Work left to all expressions of one compilation."""
+    """Work left to one compilation."""
 
     __slots__ = ("limits", "steps")
 
@@ -37,9 +37,24 @@ class Budget:
         self.limits, self.steps = limits, 0
 
     def spend(self, steps: int) -> None:
+        """For a list of so many elements. Raises `Refusal`."""
         self.limits.check("list_length", steps, "the length of a list")
+        self.count(steps)
+
+    def count(self, steps: int) -> None:
+        """For so many steps of any kind. Raises `Refusal` where they were too many."""
         self.steps += steps
-        self.limits.check("evaluation_steps", self.steps, "the work of all expressions")
+        if self.steps > self.limits.evaluation_steps:
+            self.limits.check("evaluation_steps", self.steps, "the work of the whole spec")
+
+    def walk(self, value: Any) -> Any:
+        """The value, counted with all it holds, where it will be walked. Raises `Refusal`."""
+        if isinstance(value, tuple | Table):
+            self.count(len(value))
+            for item in value.values() if isinstance(value, Table) else value:
+                if isinstance(item, tuple | Table):
+                    self.walk(item)
+        return value
 
 
 class Env:
@@ -50,7 +65,9 @@ class Env:
     def __init__(self, names: dict[str, Any], shape: Shape | None, budget: Budget) -> None:
         self.names, self.shape, self.budget = names, shape, budget
 
-    def bind(self, **names: Any) -> Env:
+    def bind(self, names: dict[str, Any]) -> Env:
+        """The same with more names, which hide those of before."""
+        self.budget.count(len(self.names) + 1)
         return Env({**self.names, **names}, self.shape, self.budget)
 
 
@@ -142,8 +159,8 @@ def as_list(value: Any, what: str) -> tuple[Any, ...]:
 
 
 def _extreme(name: str, choose: Callable[[Iterable[Any]], Any]) -> Callable[..., Any]:
-    def call(_: Env, *values: Any) -> Any:
-        items = as_list(values[0], name) if len(values) == 1 else values
+    def call(env: Env, *values: Any) -> Any:
+        items = as_list(env.budget.walk(values[0]), name) if len(values) == 1 else values
         if not items:
             refuse(f"{name} of an empty list")
         return choose([number(item, name) for item in items])
@@ -190,6 +207,10 @@ def _round(_: Env, x: Any, digits: Any = None) -> Any:
     return round(number(x, "round"), digits)
 
 
+def _sum(env: Env, x: Any) -> Any:
+    return sum(number(item, "sum") for item in as_list(env.budget.walk(x), "sum"))
+
+
 def _int(_: Env, x: Any) -> int:
     if x.__class__ is bool:
         return int(x)
@@ -205,7 +226,7 @@ FUNCTIONS: dict[str, tuple[int, int, Callable[..., Any]]] = {
     "ceil": (1, 1, lambda _, x: math.ceil(number(x, "ceil"))),
     "floor": (1, 1, lambda _, x: math.floor(number(x, "floor"))),
     "abs": (1, 1, lambda _, x: abs(number(x, "abs"))),
-    "sum": (1, 1, lambda _, x: sum(number(item, "sum") for item in as_list(x, "sum"))),
+    "sum": (1, 1, _sum),
     "int": (1, 1, _int),
     "log": (1, 2, _log),
     "sqrt": (1, 1, _sqrt),

@@ -82,10 +82,27 @@ def compile_text(
     ignore: Collection[str] = (),
 ) -> Program:
     """Raises `SpecError` with every independent mistake that was found."""
+    try:
+        return _compiled(source, folder, params, input_shape, limits, allow_outside, ignore)
+    except RecursionError:
+        # Limits that a caller raised, or a caller who is deep in calls himself.
+        message = "the spec nests deeper than Python's own limit allows here"
+        raise unplaced(message, Code.LIMIT) from None
+
+
+def _compiled(
+    source: Source,
+    folder: Path | None,
+    params: AbstractMapping[str, Any],
+    input_shape: Sizes | AbstractMapping[str, Sizes] | None,
+    limits: Limits,
+    allow_outside: bool,
+    ignore: Collection[str],
+) -> Program:
     # 1. text to values to a checked document, with the specs it extends
     diagnostics = Collected(limits)
     _check_ignored(ignore)
-    reader = Reader(limits, None if allow_outside else folder)
+    reader = Reader(limits, folder, allow_outside)
     spec = read_spec(source, folder, reader, diagnostics)
     # 2. values given from outside
     given = _given(spec, params, limits, diagnostics)
@@ -114,7 +131,7 @@ def compile_text(
     found = [*diagnostics, *lint.warnings(graph), *lint.unread_inputs(graph, stated)]
     every = _ordered(found, "warning")
     ignored = {*ignore, *(code for each in chain(spec) for code in each.ignore)}
-    warnings = ignores.kept(every, ignored)
+    warnings = ignores.kept(every, ignored)[: limits.errors]
     return Program(
         name=spec.name,
         doc=_inherited(spec, "doc") or "",
@@ -373,6 +390,11 @@ def _input_shapes(
             for diagnostic in error.diagnostics:
                 expander.add(diagnostic)
     if given is not None:
+        if not isinstance(given, AbstractMapping | Sequence) or isinstance(given, str):
+            raise TypeError(
+                "input_shape is a list of sizes without the batch, such as (3, 64, 64), or a "
+                f"mapping of names to such lists, not {given!r}"
+            )
         wanted = given if isinstance(given, AbstractMapping) else {next(iter(stated)): given}
         for name, sizes in wanted.items():
             if name not in stated:

@@ -19,6 +19,9 @@ MAX_CHAIN = 50
 MAX_ANCESTORS = 10_000
 """Steps upstream of a value that are looked at."""
 
+MAX_INPUTS = 16
+"""Inputs of a merge that is mended: each is tried, with all that leads to it."""
+
 STRIDES = (2, 1, 4, 3)
 
 PROJECTIONS = {2: "linear", 3: "conv1d", 4: "conv2d"}
@@ -35,7 +38,7 @@ def remedy(op: Op, b: Builder, refs: Refs, code: Code) -> str | None:
         ways = (_unbatched, _flattened, _as_tokens, _reordered)
         found = (words for way in ways for words in way(op, b, refs, shapes))
         return next(found, None)
-    if len(refs) < 2:
+    if not 2 <= len(refs) <= MAX_INPUTS:
         return None
     return next(_spread(op, b, refs, shapes), None) or _equalised(op, b, refs, shapes)
 
@@ -202,10 +205,10 @@ def _resized(op: Op, wanted: Shape, given: Shape) -> Iterator[dict[str, Any]]:
 
 def _paddings(op: Op, wanted: Shape, given: Shape) -> Iterator[int]:
     """What keeps the sizes, and what leads to those wanted where every step is taken."""
-    kernel = getattr(op, "kernel_size", None)
-    if not isinstance(kernel, int):
+    kernel, dilation = getattr(op, "kernel_size", None), getattr(op, "dilation", 1)
+    if not isinstance(kernel, int) or not isinstance(dilation, int):
         return
-    reach = (kernel - 1) * getattr(op, "dilation", 1)
+    reach = (kernel - 1) * dilation
     if kernel % 2:
         yield reach // 2
     if getattr(op, "stride", None) == 1 and len(given) == len(wanted) and len(wanted) > 2:

@@ -12,20 +12,22 @@ from archspec.language import parameters
 from archspec.language.arguments import Argument
 from archspec.language.builder import Builder, Levels, Live, Refs, Site, parameter_count
 from archspec.language.model import Block, Branch, Node, Output
-from archspec.language.operations import Env, Table
+from archspec.language.operations import Budget, Env, Table
 from archspec.language.retries import with_other_arguments
 
 if TYPE_CHECKING:
     from archspec.language.expand import Expander
 
 
-def key_of(value: Any) -> Any:
-    """A hashable key that keeps 1, 1.0 and true apart."""
+def key_of(value: Any, budget: Budget) -> Any:
+    """A hashable key that keeps 1, 1.0 and true apart. Raises `Refusal` for too much work."""
     kind = value.__class__
     if kind is tuple:
-        return tuple([key_of(item) for item in value])
+        budget.count(len(value))
+        return tuple([key_of(item, budget) for item in value])
     if kind is Table:
-        return (kind, tuple([(name, key_of(item)) for name, item in value.items()]))
+        budget.count(len(value))
+        return (kind, tuple([(name, key_of(item, budget)) for name, item in value.items()]))
     return (kind, value)
 
 
@@ -49,7 +51,7 @@ def call(
     if not parameters.evaluate_all(block.params, args, site.env, inner, block.name, span, x.add):
         return None
     patched = any(levels)
-    key = (block, shapes, tuple([key_of(value) for value in inner.names.values()]))
+    key = (block, shapes, tuple([key_of(value, x.budget) for value in inner.names.values()]))
     graph = None if patched else x.graphs.get(key)
     if graph is None:
         builder = Builder(shapes, block.inputs, levels, (b, refs))
@@ -86,7 +88,7 @@ def _entered(x: Expander, span: Span, block: Block | None) -> Iterator[None]:
     """Diagnostics made inside know the way there. Raises `Refusal` where it is too deep."""
     x.calls.append((span, block))
     try:
-        x.limits.check("depth", len(x.calls), "the nesting of blocks and groups")
+        x.check_depth()
         yield
     finally:
         x.calls.pop()
@@ -175,14 +177,18 @@ def _branch(x: Expander, branch: Branch, site: Site, refs: Refs) -> Ref | None:
     if branch.name is None or not branch.nodes:
         found = x.run(branch.nodes, site)
         if branch.name is not None and found is not None:
-            site.builder.dead_names[branch.name.render(site.env)] = found
+            try:
+                site.builder.dead_names[branch.name.render(site.env)] = found
+            except Refusal as refusal:
+                x.report(refusal, branch.span)
+                return None
     else:
         named = Node("group", "layers", branch.span, body=branch.nodes)
         named.name, named.name_span = branch.name, branch.span
         found = x.node(named, site, refs)
     if found is not None and len(found) != 1:
-        refusal = Refusal(f"a branch with {len(found)} outputs", code=Code.ARITY)
-        x.report(refusal, branch.span)
+        several = Refusal(f"a branch with {len(found)} outputs", code=Code.ARITY)
+        x.report(several, branch.span)
         return None
     return found[0] if found else None
 

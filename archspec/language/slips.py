@@ -109,7 +109,8 @@ def structure_help(source: Source, line: int, column: int, problem: str) -> str 
     if "expected ',' or" in problem:
         if here in "]}" and here and here != problem[-2]:
             return f"`{here}` does not close what is open here: write `{problem[-2]}`"
-        inside = re.search(r"([^\s,{\[]+)\s+([\w-]+)$", text[: column - 1])
+        before = text[max(column - 1 - _LONGEST, 0) : column - 1]
+        inside = re.search(r"([^\s,{\[]{1,60})\s{1,9}([\w-]{1,60})$", before)
         if here == ":" and inside:
             return f"a comma is missing: {inside[1]}, {inside[2]}: …"
         return "a bracket or brace is not closed, or a comma is missing before this"

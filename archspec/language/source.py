@@ -29,6 +29,7 @@ _INT = re.compile(r"[-+]?[0-9]+\Z")
 _RADIX = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)\Z|\.(?:nan|NaN|NAN)\Z")
+_PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]*(?:[ \t]#[^\n]*)?(?:\s+|$))+")
 _WORDS: dict[str, bool | None] = {
     "": None,
     "~": None,
@@ -278,6 +279,8 @@ class _Reader:
                 f"{shorten(text)!r} is cut at a comma: inside braces a plain text ends there",
                 help=help_,
             )
+        if event.anchor or event.tag:
+            span = _behind_properties(span)
         value = Scalar(resolve(text, span) if plain else text, text, plain, span)
         if event.anchor:
             self.anchors[event.anchor] = value
@@ -310,6 +313,18 @@ class _Reader:
                 f"the tag {shorten(str(event.tag))} is not part of the language",
                 help="remove it; write text in quotes",
             )
+
+
+def _behind_properties(span: Span) -> Span:
+    """The place of a scalar itself, where that of libyaml begins at its anchor or tag."""
+    lines = [span.source.line(number) for number in range(span.line, span.end_line + 1)]
+    lines[0] = lines[0][span.column - 1 :]
+    found = _PROPERTIES.match("\n".join(lines))
+    if found is None:
+        return span
+    before = found[0].split("\n")
+    column = len(before[-1]) + (span.column if len(before) == 1 else 1)
+    return span._replace(line=span.line + len(before) - 1, column=column)
 
 
 def _at(span: Span, code: Code, message: str, **more: Any) -> SpecError:

@@ -31,12 +31,33 @@ def scalar(value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):
         plain = _WORD.match(value) and value not in _KEYWORDS
-        return value if plain else json.dumps(value, ensure_ascii=False)
+        return value if plain else _quoted(value)
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(scalar, value))}]"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{scalar(k)}: {scalar(v)}" for k, v in value.items()) + "}"
     return repr(value)
+
+
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""What JSON leaves as it is, and YAML does not take, or takes for a line's end."""
+
+
+def _quoted(text: str) -> str:
+    """Between quotation marks, with the escapes that JSON and YAML share."""
+    written = json.dumps(text, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
+
+
+def _verbatim(value: Any) -> Any:
+    """An argument of an op, its texts so that none is taken for an expression."""
+    if isinstance(value, str):
+        return f"$({value!r})" if value.startswith("$") else value
+    if isinstance(value, tuple):
+        return tuple(map(_verbatim, value))
+    if isinstance(value, dict):
+        return {key: _verbatim(item) for key, item in value.items()}
+    return value
 
 
 class _Writer:
@@ -51,7 +72,7 @@ class _Writer:
         yield "archspec: 1"
         yield f"name: {scalar(program.name)}"
         if program.doc:
-            yield f"doc: {json.dumps(program.doc, ensure_ascii=False)}"
+            yield f"doc: {_quoted(program.doc)}"
         if graph.input_names == ("input",):
             yield f"input: {scalar(graph.inputs[0][1:])}"
         else:
@@ -162,7 +183,7 @@ class _Writer:
     def _op(self, graph: Graph, step: Step) -> str:
         op = step.op
         assert op is not None
-        args: dict[str, Any] = op.arguments()
+        args = {name: _verbatim(value) for name, value in op.arguments().items()}
         if op.variadic:
             names = [self._reference(graph, ref) for ref in step.inputs]
             if not args:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from archspec.errors import Refusal
-from archspec.ir.op import Example, Op, PositiveFloat, PositiveInt, Weight, Weights
+from archspec.ir.op import Example, Float, Op, PositiveFloat, PositiveInt, Weight, Weights
 from archspec.ir.shape import Dim, Shape, keep_batch
 from archspec.ir.tape import Tape, Tensor, elementwise
 
@@ -68,7 +68,7 @@ class ReLU6(Activation, name="relu6"):
 class LeakyReLU(Activation, name="leaky_relu", primary="negative_slope"):
     """The element where it is positive, `negative_slope` times it elsewhere."""
 
-    negative_slope: float = 0.01
+    negative_slope: Float = 0.01
 
     module = "LeakyReLU"
     examples = (
@@ -81,7 +81,7 @@ class PReLU(Activation, name="prelu"):
     """Leaky ReLU whose slope is learned: one for all, or one for each channel (axis 1)."""
 
     num_parameters: PositiveInt = 1
-    init: float = 0.25
+    init: Float = 0.25
 
     module = "PReLU"
     examples = (
@@ -114,7 +114,7 @@ class PReLU(Activation, name="prelu"):
 class ELU(Activation, name="elu"):
     """The element where it is positive, `alpha * (exp(x) - 1)` elsewhere."""
 
-    alpha: float = 1.0
+    alpha: Float = 1.0
 
     module = "ELU"
 
@@ -170,7 +170,7 @@ class Softplus(Activation, name="softplus"):
     """`log(1 + exp(beta * x)) / beta`; linear where `beta * x` exceeds `threshold`."""
 
     beta: PositiveFloat = 1.0
-    threshold: float = 20.0
+    threshold: Float = 20.0
 
     module = "Softplus"
 

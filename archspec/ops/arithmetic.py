@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from archspec.ir.fields import Problem
-from archspec.ir.op import Example, Op, PositiveFloat
+from archspec.ir.op import Example, Float, Op, PositiveFloat
 from archspec.ir.shape import Dim, Shape, keep_batch, replaced
 from archspec.ir.tape import Storage, Tape, Tensor, elementwise
 
@@ -27,7 +27,7 @@ class _Elementwise(Op):
 class Scale(_Elementwise, name="scale", primary="factor"):
     """Each element times the constant `factor`."""
 
-    factor: float
+    factor: Float
 
     examples = (
         Example({"factor": 0.125}, inputs=[("N", 3, 4)]),
@@ -64,8 +64,8 @@ class Exp(_Elementwise, name="exp"):
 class Clamp(_Elementwise, name="clamp"):
     """Each element, raised to `min` and lowered to `max`; one of them may be left out."""
 
-    min: float | None = None
-    max: float | None = None
+    min: Float | None = None
+    max: Float | None = None
 
     examples = (
         Example({"max": 4.6}, inputs=[(3, 1, 1)]),

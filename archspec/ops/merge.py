@@ -30,7 +30,25 @@ class _Merge(Op):
         return 0
 
 
-class Add(_Merge, name="add"):
+MAX_TERMS = 500
+"""Inputs of one sum or product: it is one Python expression, which Python nests."""
+
+
+class _Fold(_Merge):
+    """Joins its inputs two by two, from the left."""
+
+    def infer(self, *inputs: Shape) -> Shape:
+        if len(inputs) > MAX_TERMS:
+            raise Refusal(
+                f"{len(inputs):,} inputs of one {self.op_name}",
+                code=Code.LIMIT,
+                expected=f"at most {MAX_TERMS}",
+                help=f"split it: {self.op_name} the results of several",
+            )
+        return broadcast(*inputs)
+
+
+class Add(_Fold, name="add"):
     """Sum of its inputs, with torch's broadcasting."""
 
     examples = (
@@ -39,9 +57,6 @@ class Add(_Merge, name="add"):
         Example(inputs=[("N", 3, 4), (4,)]),
     )
 
-    def infer(self, *inputs: Shape) -> Shape:
-        return broadcast(*inputs)
-
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         return functools.reduce(lambda a, b: elementwise(tape, a, b), inputs)
 
@@ -49,16 +64,13 @@ class Add(_Merge, name="add"):
         return " + ".join(values)
 
 
-class Mul(_Merge, name="mul"):
+class Mul(_Fold, name="mul"):
     """Product of its inputs, element by element, with torch's broadcasting."""
 
     examples = (
         Example(inputs=[("N", 3, 4), ("N", 3, 1)]),
         Example(inputs=[("N", 3, 4), ("N", 3, 4), (3, 1)]),
     )
-
-    def infer(self, *inputs: Shape) -> Shape:
-        return broadcast(*inputs)
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         def times(a: Tensor, b: Tensor) -> Tensor:

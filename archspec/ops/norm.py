@@ -9,6 +9,7 @@ from archspec.errors import Refusal
 from archspec.ir.fields import Limits
 from archspec.ir.op import (
     Example,
+    Float,
     NonNegativeFloat,
     Op,
     PositiveFloat,
@@ -289,9 +290,9 @@ class LocalResponseNorm(Normalization, name="local_response_norm", primary="size
     """
 
     size: PositiveInt
-    alpha: float = 1e-4
-    beta: float = 0.75
-    k: float = 1.0
+    alpha: Float = 1e-4
+    beta: Float = 0.75
+    k: Float = 1.0
 
     examples = (
         Example({"size": 5}, inputs=[("N", 6, 4, 5)]),

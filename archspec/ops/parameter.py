@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from archspec.ir.fields import Problem
-from archspec.ir.op import Example, Op, PositiveFloat, PositiveInt, Weight, Weights
+from archspec.ir.op import (
+    MAX_FLOAT,
+    Example,
+    Float,
+    Op,
+    PositiveFloat,
+    PositiveInt,
+    Weight,
+    Weights,
+)
 from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
 
@@ -33,11 +42,11 @@ class Parameter(Op, name="parameter", primary="shape"):
     """
 
     shape: tuple[PositiveInt, ...]
-    init: Literal["zeros", "ones", "normal", "trunc_normal", "uniform"] | float = "zeros"
-    mean: float = 0.0
+    init: Literal["zeros", "ones", "normal", "trunc_normal", "uniform"] | Float = "zeros"
+    mean: Float = 0.0
     std: PositiveFloat = 1.0
-    low: float | None = None
-    high: float | None = None
+    low: Float | None = None
+    high: Float | None = None
 
     num_inputs = 0
     examples = (
@@ -55,6 +64,8 @@ class Parameter(Op, name="parameter", primary="shape"):
         low, high = self._bounds()
         if low >= high and not idle:
             yield Problem("rule", "", f"low is {low:g}, which is not below high, {high:g}")
+        if high - low > MAX_FLOAT:
+            yield Problem("rule", "", f"from {low:g} to {high:g} is further than float32 reaches")
 
     def infer(self, *inputs: Shape) -> Shape:
         return self.shape

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from archspec.errors import Code, Refusal
 from archspec.ir.op import Example, NonNegativeInt, Op, PositiveInt
-from archspec.ir.shape import Dim, Shape, each, expect_rank, window
+from archspec.ir.shape import Dim, Shape, each, expect_rank, expect_reached, window
 from archspec.ir.tape import Tape, Tensor, layout_of
 
 if TYPE_CHECKING:
@@ -64,6 +64,9 @@ class _WindowPooling(_Pooling):
                 )
         strides = each(self.stride or self.kernel_size, 2)
         dilations = each(dilation, 2)
+        for i, what in enumerate(("height", "width")):
+            # Of the first window's elements those before the input are padding.
+            expect_reached(x[2 + i], -pads[i] % dilations[i], f"{what} of the first window")
         height, width = (
             window(
                 x[2 + i],

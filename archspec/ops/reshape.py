@@ -170,6 +170,10 @@ class Permute(_Rearrangement, name="permute", primary="dims"):
         return f"{values[0]}.permute({', '.join(map(str, self.dims))})"
 
 
+MAX_CHUNKS = 1_000
+"""Outputs of one node."""
+
+
 class Chunk(_Rearrangement, name="chunk", primary="chunks"):
     """Splits an axis into at most `chunks` outputs of equal size; the last may be smaller.
 
@@ -189,6 +193,10 @@ class Chunk(_Rearrangement, name="chunk", primary="chunks"):
     def infer(self, *inputs: Shape) -> list[Shape]:
         (x,) = inputs
         dim = keep_batch(self.dim, len(x))
+        if self.chunks > MAX_CHUNKS:
+            raise Refusal(
+                f"{self.chunks:,} chunks", code=Code.LIMIT, expected=f"at most {MAX_CHUNKS:,}"
+            )
         return [replaced(x, dim, size) for size in chunk_sizes(x[dim], self.chunks)]
 
     def record(self, tape: Tape, *inputs: Tensor) -> list[Tensor]:

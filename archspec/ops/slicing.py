@@ -7,7 +7,7 @@ from typing import Annotated
 
 from archspec.errors import Code, Refusal
 from archspec.ir.fields import Limits
-from archspec.ir.op import MAX_SIZE, Example, NonNegativeInt, Op, PositiveInt
+from archspec.ir.op import MAX_SIZE, Example, Float, NonNegativeInt, Op, PositiveInt
 from archspec.ir.shape import Dim, Shape, each, keep_batch, replaced, show, sliced
 from archspec.ir.tape import (
     Tape,
@@ -69,7 +69,7 @@ class Pad(_Movement, name="pad", primary="pad"):
     """
 
     pad: tuple[NonNegativeInt, ...]
-    value: float = 0.0
+    value: Float = 0.0
 
     examples = (
         Example({"pad": (1, 2)}, inputs=[("N", 3, 4)]),

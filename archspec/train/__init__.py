@@ -22,7 +22,7 @@ class Trained(NamedTuple):
 
 
 def train(
-    arch: Architecture,
+    arch: Architecture | str | PathLike[str],
     *,
     run: str | PathLike[str] | None = None,
     resume: bool = False,
@@ -35,9 +35,10 @@ def train(
 ) -> Trained:
     """Trains a network: `net, history = archspec.train(arch, dataset="digits", epochs=3)`.
 
-    The recipe is the spec's `train:`, then the `config` file, then the keywords. `run` is the
-    folder that everything is written to (a new one below `runs/` unless given); `resume`
-    continues what is in it. `listeners` are told of intervals, epochs and checkpoints; a subclass
+    `arch` may be a spec that `archspec.load` takes. The recipe is the spec's `train:`, then the
+    `config` file, then the keywords. `run` is the folder that everything is written to (a new one
+    below `runs/` unless given); `resume` continues what is in it. Nothing is printed unless `quiet`
+    is false. `listeners` are told of intervals, epochs and checkpoints; a subclass
     of `Trainer` may change the step.
 
     Raises `SpecError`, `TrainingError`, or `DataError`; `Stopped` where a signal asked for it.
@@ -46,6 +47,10 @@ def train(
     from archspec.train.loop import Trainer as PlainTrainer
     from archspec.train.progress import PlainProgress
 
+    if isinstance(arch, str | PathLike):
+        from archspec.architecture import load
+
+        arch = load(arch)
     given = (*listeners,) if quiet else (PlainProgress(), *listeners)
     finished = session.train(
         session.Session(

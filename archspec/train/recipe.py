@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from archspec.errors import Code, Diagnostic, Source, Span, SpecError, did_you_mean
 from archspec.language import source as yaml
@@ -119,6 +126,11 @@ class Recipe(BaseModel):
     fsdp: bool = Field(False, description="shard weights and optimiser over processes (FSDP2)")
     log_every: Positive = Field(1.0, description="seconds between two lines of metrics")
     save_every: Positive = Field(60.0, description="seconds between two checkpoints in an epoch")
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _one_or_several(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, str) else given
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

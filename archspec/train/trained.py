@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,10 @@ from archspec.train.runs import Run, open_run
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
     from archspec.data import Data
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
 
 
 class Guess(NamedTuple):
@@ -53,13 +58,25 @@ class TrainedNetwork:
     def size(self) -> fitting.Size:
         return fitting.image_size(self.arch, None)
 
-    def evaluate(self, dataset: str | None = None, data_root: str | None = None) -> Evaluation:
+    def evaluate(
+        self,
+        dataset: str | None = None,
+        data_root: str | None = None,
+        say: Callable[[str], None] = print,
+    ) -> Evaluation:
         """Its figures on the test images of its own data, or of another data set.
+
+        Where that calls its classes by other names, `say` is told.
 
         Raises `SpecError` where that has other channels or another number of classes.
         """
         data = self._open(dataset, data_root)
         fitting.check_data(self.arch, data.name, data.channels, len(data.classes))
+        if tuple(data.classes) != self.classes:
+            say(
+                f"the classes of {data.name} are {_some(data.classes)}; the network was trained on "
+                f"{_some(self.classes)}, and they are compared by their numbers"
+            )
         pixels = data.channels * data.height * data.width
         return evaluate(
             self.net,

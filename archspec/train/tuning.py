@@ -84,12 +84,17 @@ def choose_way(
             measured = _Steps(arch, recipe, device, size)
             run = steps * batch / size * measured.seconds(plain)
             times = measured.compared(ways, SHARE * run)
+            if not times:  # one step each tells whether other programs hold the cores
+                quick = [way for way in ways if way.layout == plain.layout]
+                seconds = {way: measured.seconds(way) for way in quick}
+                once = next(w for w in quick if min(seconds.values()) >= TIE * seconds[w])
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         return Chosen(plain, "no memory to measure")
     if not times:
-        return Chosen(plain, f"a run of about {run:,.0f} s is too short to measure others")
+        why = f"a run of about {run:,.0f} s is too short to measure "
+        return Chosen(once, f"{why}more than a step each")
     best = next(way for way in ways if min(times.values()) >= TIE * times[way])
     others = (f"{way} {seconds * 1e3:.3g} ms" for way, seconds in times.items() if way != best)
     why = f"a step of {size} images took {times[best] * 1e3:.3g} ms; {'; '.join(others)}"

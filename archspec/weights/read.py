@@ -29,6 +29,8 @@ Weights: TypeAlias = str | PathLike[str] | Mapping[str, Any] | Enum
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module", "model_ema")
 """Keys under which training programs save a state dict beside other things, the likeliest first."""
 
+MAX_WRAPPERS = 10
+"""Mappings within each other that are opened: a file may hold one that contains itself."""
 _PUBLISHED = re.compile(r"[A-Za-z]\w*_Weights\.\w+")
 _FORMS = "a file that torch.save wrote (.pth, .pt), or a safetensors file"
 _DAMAGE = (
@@ -183,7 +185,9 @@ def _first_line(error: BaseException) -> str:
 
 def _flat(source: str, content: Any, notes: tuple[str, ...]) -> Loaded:
     """The state dict within what was read. Raises `WeightsError` where there is none."""
-    while isinstance(content, Mapping):
+    for _ in range(MAX_WRAPPERS):
+        if not isinstance(content, Mapping):
+            break
         wrapper = next((w for w in WRAPPERS if isinstance(content.get(w), Mapping)), None)
         if wrapper is None:
             break
@@ -192,15 +196,30 @@ def _flat(source: str, content: Any, notes: tuple[str, ...]) -> Loaded:
         notes = (*notes, f"took `{wrapper}` of the file{beside}")
         content = content[wrapper]
     entries = content if isinstance(content, Mapping) else {}
-    tensors = {str(key): value for key, value in entries.items() if isinstance(value, Tensor)}
+    tensors = {str(key): value for key, value in entries.items() if _is_plain(value)}
     if not tensors:
         found = f"a {type(content).__name__}"
         if isinstance(content, Mapping):
             found += f" with {', '.join(map(str, list(content)[:6])) or 'nothing'}"
         raise WeightsError(f"{source} holds no state dict", expected="tensors by name", found=found)
-    strange = {
-        str(key): type(value).__name__
-        for key, value in entries.items()
-        if not isinstance(value, Tensor)
-    }
+    strange = {str(key): _kind(value) for key, value in entries.items() if not _is_plain(value)}
     return Loaded(source, tensors, strange, notes)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a tensor whose numbers can be copied."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not value.is_nested
+        and value.device.type != "meta"
+    )
+
+
+def _kind(value: Any) -> str:
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    if value.device.type == "meta":
+        return "Tensor without data"
+    layout = "nested" if value.is_nested else str(value.layout).removeprefix("torch.")
+    return f"{layout} Tensor"

@@ -61,7 +61,15 @@ def usage_error(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
             "archspec compile: error: --batch-size needs --summary",
         ),
         (["compile", "a", "--device", "cpu"], "archspec compile: error: --device needs --verify"),
-        (["compile", "a", "--sum"], "archspec: error: unrecognized arguments: --sum"),
+        (
+            ["compile", "a", "--sum"],
+            "archspec compile: error: unrecognized arguments: --sum",
+        ),
+        (
+            ["compile", "a", "--sumary"],
+            "archspec compile: error: unrecognized arguments: --sumary (did you mean '--summary'?)",
+        ),
+        (["list", "b"], "archspec list: error: unrecognized arguments: b"),
     ],
 )
 def test_wrong_usage(argv, said, capsys):

@@ -220,11 +220,26 @@ def test_one_name_for_two_nodes_or_two_inputs_is_refused():
     nodes = Draft(image(4))
     nodes.op("linear", name="a", out_features=4)
     nodes.op("linear", name="a", out_features=4)
-    inputs = Draft(image(4), image(4), names=("a-b", "a_b"))
+    inputs = Draft(image(4), image(4), names=("a", "a"))
     inputs.op("add", reads=(IMAGE, Ref(INPUT, 1)))
     for graph in (nodes.graph(), inputs.graph()):
         with pytest.raises(ValueError, match=r"called 'a'|names of their own"):
             emit(graph, name="net")
+
+
+@pytest.mark.parametrize(
+    ("names", "spelled"),
+    [
+        (("a-b", "a_b"), "a_b_, a_b"),
+        (("torch", "torch_"), "torch__, torch_"),
+        (("self", "observe", "torch"), "self_, observe_, torch_"),
+        (("__x", "input___x"), "input___x_, input___x"),
+    ],
+)
+def test_inputs_that_would_be_spelled_alike_are_told_apart(names, spelled):
+    draft = Draft(*[image(4) for _ in names], names=names)
+    draft.op("add", reads=tuple(Ref(INPUT, i) for i in range(len(names))))
+    assert source(draft.graph()).startswith(f"def forward(self, {spelled}):")
 
 
 def test_names_cannot_hide_the_variables_of_the_code():

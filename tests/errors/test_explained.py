@@ -66,8 +66,9 @@ def test_explain_prints_the_entry(capsys):
     assert capsys.readouterr().out == (
         "AS504 (error): too many or too few inputs\n"
         "\n"
-        "A node reads the one before it. Merges read two or more, named as their argument; a node "
-        "with several outputs hands all of them on, so its reader chooses one.\n"
+        "A node reads the one before it. Merges read two or more, named as their\n"
+        "argument; a node with several outputs hands all of them on, so its reader\n"
+        "chooses one.\n"
         "\n"
         "Wrong:\n"
         "\n"

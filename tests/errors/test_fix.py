@@ -150,3 +150,12 @@ def test_edits_do_not_overlap():
     text, changes = fix.apply(source, edits)
     assert text == "x zz\nG\n"
     assert [change.line for change in changes] == [1, 1, 2]
+
+
+def test_anchors_stay(tmp_path):
+    path = tmp_path / "net.yaml"
+    path.write_text("input: [3]\nlayers:\n  - &a relU\n  - &b   # the second\n    tahn\n  - *a\n")
+    assert main(["check", "--fix", str(path)]) == 0
+    assert path.read_text() == (
+        "input: [3]\nlayers:\n  - &a relu\n  - &b   # the second\n    tanh\n  - *a\n"
+    )

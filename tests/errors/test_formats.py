@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,11 @@ def test_a_short_line_is_shown_whole():
 def test_controls_never_reach_the_terminal():
     source = archspec.errors.Source("t", "a\x1b[31mb\tc")
     assert excerpt(archspec.Span(source, 1, 1, 1, 2))[0] == "  1 | a [31mb c"
+
+
+def test_sarif_names_a_file_of_any_bytes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    name = os.fsdecode(b"a\xff.yaml")
+    Path(name).write_text("input: [3]\nlayers: [rellu]\n")
+    assert main(["check", name, "--format", "sarif"]) == 1
+    assert '"uri": "a%FF.yaml"' in capsys.readouterr().out

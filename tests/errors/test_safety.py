@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import tracemalloc
 from pathlib import Path
@@ -107,6 +108,87 @@ def test_large_texts_and_values(text, limit):
     assert codes(error) == {"AS701"}
     assert f"({limit})" in str(error) and f"Limits({limit}=...)" in str(error)
     assert len(str(error)) < 2000, "the message does not repeat the text"
+
+
+LISTS = "params: {a: '$([0] * 50000)', b: '$([[0] * 300] * 300)'}\n"
+MANY_NAMES = "params:\n" + "".join(f"  p{i}: {i}\n" for i in range(3000))
+NESTED = "params:\n  p0: [1]\n" + "".join(f"  p{i + 1}: $([p{i}] * 8)\n" for i in range(50))
+
+
+@pytest.mark.parametrize(
+    ("head", "node"),
+    [
+        (LISTS, "{linear: '$(sum([sum(a) for i in range(50000)]) + 3)'}"),
+        (LISTS, "{linear: '$(len([1 for i in range(50000) if 7 in a]) + 3)'}"),
+        (LISTS, "{linear: '$(len([a[1:] for i in range(50000)]))'}"),
+        (LISTS, "{linear: '$(len([1 for i in range(50000) if a == a + []]))'}"),
+        (LISTS, "{linear: '$(len([1 for i in range(999) if [b] == [b + []]]))'}"),
+        (
+            LISTS + "blocks: {k: {params: {w: list}, layers: [relu]}}\n",
+            "{repeat: 50000, k: {w: $a}}",
+        ),
+        ("", "{linear: '$(sum([sum([j for j in range(1000)]) for i in range(10000)]))'}"),
+        ("", "{repeat: 10**5, layers: [{repeat: 10**5, layers: [{relu: , when: false}]}]}"),
+        (MANY_NAMES, "{repeat: 10**5, relu: }"),
+        (NESTED, "{linear: $p50}"),
+    ],
+)
+def test_all_work_of_a_spec_is_bounded_together(head, node):
+    error = refused(f"input: [3]\n{head}layers: [{node}]\n", ignore=["AS904"])
+    assert codes(error) == {"AS701"}
+    assert "(evaluation_steps)" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        # Names of Python's own machinery, and trees and numbers that its helpers do not survive.
+        ("layers: [{repeat: {self: 2}, linear: $(self + 1)}]", None),
+        ("layers: [{linear: '$(len([self for self in [1, 2]]))'}]", None),
+        (f"layers: [{{linear: $(a{'.b' * 900}(3))}}]", "AS301"),
+        ("layers: [{linear: '$([x async for x in [1]])'}]", "AS301"),
+        (f"layers: [{{parameter: [{', '.join(['2147483647'] * 60)}]}}]", "AS701"),
+        ("layers: [{linear: 2147483647}, {linear: 2147483647}]", "AS701"),
+        ("layers: [{branches: {'a{1.5}': []}, merge: add}]", "AS303"),
+        ("layers: [{chunk: {chunks: 100000000, dim: 1}}]", "AS701"),
+        (f"layers: [{{add: [{', '.join(['input'] * 3000)}]}}]", "AS701"),
+    ],
+)
+def test_what_once_escaped(text, code):
+    text = f"input: [3]\n{text}\n"
+    if code is None:
+        archspec.loads(text)
+    else:
+        assert codes(refused(text)) == {code}
+
+
+@pytest.mark.parametrize(
+    "node", ["{repeat: 1, layers: [%s]}", "{branches: [[%s]], merge: identity}"]
+)
+def test_lists_that_join_count_for_the_depth(node):
+    blocks = ""
+    for number in range(50):
+        inner = f"b{number + 1}" if number < 49 else "relu"
+        for _ in range(25):
+            inner = node % inner
+        blocks += f"  b{number}: {{layers: [{inner}]}}\n"
+    assert codes(refused(f"input: [3]\nblocks:\n{blocks}layers: [b0]\n")) == {"AS701"}
+
+
+def test_a_raised_limit_overflows_no_stack():
+    blocks = "".join(f"  b{i}: {{layers: [b{i + 1}]}}\n" for i in range(300))
+    text = f"input: [3]\nblocks:\n{blocks}  b300: {{layers: [relu]}}\nlayers: [b0]\n"
+    assert "nests deeper than Python" in str(refused(text, limits=Limits(depth=10**6)))
+
+
+def test_layers_that_stand_for_layers_are_no_recursion():
+    chain = "".join(f"  p{i + 1}: {{$p{i}: }}\n" for i in range(2000))
+    assert archspec.loads(f"input: [3]\nparams:\n  p0: relu\n{chain}layers: [$p2000]\n")
+
+
+def test_warnings_are_no_more_than_mistakes_may_be():
+    arch = archspec.loads(f"input: [3]\nlayers: [{', '.join(['relu'] * 2000)}]\n")
+    assert len(arch.warnings) == Limits().errors
 
 
 def test_an_alias_bomb():
@@ -217,7 +299,20 @@ def test_a_file_that_is_used_cannot_reach_further(folders):
 def test_a_text_without_a_folder_reads_no_files(folders, monkeypatch):
     monkeypatch.chdir(folders)
     archspec.loads("extends: lenet_bn")
+    for text in ("extends: /etc/passwd", "extends: base.yaml", f"{BASE}use: [/etc/passwd]"):
+        assert codes(refused(text)) == {"AS605"}
     assert codes(refused("extends: /etc/hostname", folder=folders)) == {"AS605"}
+
+
+@pytest.mark.parametrize("form", ["extends", "use"])
+@pytest.mark.parametrize("name", ["circle", "pipe", "folder", '"a\\0b"'])
+def test_what_is_no_file_is_not_opened(form, name, folders):
+    (folders / "circle").symlink_to(folders / "circle")
+    os.mkfifo(folders / "pipe")
+    (folders / "folder").mkdir()
+    with pytest.raises(SpecError) as raised:
+        archspec.load(spec_with(folders, form, name))
+    assert codes(raised.value) == {"AS601"}
 
 
 # --- code ----------------------------------------------------------------------------------------

@@ -181,6 +181,8 @@ def test_copies_pickles_and_export() -> None:
         ("layer2", "AS505", "a list of paths"),
         ([], "AS505", "a list of paths"),
         ({"a.b": "layer2"}, "AS208", "'a.b' cannot be the name"),
+        ({"class": "layer2"}, "AS208", "'class' cannot be the name"),
+        (["layer2[١]"], "AS501", "no node is at"),
         (["layer2[1]"], "AS503", "has 1 output"),
     ],
 )

@@ -162,3 +162,15 @@ def test_scalars(value, text):
 def test_the_text_is_the_same_every_time():
     text = spec("- residual: {out_channels: 6}\n- {name: g, layers: [relu]}")
     assert archspec.loads(text).expand() == archspec.loads(text).expand()
+
+
+@pytest.mark.parametrize(
+    "text", ["\x7f", "\x85", "\u2028", "\ufeff", "\x9b", "é", "a\n\"b'\\", "🙂"]
+)
+def test_any_text_is_quoted_so_that_it_is_read_back(text):
+    written = "".join(f"\\U{ord(character):08x}" for character in f"a{text}b")
+    arch = archspec.loads(f'doc: "{written}"\ninput: [3]\nlayers: [relu]\n')
+    assert arch.doc == f"a{text}b"
+    again = archspec.loads(arch.expand())
+    assert again.doc == arch.doc
+    assert again.expand() == arch.expand()

@@ -309,7 +309,7 @@ def test_the_work_of_expressions_is_bounded():
     for text in ("range(11)", "[0] * 11", "range(-9000000000000000000, 9000000000000000000)"):
         with pytest.raises(Refusal, match="the length of a list is over the limit of 10"):
             value(text, limits=small)
-    with pytest.raises(Refusal, match="the work of all expressions is over the limit of 15"):
+    with pytest.raises(Refusal, match="the work of the whole spec is over the limit of 15"):
         value("[[y for y in range(3)] for x in range(4)]", limits=small)
 
 

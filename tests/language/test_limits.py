@@ -15,7 +15,7 @@ CASES = {
     "repeat": ("- {repeat: 11, relu}", 10, "the number of iterations"),
     "nodes": ("- {repeat: 11, relu}", 10, "the number of nodes"),
     "list_length": ("- {linear: 'len(range(11))'}", 10, "the length of a list"),
-    "evaluation_steps": ("- {linear: 'len(range(11))'}", 10, "the work of all expressions"),
+    "evaluation_steps": ("- {linear: 'len(range(11))'}", 10, "the work of the whole spec"),
     "expression_length": ("- {linear: 1 + 1 + 1}", 5, "the length of this expression"),
     "expression_depth": ("- {linear: 1 + (1 + (1 + 1))}", 3, "the nesting of this expression"),
     "scalar_length": ("- {name: abcdefghijkl, relu}", 10, "the length of this text"),

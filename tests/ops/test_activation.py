@@ -116,6 +116,8 @@ def test_pointwise_ops_read_learned_tensors_and_softmax_does_not():
         ("elu", {"alpha": True}),
         ("prelu", {"num_parameters": 0}),
         ("softplus", {"beta": 0}),
+        ("softplus", {"threshold": 1e39}),
+        ("elu", {"alpha": -1e300}),
         ("softmax", {}),
         ("softmax", {"dim": 1.0}),
     ],

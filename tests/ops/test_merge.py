@@ -17,7 +17,7 @@ from archspec.errors import Code, Refusal
 from archspec.infer import infer
 from archspec.ir.op import Op
 from archspec.ir.shape import N, Shape, concrete, is_batched
-from archspec.ops.merge import Add, Concat, Mul
+from archspec.ops.merge import MAX_TERMS, Add, Concat, Mul
 
 sizes = st.integers(1, 4)
 
@@ -174,3 +174,13 @@ def test_refusals_say_why(op: Op, shapes: list[Shape], code: Code, message: str)
     with pytest.raises(Refusal) as refused:
         infer(op, shapes)
     assert (refused.value.code, refused.value.message) == (code, message)
+
+
+@pytest.mark.parametrize("op", [Add(), Mul()])
+def test_the_longest_sum_compiles_and_a_longer_one_is_refused(op: Op) -> None:
+    names = [f"x{number}" for number in range(MAX_TERMS)]
+    x = shape(2)
+    assert infer(op, [x] * MAX_TERMS) == (x,)
+    compile(op.expression(names, [x] * MAX_TERMS), "sum", "eval")
+    with pytest.raises(Refusal, match=f"{MAX_TERMS + 1} inputs of one"):
+        infer(op, [x] * (MAX_TERMS + 1))

@@ -201,3 +201,54 @@ def test_work_that_does_not_grow_with_the_batch_is_refused(
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(archspec.SpecError, match="512 MACs for two samples and 512 for three"):
         archspec.loads(one("module: fixed_work.Fixed"), allow_modules=["fixed_work"])
+
+
+CODE = """
+import torch
+
+class Kept(torch.nn.Module):
+    def __init__(self, text):
+        super().__init__()
+        self.text = text
+
+    def forward(self, x):
+        return x + 1
+
+class Picks(torch.nn.Module):
+    def forward(self, x):
+        return x.argmax(-1)
+
+class Doubles(torch.nn.Module):
+    def forward(self, x):
+        return x.double()
+"""
+
+
+@pytest.fixture
+def own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_code.py").write_text(CODE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.mark.usefixtures("own_code")
+def test_text_that_looks_like_an_expression_survives_expansion() -> None:
+    node = "module: {type: own_code.Kept, args: [\"$('$abc')\"]}"
+    arch = archspec.loads(one(node), allow_modules=["own_code"])
+    again = archspec.loads(arch.expand(), allow_modules=["own_code"])
+    assert [net.get_submodule("1").text for net in (arch.build(), again.build())] == ["$abc"] * 2
+
+
+@pytest.mark.usefixtures("own_code")
+@pytest.mark.parametrize(("name", "kind"), [("Picks", "int64"), ("Doubles", "float64")])
+def test_what_no_other_op_could_read_is_refused(name: str, kind: str) -> None:
+    with pytest.raises(archspec.SpecError, match=f"gives {kind} for float32"):
+        archspec.loads(one(f"module: own_code.{name}", "[4]"), allow_modules=["own_code"])
+
+
+def test_a_module_that_fails_at_one_batch_size_is_told_at_its_place() -> None:
+    node = "module: {type: torch.nn.BatchNorm1d, args: [4]}"
+    arch = archspec.loads(one(node, "[4]"), allow_modules=["torch"])
+    assert arch.summary(batch_size=2).saved_bytes > 0
+    with pytest.raises(archspec.SpecError, match="fails at N = 1") as caught:
+        arch.summary(batch_size=1)
+    assert caught.value.diagnostics[0].span is not None

@@ -115,6 +115,14 @@ def test_global_pooling_is_the_mean_of_each_channel() -> None:
             Code.SHAPE,
             "the window of 3 does not fit height 2",
         ),
+        # torch gives -inf there, and writes past the end of its memory in backward.
+        (
+            MaxPool2d(kernel_size=2, dilation=2, stride=1, padding=(0, 1)),
+            shape(3, 5, 1),
+            Code.EMPTY,
+            "the width of the first window holds nothing but padding: it reaches past all 1 of "
+            "the input",
+        ),
         # torch would take N for the channels of one image: a documented rule.
         (
             AvgPool2d(kernel_size=2),
@@ -128,3 +136,38 @@ def test_refusals_say_why(op: Op, x: Shape, code: Code, message: str) -> None:
     with pytest.raises(Refusal) as refused:
         infer(op, [x])
     assert (refused.value.code, refused.value.message) == (code, message)
+
+
+@given(
+    sizes=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    kernel_size=st.integers(1, 5),
+    stride=st.integers(1, 4),
+    dilation=st.integers(1, 5),
+    ceil_mode=st.booleans(),
+    data=st.data(),
+)
+def test_every_window_that_is_accepted_holds_an_element(
+    sizes: tuple[int, int],
+    kernel_size: int,
+    stride: int,
+    dilation: int,
+    ceil_mode: bool,
+    data: st.DataObject,
+) -> None:
+    op = MaxPool2d(
+        kernel_size=kernel_size,
+        stride=stride,
+        padding=data.draw(st.integers(0, kernel_size // 2)),
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+    )
+    x = shape(1, *sizes)
+    pooled = op.build(x)(torch.zeros(1, 1, *sizes)) if is_accepted(op, x) else None
+    assert pooled is None or bool(pooled.isfinite().all())
+    if pooled is None:
+        # What is refused does not run either, or has a window without an element.
+        try:
+            with_nothing = op.build(x)(torch.zeros(1, 1, *sizes)).isinf().any()
+        except RuntimeError:
+            return
+        assert bool(with_nothing)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch_oracle import accepts_as_torch, compare_record, is_accepted, shape, strided
 
 from archspec.errors import Code, Refusal
-from archspec.infer import infer
+from archspec.infer import MAX_RANK, infer
 from archspec.ir.op import Op
 from archspec.ir.shape import N, Shape, concrete
 from archspec.ops.reshape import Chunk, Flatten, Permute, Reshape, Unflatten
@@ -191,3 +191,10 @@ def test_refusals_say_why(op: Op, x: Shape, code: Code, message: str) -> None:
     with pytest.raises(Refusal) as refused:
         infer(op, [x])
     assert (refused.value.code, refused.value.message) == (code, message)
+
+
+def test_axes_that_torch_could_not_walk_are_refused() -> None:
+    sizes = (8, *[1] * (MAX_RANK - 2))
+    assert len(infer(Reshape(shape=sizes), [shape(2, 4)])[0]) == MAX_RANK
+    with pytest.raises(Refusal, match="the output would have 65 axes"):
+        infer(Reshape(shape=(*sizes, 1)), [shape(2, 4)])

@@ -80,7 +80,6 @@ def test_what_is_asked_for_is_not_measured(small, two_threads, timed):
     ("given", "why"),
     [
         ({"deterministic": True}, "a measurement would not be reproducible"),
-        ({"steps": 20}, "a run of about 0 s is too short to measure others"),
     ],
 )
 def test_without_measuring_it_is_the_plain_layout_in_all_threads(
@@ -88,6 +87,15 @@ def test_without_measuring_it_is_the_plain_layout_in_all_threads(
 ):
     timed({PLAIN: 0.02, PLAIN_2: 0.01, LAST: 0.02, LAST_2: 0.001})
     assert chosen(small, **given) == (PLAIN_2, why)
+
+
+@pytest.mark.parametrize(("one", "two", "best"), [(0.02, 0.01, PLAIN_2), (0.01, 0.02, PLAIN)])
+def test_a_short_run_tries_the_threads_once(small, two_threads, timed, one, two, best):
+    timed({PLAIN: one, PLAIN_2: two, LAST: 0.001, LAST_2: 0.001})
+    assert chosen(small, steps=20) == (
+        best,
+        "a run of about 0 s is too short to measure more than a step each",
+    )
 
 
 def test_one_core_leaves_nothing_to_choose_but_the_layout(small, timed):

@@ -185,7 +185,7 @@ class _Keeper(NamedTuple):
 
         size, free = sum(self._bytes(p, rows) for p, rows in _used(parts)), free_memory(self.device)
         fits = size * FREE_SHARE <= free
-        available = f"the {readable(free)} free on {self.device}"
+        available = f"{readable(free)} free on {self.device}"
         if resident and size > free:
             raise DataError(
                 f"the images do not fit: {readable(size)} of {available}",

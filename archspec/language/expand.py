@@ -41,6 +41,8 @@ class Expander:
         self.budget = Budget(limits)
         # The blocks and groups that are being expanded, the outermost first.
         self.calls: list[tuple[Span, Block | None]] = []
+        # Where the calls of those blocks are written; None for a group.
+        self.entered: list[Span | None] = []
         # Repeats and branches that they stand in, and whose nodes join the list around them.
         self.joined = 0
         self.nodes = 0
@@ -371,7 +373,9 @@ class Expander:
             return self.op_step(op, site.builder, refs, node.span)
         if node.form == "block":
             assert isinstance(node.target, Block)
-            return scopes.call(self, node.target, node.args, site, refs, node.span, levels)
+            return scopes.call(
+                self, node.target, node.args, site, refs, node.span, levels, node.span
+            )
         if node.form == "insert":
             return self._insert(node, site, refs, levels)
         if node.form == "group":
@@ -479,7 +483,7 @@ class Expander:
                 if name in args:
                     raise Refusal(f"{name} is given twice: here and with the layers")
                 args[name] = Argument(argument.span, argument.value(site.env))
-            return scopes.call(self, alone.target, args, inner, refs, node.span, levels)
+            return scopes.call(self, alone.target, args, inner, refs, node.span, levels, alone.span)
         # What was written in another file is shown there, with the place that it stands for.
         elsewhere = not added and alone.span.source != node.span.source
         try:

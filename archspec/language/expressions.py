@@ -337,7 +337,7 @@ def inserted(text: str) -> str | None:
     """
     if not text.startswith("$"):
         return None
-    match = _INSERT.match(text)
+    match = _INSERT.match(text.rstrip())  # a block scalar ends with a line end
     if not match:
         refuse(
             f"{text[:60]!r}: `$` covers a whole value",

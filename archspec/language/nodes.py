@@ -127,6 +127,9 @@ class NodeParser(CallParser):
                 return None
             if node.form == "branches":
                 self._merge(node, value)
+            shared = value.get("share")
+            if shared is not None and not (isinstance(shared, Scalar) and shared.is_absent):
+                node.share = self._share(shared)
             name = value.get("name")
             if name is not None and not (isinstance(name, Scalar) and name.is_absent):
                 node.name, node.name_span = self._name_value(name), name.span
@@ -339,8 +342,6 @@ class NodeParser(CallParser):
                     if not self.is_name(item):
                         check_truth(item)
                     node.when = Condition(self.argument(item, NUMBERS), item.span)
-            elif text == "share":
-                node.share = self._share(item)
             elif text == "training_only":
                 self._training_only(node, item)
 

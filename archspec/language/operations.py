@@ -309,6 +309,10 @@ def _contains(a: Any, b: Any) -> bool:
 
 
 def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    if isinstance(a, Table) and isinstance(b, Table):
+        return a.keys() == b.keys() and all(_equal(value, b[key]) for key, value in a.items())
     # A truth value is no number here, though Python has True == 1.
     return bool(a == b) and (a.__class__ is bool) == (b.__class__ is bool)
 

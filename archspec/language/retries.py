@@ -25,7 +25,14 @@ Arguments = dict[str, Argument]
 
 
 def with_other_arguments(
-    x: Expander, since: int, block: Block, args: Arguments, site: Site, refs: Refs, span: Span
+    x: Expander,
+    since: int,
+    block: Block,
+    args: Arguments,
+    site: Site,
+    refs: Refs,
+    span: Span,
+    written: Span,
 ) -> None:
     """Adds a help to what was reported of the call since `x.diagnostics` was so long."""
     reported = x.diagnostics[since:]
@@ -35,7 +42,7 @@ def with_other_arguments(
         if x.retries >= MOST:
             return
         x.retries += 1
-        if _fits(x, block, other, site, refs, span):
+        if _fits(x, block, other, site, refs, span, written):
             x.diagnostics[since:] = [replace(each, help=words) for each in reported]
             return
 
@@ -66,11 +73,19 @@ def _shown(argument: Argument, site: Site) -> str:
         return "…"
 
 
-def _fits(x: Expander, block: Block, args: Arguments, site: Site, refs: Refs, span: Span) -> bool:
+def _fits(
+    x: Expander,
+    block: Block,
+    args: Arguments,
+    site: Site,
+    refs: Refs,
+    span: Span,
+    written: Span,
+) -> bool:
     from archspec.language import scopes
 
     trial = type(x)(x.limits, [])
     trial.retries = MOST
     with suppress(Refusal, LocatedError, Stop):
-        return scopes.call(trial, block, args, site, refs, span, ()) is not None
+        return scopes.call(trial, block, args, site, refs, span, (), written) is not None
     return False

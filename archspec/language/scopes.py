@@ -42,9 +42,13 @@ def call(
     refs: Refs,
     span: Span,
     levels: Levels,
+    written: Span,
 ) -> Step | None:
-    """A block for these arguments and input shapes, expanded once for equal ones."""
-    _check_call(x, block, refs)
+    """A block for these arguments and input shapes, expanded once for equal ones.
+
+    `written` is the place of the call itself, where it stands for a layers parameter at `span`.
+    """
+    _check_call(x, block, refs, written)
     b, reported = site.builder, len(x.diagnostics)
     shapes = b.shapes(refs)
     inner = Env({}, shapes[0] if shapes else None, x.budget)
@@ -55,17 +59,17 @@ def call(
     graph = None if patched else x.graphs.get(key)
     if graph is None:
         builder = Builder(shapes, block.inputs, levels, (b, refs))
-        with _entered(x, span, block):
+        with _entered(x, span, block, written):
             last = x.run(block.body, Site(builder, inner, builder.start))
             graph = finish(x, Site(builder, inner, builder.start), last, block.outputs, block.name)
         if graph is not None and not patched:
             x.graphs[key] = graph
         elif graph is None and not patched:
-            with_other_arguments(x, reported, block, args, site, refs, span)
+            with_other_arguments(x, reported, block, args, site, refs, span, written)
     return graph_step(graph, b, refs, span)
 
 
-def _check_call(x: Expander, block: Block, refs: Refs) -> None:
+def _check_call(x: Expander, block: Block, refs: Refs, written: Span) -> None:
     if len(refs) != len(block.inputs):
         raise Refusal(
             f"{block.name} takes {len(block.inputs)} input(s), got {len(refs)}",
@@ -73,25 +77,31 @@ def _check_call(x: Expander, block: Block, refs: Refs) -> None:
             expected=f"inputs {', '.join(block.inputs)}",
             help=f"say `from: [{', '.join(block.inputs)}]`" if len(block.inputs) > 1 else None,
         )
-    if any(called is block for _, called in x.calls):
-        circle = " → ".join(c.name for _, c in x.calls if c)
+    # A block within the layers that it is given is no circle; a call that leads to itself is one.
+    if written in x.entered:
+        first = x.entered.index(written)
+        names = [c.name for _, c in x.calls[first:] if c]
         raise Refusal(
             f"the block {block.name!r} calls itself",
             code=Code.BLOCK_CYCLE,
-            found=f"{circle} → {block.name}",
+            found=" → ".join([*names, block.name]),
             help="to stack a block, write `repeat: N` beside its call",
         )
 
 
 @contextmanager
-def _entered(x: Expander, span: Span, block: Block | None) -> Iterator[None]:
+def _entered(
+    x: Expander, span: Span, block: Block | None, written: Span | None = None
+) -> Iterator[None]:
     """Diagnostics made inside know the way there. Raises `Refusal` where it is too deep."""
     x.calls.append((span, block))
+    x.entered.append(written)
     try:
         x.check_depth()
         yield
     finally:
         x.calls.pop()
+        x.entered.pop()
 
 
 def graph_step(graph: Graph | None, b: Builder, refs: Refs, span: Span) -> Step | None:

@@ -124,8 +124,8 @@ def test_blocks_may_call_each_other_in_any_order_but_not_themselves():
     head = "blocks: {a: {layers: [b]}, b: {layers: [relu]}}\n"
     assert listed("- a", head=head)[-1] == "0.0.0 = relu(input) -> 4x8x8"
     said = refused("- a", head="blocks: {a: {layers: [b]}, b: {layers: [relu, a]}}\n")
-    assert "error AS604: the block 'a' calls itself" in said
-    assert "found:    a → b → a" in said
+    assert "error AS604: the block 'b' calls itself" in said
+    assert "found:    b → a → b" in said
 
 
 @pytest.mark.parametrize(
@@ -329,3 +329,11 @@ def test_input_is_the_first_input_of_a_block():
 def test_a_list_within_a_list_takes_one_input(node, what):
     said = refused(f"- {{name: a, relu: }}\n- {{name: b, tanh: }}\n- {node}")
     assert f"AS504: {what} takes one input, got 2" in said
+
+
+def test_a_block_may_stand_in_the_layers_it_is_given():
+    head = "blocks: {wrap: {params: {body: layers}, layers: [$body, relu]}}\n"
+    rows = listed("- wrap: {body: {wrap: {body: [{wrap: {body: tanh}}]}}}", head=head)
+    assert [row.split(" = ")[1].split("(")[0] for row in rows] == [
+        *("wrap", "wrap", "group", "wrap", "tanh", "relu", "relu", "relu"),
+    ]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from listing import first_line, listed, loaded, refused
 
+import archspec
 from archspec.errors import Code, Refusal
 from archspec.ir.shape import N
 from archspec.language.expressions import inserted, parse, template
@@ -304,6 +305,13 @@ def test_the_help_that_is_given(text, help_):
     assert refusal(text).help == help_
 
 
+def test_truth_values_and_numbers_differ_inside_lists_too():
+    assert value("[true] == [1]") is False
+    assert value("[[1.0]] == [[1]]") is True
+    assert value("[true] in [[1], [true]]") is True
+    assert value("[true] in [[1]]") is False
+
+
 def test_the_work_of_expressions_is_bounded():
     small = Limits(list_length=10, evaluation_steps=15)
     for text in ("range(11)", "[0] * 11", "range(-9000000000000000000, 9000000000000000000)"):
@@ -447,3 +455,8 @@ def test_templates():
 def test_python_and_the_language_agree_on_rounding_to_even():
     assert [value(f"round({n} / 2)") for n in range(-5, 6)] == [round(n / 2) for n in range(-5, 6)]
     assert value("floor(7 / 2) + ceil(7 / 2)") == math.floor(3.5) + math.ceil(3.5)
+
+
+def test_an_expression_may_stand_in_a_block_scalar():
+    arch = archspec.loads("input: [3]\nlayers:\n  - linear: >\n      $(2 +\n      3)\n")
+    assert arch.output_shape == ("N", 5)

@@ -172,3 +172,13 @@ def test_share_names_one_node(named):
     said = refused(f"- {{name: a, relu: }}\n- {{name: b, tanh: }}\n- {{share: {named}}}")
     assert "AS201: `share` names one node, whose module is applied again" in said
     assert "write `share: a`" in said
+
+
+def test_each_iteration_may_share_another_module():
+    rows = listed(
+        "- {name: a0, linear: 8}\n- {name: a1, linear: 8}\n- {repeat: 2, share: 'a{index}'}"
+    )
+    assert rows[2:] == [
+        "2 = linear(a1) -> 4x8x8 shares a0",
+        "3 = linear(2) -> 4x8x8 shares a1",
+    ]

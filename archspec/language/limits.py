@@ -13,7 +13,7 @@ class Limits:
 
     text_bytes: int = 4_000_000
     """Size of one file."""
-    nesting: int = 100
+    nesting: int = 150
     """Depth of nested YAML collections; libyaml itself allows 1,000 from its version 0.2.6 on."""
     depth: int = 60
     """Groups and blocks within each other, in the text or in the expanded graph."""

@@ -95,6 +95,15 @@ def test_an_equal_block_is_expanded_once():
 
 def test_the_nesting_that_libyaml_itself_refuses_is_the_same_limit():
     text = "[" * 1_500  # deep enough for libyaml's own limit, where its version has one
-    for limits, most in ((Limits(), "100"), (Limits(nesting=1_200), "1,[02]00")):
+    for limits, most in ((Limits(), "150"), (Limits(nesting=1_200), "1,[02]00")):
         said = first_line(refusal(text, limits=limits))
         assert re.search(rf"AS701: the nesting is over the limit of {most} \(nesting\)$", said)
+
+
+def test_what_is_as_deep_as_can_be_is_expanded_and_read_back():
+    node = "{conv2d: {out_channels: 4, kernel_size: [1, 1]}}"
+    for _ in range(Limits().depth):
+        node = f"{{layers: [{node}]}}"
+    arch = archspec.loads(spec(f"- {node}"))
+    assert archspec.loads(arch.expand()).expand() == arch.expand()
+    assert arch.verify(batch_sizes=(2,)).ok

@@ -179,5 +179,5 @@ def test_a_spec_is_a_mapping(text):
 
 
 def test_nesting_is_bounded_and_never_overflows_the_stack():
-    with pytest.raises(SpecError, match="the nesting is over the limit of 100"):
+    with pytest.raises(SpecError, match="the nesting is over the limit of 150"):
         value("[" * 50_000)

@@ -15,6 +15,7 @@ SIZES = {
     "lenet_bn": 28,
     "lenet_bn_scratch": 28,
     "alexnet": 96,
+    "vgg11": 32,
     "vgg11_small": 64,
     "nin": 96,
     "googlenet": 64,

@@ -318,6 +318,7 @@ class _Reader:
 def _behind_properties(span: Span) -> Span:
     """The place of a scalar itself, where that of libyaml begins at its anchor or tag."""
     lines = [span.source.line(number) for number in range(span.line, span.end_line + 1)]
+    lines[-1] = lines[-1][: span.end_column - 1]
     lines[0] = lines[0][span.column - 1 :]
     found = _PROPERTIES.match("\n".join(lines))
     if found is None:

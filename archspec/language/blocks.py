@@ -51,6 +51,8 @@ class File:
     used: list[File] = field(default_factory=list)
     undeclared: dict[str, Block] = field(default_factory=dict)
     """Blocks whose parameters were not read yet: a call that stands earlier has them read."""
+    foreseeing: bool = False
+    """Set while it is only asked which names are blocks, which needs no parameters of theirs."""
     parsers: dict[str, NodeParser] = field(default_factory=dict)
     """For each block the scope of its parameters, in which its body is read."""
     broken: set[str] = field(default_factory=set)
@@ -63,7 +65,7 @@ class File:
     def find(self, name: str) -> Block | None:
         """A block by name: the file's own, then those of `use:`, then the standard ones."""
         if name in self.blocks:
-            if name in self.undeclared:
+            if name in self.undeclared and not self.foreseeing:
                 _declare(self, self.undeclared[name])
             return self.blocks[name]
         for other in self.used:
@@ -192,7 +194,11 @@ def _declare(file: File, block: Block) -> None:
     file.check_keys(raw, BLOCK_KEYS, what)
     block.doc = file.text(raw.get("doc"), "doc")
     parser = file.parser({})
-    parser.hidden = file.params
+    parser.hidden, parser.called = file.params, block.calls
+    # What a default that calls this very block may know of it.
+    file.foreseeing = True
+    block.params = parameters.foreseen(parser, raw.get("params"))
+    file.foreseeing = False
     block.params = parameters.declare(parser, raw.get("params"), what)
     block.inputs = _block_inputs(file, raw.get("inputs"))
     file.parsers[block.name] = parser

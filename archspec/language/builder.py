@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from archspec.errors import Code, Note, Refusal, Span, certain_word, did_you_mean
-from archspec.ir.graph import INPUT, Graph, Ref, Step, walk
+from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import REGISTRY
 from archspec.ir.shape import Shape, product, show
 from archspec.language.model import Node, PatchItem
@@ -66,6 +67,7 @@ class Builder:
         "recipes",
         "steps",
         "training_only",
+        "uncertain",
     )
 
     def __init__(
@@ -91,6 +93,8 @@ class Builder:
         self.parent = parent
         # The lists of nodes that are placed here, to know a name that comes later.
         self.lists: list[tuple[Node, ...]] = []
+        # From which number on a number may mean another node: one failed that would have given any.
+        self.uncertain: float = math.inf
         # Set while the nodes of an in-place repeat or branches that is training_only are placed.
         self.training_only = False
         # Whether this is the scope of a named repeat, whose node keys stand on the scope itself.
@@ -155,6 +159,8 @@ class Builder:
         nodes had the numbers that they have below those patches.
         """
         names = self.labels[level] if level < len(self.labels) else self.names
+        if self.uncertain < math.inf and name.isdecimal() and int(name) >= self.uncertain:
+            return None
         if name in names:
             return names[name]
         if self.names.get(name, ()) is None:
@@ -304,16 +310,20 @@ class Site(NamedTuple):
 
 def parameter_count(step: Step) -> int:
     """Parameters of a step and all below it, shared ones left out."""
-    if step.shares is not None:
-        return 0
-    graph = Graph(None, (), (), (step,), ())
-    return sum(
-        product(weight.shape)
-        for visit in walk(graph)
-        if visit.step.op is not None and not visit.shared
-        for weight in visit.step.op.weights(*visit.step.input_shapes)
-        if not weight.buffer
-    )
+    counted: dict[Graph, int] = {}  # one graph may stand in a step very many times
+
+    def of_step(step: Step) -> int:
+        if step.shares is not None:
+            return 0
+        if step.body is not None:
+            if step.body not in counted:
+                counted[step.body] = sum(map(of_step, step.body.steps))
+            return counted[step.body]
+        assert step.op is not None
+        weights = step.op.weights(*step.input_shapes)
+        return sum(product(weight.shape) for weight in weights if not weight.buffer)
+
+    return of_step(step)
 
 
 def place(span: Span) -> str:

@@ -74,6 +74,7 @@ class CallParser(Scope):
 
     def _block(self, block: Block, span: Span, args: Value | None) -> Node:
         node = Node("block", block.name, span, target=block)
+        self.called.add(block)
         reported = len(self.diagnostics)
         node.args = self.arguments(block, args, span, node)
         if self.partial or len(self.diagnostics) > reported:

@@ -41,6 +41,8 @@ SPEC_KEYS = (
 )
 BLOCK_FILE_KEYS = ("archspec", "doc", "blocks", "use")
 PATCH_ACTIONS = ("replace", "insert_before", "insert_after", "remove")
+IMPORTED = ("torch", "observe")
+"""Names that generated code reads, and that no argument of `forward` may hide."""
 INIT_SCHEMES = (
     "xavier_uniform",
     "xavier_normal",
@@ -188,6 +190,12 @@ def _inputs(file: File, value: Mapping, required: bool, start: Span) -> dict[str
                     check_identifier(name, "an input")
                     if name not in MODULE_ATTRIBUTES:  # an argument of forward() hides none
                         check_node_name(name)
+                    if name in IMPORTED or name.startswith("__"):
+                        raise Refusal(
+                            f"{name!r} means something else in the code of the network",
+                            code=Code.NAME,
+                            help=f"call it {name.strip('_')}_in",
+                        )
                 except Refusal as refusal:
                     file.diagnostics.append(Diagnostic.of(refusal, key.span))
                 found[name] = (item, item.span)

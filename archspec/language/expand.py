@@ -36,9 +36,13 @@ from archspec.language.validate import make_op
 class Expander:
     """Expands one spec. `diagnostics` collects what is wrong and what is to be warned of."""
 
-    def __init__(self, limits: Limits, diagnostics: list[Diagnostic]) -> None:
+    def __init__(
+        self, limits: Limits, diagnostics: list[Diagnostic], is_trial: bool = False
+    ) -> None:
         self.limits, self.diagnostics = limits, diagnostics
         self.budget = Budget(limits)
+        if is_trial:  # of many: what costs much is not tried again
+            self.budget.steps = limits.evaluation_steps - limits.evaluation_steps // 20
         # The blocks and groups that are being expanded, the outermost first.
         self.calls: list[tuple[Span, Block | None]] = []
         # Where the calls of those blocks are written; None for a group.
@@ -143,6 +147,7 @@ class Expander:
     def poison(self, node: Node, site: Site) -> None:
         """A node whose input failed: it counts, and its readers stay silent too."""
         b = site.builder
+        b.uncertain = min(b.uncertain, b.position, *b.counters)
         b.position += 1
         if node.name is not None and node.name.is_fixed:
             b.names.setdefault(node.name.text, None)

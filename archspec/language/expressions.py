@@ -60,7 +60,7 @@ class _Compiler:
         self.text, self.limits = text, limits
         self.names: set[str] = set()
         self.bound: list[str] = []
-        self.depth = 0
+        self.depth = self.size = 0
 
     def compile(self, node: ast.expr) -> Evaluate:
         method = getattr(self, f"_{type(node).__name__}", None)
@@ -72,6 +72,7 @@ class _Compiler:
             )
         self.depth += 1
         self.limits.check("expression_depth", self.depth, "the nesting of this expression")
+        self.size += 1
         result: Evaluate = method(node)
         self.depth -= 1
         return result
@@ -223,13 +224,16 @@ class _Compiler:
             refuse(f"{target.id} is a name of the language", Code.EXPRESSION)
         source, name = self.compile(generator.iter), target.id
         self.bound.append(name)
+        before = self.size
         tests = [self.compile(test) for test in generator.ifs]
         element = self.compile(node.elt)
         self.bound.remove(name)
+        cost = self.size - before
 
         def evaluate(env: Env) -> tuple[Any, ...]:
             items = as_list(source(env), "for … in")
             env.budget.spend(len(items))
+            env.budget.count(len(items) * cost)
             inner = env.bind({name: None})
             result = []
             for item in items:
@@ -278,6 +282,8 @@ def _slice(items: tuple[Any, ...], bounds: list[Any]) -> tuple[Any, ...]:
 
 def _item(items: Any, index: Any) -> Any:
     if isinstance(items, Table):
+        if not isinstance(index, str):
+            refuse(f"a mapping is indexed by text, got {type_name(index)}")
         if index not in items:
             refuse(f"the mapping has no {index!r}; it has {', '.join(items) or 'nothing'}")
         return items[index]
@@ -308,10 +314,26 @@ def parse(text: str, limits: Limits = DEFAULT) -> Expression:
         )
     compiler = _Compiler(stripped, limits)
     evaluate = compiler.compile(tree.body)
+    if compiler.size > CHEAP:
+        evaluate = _counted(evaluate, compiler.size)
     return Expression(text, frozenset(compiler.names), evaluate)
 
 
+CHEAP = 20
+"""Parts of an expression up to which its work need not be counted."""
+
+
+def _counted(evaluate: Evaluate, size: int) -> Evaluate:
+    def counted(env: Env) -> Any:
+        env.budget.count(size)
+        return evaluate(env)
+
+    return counted
+
+
 def _syntax_help(text: str) -> str | None:
+    if unspaced := re.fullmatch(r"\s*(\w+):(\S.*)", text):
+        return f"write a space after the colon: `{unspaced[1]}: {unspaced[2][:60]}`"
     if "&&" in text or "||" in text:
         return "write `and`, `or`"
     if percent := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", text):
@@ -365,6 +387,7 @@ class Template(NamedTuple):
         """The name; raises `Refusal` where an expression gives neither text nor whole number."""
         if self.is_fixed:
             return self.text
+        env.budget.count(len(self.parts))
         out = []
         for part in self.parts:
             if isinstance(part, str):

@@ -32,7 +32,7 @@ class Limits:
     iterations and the names that each of them sees."""
     repeat: int = 100_000
     """Iterations of one repeat."""
-    nodes: int = 200_000
+    nodes: int = 100_000
     """Nodes of the expanded graph, those of a reused block counted once."""
     runs: int = 1_000_000
     """Ops that one pass through the graph runs, those of a reused block at every use."""

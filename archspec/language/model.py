@@ -153,6 +153,18 @@ class Block:
     inputs: tuple[str, ...] = ("input",)
     body: tuple[Node, ...] = ()
     outputs: tuple[Output, ...] | None = None
+    calls: set[Block] = field(default_factory=set)
+    """The blocks that its text calls."""
+
+    def reaches(self, other: Block) -> bool:
+        """Whether its text, or that of a block it calls, calls the other."""
+        seen: set[Block] = set()
+        ahead = [self]
+        while ahead:
+            for called in ahead.pop().calls - seen:
+                seen.add(called)
+                ahead.append(called)
+        return other in seen
 
 
 @dataclass(slots=True, eq=False)

@@ -171,7 +171,8 @@ def _extreme(name: str, choose: Callable[[Iterable[Any]], Any]) -> Callable[...,
 def _range(env: Env, *bounds: Any) -> tuple[int, ...]:
     for bound in bounds:
         if bound.__class__ is not int:
-            refuse(f"range needs whole numbers, got {type_name(bound)} {bound}")
+            shown = f" {bound}" if bound.__class__ is float else ""
+            refuse(f"range needs whole numbers, got {type_name(bound)}{shown}")
     if len(bounds) == 3 and bounds[2] == 0:
         refuse("range with a step of 0")
     span = range(*bounds)

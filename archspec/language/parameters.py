@@ -45,7 +45,21 @@ def declare(parser: NodeParser, value: Value | None, what: str) -> dict[str, Par
             if name == "index":
                 raise Refusal("`index` counts a repeat and cannot name a parameter", code=Code.NAME)
             params[name] = _declare_one(parser, name, key, item)
+        # One that is wrong was declared all the same: who reads it makes no further mistake.
+        params.setdefault(name, Parameter(name, "any", key.span, None, False, item))
     return params
+
+
+def foreseen(parser: NodeParser, value: Value | None) -> dict[str, Parameter]:
+    """The names and kinds of parameters that are not declared yet: optional, and not computed."""
+    found: dict[str, Parameter] = {}
+    for name, key, item in value.items() if isinstance(value, Mapping) else ():
+        written = item.text if isinstance(item, Scalar) and item.plain else ""
+        type_ = written if written in TYPES else "any"
+        if is_layers(parser, item):
+            type_ = "layers"
+        found[name] = Parameter(name, type_, key.span, None, False, item)
+    return found
 
 
 def _declare_one(parser: NodeParser, name: str, key: Scalar, item: Value) -> Parameter:
@@ -105,9 +119,13 @@ def evaluate_all(
     `values` are those given, evaluated in `caller`; a default is evaluated in `env`, and so sees
     the parameters before it and the sizes of the block's input. `at` is the call; a spec has none.
     """
-    sound = True
+    failed: set[str] = set()
     for name, parameter in declared.items():
         argument = values.get(name)
+        reads = parameter.default.names if argument is None and parameter.default else frozenset()
+        if reads & failed:  # which is no mistake of its own
+            failed.add(name)
+            continue
         try:
             if argument is not None:
                 value = argument.value(caller)
@@ -119,19 +137,19 @@ def evaluate_all(
                 report(
                     _without_value(parameter) if at is None else missing_argument(of, parameter, at)
                 )
-                sound = False
+                failed.add(name)
                 continue
         except Refusal as refusal:
             report(Diagnostic.of(refusal, argument.span if argument else parameter.span))
-            sound = False
+            failed.add(name)
             continue
         except LocatedError as error:
             for diagnostic in error.diagnostics:
                 report(diagnostic)
-            sound = False
+            failed.add(name)
             continue
         env.names[name] = value
-    return sound
+    return not failed
 
 
 def _without_value(parameter: Parameter) -> Diagnostic:

@@ -36,4 +36,5 @@ def located(diagnostic: Diagnostic, calls: Sequence[Call]) -> Diagnostic:
         for call in reversed(calls)
         if call.block is not None
     ]
-    return replace(diagnostic, span=place, notes=diagnostic.notes + tuple(notes))
+    # A block that calls itself is on the way very often.
+    return replace(diagnostic, span=place, notes=diagnostic.notes + tuple(dict.fromkeys(notes)))

@@ -41,7 +41,7 @@ from archspec.language.document import override, read_spec, root_of
 from archspec.language.expand import Expander
 from archspec.language.limits import Limits
 from archspec.language.model import Layers, PatchItem, Spec
-from archspec.language.operations import Env
+from archspec.language.operations import Budget, Env
 from archspec.language.scopes import finish_root
 from archspec.language.source import Items, Scalar, Value, kind, read
 
@@ -297,7 +297,7 @@ def _with_smallest(
         found: list[Diagnostic] = []
         sizes = {name: shape[1:] for name, shape in inputs.items()}
         with suppress(Stop):
-            _expand(spec, given, sizes, Expander(limits, found))
+            _expand(spec, given, sizes, Expander(limits, found, is_trial=True))
         return found
 
     inputs = _input_shapes(spec, input_shape, given, Expander(limits, []))
@@ -418,7 +418,7 @@ def _input_shapes(
 def _scalar_params(spec: Spec, given: dict[str, Argument], expander: Expander) -> dict[str, Any]:
     """The parameters that sizes of an input may name: those that depend on no input."""
     values: dict[str, Any] = {}
-    env = Env(values, None, expander.budget)
+    env = Env(values, None, Budget(expander.limits))
     for name, parameter in root_of(spec).params.items():
         argument = given.get(name, parameter.default)
         if argument is not None and parameter.type != "layers":

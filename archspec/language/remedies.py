@@ -228,6 +228,8 @@ def _rerun(chain: Sequence[Step], change: dict[str, Any]) -> Shape | None:
     """The shape at the end of a chain whose first op has other arguments; None where one fails."""
     first = chain[-1].op
     assert first is not None
+    if any(step.shares is not None for step in chain):
+        return None  # its arguments stand at the node that owns the module
     arguments = {**first.arguments(), **change}
     made = _made(type(first), arguments)
     if made is None or all(getattr(first, key) == value for key, value in change.items()):

@@ -84,7 +84,7 @@ def _fits(
 ) -> bool:
     from archspec.language import scopes
 
-    trial = type(x)(x.limits, [])
+    trial = type(x)(x.limits, [], is_trial=True)
     trial.retries = MOST
     with suppress(Refusal, LocatedError, Stop):
         return scopes.call(trial, block, args, site, refs, span, (), written) is not None

@@ -48,6 +48,7 @@ class Scope:
         self.partial = False
         self.broken: Container[str] = ()
         self.lost = False
+        self.called: set[Block] = set()
         # Parameters of the file around a block, which the block does not see.
         self.hidden: Container[str] = ()
 

@@ -77,8 +77,8 @@ def _check_call(x: Expander, block: Block, refs: Refs, written: Span) -> None:
             expected=f"inputs {', '.join(block.inputs)}",
             help=f"say `from: [{', '.join(block.inputs)}]`" if len(block.inputs) > 1 else None,
         )
-    # A block within the layers that it is given is no circle; a call that leads to itself is one.
-    if written in x.entered:
+    # A block within the layers that it is given is no circle; one whose text leads to itself is.
+    if written in x.entered and block.reaches(block):
         first = x.entered.index(written)
         names = [c.name for _, c in x.calls[first:] if c]
         raise Refusal(

@@ -8,9 +8,9 @@ from archspec.errors import Code, Refusal
 from archspec.ir.graph import Graph, Step
 from archspec.ir.shape import show
 from archspec.language import scopes
-from archspec.language.arguments import show_value
+from archspec.language.arguments import Argument, show_value
 from archspec.language.builder import Builder, Live, Refs, Site
-from archspec.language.model import Node
+from archspec.language.model import Layers, Node
 from archspec.language.operations import Env
 
 if TYPE_CHECKING:
@@ -80,7 +80,19 @@ def _arguments(x: Expander, node: Node, env: Env) -> dict[str, Any]:
     if node.form == "op" and node.args:
         op = node.ready or x.make(node.target, node.args, env, node.span)
         return op.arguments()
-    return {name: argument.value(env) for name, argument in node.args.items()}
+    return {name: _value(argument, env) for name, argument in node.args.items()}
+
+
+def _value(argument: Argument, env: Env) -> Any:
+    """A value that can be compared: of layers, how they are written."""
+    value = argument.value(env)
+    if not isinstance(value, Layers):
+        return value
+    span = argument.span
+    lines = [span.source.line(number) for number in range(span.line, span.end_line + 1)]
+    lines[-1] = lines[-1][: span.end_column - 1]
+    lines[0] = lines[0][span.column - 1 :]
+    return " ".join(" ".join(lines).split())
 
 
 def _written(kind: str, arguments: dict[str, Any]) -> str:

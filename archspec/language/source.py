@@ -379,10 +379,12 @@ def _from_yaml(source: Source, error: yaml.YAMLError, limits: Limits) -> Diagnos
         raised = limits.nesting > LIBYAML_NESTING
         return replace(diagnostic, help="libyaml nests no deeper") if raised else diagnostic
     opened = getattr(error, "context_mark", None)
-    if opened is not None and (found := unfinished(source, problem, opened.line + 1, line)):
-        start = Span(source, opened.line + 1, opened.column + 1, opened.line + 1, opened.column + 2)
-        return Diagnostic(code, f"this is not YAML: {found.message}", start, help=found.help)
-    if "mapping values are not allowed" in problem and (slip := unspaced(source, line)):
+    slip = None
+    if problem == "could not find expected ':'" and opened is not None:
+        slip = unspaced(source, opened.line + 1)
+    elif "mapping values are not allowed" in problem:
+        slip = unspaced(source, line)
+    if slip is not None:
         key = Span(source, slip.line, slip.column, slip.line, slip.column + len(slip.key))
         return Diagnostic(
             code,
@@ -391,6 +393,9 @@ def _from_yaml(source: Source, error: yaml.YAMLError, limits: Limits) -> Diagnos
             help=f"write a space after the colon: `{slip.key}: {slip.value}`",
             edits=(Edit(key._replace(end_column=key.end_column + 1), f"{slip.key}: "),),
         )
+    if opened is not None and (found := unfinished(source, problem, opened.line + 1, line)):
+        start = Span(source, opened.line + 1, opened.column + 1, opened.line + 1, opened.column + 2)
+        return Diagnostic(code, f"this is not YAML: {found.message}", start, help=found.help)
     help_ = scanner_help(source, line, problem) or structure_help(source, line, column, problem)
     return Diagnostic(code, f"this is not YAML: {problem}", span, help=help_)
 

@@ -112,6 +112,7 @@ def test_large_texts_and_values(text, limit):
 
 LISTS = "params: {a: '$([0] * 50000)', b: '$([[0] * 300] * 300)'}\n"
 MANY_NAMES = "params:\n" + "".join(f"  p{i}: {i}\n" for i in range(3000))
+EMPTY = "{''}"
 NESTED = "params:\n  p0: [1]\n" + "".join(f"  p{i + 1}: $([p{i}] * 8)\n" for i in range(50))
 
 
@@ -131,6 +132,13 @@ NESTED = "params:\n  p0: [1]\n" + "".join(f"  p{i + 1}: $([p{i}] * 8)\n" for i i
         ("", "{repeat: 10**5, layers: [{repeat: 10**5, layers: [{relu: , when: false}]}]}"),
         (MANY_NAMES, "{repeat: 10**5, relu: }"),
         (NESTED, "{linear: $p50}"),
+        ("", f"{{linear: '$(len([[i{',0' * 900}] for i in range(90000)]))'}}"),
+        ("", f"{{linear: '$(len([0 if {'i < 0 or ' * 120}true else 1 for i in range(90000)]))'}}"),
+        (
+            "params: {a: true}\n",
+            f"{{repeat: 10**5, layers: [{{relu: , when: '{'a and ' * 280}false'}}]}}",
+        ),
+        ("", f'{{repeat: 5000, layers: [{{relu: , from: "{EMPTY * 4000}input"}}]}}'),
     ],
 )
 def test_all_work_of_a_spec_is_bounded_together(head, node):
@@ -184,6 +192,20 @@ def test_a_raised_limit_overflows_no_stack():
 def test_layers_that_stand_for_layers_are_no_recursion():
     chain = "".join(f"  p{i + 1}: {{$p{i}: }}\n" for i in range(2000))
     assert archspec.loads(f"input: [3]\nparams:\n  p0: relu\n{chain}layers: [$p2000]\n")
+
+
+def test_what_stands_doubled_many_times_is_counted_once_where_nobody_reads_it():
+    doubled = "".join(f"  b{i}: {{layers: [b{i - 1}, b{i - 1}]}}\n" for i in range(1, 40))
+    head = f"input: [4]\nblocks:\n  b0: {{layers: [{{linear: 4}}]}}\n{doubled}"
+    arch = archspec.loads(f"{head}layers: [{{b39: , from: input}}, {{relu: , from: input}}]\n")
+    assert f"its {20 * 2**39:,} parameters are left out" in arch.warnings[0].message
+
+
+@pytest.mark.parametrize("use", ["t[deep]", "len(range(deep))"])
+def test_messages_hold_no_long_lists(use):
+    lists = "a: '$([0] * 500)', b: '$([a] * 500)', deep: '$([b] * 500)', t: {x: 1}"
+    error = refused(f"input: [3]\nparams: {{{lists}}}\nlayers: [{{linear: '{use}'}}]\n")
+    assert codes(error) == {"AS303"} and len(str(error)) < 500
 
 
 def test_warnings_are_no_more_than_mistakes_may_be():

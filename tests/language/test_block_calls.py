@@ -337,3 +337,47 @@ def test_a_block_may_stand_in_the_layers_it_is_given():
     assert [row.split(" = ")[1].split("(")[0] for row in rows] == [
         *("wrap", "wrap", "group", "wrap", "tanh", "relu", "relu", "relu"),
     ]
+
+
+def test_a_block_may_hand_its_layers_on_to_another_that_stands_in_them():
+    head = (
+        "blocks:\n"
+        "  res: {params: {body: layers}, layers: [{name: b, layers: [$body]}, {add: [b, input]}]}\n"
+        "  pre: {params: {body: layers}, layers: [{res: {body: [tanh, $body]}}]}\n"
+    )
+    rows = listed("- pre: {body: [relu, {pre: {body: [sigmoid]}}]}", head=head)
+    assert [row.split(" = ")[1].split("(")[0] for row in rows].count("res") == 2
+    # What leads to itself through its layers alone ends at the limit of depth.
+    head = "blocks: {x: {params: {f: layers}, layers: [{$f: {f: $f}}]}}\n"
+    assert "AS701" in refused("- x: {f: x}", head=head)
+
+
+def test_defaults_may_call_blocks_that_are_not_declared_to_their_end():
+    head = (
+        "blocks:\n"
+        "  b: {params: {n: int, g: {a: {n: 2, f: relu}}}, layers: [{linear: n}, $g]}\n"
+        "  a: {params: {n: 1, f: {b: {n: 3, g: relu}}}, layers: [{linear: n}, $f]}\n"
+        "  c: {params: {f: {c: {n: 2, f: tanh}}, n: 1}, layers: [{linear: n}, $f]}\n"
+    )
+    rows = listed("- a: {n: 5}\n- b: {n: 6}\n- c: {n: 7}", head=head)
+    sizes = [row.rsplit("x", 1)[1] for row in rows if "= linear" in row]
+    assert sizes == ["5", "3", "6", "2", "7", "2"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "head", "code"),
+    [
+        ("- conv2d: {out_channels: 3, kernel_size: 9}\n- relu\n- add: ['0', '1']", "", "AS401"),
+        (
+            "- {relu: , from: nowhere}\n- tanh\n- add: ['0', '1']\n- {tanh: , from: '2'}",
+            "",
+            "AS501",
+        ),
+        ("- linear: c", "params: {a: $(2 // 0), b: $(a + 1), c: $(a + b)}\n", "AS303"),
+        ("- linear: c", "params: {a: $(in_channels // 0), b: $(a + 1), c: $(b)}\n", "AS303"),
+    ],
+)
+def test_what_follows_from_a_mistake_is_not_told(nodes, head, code):
+    said = refused(nodes, head=head)
+    assert said.count("error AS") == 1
+    assert f"error {code}" in said

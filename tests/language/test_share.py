@@ -182,3 +182,10 @@ def test_each_iteration_may_share_another_module():
         "2 = linear(a1) -> 4x8x8 shares a0",
         "3 = linear(2) -> 4x8x8 shares a1",
     ]
+
+
+def test_layers_beside_share_are_compared_as_they_are_written():
+    head = "blocks: {b: {params: {f: layers}, layers: [$f]}}\n"
+    same = "- {name: a, b: {f: {linear: 8}}}\n- {share: a, b: {f: {linear:   8}}}"
+    assert listed(same, head=head)[-2] == "1 = b(a) -> 4x8x8 shares a"
+    assert "AS507" in refused(same.replace("   8", "   9"), head=head)

@@ -391,3 +391,16 @@ def test_a_mistake_in_a_librarys_block_is_shown_at_the_users_call():
     assert len(notes) == 3
     assert notes[0].startswith("  note: in the block inception (") and "inception.yaml" in notes[1]
     assert notes[2] == "  note: in the block outer, called here (<text>:4:5)"
+
+
+@pytest.mark.parametrize(
+    ("layer", "code"),
+    [
+        ("conv2d:\n      out_channels: 4\n      kernel_size:3\n", "AS101"),
+        ("linear:\n      out_features:3\n", "AS301"),
+    ],
+)
+def test_a_missing_space_in_block_style(layer, code):
+    said = refusal(f"input: [3, 8, 8]\nlayers:\n  - {layer}")
+    assert f"error {code}" in said
+    assert "help: write a space after the colon: `" in said and ": 3`" in said

@@ -34,7 +34,9 @@ def initialize(module: nn.Module, graph: Graph, scheme: str) -> None:
         if visit.step.op is not None and not visit.shared:
             for kernel in visit.step.op.kernels:
                 path = f"{visit.module_path}.{kernel}" if kernel else visit.module_path
-                fill(module.get_parameter(path))
+                parameter = module.get_parameter(path)
+                if not parameter.is_meta:  # there is nothing to fill
+                    fill(parameter)
 
 
 class SkipFilling(TorchFunctionMode):

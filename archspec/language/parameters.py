@@ -55,9 +55,7 @@ def foreseen(parser: NodeParser, value: Value | None) -> dict[str, Parameter]:
     found: dict[str, Parameter] = {}
     for name, key, item in value.items() if isinstance(value, Mapping) else ():
         written = item.text if isinstance(item, Scalar) and item.plain else ""
-        type_ = written if written in TYPES else "any"
-        if is_layers(parser, item):
-            type_ = "layers"
+        type_ = written if written in TYPES else "layers" if is_layers(parser, item) else "any"
         found[name] = Parameter(name, type_, key.span, None, False, item)
     return found
 

@@ -36,6 +36,7 @@ from archspec.ir.tape import (
     elementwise,
     layout_of,
 )
+from archspec.ir.torch_version import torch_version
 
 if TYPE_CHECKING:
     from torch import nn
@@ -269,7 +270,9 @@ class GroupNorm(Normalization, name="group_norm", primary="num_groups"):
         (x,) = inputs
         y = _in_suggested_format(tape, x, requires_grad=x.requires_grad or self.affine)
         if y.requires_grad:
-            tape.save(x)
+            as_it_is = x.is_contiguous or x.is_channels_last or torch_version() >= (2, 14)
+            # Of a part of a tensor, torch kept until 2.13 the copy that its kernel reads.
+            tape.save(x if as_it_is else tape.new(x.shape, requires_grad=x.requires_grad))
             _save_new(tape, (x.shape[0], self.num_groups), count=2)
         return y
 

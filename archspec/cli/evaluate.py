@@ -23,7 +23,9 @@ def run(args: Namespace) -> int:
     from archspec.train.trained import open_trained
 
     try:
-        trained = open_trained(Path(args.run), last=args.last, device=args.device)
+        trained = open_trained(
+            Path(args.run), last=args.last, device=args.device, allow_modules=args.allow_module
+        )
         found = trained.evaluate(args.data, args.data_root, say=_note)
     except SpecError as error:
         write_diagnostics(error.diagnostics)

@@ -6,7 +6,8 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from archspec.cli.output import write, write_json
+from archspec.cli.output import write, write_diagnostics, write_json
+from archspec.errors import SpecError
 from archspec.train.errors import TrainingError
 
 
@@ -17,7 +18,15 @@ def run(args: Namespace) -> int:
     results = []
     status = 0
     try:
-        trained = open_trained(Path(args.run), last=args.last, device=args.device)
+        trained = open_trained(
+            Path(args.run),
+            last=args.last,
+            device=args.device,
+            allow_modules=args.allow_module,
+        )
+    except SpecError as error:
+        write_diagnostics(error.diagnostics)
+        return 1
     except TrainingError as error:
         write(f"archspec predict: error: {error}", sys.stderr)
         return 1

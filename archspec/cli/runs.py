@@ -7,7 +7,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from archspec.cli.output import write, write_json
+from archspec.cli.output import write, write_diagnostics, write_json
+from archspec.errors import SpecError
 from archspec.train.errors import TrainingError
 from archspec.train.recipe import Recipe
 from archspec.train.runs import FOLDER, Run, find_runs
@@ -23,12 +24,19 @@ def run(args: Namespace) -> int:
             write(f"archspec runs: error: {folder} holds no runs", sys.stderr)
             return 1
         found += runs
-    try:
-        rows = [_figures(each) for each in found]
-        recipes = [each.recipe() for each in found]
-    except TrainingError as error:
-        write(f"archspec runs: error: {error}", sys.stderr)
-        return 1
+    rows, recipes, status = [], [], 0
+    for each in found:
+        try:
+            row, recipe = _figures(each), each.recipe()
+        except TrainingError as error:
+            write(f"archspec runs: error: {error}", sys.stderr)
+            status = 1
+        except SpecError as error:
+            write_diagnostics(error.diagnostics)
+            status = 1
+        else:
+            rows.append(row)
+            recipes.append(recipe)
     changes = _differences(recipes)
     if args.format == "json":
         write_json(
@@ -37,7 +45,7 @@ def run(args: Namespace) -> int:
                 for row, recipe in zip(rows, recipes, strict=True)
             ]
         )
-        return 0
+        return status
     columns = ["run", "network", "data", "epochs", "validation", "test", "state"]
     table = [[*columns, *changes]]
     for row, recipe in zip(rows, recipes, strict=True):
@@ -49,7 +57,7 @@ def run(args: Namespace) -> int:
     for line in table:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
         write("  ".join(cells).rstrip())
-    return 0
+    return status
 
 
 def _figures(run: Run) -> dict[str, Any]:

@@ -60,8 +60,7 @@ def run(args: Namespace) -> int:
 def _recipe(args: Namespace, train: dict[str, object], source: Source) -> recipes.Recipe:
     config = None
     if args.config:
-        text = Path(args.config).read_text(encoding="utf-8")
-        config = recipes.read_layer(Source(args.config, text))
+        config = recipes.file_layer(Path(args.config))
     given = [
         (option.field, option.flag, text)
         for option in OPTIONS

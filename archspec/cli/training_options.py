@@ -148,6 +148,16 @@ def _add_train(commands: Any, add: Add, add_spec: AddTo) -> None:
             )
 
 
+def _add_allow_module(parser: Any) -> None:
+    parser.add_argument(
+        "--allow-module",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="let `module` nodes run code of this package, as in training; may be repeated",
+    )
+
+
 def _add_evaluate(commands: Any, add: Add, add_format: AddTo) -> None:
     parser = add(
         commands,
@@ -162,6 +172,7 @@ def _add_evaluate(commands: Any, add: Add, add_format: AddTo) -> None:
     parser.add_argument("--data-root", metavar="DIR", help="the folder of the data sets")
     parser.add_argument("--last", action="store_true", help="the last weights, not the best")
     parser.add_argument("--device", metavar="D", default="auto", help="auto, cpu, cuda, mps")
+    _add_allow_module(parser)
     add_format(parser)
 
 
@@ -178,6 +189,7 @@ def _add_predict(commands: Any, add: Add, add_format: AddTo) -> None:
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="picture files")
     parser.add_argument("--last", action="store_true", help="the last weights, not the best")
     parser.add_argument("--device", metavar="D", default="auto", help="auto, cpu, cuda, mps")
+    _add_allow_module(parser)
     add_format(parser)
 
 

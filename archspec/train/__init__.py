@@ -71,15 +71,13 @@ def recipe_for(
     arch: Architecture, config: str | PathLike[str] | None, given: Mapping[str, Any]
 ) -> Any:
     """The recipe that `train` would use. Raises `SpecError`."""
-    from archspec.errors import Source
     from archspec.train import recipe as recipes
 
     layer = None
     if config is not None:
-        text = Path(config).read_text(encoding="utf-8")
-        layer = recipes.read_layer(Source(str(config), text))
+        layer = recipes.file_layer(Path(config))
     own = recipes.spec_layer(arch.train, arch.source)
-    keywords = recipes.Layer(dict(given), {})
+    keywords = recipes.plain_layer(given)
     return recipes.resolve(recipes.layers_for(own, layer, keywords))
 
 

@@ -43,6 +43,8 @@ def choose_device(name: str, processes: Processes) -> torch.device:
 
 def choose_precision(wanted: str, device: torch.device) -> Choice:
     """`auto` is bfloat16 on a GPU that computes in it, float32 elsewhere."""
+    if wanted == "fp16" and device.type == "cpu":
+        raise TrainingError("fp16 needs a GPU: on the CPU use --precision fp32 or bf16")
     if wanted != "auto":
         return Choice(wanted, "as asked")
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):

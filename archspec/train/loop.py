@@ -370,8 +370,10 @@ class Trainer:
         norms = torch._foreach_norm(list(weights.values()))
         if norms and not math.isfinite(torch.stack(norms).sum().item()):
             bad = [name for name, weight in weights.items() if not weight.isfinite().all()]
+            large = max(weights, key=lambda name: float(weights[name].abs().max()))
+            what = f"{', '.join(bad[:3])} are not finite"
             raise TrainingError(
-                f"the weights {', '.join(bad[:3])} are not finite after step "
+                f"the weights {what if bad else f'{large} are too large for float32'} after step "
                 f"{self.position.step:,}, at a learning rate of {self.lr:.3g}. {self._advice()}"
             )
 

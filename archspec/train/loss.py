@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its customary name)
 
+from archspec.errors import did_you_mean
+from archspec.train.errors import TrainingError
 from archspec.train.recipe import Recipe
 
 AUXILIARY = 0.3
@@ -21,12 +23,24 @@ class Loss:
     """
 
     def __init__(self, recipe: Recipe, main: str | None, names: tuple[str, ...] = ()) -> None:
-        """`names` are the outputs of training; `main` is the one that is evaluated."""
+        """`names` are the outputs of training; `main` is the one that is evaluated.
+
+        Raises `TrainingError` where the recipe weighs another output, or none at all.
+        """
+        for name in recipe.loss_weights:
+            if name not in names:
+                outputs = f"its outputs are {', '.join(names)}" if names else "it has one output"
+                near = did_you_mean(name, names)
+                raise TrainingError(
+                    f"loss_weights: the network has no output {name!r}: {near or outputs}"
+                )
         self.smoothing = recipe.label_smoothing
         self.weights = {
             name: recipe.loss_weights.get(name, 1.0 if name == main else AUXILIARY)
             for name in names
         }
+        if names and not any(self.weights.values()):
+            raise TrainingError("loss_weights: every output has the weight 0: nothing would learn")
         self.main = main
 
     def __call__(self, output: Tensor | Mapping[str, Tensor], labels: Tensor) -> Tensor:

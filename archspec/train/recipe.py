@@ -8,6 +8,7 @@ texts it was read from, so that a mistake is shown where it stands.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeAlias, get_args
 
 from pydantic import (
@@ -19,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from archspec.errors import Code, Diagnostic, Source, Span, SpecError, did_you_mean
+from archspec.errors import Code, Diagnostic, Refusal, Source, Span, SpecError, did_you_mean
 from archspec.language import source as yaml
 from archspec.language.files import find_spec, read_text
 from archspec.language.limits import DEFAULT
@@ -108,7 +109,9 @@ class Recipe(BaseModel):
         None, description="stop after so many epochs without a better validation accuracy"
     )
 
-    seed: Natural = Field(0, description="seed of weights, splits, order and augmentation")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        0, description="seed of weights, splits, order and augmentation"
+    )
     deterministic: bool = Field(False, description="the same bits on a GPU too, at some speed")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="arithmetic")
@@ -180,6 +183,23 @@ def read_layer(source: Source) -> Layer:
         found = yaml.kind(value)
         raise _wrong(f"a recipe is a mapping, not {found}", value.span, Code.STRUCTURE)
     return _layer(value)
+
+
+def file_layer(path: Path) -> Layer:
+    """The layer of a `--config` file. Raises `SpecError`."""
+    try:
+        return read_layer(read_text(path, DEFAULT))
+    except Refusal as refusal:
+        raise SpecError([Diagnostic.of(refusal, None)]) from None
+
+
+def plain_layer(given: Mapping[str, Any]) -> Layer:
+    """The layer of Python values, lists among them."""
+    values = {name: _tuples(value) for name, value in given.items()}
+    normalize = values.get("normalize")
+    if isinstance(normalize, dict):
+        values["normalize"] = {key: _tuples(value) for key, value in normalize.items()}
+    return Layer(values, {})
 
 
 def option_layer(options: Iterable[tuple[str, str, str]]) -> Layer:
@@ -274,8 +294,6 @@ def _tuples(value: Any) -> Any:
 
 def _chain(source: Source) -> Iterable[Source]:
     """A spec's text and those it extends. All of them compiled before: they are sound."""
-    from pathlib import Path
-
     seen: set[str] = set()
     while source.name not in seen:
         seen.add(source.name)

@@ -31,6 +31,9 @@ from archspec.train.recipe import Recipe, read_layer, resolve
 
 FOLDER = Path("runs")
 
+OWN_FILES = ("spec.yaml", "result.json", "report.md", "curves.png", "confusion.png")
+"""Files that a run writes, under names that others may have given to theirs."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -59,7 +62,14 @@ class Run:
         return self.config.is_file() and self.spec.is_file()
 
     def create(self, spec: str, recipe: Recipe, about: Mapping[str, Any]) -> None:
-        """Writes what is known before the first step."""
+        """Writes what is known before the first step. Raises `TrainingError`."""
+        for name in OWN_FILES:
+            # The checkpoints' folder comes first: without one, what lies here is somebody else's.
+            if not self.checkpoints.is_dir() and (self.folder / name).exists():
+                raise TrainingError(
+                    f"{self.folder} is no run and holds a {name} already, which a run would write "
+                    "over: choose another --run"
+                )
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -80,16 +90,21 @@ class Run:
         return resolve([read_layer(Source(str(self.config), text))])
 
     def about(self) -> dict[str, Any]:
-        found = json.loads(self.read_text("run.json"))
-        assert isinstance(found, dict)
-        return found
+        return self._json("run.json")
 
     def result(self) -> dict[str, Any] | None:
         """The closing figures; None where the run has not come to its end."""
         if not (self.folder / "result.json").is_file():
             return None
-        found = json.loads(self.read_text("result.json"))
-        assert isinstance(found, dict)
+        return self._json("result.json")
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            found = json.loads(self.read_text(name))
+        except json.JSONDecodeError as error:
+            raise TrainingError(f"{self.folder / name} is damaged: {error}") from None
+        if not isinstance(found, dict):
+            raise TrainingError(f"{self.folder / name} is damaged: it holds no mapping")
         return found
 
     def rows(self, kind: str | None = None) -> Iterator[dict[str, Any]]:
@@ -133,7 +148,14 @@ def find_runs(folder: Path) -> list[Run]:
     if not folder.is_dir():
         return []
     runs = [run for child in sorted(folder.iterdir()) if (run := Run(child)).exists]
-    return sorted(runs, key=lambda run: str(run.about().get("started", "")))
+    return sorted(runs, key=_started)
+
+
+def _started(run: Run) -> str:
+    try:
+        return str(run.about().get("started", ""))
+    except TrainingError:
+        return ""  # whoever reads more of it is told
 
 
 def new_folder(name: str, dataset: str) -> Path:

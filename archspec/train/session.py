@@ -83,7 +83,7 @@ class _Stages:
         if warning := fitting.warn_of_probabilities(self.arch):
             self._tell(warning)
         # 2. a new run, or an old one
-        saved = self._saved()
+        saved = self._saved(data)
         self._refuse_other_run()
         self.recipe = saved.recipe if saved else self._decided(data)
         net = self._net()
@@ -143,7 +143,8 @@ class _Stages:
         if recipe.batch_size == "auto":
             size = tuning.choose_batch_size(self.arch, recipe, place, len(data.train))
             self._tell(f"batch size: {size.value} ({size.why}); the learning rate stays")
-            common = self._as_main(int(size.value))
+            pieces = recipe.accumulate * self.processes.world
+            common = max(1, self._as_main(int(size.value)) // pieces) * pieces
             recipe = recipe.model_copy(update={"batch_size": common})
         batch = int(recipe.batch_size) // (recipe.accumulate * self.processes.world)
         steps = recipe.epochs * (len(data.train) // int(recipe.batch_size))
@@ -197,7 +198,7 @@ class _Stages:
             )
         self.processes.wait()
 
-    def _saved(self) -> _Saved | None:
+    def _saved(self, data: Data) -> _Saved | None:
         session = self.session
         if not session.resume or session.folder is None or not Run(session.folder).exists:
             return None
@@ -212,6 +213,7 @@ class _Stages:
             raise TrainingError(
                 f"{run.folder} was trained with another network: its resolved spec is {run.spec}"
             )
+        _check_same_data(run, data)
         recipe = _continued(run.recipe(), self.recipe)
         position = tree["position"]
         self._tell(f"run: {run.folder}, resumed after step {position['step']:,}")
@@ -335,6 +337,18 @@ class _Saved:
     run: Run
     recipe: Recipe
     tree: dict[str, Any]
+
+
+def _check_same_data(run: Run, data: Data) -> None:
+    """Raises `TrainingError` where the images are not those that the run was begun with."""
+    about = run.about()
+    found = {"classes": list(data.classes), "train_images": len(data.train)}
+    for name, what in (("classes", "the classes"), ("train_images", "the number of images")):
+        if about.get(name, found[name]) != found[name]:
+            raise TrainingError(
+                f"{what} of {data.name} changed since {run.folder} was begun: {about[name]} then, "
+                f"{found[name]} now. Begin a new run"
+            )
 
 
 def _continued(saved: Recipe, asked: Recipe) -> Recipe:

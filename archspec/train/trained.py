@@ -117,12 +117,17 @@ class TrainedNetwork:
         ]
 
 
-def open_trained(folder: Path, *, last: bool = False, device: str = "auto") -> TrainedNetwork:
-    """The network of a run folder. Raises `TrainingError`."""
+def open_trained(
+    folder: Path, *, last: bool = False, device: str = "auto", allow_modules: Sequence[str] = ()
+) -> TrainedNetwork:
+    """The network of a run folder. Raises `TrainingError`, and `SpecError` for its spec.
+
+    `module` nodes may run code of the packages in `allow_modules` only, as when it was trained.
+    """
     run = open_run(folder)
     place = choose_device(device, Processes())
     tree, about = _weights(run, last), run.about()
-    arch = archspec.load(run.spec)
+    arch = archspec.load(run.spec, allow_modules=allow_modules)
     net = arch.build(device=place, seed=0).eval()
     state.load_weights(net, tree["model"])
     return TrainedNetwork(
@@ -143,18 +148,17 @@ def _weights(run: Run, last: bool) -> dict[str, Any]:
 
 def read_image(path: Path, arch: Architecture, recipe: Recipe) -> Tensor:
     """A picture file as float32 (1, C, H, W), prepared as the run's own images were."""
-    from PIL import Image, UnidentifiedImageError
-
+    from archspec.data import DataError
     from archspec.data.augment import Augment
+    from archspec.data.folder import read_file
     from archspec.data.pictures import Pictures
     from archspec.data.prepare import prepared
 
     channels, height, width = fitting.image_shape(arch)
     try:
-        with Image.open(path) as file:
-            picture = file.convert("L" if channels == 1 else "RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise TrainingError(f"{path} is not a picture that can be read: {error}") from None
+        picture = read_file(path).convert("L" if channels == 1 else "RGB")
+    except DataError as error:
+        raise TrainingError(str(error)) from None
     row = torch.zeros(1, dtype=torch.long)
     stored = Pictures(row, None, [picture].__getitem__).load(row, (height, width))
     prepare = prepared(None, Augment(), recipe.normalize, channels, torch.device("cpu"))

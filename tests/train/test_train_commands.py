@@ -69,7 +69,7 @@ def test_predict_reads_pictures_of_any_size(trained, tmp_path, capsys):
     images = [str(tmp_path / "white.png"), str(tmp_path / "text.png")]
     assert main(["predict", str(trained), *images, "--format", "json"]) == 1
     streams = capsys.readouterr()
-    assert "text.png is not a picture that can be read" in streams.err
+    assert "cannot read the picture" in streams.err and "text.png" in streams.err
     (found,) = json.loads(streams.out)
     assert len(found["classes"]) == 5
     shares = [each["probability"] for each in found["classes"]]
@@ -157,3 +157,113 @@ def test_check_reads_the_recipe_too(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "net.yaml:3:17: error AS205: `epochs` cannot be 0" in said
     assert "net.yaml:3:20: error AS202: a recipe has no 'lrr'" in said
+
+
+def test_a_folder_with_somebody_s_files_is_not_written_over(small_file, tmp_path, capsys):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "spec.yaml").write_text("mine")
+    assert main(["train", str(small_file), "--run", str(mine), *OPTIONS]) == 1
+    assert "is no run and holds a spec.yaml already" in capsys.readouterr().err
+    assert [path.name for path in mine.iterdir()] == ["spec.yaml"]
+    assert (mine / "spec.yaml").read_text() == "mine"
+
+
+def test_a_found_batch_can_be_computed_in_pieces(small_file, tmp_path):
+    options = ["--batch-size", "auto", "--accumulate", "3", "--epochs", "1"]
+    run = tmp_path / "r"
+    assert main(["train", str(small_file), "--run", str(run), *options]) == 0
+    assert main(["evaluate", str(run)]) == 0
+
+
+def test_a_run_whose_pictures_changed_does_not_go_on(small_file, tmp_path, capsys):
+    from PIL import Image
+
+    for name in ("cat", "dog", "fox"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(8):
+            picture = Image.new("L", (12, 12), 20 * number)
+            picture.save(tmp_path / "pets" / name / f"{number}.png")
+    argv = ["train", str(small_file), "--data", f"image_folder:{tmp_path / 'pets'}"]
+    argv += ["--set", "num_classes=3", "--run", str(tmp_path / "r"), "--batch-size", "4"]
+    argv += [*OPTIONS[:4], "--epochs"]
+    if main([*argv, "1"]) != 0:
+        pytest.fail(capsys.readouterr().err)
+    (tmp_path / "pets" / "cat").rename(tmp_path / "pets" / "yak")
+    assert main([*argv, "2", "--resume"]) == 1
+    assert "the classes of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--precision", "fp16", "--device", "auto"], "fp16 needs a GPU"),
+        (["--loss-weights", "{aux: 0.5}"], "the network has no output 'aux'"),
+        (["--seed", "18446744073709551616"], "`seed` cannot be 18446744073709551616"),
+    ],
+)
+def test_what_could_not_count_is_refused_before_a_run_is_made(
+    options, said, small_file, tmp_path, capsys
+):
+    argv = ["train", str(small_file), "--run", str(tmp_path / "r"), *OPTIONS, *options]
+    assert main(argv) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_one_odd_run_does_not_hide_the_others(trained, tmp_path, capsys):
+    import shutil
+
+    for name in ("good", "cut", "strange", "empty"):
+        shutil.copytree(trained, tmp_path / name)
+    (tmp_path / "cut" / "run.json").write_text('{"name": ')
+    (tmp_path / "strange" / "config.yaml").write_text("epohcs: 3\n")
+    (tmp_path / "empty" / "run.json").unlink()
+    assert main(["runs", str(tmp_path)]) == 1
+    streams = capsys.readouterr()
+    assert len(streams.out.splitlines()) == 2 and str(tmp_path / "good") in streams.out
+    assert "run.json is damaged" in streams.err and "epohcs" in streams.err
+
+
+def test_a_picture_is_turned_as_in_training(trained, tmp_path):
+    from PIL import Image
+
+    from archspec.data.folder import read_file
+    from archspec.train.trained import open_trained, read_image
+
+    upright = Image.new("L", (20, 40))
+    upright.paste(255, (0, 0, 20, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # Orientation: turn by a quarter to see it upright
+    upright.rotate(90, expand=True).save(tmp_path / "turned.jpg", exif=exif)
+    upright.save(tmp_path / "upright.png")
+    assert read_file(tmp_path / "turned.jpg").size == (20, 40)
+    network = open_trained(trained)
+    turned, plain = (
+        read_image(tmp_path / name, network.arch, network.recipe)
+        for name in ("turned.jpg", "upright.png")
+    )
+    assert float((turned - plain).abs().max()) < 0.1
+
+
+def test_lists_are_lists_in_python_too(small_file):
+    import archspec
+    from archspec.train import recipe_for
+
+    recipe = recipe_for(
+        archspec.load(small_file),
+        None,
+        {
+            "augment": ["random_crop:2"],
+            "resize": [8, 8],
+            "betas": [0.9, 0.99],
+            "normalize": {"mean": [0.5], "std": [0.5]},
+        },
+    )
+    assert recipe.augment == ("random_crop:2",) and recipe.resize == (8, 8)
+    assert recipe.betas == (0.9, 0.99) and recipe.normalize.mean == (0.5,)
+
+
+def test_a_config_of_any_bytes_is_refused(small_file, tmp_path, capsys):
+    (tmp_path / "c.yaml").write_bytes(b"\xff\xfe")
+    assert main(["train", str(small_file), "--config", str(tmp_path / "c.yaml")]) == 1
+    assert "is not UTF-8" in capsys.readouterr().err

@@ -35,6 +35,14 @@ def write_whole(path: Path, data: bytes, *, keep: Path | None = None) -> None:
         ) from None
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Removes what writers that were killed have left in a folder."""
+    for path in folder.glob(".*.safetensors.*"):
+        if path.suffix[1:].isdecimal():
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
 def write_text(path: Path, text: str) -> None:
     """`write_whole` for UTF-8 text."""
     write_whole(path, text.encode())

@@ -15,7 +15,7 @@ from archspec.train import checkpoint, device, fitting, state, tuning
 from archspec.train.distributed import Processes, is_connection_lost, joined
 from archspec.train.errors import Stopped, TrainingError
 from archspec.train.evaluate import Evaluation
-from archspec.train.files import write_text
+from archspec.train.files import remove_leftovers, write_text
 from archspec.train.loop import Listener, Row, Trainer
 from archspec.train.loss import Loss
 from archspec.train.plan import Plan
@@ -97,6 +97,7 @@ class _Stages:
             if saved:
                 state.put_back(trainer, saved.tree)
                 if self.processes.is_main:
+                    remove_leftovers(run.checkpoints)
                     run.rewind(trainer.position.step)
                     run.write_recipe(self.recipe)
             # 4. the training, and its figures
@@ -361,7 +362,7 @@ def _continued(saved: Recipe, asked: Recipe) -> Recipe:
         if name not in MAY_CHANGE:
             raise TrainingError(
                 f"the run was begun with {name} {before!r}, and cannot go on with {after!r}: "
-                "resume it as it was, or begin a new run"
+                "resume it as it was (--config with its config.yaml says how), or begin a new run"
             )
         changes[name] = after
     return saved.model_copy(update=changes)

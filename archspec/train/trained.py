@@ -91,14 +91,15 @@ class TrainedNetwork:
         from archspec.data import open_dataset
 
         recipe = self.recipe
+        own = dataset in (None, recipe.dataset)  # the limits of training are for its own data
         return open_dataset(
             dataset or recipe.dataset,
             data_root or self.run.about()["data_root"],
             resize=self.size,
             seed=recipe.seed,
             validation=recipe.validation,
-            limit_train=recipe.limit_train,
-            limit_test=recipe.limit_test,
+            limit_train=recipe.limit_train if own else None,
+            limit_test=recipe.limit_test if own else None,
             normalize=recipe.normalize,
             device=self.device,
         )

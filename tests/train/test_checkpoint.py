@@ -91,3 +91,14 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path):
     found, wrong = checkpoint.load_newest(tmp_path)
     assert (found["n"], wrong) == (1, [])
     assert [path.name for path in tmp_path.iterdir()] == [checkpoint.LAST]
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    from archspec.train.files import remove_leftovers
+
+    for name in (".last.safetensors.4711", "last.safetensors", ".best.safetensors.x", ".other"):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("last.safetensors", ".best.safetensors.x", ".other")
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
@@ -24,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if sys.stdout is None:  # closed by the caller, as with `>&-`: nobody wants the output
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    # torch does without NumPy, and so does archspec.
+    warnings.filterwarnings("ignore", "Failed to initialize NumPy", UserWarning)
     try:
         args = parse(argv)
         # Pydantic would search all installed packages for plugins of its own before the first op.

@@ -206,7 +206,7 @@ def _declare(file: File, block: Block) -> None:
 
 def fill_block(file: File, block: Block) -> None:
     """A block's parameters, inputs, body and outputs."""
-    if block.name in file.undeclared or block.name not in file.parsers:
+    if block.name not in file.parsers:
         _declare(file, block)
     raw, what, parser = block.raw, f"the block {block.name!r}", file.parsers[block.name]
     layers = raw.get("layers")

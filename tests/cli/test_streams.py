@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,12 @@ def test_progress_of_a_verification_is_for_a_terminal(capsys, monkeypatch):
     assert main(["compile", "lenet_bn", "--verify"]) == 0
     said = capsys.readouterr().err
     assert "train(), a batch of 3" in said and said.endswith("\r\x1b[K")
+
+
+def test_a_machine_without_numpy_is_not_warned_of():
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        main(["list", "--names"])
+        warnings.warn("Failed to initialize NumPy: No module named 'numpy'", stacklevel=1)
+        warnings.warn("another", stacklevel=1)
+    assert [str(each.message) for each in seen] == ["another"]

@@ -278,7 +278,7 @@ def test_the_meta_device_is_no_oracle():
         verify(residual(), name="net", device="meta")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.cuda
 def test_a_gpu_agrees_too_and_its_random_state_is_left_alone():
     before = torch.cuda.get_rng_state()
     report = checked(everything(), device="cuda")

@@ -23,134 +23,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from PIL import Image
+from contestants import Pictures28, bare, course, epoch, offer, own, samples, trainer_for
 from torch import nn
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader, Dataset
-from torchvision.datasets import FashionMNIST
-from torchvision.transforms import ToTensor
+from torch.utils.data import DataLoader
 
 import archspec
 from archspec.cli.train import keep_freed_memory
-from archspec.data import open_dataset, register
-from archspec.data.pictures import Pictures, PictureSets
-from archspec.train import recipe_for, train
-from archspec.train.distributed import Processes
-from archspec.train.fitting import outputs_of
-from archspec.train.loop import Trainer
-from archspec.train.loss import Loss
+from archspec.data import open_dataset
+from archspec.train import train
 from archspec.train.plan import Plan
 
 BATCH = 256
 ROUNDS = 5
-
-
-class Pictures28(Dataset):
-    """Images as torchvision's FashionMNIST gives them: PIL, then the transform."""
-
-    def __init__(self, images: torch.Tensor, labels: torch.Tensor) -> None:
-        self.images, self.labels, self.transform = images, labels, ToTensor()
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        image = Image.fromarray(self.images[index].numpy(), mode=None)
-        return self.transform(image), int(self.labels[index])
-
-
-def samples(root: Path | None, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """`count` images as uint8 (N, 28, 28) with labels; repeated where there are fewer."""
-    if root is not None and (root / "FashionMNIST" / "raw").is_dir():
-        data = FashionMNIST(str(root), download=False)
-        images, labels = data.data, data.targets
-    else:
-        generator = torch.Generator().manual_seed(0)
-        images = torch.randint(256, (2000, 28, 28), generator=generator, dtype=torch.uint8)
-        labels = torch.randint(10, (2000,), generator=generator)
-    times = -(-count // len(labels))
-    return images.repeat(times, 1, 1)[:count], labels.repeat(times)[:count]
-
-
-def trainer_for(name: str, recipe: dict, channels_last: bool = False) -> Trainer:
-    """A trainer over the registered sample, without a run folder."""
-    layout = "channels_last" if channels_last else "contiguous"
-    given = {**recipe, "dataset": "bench", "validation": 0, "memory_format": layout}
-    arch = archspec.load(name)
-    chosen = recipe_for(arch, None, {**given, "precision": "fp32", "log_every": 1e9})
-    size = chosen.resize or 28
-    arch = arch.variant(input_shape=(1, size, size))
-    data = open_dataset("bench", resize=size, validation=0)
-    main, names = outputs_of(arch)
-    trainer = Trainer(
-        net=arch.build(seed=0),
-        data=data,
-        recipe=chosen,
-        device=torch.device("cpu"),
-        loss=Loss(chosen, main, names),
-        plan=Plan(len(data.train), int(chosen.batch_size), 0, 2),
-        processes=Processes(),
-    )
-    trainer._start_interval()
-    return trainer
-
-
-def trainer_epoch(trainer: Trainer) -> Callable[[], None]:
-    """One epoch of the trainer's own steps; nothing is evaluated or saved."""
-    from archspec.train.batches import training_batches
-
-    def run() -> None:
-        trainer.position.batch = 0
-        for batch in training_batches(
-            trainer.data.train, trainer.plan, trainer.position, Processes(), trainer.device
-        ):
-            trainer._step(*batch)
-            trainer._between_steps()
-        trainer.sums.read()
-
-    return run
-
-
-def course_epoch(images: torch.Tensor, labels: torch.Tensor, workers: int) -> Callable[[], None]:
-    """The course text's loop: PIL, ToTensor, DataLoader; loss and accuracy read every step."""
-    loader = DataLoader(Pictures28(images, labels), BATCH, shuffle=True, num_workers=workers)
-    net = archspec.load("lenet_bn").build(seed=0)
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.001)
-
-    def run() -> None:
-        loss_sum = hits = count = 0
-        for x, y in loader:
-            output = net(x)
-            loss = cross_entropy(output, y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            loss_sum += loss.item()
-            hits += (output.argmax(dim=1) == y).sum().item()
-            count += len(y)
-
-    return run
-
-
-def bare_epoch(images: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
-    """A bare loop over float images that lie ready: what no trainer can beat by much."""
-    x, y = (images[:, None].float() / 255), labels.long()
-    net = archspec.load("lenet_bn").build(seed=0)
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.001, fused=True)
-
-    def run() -> None:
-        total = torch.zeros(2)
-        for rows in torch.randperm(len(y)).split(BATCH):
-            batch, target = x[rows], y[rows]
-            output = net(batch)
-            loss = cross_entropy(output, target)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total[0] += loss.detach()
-            total[1] += (output.argmax(dim=1) == target).sum()
-
-    return run
 
 
 def lightning_epoch(images: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
@@ -210,11 +95,23 @@ def ratio(times: dict[str, list], slow: str, fast: str) -> float:
 def bench_loop(root: Path | None, count: int) -> Iterator[str]:
     images, labels = samples(root, count)
     recipe = {"batch_size": BATCH, "optimizer": "adam", "lr": 0.001, "epochs": 1000}
+    steps = -(-count // BATCH)
+
+    def course_loop(workers: int) -> Callable[[], None]:
+        net, pictures = archspec.load("lenet_bn").build(seed=0), Pictures28(images, labels)
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.001)
+        return epoch(course(net, optimizer, pictures, BATCH, workers=workers), steps)
+
+    def bare_loop() -> Callable[[], None]:
+        net, x = archspec.load("lenet_bn").build(seed=0), images[:, None].float() / 255
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.001, fused=True)
+        return epoch(bare(net, optimizer, x, labels.long(), BATCH), steps)
+
     contestants = {
-        "archspec": trainer_epoch(trainer_for("lenet_bn", recipe)),
-        "bare loop": bare_epoch(images, labels),
-        "course, 2 workers": course_epoch(images, labels, 2),
-        "course, 4 workers": course_epoch(images, labels, 4),
+        "archspec": epoch(own(trainer_for("lenet_bn", **recipe)), steps),
+        "bare loop": bare_loop(),
+        "course, 2 workers": course_loop(2),
+        "course, 4 workers": course_loop(4),
     }
     if find_spec("lightning") is not None:
         contestants["lightning"] = lightning_epoch(images, labels)
@@ -246,9 +143,8 @@ def bench_layout(root: Path | None, batch: int) -> Iterator[str]:
     before = paired({"plain": plain}, 3)["plain"]
     keep_freed_memory()
     steppers = {}
-    for last in (False, True):
-        trainer = trainer_for("resnet18", recipe, channels_last=last)
-        name = "channels_last" if last else "contiguous"
+    for name in ("contiguous", "channels_last"):
+        trainer = trainer_for("resnet18", **recipe, memory_format=name)
         steppers[name] = lambda t=trainer: t._step(images, labels, 1.0, batch)
     times = paired(steppers, 3)
     fastest = min(steppers, key=lambda name: statistics.median(times[name]))
@@ -299,8 +195,8 @@ def bench_accuracy(root: Path | None) -> Iterator[str]:
         data = open_dataset("fashion_mnist", root, resize=28, validation=0, seed=seed)
         net: nn.Module = arch.build(seed=seed)
         optimizer = torch.optim.Adam(net.parameters(), lr=0.001)
-        for epoch in range(5):
-            order = Plan(len(data.train), BATCH, seed, 2).order(epoch)
+        for number in range(5):
+            order = Plan(len(data.train), BATCH, seed, 2).order(number)
             for x, y in data.train.batches(BATCH, order=order, device="cpu", training=True):
                 optimizer.zero_grad()
                 cross_entropy(net(x), y).backward()
@@ -329,13 +225,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=6_000)
     parser.add_argument("--batch", type=int, default=64, help="of the layout part")
     args = parser.parse_args()
-    images, labels = samples(args.data_root, args.images)
-    pictures = Pictures(labels.long(), images[:, None])
-
-    @register("bench")
-    def bench(root: Path) -> PictureSets:
-        return PictureSets(tuple(map(str, range(10))), pictures, pictures)
-
+    offer(*samples(args.data_root, args.images))
     parts = {
         "loop": lambda: bench_loop(args.data_root, args.images),
         "layout": lambda: bench_layout(args.data_root, args.batch),

@@ -24,14 +24,15 @@ FUSED = frozenset({"cpu", "cuda", "mps"})
 class Optimizer:
     """Steps of SGD, Adam or AdamW over named parameters.
 
-    `param_groups`, `grad_scale` and `found_inf` are there for `torch.amp.GradScaler`. A step
-    whose `found_inf` is not 0 changes nothing, without anybody waiting for the device.
+    `param_groups` is there for `torch.amp.GradScaler`, which also sets `grad_scale` and
+    `found_inf` for the time of a step. A step whose `found_inf` is not 0 changes nothing, without
+    anybody waiting for the device.
     """
 
     _step_supports_amp_scaling = True
-    # On the class, because the scaler sets these on the object and deletes them again.
-    grad_scale: Tensor | None = None
-    found_inf: Tensor | None = None
+    # Never there but while the scaler (or the loop) says so: it multiplies what it finds.
+    grad_scale: Tensor
+    found_inf: Tensor
 
     def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], recipe: Recipe) -> None:
         self.recipe = recipe
@@ -78,7 +79,7 @@ class Optimizer:
     def _scaling(self) -> dict[str, Any]:
         if not self.fused:
             return {}
-        return {"grad_scale": self.grad_scale, "found_inf": self.found_inf}
+        return {name: getattr(self, name, None) for name in ("grad_scale", "found_inf")}
 
     def _sgd(self, names: list[str], lr: float, decay: float) -> None:
         recipe = self.recipe

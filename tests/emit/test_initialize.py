@@ -135,7 +135,7 @@ def test_to_empty_and_loading_make_a_meta_module_real():
     assert torch.equal(net.eval()(x), real.eval()(x))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.cuda
 def test_a_seed_gives_the_same_weights_on_a_gpu_and_leaves_its_state_alone():
     before = torch.cuda.get_rng_state()
     net = emit(network(), name="net", device="cuda", seed=3)

@@ -120,3 +120,25 @@ def test_a_first_step_does_not_import_torchs_compiler():
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.stdout == "False\n", result.stderr
+
+
+def test_a_gradient_scaler_steps_as_with_torchs_own():
+    mine, reference = networks()
+    pairs = [
+        (mine, Optimizer(mine.named_parameters(), Recipe(optimizer="sgd")), (0.1,)),
+        (reference, torch.optim.SGD(reference.parameters(), 0.1, fused=True), ()),
+    ]
+    scales = []
+    for net, optimizer, arguments in pairs:
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+        torch.manual_seed(2)
+        for step in range(4):
+            optimizer.zero_grad()
+            loss = net(torch.randn(6, 4)).square().sum() * (1e38 if step == 1 else 1.0)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer, *arguments)
+            scaler.update()
+        scales.append(scaler.get_scale())
+    assert scales == [2.0**9, 2.0**9]  # the second step overflowed, and changed nothing
+    for one, other in zip(mine.parameters(), reference.parameters(), strict=True):
+        assert one.isfinite().all() and torch.equal(one, other)

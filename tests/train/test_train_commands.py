@@ -110,7 +110,7 @@ def test_runs_lists_and_compares(trained, small_file, tmp_path, capsys):
     [
         (["--data", "cifar"], "there is no data set 'cifar'"),
         (["--set", "num_classes=3"], "the network tells 3 classes apart; digits has 10"),
-        (["--input", "3x8x8"], "the network takes images of 3 channels; digits has 1"),
+        (["--input", "2x8x8"], "the network takes images of 2 channels; digits has 1"),
         (["--resize", "2"], "the recipe brings images to 2x2"),
         (["--device", "tpu"], "the device 'tpu' cannot be used"),
         (["--lr", "fast"], "--lr:1:1: error AS205: `lr` cannot be 'fast'"),
@@ -227,7 +227,7 @@ def test_one_odd_run_does_not_hide_the_others(trained, tmp_path, capsys):
 def test_a_picture_is_turned_as_in_training(trained, tmp_path):
     from PIL import Image
 
-    from archspec.data.folder import read_file
+    from archspec.data.reading import read_picture
     from archspec.train.trained import open_trained, read_image
 
     upright = Image.new("L", (20, 40))
@@ -236,7 +236,7 @@ def test_a_picture_is_turned_as_in_training(trained, tmp_path):
     exif[0x0112] = 6  # Orientation: turn by a quarter to see it upright
     upright.rotate(90, expand=True).save(tmp_path / "turned.jpg", exif=exif)
     upright.save(tmp_path / "upright.png")
-    assert read_file(tmp_path / "turned.jpg").size == (20, 40)
+    assert read_picture(tmp_path / "turned.jpg").size == (20, 40)
     network = open_trained(trained)
     turned, plain = (
         read_image(tmp_path / name, network.arch, network.recipe)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from archspec.data.errors import DataError
 from archspec.data.registry import find
 from archspec.data.split import Data
+from archspec.data.text import one_line
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +106,7 @@ def open_dataset(
         validation=held,
         test=test,
         statement=statement,
-        notes=tuple(notes),
+        notes=tuple(map(one_line, notes)),
     )
 
 

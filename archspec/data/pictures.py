@@ -77,7 +77,8 @@ class Pictures:
             except PictureError as error:
                 bad.append(Fault(row, error.line))
             else:
-                tensors.append(transform(picture.convert(mode)))
+                picture = picture if picture.mode == mode else picture.convert(mode)
+                tensors.append(transform(picture))
         return Loaded(_stacked(tensors), bad)
 
 

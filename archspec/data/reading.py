@@ -118,12 +118,12 @@ def plain(image: Image, name: object) -> Image:
         return image.convert(mode)
     from PIL.Image import new
 
-    # PIL has no direct way from the modes with premultiplied alpha.
-    image = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
-    image = image.convert("RGBA")
+    # By way of what PIL can convert to RGBA: it has no direct way from premultiplied alpha.
+    for step in ({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode), "RGBA"):
+        image = image if image.mode == step else image.convert(step)
     white = new("RGB", image.size, "white")
     white.paste(image, mask=image.getchannel("A"))
-    return white.convert(mode)
+    return white if mode == "RGB" else white.convert(mode)
 
 
 # --- opening -------------------------------------------------------------------------------------

@@ -113,12 +113,14 @@ def test_pictures_beside_the_classes_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_class_without_images_is_named(tmp_path: Path) -> None:
-    folder(tmp_path / "train", {"a": 30, "b": 1, "c": 30}, size=(4, 4))
+    folder(tmp_path / "train", {"a": 30, "b\nb": 1, "c": 30}, size=(4, 4))
     folder(tmp_path / "test", {"a": 3, "c": 3}, size=(4, 4))
     assert opened(tmp_path).notes == (
-        "classes: no validation images of b",
-        "classes: no test images of b",
+        r"classes: no validation images of b\nb",
+        r"classes: no test images of b\nb",
     )
+    data = open_dataset(f"image_folder:{tmp_path}", limit_train=2, validation=0)
+    assert data.notes[0] == r"classes: no training images of b\nb"
 
 
 def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:

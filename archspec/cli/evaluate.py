@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archspec.cli.output import write, write_diagnostics, write_json
+from archspec.data.text import one_line
 from archspec.errors import SpecError
 from archspec.train.errors import TrainingError
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 def run(args: Namespace) -> int:
     """Print accuracy and loss, overall and by class; 1 where the run or the data do not serve."""
     from archspec.data import DataError
+    from archspec.train.progress import reading_to
     from archspec.train.report import class_figures
     from archspec.train.trained import open_trained
 
@@ -26,7 +29,14 @@ def run(args: Namespace) -> int:
         trained = open_trained(
             Path(args.run), last=args.last, device=args.device, allow_modules=args.allow_module
         )
-        found = trained.evaluate(args.data, args.data_root, say=_note)
+        with closing(reading_to(sys.stderr)) as reading:
+            found = trained.evaluate(
+                args.data,
+                args.data_root,
+                say=_note,
+                skip_unreadable=args.skip_unreadable,
+                progress=reading,
+            )
     except SpecError as error:
         write_diagnostics(error.diagnostics)
         return 1
@@ -62,13 +72,17 @@ def _json(name: str, trained: TrainedNetwork, found: Evaluation, by_class: ByCla
     )
 
 
-def _table(name: str, trained: TrainedNetwork, found: Evaluation, by_class: ByClass) -> None:
+def _table(data: str, trained: TrainedNetwork, found: Evaluation, by_class: ByClass) -> None:
     figures = found.figures
     write(
-        f"{name}: accuracy {figures.accuracy:.2%}, loss {figures.loss:.4f} on "
+        f"{data}: accuracy {figures.accuracy:.2%}, loss {figures.loss:.4f} on "
         f"{figures.examples:,} test images (weights of epoch {trained.epoch})\n"
     )
-    width = max(5, *map(len, trained.classes))
+    from rich.cells import cell_len, set_cell_size
+
+    names = [one_line(name) for name in trained.classes]
+    width = max(5, *map(cell_len, names))
     write(f"{'class':{width}}  precision  recall      F1  images")
-    for each, (precision, recall, f1, images) in zip(trained.classes, by_class, strict=True):
-        write(f"{each:{width}}  {precision:9.1%}  {recall:6.1%}  {f1:6.1%}  {images:6}")
+    for name, (precision, recall, f1, images) in zip(names, by_class, strict=True):
+        cell = set_cell_size(name, width)
+        write(f"{cell}  {precision:9.1%}  {recall:6.1%}  {f1:6.1%}  {images:6}")

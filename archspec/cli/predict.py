@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from archspec.cli.output import write, write_diagnostics, write_json
+from archspec.data.text import one_line
 from archspec.errors import SpecError
 from archspec.train.errors import TrainingError
 
@@ -16,6 +17,7 @@ def run(args: Namespace) -> int:
     from archspec.train.trained import open_trained
 
     results = []
+    notes: list[str] = []
     status = 0
     try:
         trained = open_trained(
@@ -32,7 +34,7 @@ def run(args: Namespace) -> int:
         return 1
     for image in args.images:
         try:
-            guesses = trained.predict(Path(image))
+            guesses = trained.predict(Path(image), say=notes.append)
         except TrainingError as error:
             write(f"archspec predict: error: {error}", sys.stderr)
             status = 1
@@ -41,7 +43,9 @@ def run(args: Namespace) -> int:
         if args.format == "table":
             write(image)
             for guess in guesses:
-                write(f"  {guess.probability:6.1%}  {guess.name}")
+                write(f"  {guess.probability:6.1%}  {one_line(guess.name)}")
+    for note in dict.fromkeys(notes):
+        write(f"archspec predict: note: {note}", sys.stderr)
     if args.format == "json":
         write_json(results)
     return status

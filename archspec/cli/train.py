@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from contextlib import closing
 from pathlib import Path
 
 from archspec.cli.output import diagnostics_of, write, write_diagnostics
@@ -27,21 +28,23 @@ def run(args: Namespace) -> int:
     keep_freed_memory()
     write_diagnostics(arch.warnings)
     from archspec.data.errors import DataError
-    from archspec.train.progress import closing_table, progress_to
+    from archspec.train.progress import closing_table, progress_to, reading_to
     from archspec.train.session import Session, train
 
     try:
-        finished = train(
-            Session(
-                arch=arch,
-                recipe=recipe,
-                folder=Path(args.run) if args.run else None,
-                data_root=args.data_root,
-                resume=args.resume,
-                listeners=(progress_to(sys.stdout),),
-                say=_say,
+        with closing(reading_to(sys.stderr)) as reading:
+            finished = train(
+                Session(
+                    arch=arch,
+                    recipe=recipe,
+                    folder=Path(args.run) if args.run else None,
+                    data_root=args.data_root,
+                    resume=args.resume,
+                    listeners=(progress_to(sys.stdout),),
+                    say=_say,
+                    reading=reading,
+                )
             )
-        )
     except SpecError as error:
         write_diagnostics(error.diagnostics)
         return 1

@@ -21,6 +21,8 @@ class Option(NamedTuple):
     choices: tuple[str, ...] = ()
 
 
+SKIP_UNREADABLE = "go on without pictures that cannot be read"
+
 OPTIONS = (
     Option("--data", "dataset", "NAME", "the data: digits, fashion_mnist, …", "data"),
     Option("--resize", "resize", "SIZE", "bring images to this size: 96, or [96, 128]", "data"),
@@ -31,6 +33,7 @@ OPTIONS = (
     Option("--validation", "validation", "SHARE", "share that chooses the best: 0.1", "data"),
     Option("--limit-train", "limit_train", "N", "train on N images only", "data"),
     Option("--limit-test", "limit_test", "N", "test on N images only", "data"),
+    Option("--skip-unreadable", "skip_unreadable", None, SKIP_UNREADABLE, "data"),
     Option("--epochs", "epochs", "N", "passes over the training images", "recipe"),
     Option("--batch-size", "batch_size", "N", "images of one step, or auto", "recipe"),
     Option("--accumulate", "accumulate", "K", "compute a batch in K pieces", "recipe"),
@@ -170,6 +173,9 @@ def _add_evaluate(commands: Any, add: Add, add_format: AddTo) -> None:
     parser.add_argument("run", metavar="RUN", help="a run folder")
     parser.add_argument("--data", metavar="NAME", help="other data (default: the run's own)")
     parser.add_argument("--data-root", metavar="DIR", help="the folder of the data sets")
+    parser.add_argument(
+        "--skip-unreadable", action="store_true", default=None, help=SKIP_UNREADABLE
+    )
     parser.add_argument("--last", action="store_true", help="the last weights, not the best")
     parser.add_argument("--device", metavar="D", default="auto", help="auto, cpu, cuda, mps")
     _add_allow_module(parser)

@@ -1,6 +1,8 @@
-"""The one exception of the data path."""
+"""The exceptions of the data path."""
 
 from __future__ import annotations
+
+from archspec.data.text import one_line
 
 
 class DataError(Exception):
@@ -13,3 +15,13 @@ class DataError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n  help: {self.help}" if self.help else self.message
+
+
+class PictureError(DataError):
+    """One picture cannot be read. `line` names it and says why, in one line."""
+
+    def __init__(self, name: object, reason: str) -> None:
+        self.line = one_line(f"{name}: {reason}")
+        super().__init__(f"cannot read the picture {self.line}")
+        # An exception that crosses from a worker process is rebuilt from these.
+        self.args = (name, reason)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from archspec.data.errors import DataError
-from archspec.data.resize import Resize, fitted
+from archspec.data.errors import DataError, PictureError
+from archspec.data.reading import Form, plain
+from archspec.data.resize import Resize
+from archspec.data.unreadable import Fault
 
 LABELS = ("targets", "labels", "_labels")
 """Where torchvision's classes keep their labels; asking for each item would decode pictures."""
 
-PROBES = 32
-"""Pictures looked at to learn the sizes and channels of a set that is read one by one."""
+LUMA = (19595, 38470, 7471)
+"""Parts of red, green and blue in grey, in 65536ths: PIL's, after ITU-R 601-2."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,15 @@ class Pictures:
     """Pictures with a label each: as one `array` in memory, or as `read(i)` for picture i.
 
     labels: int64 (N,). array: uint8 (N, C, H, W). `read` gives a PIL image, a uint8 array
-    (H, W[, C]) or a uint8 tensor (C, H, W); it is called in worker processes. `channels` (1 grey,
-    3 colour) is what they are brought to: colour where some are coloured, if it is not given.
+    (H, W[, C]) or a uint8 tensor (C, H, W); it is called in worker processes, and raises
+    `PictureError` for a picture that is damaged. `look(i)`, where there is one, tells the form of
+    picture i sooner than reading it would.
     """
 
     labels: Tensor
     array: Tensor | None = None
     read: Callable[[int], Any] | None = None
-    channels: int | None = None
+    look: Callable[[int], Form] | None = None
 
     def __post_init__(self) -> None:
         if (self.array is None) == (self.read is None):
@@ -41,62 +43,100 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.labels)
 
-    @cached_property
-    def shape(self) -> tuple[int, int | None, int | None]:
-        """Channels, height and width; no height and width where pictures differ in size."""
+    def form(self, row: int) -> Form:
+        """Channels, height and width of picture `row`. Raises `PictureError`."""
         if self.array is not None:
-            _, channels, height, width = self.array.shape
-            return channels, height, width
-        step = max(1, len(self) // PROBES)
-        shapes = [_form(self._item(i)) for i in range(0, len(self), step)]
-        channels = self.channels or max(shape[0] for shape in shapes)
-        sizes = {shape[1:] for shape in shapes}
-        return (channels, *sizes.pop()) if len(sizes) == 1 else (channels, None, None)
+            return Form(*self.array.shape[1:])
+        if self.look is not None:
+            return self.look(row)
+        picture = self.picture(row)
+        return Form(1 if picture.mode == "L" else 3, picture.height, picture.width)
 
-    def load(self, rows: Tensor, resize: Resize) -> Tensor:
-        """Pictures `rows` as uint8 (n, C, H, W).
+    def picture(self, row: int) -> Any:
+        """Picture `row` of those that are read, as a PIL image in grey (L) or colour (RGB).
+
+        Raises `PictureError`, and `DataError` for what is no picture at all.
+        """
+        assert self.read is not None
+        return plain(as_pil(self.read(row)), f"number {row}")
+
+    def load(self, rows: Sequence[int], channels: int, resize: Resize) -> Loaded:
+        """Pictures `rows` with 1 (grey) or 3 channels (colour), in their order.
 
         Those of an array keep their size, to be resized where they are used; those that are read
         come in their final size. Raises `DataError`.
         """
         if self.array is not None:
-            return self.array[rows]
-        transform = self._transform(resize)
-        tensors = [self._read(row, transform) for row in rows.tolist()]
-        odd = next((t for t in tensors if t.shape != tensors[0].shape), None)
-        if odd is not None:
-            sizes = " and ".join(f"{t.shape[1]}×{t.shape[2]}" for t in (tensors[0], odd))
-            raise DataError(
-                f"the pictures differ in size ({sizes})", "bring them to one: --resize 224"
-            )
-        return torch.stack(tensors)
+            return Loaded(with_channels(self.array[list(rows)], channels), [])
+        transform, mode = _transform(resize), {1: "L", 3: "RGB"}[channels]
+        tensors: list[Tensor] = []
+        bad: list[Fault] = []
+        for row in rows:
+            try:
+                picture = self.picture(row)
+            except PictureError as error:
+                bad.append(Fault(row, error.line))
+            else:
+                picture = picture if picture.mode == mode else picture.convert(mode)
+                tensors.append(transform(picture))
+        return Loaded(_stacked(tensors), bad)
 
-    def _transform(self, resize: Resize) -> Callable[[Any], Tensor]:
-        from torchvision.transforms import v2
 
-        steps: list[Any] = []
-        if isinstance(resize, int):
-            steps = [v2.Resize(resize), v2.CenterCrop(resize)]
-        elif resize is not None:
-            steps = [v2.Resize(list(resize))]
-        transform: Callable[[Any], Tensor] = v2.Compose([*steps, v2.PILToTensor()])
-        return transform
+class Loaded(NamedTuple):
+    """uint8 (n, C, H, W) of the pictures that can be read, and those that cannot."""
 
-    def _read(self, row: int, transform: Callable[[Any], Tensor]) -> Tensor:
-        return transform(as_pil(self._item(row), self.shape[0]))
-
-    def _item(self, row: int) -> Any:
-        assert self.read is not None
-        return self.read(row)
+    images: Tensor
+    bad: list[Fault]
 
 
 class PictureSets(NamedTuple):
-    """What a data set brings. Without `test`, a fifth of the training pictures is split off."""
+    """What a data set brings. Without `test`, a fifth of the training pictures is split off.
+
+    `notes` are lines on how it was understood.
+    """
 
     classes: tuple[str, ...]
     train: Pictures
     test: Pictures | None = None
     validation: Pictures | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _transform(resize: Resize) -> Callable[[Any], Tensor]:
+    from torchvision.transforms import v2
+
+    steps: list[Any] = [] if resize is None else [v2.Resize(list(resize))]
+    transform: Callable[[Any], Tensor] = v2.Compose([*steps, v2.PILToTensor()])
+    return transform
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    odd = next((t for t in tensors if t.shape != tensors[0].shape), None)
+    if odd is not None:
+        sizes = " and ".join(f"{t.shape[1]}×{t.shape[2]}" for t in (tensors[0], odd))
+        raise differ_in_size(f" ({sizes})")
+    return torch.stack(list(tensors)) if tensors else torch.empty(0, 1, 1, 1, dtype=torch.uint8)
+
+
+def differ_in_size(sizes: str = "") -> DataError:
+    """The error for pictures of several sizes that nothing brings to one."""
+    return DataError(f"the pictures differ in size{sizes}", "bring them to one: --resize 224")
+
+
+def with_channels(images: Tensor, channels: int) -> Tensor:
+    """uint8 (N, C, H, W) with that many channels, of 1 or 3: the bytes of PIL's `convert`."""
+    if images.shape[1] == channels:
+        return images
+    if channels == 3:
+        return images.repeat(1, 3, 1, 1)
+    grey = torch.empty(len(images), 1, *images.shape[2:], dtype=torch.uint8)
+    # Some at a time: whole numbers of 32 bits take four times the memory.
+    for start in range(0, len(images), 256):
+        red, green, blue = images[start : start + 256].int().unbind(1)
+        grey[start : start + 256, 0] = (
+            red * LUMA[0] + green * LUMA[1] + blue * LUMA[2] + 0x8000
+        ) >> 16
+    return grey
 
 
 def from_torchvision(train: Any, test: Any = None, validation: Any = None) -> PictureSets:
@@ -104,14 +144,14 @@ def from_torchvision(train: Any, test: Any = None, validation: Any = None) -> Pi
 
     Class names are its `classes` where it has them. Raises `DataError` for other labels.
     """
-    sets = [d if d is None else _pictures(d) for d in (train, test, validation)]
-    first = sets[0]
-    assert first is not None
+    first = _pictures(train)
+    others = [None if data is None else _pictures(data) for data in (test, validation)]
+    sets = (first, *others)
     count = 1 + max(int(p.labels.max()) for p in sets if p is not None and len(p))
     classes = tuple(map(str, getattr(train, "classes", ()) or ()))
     if len(classes) < count:
         classes = tuple(map(str, range(count)))
-    return PictureSets(classes, first, *sets[1:])
+    return PictureSets(classes, first, others[0], others[1])
 
 
 def _pictures(data: Any) -> Pictures:
@@ -127,12 +167,21 @@ class _Items:
         self.data = data
 
     def __call__(self, row: int) -> Any:
-        return self.data[row][0]
+        return _item(self.data, row)[0]
+
+
+def _item(data: Any, row: int) -> Any:
+    try:
+        return data[row]
+    # What PIL raises for a file that is cut off, and the system for one that is not there.
+    except OSError as error:
+        reason = str(error).partition("\n")[0]
+        raise PictureError(f"number {row} of {type(data).__name__}", reason) from None
 
 
 def _labels(data: Any) -> Tensor:
     found = next((getattr(data, name) for name in LABELS if hasattr(data, name)), None)
-    values = [data[i][1] for i in range(len(data))] if found is None else found
+    values = [_item(data, i)[1] for i in range(len(data))] if found is None else found
     try:
         labels = torch.as_tensor(values)
     except (TypeError, ValueError, RuntimeError):
@@ -159,38 +208,18 @@ def _array(data: Any, count: int) -> Tensor | None:
     return array.permute(0, 3, 1, 2).contiguous() if array.shape[3] in (1, 3) else None
 
 
-def _form(item: Any) -> tuple[int, int, int]:
-    """Channels (1 for grey, 3 otherwise), height and width of what `read` gave."""
-    picture = as_pil(item, None)
-    grey = picture.mode in ("1", "L", "LA")
-    return 1 if grey else 3, picture.height, picture.width
-
-
-def as_pil(item: Any, channels: int | None) -> Any:
-    """A PIL image with that many channels (its own where None). Raises `DataError`."""
+def as_pil(item: Any) -> Any:
+    """The PIL image of what `read` gave. Raises `DataError`."""
     from PIL import Image
 
-    if not isinstance(item, Image.Image):
-        array = item.numpy() if isinstance(item, Tensor) else item
-        if getattr(array, "dtype", None) != "uint8":
-            raise DataError(
-                "pictures must be PIL images or uint8 arrays, with values of 0 to 255",
-                "leave out the data set's own `transform`: resizing and scaling follow here",
-            )
-        if isinstance(item, Tensor) and array.ndim == 3:
-            array = array.transpose(1, 2, 0)
-        item = Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array)
-    modes = {1: "L", 3: "RGB"}
-    return (
-        item if channels is None or item.mode == modes[channels] else item.convert(modes[channels])
-    )
-
-
-def size_after(shape: tuple[int, int | None, int | None], resize: Resize) -> tuple[int, int, int]:
-    """Channels, height and width of pictures of `shape` after `resize`. Raises `DataError`."""
-    channels, height, width = shape
-    if height is None or width is None:
-        if resize is None:
-            raise DataError("the pictures differ in size", "bring them to one: --resize 224")
-        return (channels, *((resize, resize) if isinstance(resize, int) else resize))
-    return (channels, *fitted(height, width, resize))
+    if isinstance(item, Image.Image):
+        return item
+    array = item.numpy() if isinstance(item, Tensor) else item
+    if getattr(array, "dtype", None) != "uint8":
+        raise DataError(
+            "pictures must be PIL images or uint8 arrays, with values of 0 to 255",
+            "leave out the data set's own `transform`: resizing and scaling follow here",
+        )
+    if isinstance(item, Tensor) and array.ndim == 3:
+        array = array.transpose(1, 2, 0)
+    return Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array)

@@ -18,44 +18,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (the name that all torch code uses)
 
-Resize: TypeAlias = int | tuple[int, int] | None
-"""A square of that side (the shorter edge is brought to it, the middle kept), height and width
-exactly, or None for the size that images have."""
+Resize: TypeAlias = tuple[int, int] | None
+"""Height and width, whatever the proportions were before; or None for the size that images have."""
 
 LANES = 4
 
 
-def scaled(height: int, width: int, resize: Resize) -> tuple[int, int]:
-    """Height and width that an image is interpolated to, before the middle is kept."""
-    if resize is None:
-        return height, width
-    if not isinstance(resize, int):
-        return resize
-    # As torchvision's Resize: the longer edge is rounded down.
-    if height <= width:
-        return resize, int(resize * width / height)
-    return int(resize * height / width), resize
-
-
 def fitted(height: int, width: int, resize: Resize) -> tuple[int, int]:
     """Height and width of an image in the end."""
-    return (resize, resize) if isinstance(resize, int) else scaled(height, width, resize)
+    return resize or (height, width)
 
 
 def resize_images(images: Tensor, resize: Resize, dtype: torch.dtype = torch.uint8) -> Tensor:
-    """uint8 (N, C, H, W) resized and, for a square of images that are not, cut to the middle.
+    """uint8 (N, C, H, W) resized.
 
     The values stay whole numbers of 0 to 255; `dtype` is what they are stored as.
     """
-    height, width = images.shape[2:]
-    size, wanted = scaled(height, width, resize), fitted(height, width, resize)
-    if size != (height, width):
+    if resize is not None and resize != tuple(images.shape[2:]):
         interpolate = _packed if images.device.type == "cpu" else exact
-        images = interpolate(images, size, dtype)
-    if size != wanted:
-        # As torchvision's CenterCrop, which rounds halves to even.
-        top, left = (round((have - want) / 2) for have, want in zip(size, wanted, strict=True))
-        images = images[:, :, top : top + wanted[0], left : left + wanted[1]]
+        images = interpolate(images, resize, dtype)
     return images.to(dtype)
 
 

@@ -63,7 +63,9 @@ class Split(ABC):
 class Data:
     """A data set ready for training: three splits of images of one size.
 
-    `validation` may be empty. `statement` says how the images are kept, and why.
+    `validation` may be empty. `statement` says how the images are kept, and why; `notes` are lines
+    on what a user should know of them: channels that were converted, pictures that were left out,
+    classes without images.
     """
 
     name: str
@@ -75,3 +77,4 @@ class Data:
     validation: Split
     test: Split
     statement: str
+    notes: tuple[str, ...] = ()

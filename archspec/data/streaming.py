@@ -7,9 +7,9 @@ that are kept there, so both ways give the same batches.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,10 +17,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from archspec.data.draws import Draws
 from archspec.data.errors import DataError
-from archspec.data.pictures import Pictures
 from archspec.data.prepare import Preparation
-from archspec.data.resize import Resize
 from archspec.data.split import Split
+
+T = TypeVar("T")
 
 AHEAD = 4
 """Batches that each worker prepares ahead."""
@@ -35,18 +35,22 @@ def worker_count() -> int:
     return min(8, cores)
 
 
-class _Reader(Dataset[Any]):
-    """Batches of rows as uint8 tensors. Runs in worker processes."""
+class _Jobs(Dataset[Any]):
+    """What a job makes of batches of rows. Runs in worker processes."""
 
-    def __init__(self, pictures: Pictures, resize: Resize) -> None:
-        self.pictures, self.resize = pictures, resize
+    def __init__(self, job: Callable[[list[int]], Any]) -> None:
+        self.job = job
 
-    def __getitem__(self, rows: list[int]) -> Tensor | DataError:
+    def __getitem__(self, rows: list[int]) -> Any:
         # An exception would come out of the worker with its traceback in the message.
         try:
-            return self.pictures.load(torch.tensor(rows), self.resize)
+            return self.job(rows)
         except DataError as error:
             return error
+
+
+def _as_it_is(made: Any) -> Any:
+    return made
 
 
 class _Batches:
@@ -66,19 +70,20 @@ class _Batches:
         return -(-len(self.rows) // self.size)
 
 
-class Loader:
-    """Batches of bytes from worker processes, which are started once and kept."""
+class Loader(Generic[T]):
+    """What a `job` makes of rows, in worker processes, which are started once and kept."""
 
-    def __init__(self, pictures: Pictures, resize: Resize, workers: int, pin: bool) -> None:
-        self._reader, self._workers, self._pin = _Reader(pictures, resize), workers, pin
+    def __init__(self, job: Callable[[list[int]], T], workers: int, pin: bool) -> None:
+        self._jobs, self._workers, self._pin = _Jobs(job), workers, pin
         self._sampler = _Batches()
         self._loader: DataLoader[Any] | None = None
 
     def _started(self) -> DataLoader[Any]:
         return DataLoader(
-            self._reader,
+            self._jobs,
             sampler=self._sampler,
             batch_size=None,
+            collate_fn=_as_it_is,
             num_workers=self._workers,
             pin_memory=self._pin,
             prefetch_factor=AHEAD if self._workers else None,
@@ -87,17 +92,17 @@ class Loader:
             generator=torch.Generator(),
         )
 
-    def read(self, rows: Tensor, batch_size: int) -> Generator[Tensor]:
-        """The pictures of `rows` in batches. Raises `DataError`."""
+    def read(self, rows: Tensor, batch_size: int) -> Generator[T]:
+        """What the job makes of `rows`, in batches. Raises `DataError`."""
         self._sampler.rows, self._sampler.size = rows, batch_size
         self._loader = self._loader or self._started()
         mistake = None
         try:
-            for images in self._loader:
-                if isinstance(images, DataError):
-                    mistake = str(images.message), images.help
+            for made in self._loader:
+                if isinstance(made, DataError):
+                    mistake = str(made.message), made.help
                     break
-                yield images
+                yield made
         except RuntimeError as error:
             if not str(error).startswith("DataLoader worker"):
                 raise
@@ -113,7 +118,9 @@ class Loader:
 class StreamingSplit(Split):
     """Pictures that are read when they are needed."""
 
-    def __init__(self, labels: Tensor, rows: Tensor, loader: Loader, prepare: Preparation) -> None:
+    def __init__(
+        self, labels: Tensor, rows: Tensor, loader: Loader[Tensor], prepare: Preparation
+    ) -> None:
         super().__init__(labels, rows)
         self._loader, self._prepare = loader, prepare
 

@@ -43,9 +43,10 @@ def train(
 
     Raises `SpecError`, `TrainingError`, or `DataError`; `Stopped` where a signal asked for it.
     """
+    from archspec.data.opening import nothing_shown
     from archspec.train import session
     from archspec.train.loop import Trainer as PlainTrainer
-    from archspec.train.progress import PlainProgress
+    from archspec.train.progress import PlainProgress, PlainReading
 
     if isinstance(arch, str | PathLike):
         from archspec.architecture import load
@@ -62,6 +63,7 @@ def train(
             listeners=given,
             trainer=trainer or PlainTrainer,
             say=_nothing if quiet else print,
+            reading=nothing_shown if quiet else PlainReading(),
         )
     )
     return Trained(finished.net, finished.history)

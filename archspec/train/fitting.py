@@ -36,6 +36,12 @@ def check_sizes(arch: Architecture, size: Size) -> Architecture:
         raise SpecError(diagnostics) from None
 
 
+def channels_of_pictures(arch: Architecture) -> int | None:
+    """What pictures are converted to for a network: grey (1) or colour (3); None for others."""
+    channels = image_shape(arch)[0]
+    return channels if channels in (1, 3) else None
+
+
 def check_data(arch: Architecture, name: str, channels: int, classes: int) -> None:
     """Raises `SpecError` where the network takes other channels or tells other classes apart."""
     wanted, height, width = image_shape(arch)

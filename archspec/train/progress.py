@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO
 
 from archspec.train.loop import Listener, Row
@@ -82,6 +83,62 @@ class LiveProgress(Listener):
     def on_end(self) -> None:
         if self.progress is not None:
             self.progress.stop()
+
+
+def reading_to(stream: TextIO) -> PlainReading | LiveReading:
+    """The display of pictures that are read, before training, that suits a stream."""
+    return LiveReading(stream) if stream.isatty() else PlainReading(stream)
+
+
+class PlainReading:
+    """A line each ten seconds while pictures are read."""
+
+    def __init__(self, stream: TextIO | None = None, every: float = 10.0) -> None:
+        self.stream, self.every = stream or sys.stderr, every
+        self.what, self.told = "", 0.0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        now = monotonic()
+        if what != self.what:
+            self.what, self.told = what, now
+        elif done < total and now - self.told >= self.every:
+            self.told = now
+            self.stream.write(f"{what}: {done:,} of {total:,}\n")
+            self.stream.flush()
+
+    def close(self) -> None:
+        """Nothing is left on the screen."""
+
+
+class LiveReading:
+    """A bar while pictures are read, which is gone when they are."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.progress: Progress | None = None
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if done >= total:
+            self.close()
+            return
+        if self.progress is None:
+            self.progress = self._started(what, total)
+        self.progress.update(self.progress.task_ids[0], completed=done)
+
+    def _started(self, what: str, total: int) -> Progress:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn()
+        progress = Progress(*columns, console=Console(file=self.stream), transient=True)
+        progress.add_task(what, total=total)
+        progress.start()
+        return progress
+
+    def close(self) -> None:
+        if self.progress is not None:
+            self.progress.stop()
+            self.progress = None
 
 
 def interval_text(trainer: Trainer, row: Row) -> str:

@@ -72,6 +72,9 @@ class Recipe(BaseModel):
     )
     limit_train: Count | None = Field(None, description="train on so many images only")
     limit_test: Count | None = Field(None, description="test on so many images only")
+    skip_unreadable: bool = Field(
+        False, description="go on without pictures that cannot be read, and say how many"
+    )
 
     epochs: Count = Field(10, description="passes over the training images")
     batch_size: Count | Literal["auto"] = Field(

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archspec.train.files import write_text
+from archspec.train.files import write_text, write_whole
+from archspec.train.labels import axis_labels, markdown
 from archspec.train.progress import closing_table
 from archspec.train.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Row = Mapping[str, Any]
+MOST_LABELS = 50
+"""Classes up to which the axes of the matrix have their names."""
+
 MOST_CELLS = 20
 """Classes up to which the matrix has its numbers written in."""
 
@@ -21,12 +28,21 @@ MOST_CELLS = 20
 def write_report(
     run: Run, rows: Sequence[Row], confusion: Sequence[Sequence[int]], classes: Sequence[str]
 ) -> None:
-    """Writes `report.md`, and the pictures where matplotlib is installed."""
+    """Writes `report.md`, and the pictures where matplotlib is installed.
+
+    Raises `TrainingError` where they cannot be written.
+    """
     pictures = find_spec("matplotlib") is not None
+    numbered = False
     if pictures:
-        draw_curves(run, rows)
-        draw_confusion(run, confusion, classes)
-    write_text(run.folder / "report.md", _markdown(run, rows, confusion, classes, pictures))
+        from matplotlib import rc_context
+
+        # The user's own settings may ask for LaTeX, which may not be there, and reads `$` and `_`.
+        with rc_context({"text.usetex": False}):
+            draw_curves(run, rows)
+            numbered = draw_confusion(run, confusion, classes)
+    text = _markdown(run, rows, confusion, classes, pictures=pictures, numbered=numbered)
+    write_text(run.folder / "report.md", text)
 
 
 def draw_curves(run: Run, rows: Sequence[Row]) -> None:
@@ -53,11 +69,14 @@ def draw_curves(run: Run, rows: Sequence[Row]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(run.folder / "curves.png", dpi=150)
+    _save(figure, run.folder / "curves.png")
 
 
-def draw_confusion(run: Run, confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> None:
-    """`confusion.png`: which class was taken for which, as shares of each true class."""
+def draw_confusion(run: Run, confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> bool:
+    """`confusion.png`: which class was taken for which, as shares of each true class.
+
+    Whether the axes show the classes' numbers, because no font has the letters of their names.
+    """
     from matplotlib.figure import Figure
 
     shares = [[n / max(sum(row), 1) for n in row] for row in confusion]
@@ -68,16 +87,28 @@ def draw_confusion(run: Run, confusion: Sequence[Sequence[int]], classes: Sequen
     figure.colorbar(image, ax=axes, shrink=0.8)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    if len(classes) <= 50:
-        axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
-        axes.set_yticks(range(len(classes)), classes)
+    numbered = False
+    if len(classes) <= MOST_LABELS:
+        labels, fonts, numbered = axis_labels(classes)
+        # A name is text: `$` in it begins no formula.
+        style: dict[str, Any] = {"fontfamily": fonts, "parse_math": False}
+        turned: dict[str, Any] = {} if numbered else {"rotation": 60, "ha": "right"}
+        axes.set_xticks(range(len(classes)), labels, **turned, **style)
+        axes.set_yticks(range(len(classes)), labels, **style)
     if len(classes) <= MOST_CELLS:
         for i, row in enumerate(confusion):
             for j, count in enumerate(row):
                 if count:
                     colour = "white" if shares[i][j] > 0.5 else "black"
                     axes.text(j, i, str(count), ha="center", va="center", color=colour, fontsize=8)
-    figure.savefig(run.folder / "confusion.png", dpi=150)
+    _save(figure, run.folder / "confusion.png")
+    return numbered
+
+
+def _save(figure: Figure, path: Path) -> None:
+    data = BytesIO()
+    figure.savefig(data, format="png", dpi=150)
+    write_whole(path, data.getvalue())
 
 
 def class_figures(confusion: Sequence[Sequence[int]]) -> list[tuple[float, float, float, int]]:
@@ -98,11 +129,13 @@ def _markdown(
     rows: Sequence[Row],
     confusion: Sequence[Sequence[int]],
     classes: Sequence[str],
+    *,
     pictures: bool,
+    numbered: bool,
 ) -> str:
     about, result, recipe = run.about(), run.result() or {}, run.recipe()
     lines = [
-        f"# {about['name']} on {recipe.dataset}",
+        f"# {markdown(about['name'])} on {markdown(recipe.dataset)}",
         "",
         f"{about['parameters']:,} parameters, {about['macs']:,} multiply-accumulates an image, "
         f"trained for {len(rows)} epochs of {about['train_images']:,} images.",
@@ -111,7 +144,7 @@ def _markdown(
         closing_table(result),
         "```",
         "",
-        *(f"- {line}" for line in about["statements"]),
+        *(f"- {markdown(line)}" for line in about["statements"]),
         "",
     ]
     if pictures:
@@ -121,19 +154,31 @@ def _markdown(
         "",
         "On the test images, with the best weights.",
         "",
-        "| class | precision | recall | F1 | images |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        *_by_class(confusion, classes, numbered),
     ]
-    for name, (precision, recall, f1, images) in zip(
-        classes, class_figures(confusion), strict=True
-    ):
-        cell = name.replace("|", "\\|")
-        lines.append(f"| {cell} | {precision:.1%} | {recall:.1%} | {f1:.1%} | {images} |")
     if pictures:
         lines += ["", "![Which class was taken for which](confusion.png)"]
+    if numbered:
+        lines += ["", "The axes show the numbers of the classes: no font here has all letters."]
     lines += ["", "## By epoch", "", *_epochs(rows), "", "## Recipe", "", "```yaml"]
     lines += [run.read_text("config.yaml").rstrip(), "```"]
     return "\n".join(lines) + "\n"
+
+
+def _by_class(
+    confusion: Sequence[Sequence[int]], classes: Sequence[str], numbered: bool
+) -> list[str]:
+    number, line = ("| number ", "| ---: ") if numbered else ("", "")
+    lines = [
+        f"{number}| class | precision | recall | F1 | images |",
+        f"{line}| --- | ---: | ---: | ---: | ---: |",
+    ]
+    figures = zip(classes, class_figures(confusion), strict=True)
+    for index, (name, (precision, recall, f1, images)) in enumerate(figures):
+        cells = [str(index)] if numbered else []
+        cells += [markdown(name), f"{precision:.1%}", f"{recall:.1%}", f"{f1:.1%}", str(images)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def _epochs(rows: Sequence[Row]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from archspec.data.opening import nothing_shown
 from archspec.train import checkpoint, device, fitting, state, tuning
 from archspec.train.distributed import Processes, is_connection_lost, joined
 from archspec.train.errors import Stopped, TrainingError
@@ -28,6 +29,7 @@ from archspec.train.runs import Run, new_folder, now, spec_hash
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
     from archspec.data import Data
+    from archspec.data.survey import Progress
 
 MAY_CHANGE = NOT_NUMERIC | {"epochs", "patience"}
 """What a resumed run may be given anew: all else would make it another run."""
@@ -35,7 +37,8 @@ MAY_CHANGE = NOT_NUMERIC | {"epochs", "patience"}
 
 @dataclass(frozen=True)
 class Session:
-    """What a run is asked to be. `say` gets the lines that tell what was chosen, and why."""
+    """What a run is asked to be. `say` gets the lines that tell what was chosen, and why;
+    `reading` is told how many pictures were read, and of how many."""
 
     arch: Architecture
     recipe: Recipe
@@ -45,6 +48,7 @@ class Session:
     listeners: tuple[Listener, ...] = ()
     trainer: type[Trainer] = Trainer
     say: Callable[[str], None] = lambda line: None
+    reading: Progress = nothing_shown
 
 
 @dataclass(frozen=True)
@@ -117,20 +121,25 @@ class _Stages:
             recipe.dataset,
             self.session.data_root,
             resize=self.size,
+            channels=fitting.channels_of_pictures(self.arch),
             seed=recipe.seed,
             validation=recipe.validation,
             limit_train=recipe.limit_train,
             limit_test=recipe.limit_test,
+            skip_unreadable=recipe.skip_unreadable,
             resident=recipe.resident,
             augment=recipe.augment,
             normalize=recipe.normalize,
             device=self.place,
+            progress=self.session.reading if self.processes.is_main else nothing_shown,
         )
         self._tell(
             f"data: {data.name}, {len(data.train):,} images to train on, "
             f"{len(data.validation):,} to choose by, {len(data.test):,} to test on; "
             f"{data.statement}"
         )
+        for note in data.notes:
+            self._tell(note)
         if not len(data.train):
             raise TrainingError(f"{data.name} has no images left to train on")
         return data

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import archspec
+from archspec.data.opening import nothing_shown
+from archspec.data.text import one_line
 from archspec.train import checkpoint, fitting, state
 from archspec.train.device import choose_device
 from archspec.train.distributed import Processes
@@ -24,10 +26,17 @@ from archspec.train.runs import Run, open_run
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
     from archspec.data import Data
+    from archspec.data.survey import Progress
+
+
+CONVERTED = {
+    1: "the network takes grey images, and pictures in colour are made grey",
+    3: "the network takes colour images, and grey pictures get three equal channels",
+}
 
 
 def _some(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+    return one_line(f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}")
 
 
 class Guess(NamedTuple):
@@ -63,14 +72,20 @@ class TrainedNetwork:
         dataset: str | None = None,
         data_root: str | None = None,
         say: Callable[[str], None] = print,
+        *,
+        skip_unreadable: bool | None = None,
+        progress: Progress = nothing_shown,
     ) -> Evaluation:
         """Its figures on the test images of its own data, or of another data set.
 
-        Where that calls its classes by other names, `say` is told.
+        Where that calls its classes by other names, or its pictures had to be converted or left
+        out, `say` is told. `skip_unreadable` is the recipe's where it is None.
 
-        Raises `SpecError` where that has other channels or another number of classes.
+        Raises `SpecError` where that has another number of classes.
         """
-        data = self._open(dataset, data_root)
+        data = self._open(dataset, data_root, skip_unreadable, progress)
+        for note in data.notes:
+            say(note)
         fitting.check_data(self.arch, data.name, data.channels, len(data.classes))
         if tuple(data.classes) != self.classes:
             say(
@@ -87,7 +102,13 @@ class TrainedNetwork:
             device=self.device,
         )
 
-    def _open(self, dataset: str | None, data_root: str | None) -> Data:
+    def _open(
+        self,
+        dataset: str | None,
+        data_root: str | None,
+        skip_unreadable: bool | None,
+        progress: Progress,
+    ) -> Data:
         from archspec.data import open_dataset
 
         recipe = self.recipe
@@ -96,18 +117,31 @@ class TrainedNetwork:
             dataset or recipe.dataset,
             data_root or self.run.about()["data_root"],
             resize=self.size,
+            channels=fitting.channels_of_pictures(self.arch),
             seed=recipe.seed,
             validation=recipe.validation,
             limit_train=recipe.limit_train if own else None,
             limit_test=recipe.limit_test if own else None,
+            skip_unreadable=recipe.skip_unreadable if skip_unreadable is None else skip_unreadable,
             normalize=recipe.normalize,
             device=self.device,
+            progress=progress,
         )
 
     @torch.no_grad()
-    def predict(self, path: Path, most: int = 5) -> list[Guess]:
-        """The likeliest classes of a picture, the likeliest first. Raises `TrainingError`."""
+    def predict(
+        self, path: Path, most: int = 5, say: Callable[[str], None] = lambda line: None
+    ) -> list[Guess]:
+        """The likeliest classes of a picture, the likeliest first. Raises `TrainingError`.
+
+        Where it is brought to another number of channels, `say` is told, in words that are the
+        same for every such picture.
+        """
+        from archspec.data.reading import look
+
         image = read_image(path, self.arch, self.recipe).to(self.device)
+        if look(path).channels != image.shape[1]:
+            say(CONVERTED[image.shape[1]])
         logits = self.loss.logits(self.net(image))
         probabilities, order = logits[0].softmax(0).sort(descending=True)
         return [
@@ -148,19 +182,16 @@ def _weights(run: Run, last: bool) -> dict[str, Any]:
 
 
 def read_image(path: Path, arch: Architecture, recipe: Recipe) -> Tensor:
-    """A picture file as float32 (1, C, H, W), prepared as the run's own images were."""
-    from archspec.data import DataError
-    from archspec.data.augment import Augment
-    from archspec.data.folder import read_file
-    from archspec.data.pictures import Pictures
-    from archspec.data.prepare import prepared
+    """A picture file as float32 (1, C, H, W), prepared as the run's own images were.
+
+    Raises `TrainingError`.
+    """
+    from archspec.data import DataError, read_images
 
     channels, height, width = fitting.image_shape(arch)
     try:
-        picture = read_file(path).convert("L" if channels == 1 else "RGB")
+        return read_images(
+            [path], channels=channels, resize=(height, width), normalize=recipe.normalize
+        )
     except DataError as error:
         raise TrainingError(str(error)) from None
-    row = torch.zeros(1, dtype=torch.long)
-    stored = Pictures(row, None, [picture].__getitem__).load(row, (height, width))
-    prepare = prepared(None, Augment(), recipe.normalize, channels, torch.device("cpu"))
-    return prepare(stored, None, None)

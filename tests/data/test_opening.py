@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from hashlib import sha256
 
 import pytest
 import torch
+from fashion_mnist import find_root
 from sklearn.datasets import load_digits
 
 from archspec.data import Data, DataError, open_dataset
@@ -39,6 +41,31 @@ def test_splits_are_stratified_seeded_and_apart() -> None:
     assert not torch.equal(other.test.rows, data.test.rows)
 
 
+def hashes(data: Data) -> list[str]:
+    """Of the rows of each split."""
+    splits = (data.train, data.validation, data.test)
+    return [sha256(split.rows.numpy().astype("<i8").tobytes()).hexdigest()[:16] for split in splits]
+
+
+def test_the_splits_of_known_sets_never_change() -> None:
+    # Taken before classes were promised a place in each part: figures stay comparable.
+    assert hashes(open_dataset("digits")) == [
+        "d22d0ab8f45e5853",
+        "e26b72e8c6e65403",
+        "b98b6be7306dfefc",
+    ]
+    assert hashes(open_dataset("digits", limit_train=100, limit_test=40)) == [
+        "8853f1b7b904ef1f",
+        "7fc5dcfad57f3e74",
+        "511a310378990598",
+    ]
+    assert hashes(open_dataset("fashion_mnist", find_root())) == [
+        "c760bf08c95ce41a",
+        "4f2011053e7bc53e",
+        "a5c12ea608c160e7",
+    ]
+
+
 def test_limits_keep_a_stratified_part() -> None:
     data = open_dataset("digits", limit_train=200, limit_test=50, validation=40)
     assert [len(s) for s in (data.train, data.validation, data.test)] == [160, 40, 50]
@@ -56,6 +83,33 @@ def test_every_class_gives_its_share_and_the_total_is_exact(count: int) -> None:
         torch.bincount(labels[chosen], minlength=4) - torch.tensor([0.7, 0, 0.27, 0.03]) * count
     )
     assert float(shares.abs().max()) < 1
+
+
+@pytest.mark.parametrize(
+    ("counts", "count", "chosen"),
+    [
+        ([95, 5], 10, [9, 1]),
+        ([990, 10], 20, [19, 1]),
+        ([8] * 20, 16, [1] * 16 + [0] * 4),  # the count does not allow more
+        ([97, 1, 1, 1], 10, [10, 0, 0, 0]),  # one image stays to train on
+        ([60, 20, 20], 2, [1, 1, 0]),
+        ([3, 3], 5, [3, 2]),
+        ([1, 1, 18], 19, [1, 1, 17]),
+        ([2, 2, 16], 17, [1, 1, 15]),
+        ([0, 50, 50], 10, [0, 5, 5]),
+    ],
+)
+def test_no_class_is_left_out_where_it_can_be_helped(counts, count, chosen) -> None:
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    rows, others = stratified(labels, count, torch.Generator().manual_seed(0))
+    assert torch.bincount(labels[rows], minlength=len(counts)).tolist() == chosen
+    assert sorted([*rows.tolist(), *others.tolist()]) == list(range(len(labels)))
+
+
+def test_a_limit_keeps_one_of_each_class() -> None:
+    labels = torch.tensor([0] * 98 + [1, 2])
+    rows, _ = stratified(labels, 10, torch.Generator().manual_seed(0), share_out=False)
+    assert torch.bincount(labels[rows]).tolist() == [8, 1, 1]
 
 
 @pytest.mark.parametrize(

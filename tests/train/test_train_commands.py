@@ -110,7 +110,7 @@ def test_runs_lists_and_compares(trained, small_file, tmp_path, capsys):
     [
         (["--data", "cifar"], "there is no data set 'cifar'"),
         (["--set", "num_classes=3"], "the network tells 3 classes apart; digits has 10"),
-        (["--input", "3x8x8"], "the network takes images of 3 channels; digits has 1"),
+        (["--input", "2x8x8"], "the network takes images of 2 channels; digits has 1"),
         (["--resize", "2"], "the recipe brings images to 2x2"),
         (["--device", "tpu"], "the device 'tpu' cannot be used"),
         (["--lr", "fast"], "--lr:1:1: error AS205: `lr` cannot be 'fast'"),
@@ -227,7 +227,7 @@ def test_one_odd_run_does_not_hide_the_others(trained, tmp_path, capsys):
 def test_a_picture_is_turned_as_in_training(trained, tmp_path):
     from PIL import Image
 
-    from archspec.data.folder import read_file
+    from archspec.data.reading import read_picture
     from archspec.train.trained import open_trained, read_image
 
     upright = Image.new("L", (20, 40))
@@ -236,7 +236,7 @@ def test_a_picture_is_turned_as_in_training(trained, tmp_path):
     exif[0x0112] = 6  # Orientation: turn by a quarter to see it upright
     upright.rotate(90, expand=True).save(tmp_path / "turned.jpg", exif=exif)
     upright.save(tmp_path / "upright.png")
-    assert read_file(tmp_path / "turned.jpg").size == (20, 40)
+    assert read_picture(tmp_path / "turned.jpg").size == (20, 40)
     network = open_trained(trained)
     turned, plain = (
         read_image(tmp_path / name, network.arch, network.recipe)
@@ -267,3 +267,31 @@ def test_a_config_of_any_bytes_is_refused(small_file, tmp_path, capsys):
     (tmp_path / "c.yaml").write_bytes(b"\xff\xfe")
     assert main(["train", str(small_file), "--config", str(tmp_path / "c.yaml")]) == 1
     assert "is not UTF-8" in capsys.readouterr().err
+
+
+def test_pictures_that_cannot_be_read_are_left_out_as_asked(small_file, tmp_path, capsys):
+    from PIL import Image
+
+    pets = tmp_path / "pets"
+    for name in ("cat", "dog", "fox"):
+        (pets / name).mkdir(parents=True)
+        for number in range(10):
+            Image.new("L", (12, 12), 20 * number).save(pets / name / f"{number}.png")
+    for name in ("cat", "dog"):
+        (pets / name / "3.png").write_text("no picture")
+    argv = ["train", str(small_file), "--data", f"image_folder:{pets}", "--set", "num_classes=3"]
+    argv += ["--batch-size", "4", *OPTIONS[:4], "--epochs", "1", "--run", str(tmp_path / "r")]
+    assert main(argv) == 1
+    said = capsys.readouterr().err
+    assert "cannot read 2 pictures:" in said and "--skip-unreadable goes on without them" in said
+    assert str(pets / "cat" / "3.png") in said and str(pets / "dog" / "3.png") in said
+    assert main([*argv, "--skip-unreadable"]) == 0
+    assert "unreadable: 2 of 30 pictures are left out" in capsys.readouterr().out
+    assert "skip_unreadable: true" in (tmp_path / "r" / "config.yaml").read_text()
+    # The run's own choice holds for its data, and an option for other data.
+    assert main(["evaluate", str(tmp_path / "r")]) == 0
+    assert "note: unreadable: 2 of 30" in capsys.readouterr().err
+    run = tmp_path / "r" / "config.yaml"
+    run.write_text(run.read_text().replace("skip_unreadable: true", "skip_unreadable: false"))
+    assert main(["evaluate", str(tmp_path / "r")]) == 1
+    assert main(["evaluate", str(tmp_path / "r"), "--skip-unreadable"]) == 0

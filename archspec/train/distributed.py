@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -58,27 +58,65 @@ class Processes:
             dist.broadcast(tensor, 0)
         return tensor
 
+    def gather_findings(self, mine: str | None) -> list[str | None]:
+        """What everybody found, by rank."""
+        if self.world == 1:
+            return [mine]
+        everybody: list[str | None] = [None] * self.world
+        dist.all_gather_object(everybody, mine)
+        return everybody
+
+    def share_buffers(self, net: nn.Module) -> None:
+        """Rank 0's buffers on all: each process has moving statistics of its own share.
+
+        Rank 0's, as DDP broadcasts them before every step, and as they are saved.
+        """
+        for buffer in net.buffers() if self.world > 1 else ():
+            dense = buffer.contiguous()
+            self.same_as_main(dense)
+            if dense is not buffer:
+                buffer.copy_(dense)
+
     def wait(self) -> None:
         """Until all are here."""
         if self.world > 1:
             dist.barrier()
 
-    def wrap(self, net: nn.Module, device: torch.device, *, fsdp: bool) -> nn.Module:
-        """The network whose backward pass averages gradients over all processes."""
+    def wrap(
+        self, net: nn.Module, device: torch.device, *, fsdp: bool, idle: Collection[str] = ()
+    ) -> nn.Module:
+        """The network whose backward pass averages gradients over all processes.
+
+        The parameters `idle` get no gradient, for which DDP would wait.
+        """
         if self.world == 1:
             return net
         if fsdp:
-            from torch.distributed.fsdp import fully_shard
-
-            for child in net.children():
-                if any(True for _ in child.parameters()):
-                    fully_shard(child)
-            fully_shard(net)
-            return net
+            return self.shard(net, device)
         from torch.nn.parallel import DistributedDataParallel
 
+        # Not `find_unused_parameters`: it asks what leads to any output, in the loss or not.
+        ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+        ignore(net, idle)  # type: ignore[no-untyped-call]
         ids = [device.index] if device.type == "cuda" else None
         return DistributedDataParallel(net, device_ids=ids, gradient_as_bucket_view=True)
+
+    def shard(self, net: nn.Module, device: torch.device) -> nn.Module:
+        """`net` with each process keeping its part of the parameters alone (FSDP2)."""
+        if self.world == 1:
+            return net
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        # Left to itself, FSDP takes the GPUs of a machine that has some.
+        mesh = init_device_mesh(device.type, (self.world,))
+        for child in net.children():
+            if any(True for _ in child.parameters()):
+                fully_shard(child, mesh=mesh)
+        # The parameters of the whole are parts again after a forward pass without a backward one,
+        # and so may be updated.
+        fully_shard(net, mesh=mesh, reshard_after_forward=True)
+        return net
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 Each line of standard input is a job: {"children": [{"env": {…}, "argv": […], "kill_at": N}]}.
 Every child runs the command line with its output in the file `log`; `kill_at` makes it kill itself
-with SIGKILL at the begin of its Nth step, `signal_at` send itself that signal. A line of exit
-statuses comes back.
+with SIGKILL at the begin of its Nth step, `signal_at` send itself that signal; `poison_at` turns
+the images of its Nth step to NaN. A line of exit statuses comes back.
 """
 
 import json
@@ -19,9 +19,8 @@ import torch.distributed.fsdp
 import torch.nn.parallel
 import torch.utils.tensorboard
 
-import archspec.data
-import archspec.train.session  # noqa: F401
 from archspec.cli import main
+from archspec.train import loop
 from archspec.train.loop import Trainer
 
 torch.set_num_threads(1)
@@ -44,6 +43,18 @@ def strike(number, at, before):
     Trainer._step = step
 
 
+def poison(at):
+    """Lets the images of the `at`th step be no numbers."""
+    prepare = loop.training_batches
+
+    def batches(split, plan, position, *more):
+        for number, batch in enumerate(prepare(split, plan, position, *more), position.step + 1):
+            images = torch.full_like(batch.images, torch.nan) if number == at else batch.images
+            yield batch._replace(images=images)
+
+    loop.training_batches = batches
+
+
 def child(job):
     os.environ.update(job.get("env", {}))
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -52,6 +63,8 @@ def child(job):
     sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
     if "kill_at" in job:
         strike(signal.SIGKILL, job["kill_at"], before=True)
+    if "poison_at" in job:
+        poison(job["poison_at"])
     if "signal_at" in job:
         strike(*job["signal_at"], before=False)
     try:

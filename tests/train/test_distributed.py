@@ -1,4 +1,4 @@
-"""Two gloo processes against one."""
+"""Two gloo processes, or three, against one."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import archspec
 from archspec.data import open_dataset
 from archspec.train import checkpoint
 from archspec.train.plan import Plan
+from archspec.train.trained import open_trained
 
 PLAIN = """
 name: plain
@@ -114,6 +115,98 @@ def test_a_bad_loss_in_one_process_stops_all_with_a_message(command, forks, tmp_
         said = (tmp_path / f"two.{rank}.log").read_text().splitlines()[-1]
         assert "the loss is not finite at step" in said or "are not finite after step" in said
     tree = final(tmp_path / "two")
+    assert all(bool(tensor.isfinite().all()) for tensor in tree["model"].values())
+
+
+@pytest.mark.parametrize("more", [[], ["--fsdp"], ["--fsdp", "--ema", "0.6"]], ids=" ".join)
+def test_the_figures_are_those_of_the_saved_weights(more, command, forks, tmp_path):
+    """Each process has seen other images, so their moving statistics differ until shared."""
+    assert forks.run(*command("two", NORMED, *more)) == [0, 0], (tmp_path / "two.0.log").read_text()
+    history = final(tmp_path / "two")["history"]
+    best = checkpoint.load(tmp_path / "two" / "checkpoints" / checkpoint.BEST)
+    net = archspec.loads(NORMED).build(seed=0).eval()
+    net.load_state_dict(best["model"])
+    data = open_dataset("digits", resize=8, limit_train=100, limit_test=40)
+    row = history[best["epoch"] - 1]
+    for name, split in (("validation", data.validation), ("test", data.test)):
+        images, labels = next(split.batches(len(split), device="cpu"))
+        with torch.no_grad():
+            logits = net(images)
+        loss = cross_entropy(logits, labels).item()
+        assert row[f"{name}_loss"] == pytest.approx(loss, abs=1e-6)
+        assert row[f"{name}_accuracy"] == (logits.argmax(1) == labels).double().mean().item()
+    found = open_trained(tmp_path / "two", device="cpu").evaluate()
+    assert found.figures.loss == pytest.approx(row["test_loss"], abs=1e-6)
+
+
+def test_an_average_that_is_sharded_is_that_of_one_process(command, forks, tmp_path):
+    assert forks.run(*command("one", PLAIN, "--ema", "0.6", world=1)) == [0]
+    assert forks.run(*command("two", PLAIN, "--ema", "0.6", "--fsdp")) == [0, 0]
+    one, two = final(tmp_path / "one"), final(tmp_path / "two")
+    assert close(one["average"], two["average"])
+    assert not close(one["average"], one["model"], 1e-3)
+
+
+@pytest.mark.parametrize(
+    "more", [["--validation", "2"], ["--validation", "0", "--fsdp"]], ids=" ".join
+)
+def test_processes_without_images_to_evaluate_take_part(more, command, forks, tmp_path):
+    """One of three has no image of two. FSDP needs its forward pass all the same."""
+    text = PLAIN.replace("limit_test: 40", "limit_test: 2").replace(
+        "batch_size: 16", "batch_size: 15"
+    )
+    alone = [word for word in more if word != "--fsdp"]
+    assert forks.run(*command("one", text, *alone, world=1)) == [0]
+    assert forks.run(*command("three", text, *more, world=3)) == [0, 0, 0]
+    one, three = final(tmp_path / "one"), final(tmp_path / "three")
+    assert close(one["model"], three["model"])
+    for a, b in zip(one["history"], three["history"], strict=True):
+        assert a.keys() == b.keys() and ("validation_loss" in a) == ("2" in more)
+        for key in a.keys() - {"examples_per_second", "seconds"}:
+            assert a[key] == pytest.approx(b[key], abs=1e-5), key
+
+
+IDLE = """
+name: idle
+input: [1, 8, 8]
+layers:
+  - flatten
+  - {name: stem, linear: 12}
+  - relu
+  - {name: head, linear: 10}
+  - {name: aux, linear: 10, from: stem}
+outputs: {logits: head, aux: aux}
+train: {dataset: digits, batch_size: 16, epochs: 1, lr: 0.01, optimizer: adamw, weight_decay: 0.5,
+        limit_train: 100, limit_test: 40, memory_format: contiguous, loss_weights: {aux: 0}}
+"""
+
+
+@pytest.mark.parametrize("more", [["--accumulate", "2"], ["--fsdp"]], ids=" ".join)
+def test_an_output_of_weight_0_keeps_still_in_two_processes_too(more, command, forks, tmp_path):
+    assert forks.run(*command("one", IDLE, world=1)) == [0]
+    assert forks.run(*command("two", IDLE, *more)) == [0, 0], (tmp_path / "two.0.log").read_text()
+    one, two = final(tmp_path / "one")["model"], final(tmp_path / "two")["model"]
+    assert close(one, two, 1e-5)
+    start = archspec.loads(IDLE).build(seed=0).state_dict()
+    assert torch.equal(two["aux.weight"], start["aux.weight"])
+    assert not torch.equal(two["head.weight"], start["head.weight"])
+
+
+@pytest.mark.parametrize("more", [[], ["--fsdp"]])
+def test_a_batch_that_spoils_statistics_is_named_and_not_saved(more, command, forks, tmp_path):
+    """It comes at step 15, the flag is read at step 20, and a checkpoint of step 10 is there."""
+    config = tmp_path / "config.yaml"
+    config.write_text("{save_every: 0.001, limit_train: 400}")
+    first, second = command("two", NORMED, "--config", str(config), *more)
+    assert forks.run(first, {**second, "poison_at": 15}) == [1, 1]
+    for rank in range(2):
+        assert (tmp_path / f"two.{rank}.log").read_text().splitlines()[-1] == (
+            "archspec train: error: the loss is not finite at step 15 (epoch 1), with a learning "
+            "rate of 0.1: in process 1, the images hold values that are not finite. The last "
+            "checkpoint is intact"
+        )
+    tree = final(tmp_path / "two")
+    assert tree["position"]["step"] == 10
     assert all(bool(tensor.isfinite().all()) for tensor in tree["model"].values())
 
 

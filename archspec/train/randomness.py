@@ -23,6 +23,12 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def fresh_seed(seed: int, rank: int, step: int) -> int:
+    """For a process that joins a run at that step."""
+    # The seeds of torch's Mersenne twister are hashed from all 64 bits: neighbours will do.
+    return ((seed * 1_000_003 + step) * 10_007 + rank) % 2**63
+
+
 def random_state(device: torch.device) -> dict[str, Any]:
     """The states that `set_random_state` takes: tensors and plain values."""
     version, numbers, gauss = random.getstate()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import archspec
 from archspec.train import checkpoint, fitting, state
-from archspec.train.device import choose_device
+from archspec.train.device import Choice, autocast, choose_device, usable_precision
 from archspec.train.distributed import Processes
 from archspec.train.errors import TrainingError
 from archspec.train.evaluate import Evaluation, evaluate
@@ -54,6 +54,25 @@ class TrainedNetwork:
         main, names = fitting.outputs_of(self.arch)
         return Loss(self.recipe, main, names)
 
+    @cached_property
+    def precision(self) -> Choice:
+        """The run's, as far as the device computes in it."""
+        return usable_precision(self.recipe.precision, self.device)
+
+    @property
+    def precision_note(self) -> str | None:
+        """What to say where that is another than the run's."""
+        used, why = self.precision
+        if self.recipe.precision in ("auto", used):
+            return None
+        return f"computing in {used}, not in the run's {self.recipe.precision}: {why}"
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """Of images in memory, as in training."""
+        plain = self.recipe.memory_format != "channels_last"
+        return torch.contiguous_format if plain else torch.channels_last
+
     @property
     def size(self) -> fitting.Size:
         return fitting.image_size(self.arch, None)
@@ -77,6 +96,8 @@ class TrainedNetwork:
                 f"the classes of {data.name} are {_some(data.classes)}; the network was trained on "
                 f"{_some(self.classes)}, and they are compared by their numbers"
             )
+        if self.precision_note:
+            say(self.precision_note)
         pixels = data.channels * data.height * data.width
         return evaluate(
             self.net,
@@ -85,6 +106,8 @@ class TrainedNetwork:
             classes=len(data.classes),
             batch_size=max(1, min(256, 2**22 // pixels)),
             device=self.device,
+            precision=self.precision.value,
+            layout=self.layout,
         )
 
     def _open(self, dataset: str | None, data_root: str | None) -> Data:
@@ -108,7 +131,9 @@ class TrainedNetwork:
     def predict(self, path: Path, most: int = 5) -> list[Guess]:
         """The likeliest classes of a picture, the likeliest first. Raises `TrainingError`."""
         image = read_image(path, self.arch, self.recipe).to(self.device)
-        logits = self.loss.logits(self.net(image))
+        with autocast(self.precision.value, self.device):
+            output = self.net(image.contiguous(memory_format=self.layout))
+        logits = self.loss.logits(output).float()
         probabilities, order = logits[0].softmax(0).sort(descending=True)
         return [
             Guess(self.classes[index], probability)

@@ -14,7 +14,8 @@ from torch.nn.functional import cross_entropy
 
 import archspec
 from archspec.data import open_dataset
-from archspec.train import checkpoint
+from archspec.train import checkpoint, distributed
+from archspec.train.distributed import Processes
 from archspec.train.plan import Plan
 from archspec.train.trained import open_trained
 
@@ -31,6 +32,13 @@ train: {dataset: digits, batch_size: 16, epochs: 2, lr: 0.1, optimizer: sgd, mom
         limit_train: 100, limit_test: 40, memory_format: contiguous}
 """
 NORMED = PLAIN.replace("  - relu\n", "  - batch_norm\n  - relu\n")
+
+
+SLURM = {
+    "SLURM_NTASKS": "6",
+    "SLURM_STEP_NODELIST": "gpu[07-09]-ib",
+    "SLURM_JOB_ID": "90123",
+}
 
 
 def free_port():
@@ -147,6 +155,13 @@ def test_an_average_that_is_sharded_is_that_of_one_process(command, forks, tmp_p
     assert not close(one["average"], one["model"], 1e-3)
 
 
+def as_slurm(job):
+    """The same job with what `srun` says in place of torchrun."""
+    env = job["env"]
+    names = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
+    return {**job, "env": {names.get(name, name): value for name, value in env.items()}}
+
+
 @pytest.mark.parametrize(
     "more", [["--validation", "2"], ["--validation", "0", "--fsdp"]], ids=" ".join
 )
@@ -157,13 +172,69 @@ def test_processes_without_images_to_evaluate_take_part(more, command, forks, tm
     )
     alone = [word for word in more if word != "--fsdp"]
     assert forks.run(*command("one", text, *alone, world=1)) == [0]
-    assert forks.run(*command("three", text, *more, world=3)) == [0, 0, 0]
+    jobs = command("three", text, *more, world=3)
+    if "--fsdp" not in more:
+        jobs = [as_slurm(job) for job in jobs]
+    assert forks.run(*jobs) == [0, 0, 0], (tmp_path / "three.0.log").read_text()
     one, three = final(tmp_path / "one"), final(tmp_path / "three")
     assert close(one["model"], three["model"])
     for a, b in zip(one["history"], three["history"], strict=True):
         assert a.keys() == b.keys() and ("validation_loss" in a) == ("2" in more)
         for key in a.keys() - {"examples_per_second", "seconds"}:
             assert a[key] == pytest.approx(b[key], abs=1e-5), key
+
+
+def test_statistics_from_first_principles_are_synchronised(command, forks, tmp_path):
+    """Batches of 16 and a last one of 10, which two processes share: as one process computes."""
+    text = NORMED.replace("batch_norm", "batch_norm_scratch")
+    assert forks.run(*command("one", text, world=1)) == [0]
+    assert forks.run(*command("two", text, "--sync-batch-norm")) == [0, 0]
+    one, two = final(tmp_path / "one"), final(tmp_path / "two")
+    assert close(one["model"], two["model"], 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("env", "seat"),
+    [
+        ({}, Processes()),
+        ({"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}, Processes(3, 4, 1)),
+        # torchrun within a step of Slurm's
+        ({"RANK": "3", "WORLD_SIZE": "4", "SLURM_PROCID": "0", **SLURM}, Processes(3, 4, 0)),
+        ({"SLURM_PROCID": "5", "SLURM_LOCALID": "2", **SLURM}, Processes(5, 6, 2)),
+        # a step of one task in a job of six; a batch script, which no step is
+        ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1", **SLURM}, Processes()),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "6"}, Processes()),
+    ],
+)
+def test_who_a_process_is(env, seat, monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    groups = []
+    given = {"init_process_group": lambda *_, **how: groups.append(how)}
+    for name, stand_in in {**given, "destroy_process_group": lambda: None}.items():
+        monkeypatch.setattr(distributed.dist, name, stand_in)
+    monkeypatch.setattr(distributed, "rendezvous", lambda url: iter([(url, 0, 0)]))
+    monkeypatch.setattr(distributed, "PrefixStore", lambda name, store: store)
+    with distributed.joined("cpu") as found:
+        assert found == seat
+    if "SLURM_LOCALID" in env:
+        url = "tcp://gpu07-ib:15123?rank=5&world_size=6"
+        assert groups == [{"store": url, "rank": 5, "world_size": 6, "device_id": None}]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("gpu[07-09,12]-ib,login", "gpu07-ib"),
+        ("n1,n2", "n1"),
+        ("n[3,5]", "n3"),
+        ("alone", "alone"),
+    ],
+)
+def test_the_first_of_slurms_nodes(nodes, first):
+    assert distributed.first_node(nodes) == first
 
 
 IDLE = """

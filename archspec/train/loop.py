@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from archspec.train.batches import training_batches
+from archspec.train.batches import Batch, training_batches
 from archspec.train.device import autocast, synchronise
 from archspec.train.diagnose import BAD_IMAGES, first_bad
 from archspec.train.distributed import Processes, exchange_held_back
@@ -174,10 +174,10 @@ class Trainer:
             self.logged.zero_()
         self._start_interval()
         self.model.train()
-        for images, labels, weight, total in training_batches(
+        for batch in training_batches(
             self.data.train, self.plan, self.position, self.processes, self.device
         ):
-            self._step(images, labels, weight, total)
+            self._step(*batch)
             self._between_steps()
         self._log()
         synchronise(self.device)
@@ -187,10 +187,8 @@ class Trainer:
 
     def _step(self, images: Tensor, labels: Tensor, weight: float, total: int) -> None:
         """One update. The gradient is the mean over the `total` images of all processes."""
-        lr = self.lr
-        if self.layout is torch.channels_last:
-            images = images.contiguous(memory_format=self.layout)
-        pieces = self._pieces(images, labels)
+        lr, batch = self.lr, Batch(images, labels, weight, total)
+        pieces = self._pieces(batch)
         # DDP and FSDP average over processes; the sum is wanted.
         factor = weight * self.processes.world / total
         bad: Tensor | None = None
@@ -204,12 +202,15 @@ class Trainer:
                 self.sums.add(loss, logits, y)
             bad = loss.detach() if bad is None else bad + loss.detach()
         assert bad is not None
-        self._check(bad, images, labels)
+        self._check(bad, batch)
         self._update(lr)
 
-    def _pieces(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """The parts that a batch is computed in, of two images at least."""
-        count = max(1, min(self.recipe.accumulate, len(images) // 2))
+    def _pieces(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+        """The parts that a batch is computed in: of two images at least, and equally many in all
+        processes, because FSDP gathers weights for each."""
+        images, labels = batch.images.contiguous(memory_format=self.layout), batch.labels
+        smallest_share = batch.total // self.processes.world
+        count = max(1, min(self.recipe.accumulate, smallest_share // 2))
         if count == 1:
             return [(images, labels)]
         return list(zip(images.tensor_split(count), labels.tensor_split(count), strict=True))
@@ -238,7 +239,7 @@ class Trainer:
 
     # --- losses that are no numbers ------------------------------------------------------------
 
-    def _check(self, loss: Tensor, images: Tensor, labels: Tensor) -> None:
+    def _check(self, loss: Tensor, batch: Batch) -> None:
         """Keeps an update that would spoil the weights from happening.
 
         The CPU can look at once. Elsewhere looking would mean waiting: a flag is raised on the
@@ -248,7 +249,7 @@ class Trainer:
         """
         if self.device.type == "cpu" and self.processes.world == 1:
             if not math.isfinite(loss.item()):
-                self._report_bad(images, labels, self.position.step)
+                self._report_bad(batch, self.position.step)
             return
         bad = (~torch.isfinite(loss)).to(torch.float32)
         self.processes.largest(bad)
@@ -265,20 +266,16 @@ class Trainer:
         if step >= 0:
             at = Position(self.position.epoch, self.position.batch, step)
             at.batch -= self.position.step - step
-            batch = next(
-                training_batches(self.data.train, self.plan, at, self.processes, self.device)
-            )
-            self._report_bad(batch.images, batch.labels, step)
+            again = training_batches(self.data.train, self.plan, at, self.processes, self.device)
+            self._report_bad(next(again), step)
 
-    def _report_bad(self, images: Tensor, labels: Tensor, step: int) -> None:
+    def _report_bad(self, batch: Batch, step: int) -> None:
         def run() -> Tensor:
             with autocast(self.recipe.precision, self.device):
-                losses = [self.forward(x, y)[0] for x, y in self._pieces(images, labels)]
+                losses = [self.forward(x, y)[0] for x, y in self._pieces(batch)]
             return torch.stack(losses).sum()
 
-        if self.layout is torch.channels_last:
-            images = images.contiguous(memory_format=self.layout)
-        findings = self.processes.gather_findings(first_bad(self.net, images, run))
+        findings = self.processes.gather_findings(first_bad(self.net, batch.images, run))
         rank = next((rank for rank, found in enumerate(findings) if found), 0)
         cause = findings[rank] or "computed again, the same batch has a finite one"
         where = f"in process {rank}, {cause}" if self.processes.world > 1 else cause
@@ -377,8 +374,9 @@ class Trainer:
         for listener in self.listeners:
             listener.on_epoch(self, row)
         self._save(best=is_best)
-        if self.stop_signal and self.position.epoch < self.recipe.epochs:
-            raise Stopped(self.stop_signal, self.position.step)
+        (stop,) = self._any(torch.tensor([self.stop_signal != 0], device=self.device))
+        if stop and self.position.epoch < self.recipe.epochs:
+            raise Stopped(self.stop_signal or signal.SIGTERM, self.position.step)
 
     def evaluate(self, split: str) -> Evaluation:
         """Loss, accuracy and confusion of the evaluated network on one part of the data.

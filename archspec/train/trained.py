@@ -98,13 +98,17 @@ class TrainedNetwork:
             )
         if self.precision_note:
             say(self.precision_note)
-        pixels = data.channels * data.height * data.width
+        most = 2**22 // (data.channels * data.height * data.width)
+        if self.recipe.accumulate > 1 and self.recipe.batch_size != "auto":
+            # Training had no room for more, without the gradients that evaluation does not keep.
+            world = self.run.about().get("world", 1)
+            most = min(most, self.recipe.batch_size // (self.recipe.accumulate * world))
         return evaluate(
             self.net,
             data.test,
             self.loss,
             classes=len(data.classes),
-            batch_size=max(1, min(256, 2**22 // pixels)),
+            batch_size=max(1, min(256, most)),
             device=self.device,
             precision=self.precision.value,
             layout=self.layout,

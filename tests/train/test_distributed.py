@@ -93,6 +93,20 @@ def test_two_processes_train_as_one(more, command, forks, tmp_path):
     assert (tmp_path / "two.1.log").read_text() == ""  # one of them speaks
 
 
+def test_a_last_batch_of_unequal_shares_has_as_many_pieces_in_each(command, forks, tmp_path):
+    """Of 91 images the last 11 are shared as 5 and 6, which alone would be two and three pieces."""
+    assert forks.run(*command("one", PLAIN, "--validation", "9", world=1)) == [0]
+    jobs = command("two", PLAIN, "--validation", "9", "--fsdp", "--accumulate", "4")
+    assert forks.run(*jobs) == [0, 0], (tmp_path / "two.0.log").read_text()
+    assert close(final(tmp_path / "one")["model"], final(tmp_path / "two")["model"])
+
+
+def test_a_signal_at_the_end_of_an_epoch_stops_all(command, forks, tmp_path):
+    first, second = command("two", PLAIN)
+    assert forks.run(first, {**second, "signal_at": [signal.SIGTERM, 6]}) == [143, 143]
+    assert final(tmp_path / "two")["position"] == {"epoch": 1, "batch": 0, "step": 6}
+
+
 def test_batch_norm_is_that_of_one_process_which_normalises_each_share(command, forks, tmp_path):
     """By hand: both halves of a batch apart, moving statistics from the first process alone."""
     assert forks.run(*command("two", NORMED, "--epochs", "1")) == [0, 0]

@@ -295,10 +295,11 @@ def test_a_batch_that_spoils_statistics_is_named_and_not_saved(more, command, fo
     assert all(bool(tensor.isfinite().all()) for tensor in tree["model"].values())
 
 
-def test_a_killed_worker_resumes_with_the_same_bits(command, forks, tmp_path):
+@pytest.mark.parametrize("more", [[], ["--fsdp", "--ema", "0.9"]], ids=" ".join)
+def test_a_killed_worker_resumes_with_the_same_bits(more, command, forks, tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("{save_every: 0.001}")
-    more = ["--config", str(config)]
+    more = ["--config", str(config), *more]
     dropout = NORMED.replace("  - flatten\n", "  - flatten\n  - dropout: 0.3\n")
     assert forks.run(*command("whole", dropout, *more)) == [0, 0]
     jobs = command("cut", dropout, *more)
@@ -306,8 +307,9 @@ def test_a_killed_worker_resumes_with_the_same_bits(command, forks, tmp_path):
     assert forks.run(*jobs) == [-signal.SIGKILL] * 2
     assert forks.run(*command("cut", dropout, *more, "--resume")) == [0, 0]
     whole, cut = final(tmp_path / "whole"), final(tmp_path / "cut")
-    for key in whole["model"]:
-        assert torch.equal(whole["model"][key], cut["model"][key]), key
+    kept = "average" if "--ema" in more else "model"
+    for key in whole[kept]:
+        assert torch.equal(whole[kept][key], cut[kept][key]), key
     for a, b in zip(whole["history"], cut["history"], strict=True):
         assert a["train_loss"] == pytest.approx(b["train_loss"], abs=1e-12)
 

@@ -34,14 +34,17 @@ class BatchNormScratch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
-            mean = x.mean(dim=self.axes, keepdim=True)
+            mean = self._mean(x)
             centred = x - mean
-            var = (centred**2).mean(dim=self.axes, keepdim=True)
+            var = self._mean(centred**2)
             self._follow(self.moving_mean, mean)
             self._follow(self.moving_var, var)
         else:
             centred, var = x - self.moving_mean, self.moving_var
         return self.gamma * (centred / torch.sqrt(var + self.eps)) + self.beta
+
+    def _mean(self, x: Tensor) -> Tensor:
+        return x.mean(dim=self.axes, keepdim=True)
 
     def _follow(self, moving: Tensor, batch: Tensor) -> None:
         # In place: others, such as DDP, hold on to the buffer itself.

@@ -32,6 +32,8 @@ def run(args: Namespace) -> int:
     except TrainingError as error:
         write(f"archspec predict: error: {error}", sys.stderr)
         return 1
+    if trained.precision_note:
+        write(f"archspec predict: note: {trained.precision_note}", sys.stderr)
     for image in args.images:
         try:
             guesses = trained.predict(Path(image), say=notes.append)

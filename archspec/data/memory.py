@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import torch
@@ -12,12 +13,22 @@ MEMINFO = Path("/proc/meminfo")
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that new tensors on `device` could take."""
+    """Bytes that new tensors on `device` could take: of the machine's memory, this process's
+    share among those of the run."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
-    return min(_machine(), _container())
+    return min(_machine(), _container()) // processes_here()
+
+
+def processes_here() -> int:
+    """How many processes of the run are on this machine, as torchrun or Slurm has it."""
+    if counted := os.environ.get("LOCAL_WORLD_SIZE"):
+        return max(1, int(counted))
+    # `4(x2),3`: four on each of two machines, three on another.
+    tasks = os.environ.get("SLURM_STEP_TASKS_PER_NODE", "")
+    return max((int(count) for count in re.findall(r"(?:^|,)([1-9]\d*)", tasks)), default=1)
 
 
 def _machine() -> int:

@@ -7,8 +7,10 @@ that are kept there, so both ways give the same batches.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from threading import Thread
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -33,6 +35,23 @@ def worker_count() -> int:
     except AttributeError:  # not on macOS and Windows
         cores = os.cpu_count() or 1
     return min(8, cores)
+
+
+def _leave_signals_to_parent(worker: int) -> None:
+    """Ctrl-C, Slurm and `timeout` signal the whole process group. The process that trains then
+    saves, and needs its workers until it has; it ends them, and they end when it is gone.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # not on macOS and Windows
+        # Blocked before any other thread of the worker starts, all of which inherit that.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        Thread(target=_end_for, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_for(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)
 
 
 class _Jobs(Dataset[Any]):
@@ -88,6 +107,7 @@ class Loader(Generic[T]):
             pin_memory=self._pin,
             prefetch_factor=AHEAD if self._workers else None,
             persistent_workers=self._workers > 0,
+            worker_init_fn=_leave_signals_to_parent,
             # Without one of its own, a loader draws from torch's global generator.
             generator=torch.Generator(),
         )

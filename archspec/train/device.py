@@ -28,17 +28,37 @@ def choose_device(name: str, processes: Processes) -> torch.device:
     """The device of that name; `auto` is the best there is. Raises `TrainingError`."""
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda", processes.local_rank % torch.cuda.device_count())
+            return _own_gpu(processes)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type == "cuda" and torch.cuda.is_available():
+            if device.index is None:
+                return _own_gpu(processes)
+            if processes.world > 1:
+                raise TrainingError(
+                    f"{processes.world} processes cannot share {name!r}: say --device cuda, and "
+                    "each takes a GPU of its own"
+                )
         torch.empty(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise TrainingError(f"the device {name!r} cannot be used: {reason}") from None
-    if device.type == "cuda" and device.index is None:
-        return torch.device("cuda", processes.local_rank % torch.cuda.device_count())
     return device
+
+
+def _own_gpu(processes: Processes) -> torch.device:
+    """A GPU for each process of a machine. Raises `TrainingError` where there are too few.
+
+    One that was given a single GPU to see, as Slurm can do, takes that.
+    """
+    count = torch.cuda.device_count()
+    if processes.local_rank >= count > 1:
+        raise TrainingError(
+            f"there are {count} GPUs here for {processes.local_rank + 1} processes or more: start "
+            f"{count} on this machine"
+        )
+    return torch.device("cuda", processes.local_rank % count)
 
 
 def choose_precision(wanted: str, device: torch.device) -> Choice:
@@ -50,6 +70,15 @@ def choose_precision(wanted: str, device: torch.device) -> Choice:
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return Choice("bf16", "the GPU computes in it")
     return Choice("fp32", f"the default on {device.type}")
+
+
+def usable_precision(wanted: str, device: torch.device) -> Choice:
+    """The precision of a run as far as this device computes in it; float32 elsewhere."""
+    if wanted == "fp16" and device.type == "cpu":
+        return Choice("fp32", "fp16 needs a GPU")
+    if wanted == "bf16" and device.type == "cuda" and choose_precision("auto", device)[0] != wanted:
+        return Choice("fp32", "this GPU does not compute in bf16")
+    return choose_precision(wanted, device)
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
@@ -64,20 +93,12 @@ def fits(arch: Architecture, batch: int, device: torch.device) -> bool:
 
     Autograd's memory, and about as much again for gradients of it and work space.
     """
-    if device.type != "cpu" or (free := available_memory()) is None:
+    if device.type != "cpu":
         return True
+    from archspec.data.memory import free_memory
+
     summary = arch.summary(depth=0, batch_size=batch)
-    return 2 * summary.saved_bytes + 4 * summary.state_dict_bytes < free
-
-
-def available_memory() -> int | None:
-    """Bytes that the machine can still give (Linux); None where that is unknown."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None
+    return 2 * summary.saved_bytes + 4 * summary.state_dict_bytes < free_memory(device)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -8,20 +8,17 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from archspec.train.optimise import local
 
-def first_bad(net: nn.Module, images: Tensor, run: Callable[[], Tensor]) -> str:
+BAD_IMAGES = "the images hold values that are not finite"
+
+
+def first_bad(net: nn.Module, images: Tensor, run: Callable[[], Tensor]) -> str | None:
     """The first place where a value is not finite: the images, a weight, a layer, the loss.
 
-    `run` computes the loss of the batch with `net`; its modules are watched meanwhile.
+    None where all is finite. `run` computes the loss of the batch with `net`; its modules are
+    watched meanwhile. It always runs, because several processes may have to run it together.
     """
-    if not _finite(images):
-        return "the images hold values that are not finite"
-    for name, weight in net.named_parameters():
-        if not _finite(weight):
-            return (
-                f"the weight {name} is not finite: the update before was too large, "
-                "or its gradient overflowed"
-            )
     found: list[str] = []
     handles = [
         module.register_forward_hook(partial(_watch, found, name))
@@ -30,12 +27,22 @@ def first_bad(net: nn.Module, images: Tensor, run: Callable[[], Tensor]) -> str:
     ]
     try:
         with torch.no_grad():
-            run()
+            loss = run()
     finally:
         for handle in handles:
             handle.remove()
+    if not _finite(images):
+        return BAD_IMAGES
+    for name, weight in net.named_parameters():
+        if not _finite(local(weight)):
+            return (
+                f"the weight {name} is not finite: the update before was too large, "
+                "or its gradient overflowed"
+            )
     if found:
         return f"it first appeared in the output of layer {found[0]}"
+    if _finite(loss):
+        return None
     return "every layer's output is finite: it appeared in the loss itself"
 
 

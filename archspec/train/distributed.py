@@ -1,12 +1,14 @@
 """Several processes as one: who am I, sums over all, and the wrapped network.
 
-`torchrun` starts the processes and says in the environment who each is; without it there is one.
+`torchrun` (or Slurm's `srun`) starts the processes and says in the environment who each is;
+without it there is one.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -58,27 +60,65 @@ class Processes:
             dist.broadcast(tensor, 0)
         return tensor
 
+    def gather_findings(self, mine: str | None) -> list[str | None]:
+        """What everybody found, by rank."""
+        if self.world == 1:
+            return [mine]
+        everybody: list[str | None] = [None] * self.world
+        dist.all_gather_object(everybody, mine)
+        return everybody
+
+    def share_buffers(self, net: nn.Module) -> None:
+        """Rank 0's buffers on all: each process has moving statistics of its own share.
+
+        Rank 0's, as DDP broadcasts them before every step, and as they are saved.
+        """
+        for buffer in net.buffers() if self.world > 1 else ():
+            dense = buffer.contiguous()
+            self.same_as_main(dense)
+            if dense is not buffer:
+                buffer.copy_(dense)
+
     def wait(self) -> None:
         """Until all are here."""
         if self.world > 1:
             dist.barrier()
 
-    def wrap(self, net: nn.Module, device: torch.device, *, fsdp: bool) -> nn.Module:
-        """The network whose backward pass averages gradients over all processes."""
+    def wrap(
+        self, net: nn.Module, device: torch.device, *, fsdp: bool, idle: Collection[str] = ()
+    ) -> nn.Module:
+        """The network whose backward pass averages gradients over all processes.
+
+        The parameters `idle` get no gradient, for which DDP would wait.
+        """
         if self.world == 1:
             return net
         if fsdp:
-            from torch.distributed.fsdp import fully_shard
-
-            for child in net.children():
-                if any(True for _ in child.parameters()):
-                    fully_shard(child)
-            fully_shard(net)
-            return net
+            return self.shard(net, device)
         from torch.nn.parallel import DistributedDataParallel
 
+        # Not `find_unused_parameters`: it asks what leads to any output, in the loss or not.
+        ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
+        ignore(net, idle)  # type: ignore[no-untyped-call]
         ids = [device.index] if device.type == "cuda" else None
         return DistributedDataParallel(net, device_ids=ids, gradient_as_bucket_view=True)
+
+    def shard(self, net: nn.Module, device: torch.device) -> nn.Module:
+        """`net` with each process keeping its part of the parameters alone (FSDP2)."""
+        if self.world == 1:
+            return net
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        # Left to itself, FSDP takes the GPUs of a machine that has some.
+        mesh = init_device_mesh(device.type, (self.world,))
+        for child in net.children():
+            if any(True for _ in child.parameters()):
+                fully_shard(child, mesh=mesh)
+        # The parameters of the whole are parts again after a forward pass without a backward one,
+        # and so may be updated.
+        fully_shard(net, mesh=mesh, reshard_after_forward=True)
+        return net
 
 
 @contextmanager
@@ -104,25 +144,63 @@ def exchange_held_back(model: nn.Module, wanted: bool) -> Iterator[None]:
 
 @contextmanager
 def joined(device_name: str) -> Iterator[Processes]:
-    """This process among those that `torchrun` started, connected while the block runs."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
-        yield Processes()
+    """This process among those that torchrun or srun started, connected while the block runs."""
+    seat = _seat()
+    if seat.world == 1:
+        yield seat
         return
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     on_gpu = device_name.startswith("cuda") or (device_name == "auto" and torch.cuda.is_available())
+    gpu = None
     if on_gpu:
-        torch.cuda.set_device(local_rank % torch.cuda.device_count())
-    backend = "nccl" if on_gpu else "gloo"
-    store, rank, world = next(rendezvous("env://"))
+        gpu = torch.device("cuda", seat.local_rank % torch.cuda.device_count())
+        torch.cuda.set_device(gpu)
     # After a restart the store may be the old one, with addresses of processes that are gone.
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    store = PrefixStore(f"archspec/{attempt}", store)
-    dist.init_process_group(backend, store=store, rank=rank, world_size=world)
+    store, _, _ = next(rendezvous(_meeting_place(seat)))
+    dist.init_process_group(
+        "nccl" if on_gpu else "gloo",
+        store=PrefixStore(f"archspec/{attempt}", store),
+        rank=seat.rank,
+        world_size=seat.world,
+        device_id=gpu,
+    )
     try:
-        yield Processes(rank, world, local_rank)
+        yield seat
     finally:
         dist.destroy_process_group()
+
+
+def _seat() -> Processes:
+    """Who this process is, as torchrun says, or else Slurm's `srun`."""
+    env = os.environ
+    if "WORLD_SIZE" in env:
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    # Slurm says so much in a batch script too, which is one process, and in no step yet.
+    elif "SLURM_PROCID" in env and ("MASTER_ADDR" in env or "SLURM_STEP_NODELIST" in env):
+        tasks = "SLURM_STEP_NUM_TASKS" if "SLURM_STEP_NUM_TASKS" in env else "SLURM_NTASKS"
+        names = ("SLURM_PROCID", tasks, "SLURM_LOCALID")
+    else:
+        return Processes()
+    rank, world, local_rank = (env.get(name, "") for name in names)
+    return Processes(int(rank or 0), int(world or 1), int(local_rank or 0))
+
+
+def _meeting_place(seat: Processes) -> str:
+    """Where the processes find each other, as torch's rendezvous reads it."""
+    env = os.environ
+    if "WORLD_SIZE" in env:
+        return "env://"
+    host = env.get("MASTER_ADDR") or first_node(env["SLURM_STEP_NODELIST"])
+    # The same for all processes of a job, and seldom that of another job on the machine.
+    port = int(env.get("MASTER_PORT") or 15_000 + int(env.get("SLURM_JOB_ID", "0")) % 15_000)
+    return f"tcp://{host}:{port}?rank={seat.rank}&world_size={seat.world}"
+
+
+def first_node(nodes: str) -> str:
+    """`gpu[07-09,12]-ib,login` begins with `gpu07-ib`."""
+    found = re.match(r"([^\[,]*)(?:\[(\w+)[^\]]*\])?([^\[,]*)", nodes)
+    assert found is not None  # every part may be empty
+    return "".join(part or "" for part in found.groups())
 
 
 def is_connection_lost(error: BaseException) -> bool:

@@ -38,12 +38,13 @@ def evaluate(
 ) -> Evaluation:
     """Runs `net` in `eval()` over all images; each of several processes takes its share.
 
-    `net` is left in the mode it was in.
+    `net` is left in the mode it was in. Its buffers must be the same in all processes.
     """
     processes = processes or Processes()
     sums = Sums(device)
-    confusion = torch.zeros(classes * classes, dtype=torch.int64, device=device)
-    mine = torch.arange(processes.rank, len(split), processes.world)
+    # 32 bits, which every GPU adds up without a lock; nothing here waits for the device.
+    confusion = torch.zeros(classes * classes, dtype=torch.int32, device=device)
+    mine = torch.arange(len(split))[processes.rank :: processes.world]
     was_training = net.training
     net.eval()
     for images, labels in split.batches(
@@ -55,8 +56,31 @@ def evaluate(
         logits = loss.logits(output)
         sums.add(total, logits, labels)
         pairs = labels * classes + logits.argmax(1)
-        confusion += torch.bincount(pairs, minlength=classes * classes)
+        confusion.index_add_(0, pairs, torch.ones_like(pairs, dtype=torch.int32))
+    # FSDP gathers weights in each forward pass, so all processes must run equally many.
+    largest_share = -(-len(split) // processes.world)
+    if _rounds(largest_share, batch_size) > _rounds(len(mine), batch_size):
+        _run_for_others(net, split, precision, device, layout)
     net.train(was_training)
     processes.sum(sums.total)
     processes.sum(confusion)
-    return Evaluation(figures_of(sums.total), confusion.reshape(classes, classes).cpu())
+    counts = confusion.reshape(classes, classes).cpu().to(torch.int64)
+    return Evaluation(figures_of(sums.total), counts)
+
+
+def _rounds(images: int, batch_size: int) -> int:
+    return -(-images // batch_size)
+
+
+def _run_for_others(
+    net: nn.Module,
+    split: Split,
+    precision: str,
+    device: torch.device,
+    layout: torch.memory_format,
+) -> None:
+    """A forward pass that counts nothing, of an image that another process has."""
+    first = split.batches(1, order=torch.zeros(1, dtype=torch.int64), device=device)
+    for images, _ in first:
+        with autocast(precision, device):
+            net(images.contiguous(memory_format=layout))

@@ -6,25 +6,28 @@ import math
 import signal
 import time
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from archspec.train.batches import training_batches
+from archspec.train.batches import Batch, training_batches
 from archspec.train.device import autocast, synchronise
-from archspec.train.diagnose import first_bad
+from archspec.train.diagnose import BAD_IMAGES, first_bad
 from archspec.train.distributed import Processes, exchange_held_back
 from archspec.train.errors import Stopped, TrainingError
 from archspec.train.evaluate import Evaluation, evaluate
 from archspec.train.loss import Loss
 from archspec.train.metrics import Figures, Sums, figures_of
-from archspec.train.optimise import Average, Optimizer, local
+from archspec.train.optimise import Average, Optimizer
 from archspec.train.plan import Plan
+from archspec.train.randomness import caller_untouched
 from archspec.train.recipe import Recipe
 from archspec.train.schedule import learning_rate
 from archspec.train.signals import stoppable
+from archspec.train.sound import Watch
 
 if TYPE_CHECKING:
     from archspec.data import Data
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 AGREE_EVERY = 10
 """Steps between two looks at what other processes wish (to stop, to save)."""
+
+INTACT = "The last checkpoint is intact"
+ADVICE = f"{INTACT}. A smaller --lr, --warmup or --clip-norm may help"
 
 
 class Listener:
@@ -47,7 +53,7 @@ class Listener:
         """After each epoch, with all its figures."""
 
     def on_save(self, trainer: Trainer, best: bool) -> None:
-        """Write `trainer.state()`; `best`: its weights are the best so far."""
+        """Write `archspec.train.state.take(trainer)`; `best`: its weights are the best so far."""
 
     def on_end(self) -> None:
         """However the run ends."""
@@ -99,7 +105,10 @@ class Trainer:
         )
         self.net.to(memory_format=self.layout)
         self.average = Average(self.net, recipe.ema) if recipe.ema else None
-        self.model = self.processes.wrap(self.net, device, fsdp=recipe.fsdp)
+        idle = self._idle() if self.processes.world > 1 else []
+        self.model = self.processes.wrap(self.net, device, fsdp=recipe.fsdp, idle=idle)
+        if self.average and recipe.fsdp:
+            self.processes.shard(self.average.net, device)
         if recipe.compile:
             self.model.compile()
         self.optimizer = Optimizer(self.net.named_parameters(), recipe)
@@ -109,6 +118,21 @@ class Trainer:
         # The first step whose loss was not finite; -1 as long as there is none.
         self.bad_step = torch.full((), -1, dtype=torch.int64, device=device)
         self.stop_signal = 0
+        kept = (self.net, self.average.net) if self.average else (self.net,)
+        self.watch = Watch(kept, self.processes)
+
+    def _idle(self) -> list[str]:
+        """Parameters that get no gradient, because what they lead to has no part in the loss."""
+        if not self.loss.has_idle_outputs:
+            return []
+        data, net = self.data, deepcopy(self.net).train()
+        images = torch.zeros(2, data.channels, data.height, data.width, device=self.device)
+        labels = torch.zeros(2, dtype=torch.int64, device=self.device)
+        with caller_untouched():
+            loss = self.loss(net(images), labels)
+        named = {name: each for name, each in net.named_parameters() if each.requires_grad}
+        gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+        return [name for name, found in zip(named, gradients, strict=True) if found is None]
 
     # --- what one may override -----------------------------------------------------------------
 
@@ -150,10 +174,10 @@ class Trainer:
             self.logged.zero_()
         self._start_interval()
         self.model.train()
-        for images, labels, weight, total in training_batches(
+        for batch in training_batches(
             self.data.train, self.plan, self.position, self.processes, self.device
         ):
-            self._step(images, labels, weight, total)
+            self._step(*batch)
             self._between_steps()
         self._log()
         synchronise(self.device)
@@ -163,16 +187,13 @@ class Trainer:
 
     def _step(self, images: Tensor, labels: Tensor, weight: float, total: int) -> None:
         """One update. The gradient is the mean over the `total` images of all processes."""
-        lr = self.lr
-        if self.layout is torch.channels_last:
-            images = images.contiguous(memory_format=self.layout)
-        pieces = max(1, min(self.recipe.accumulate, len(images) // 2))
+        lr, batch = self.lr, Batch(images, labels, weight, total)
+        pieces = self._pieces(batch)
         # DDP and FSDP average over processes; the sum is wanted.
         factor = weight * self.processes.world / total
         bad: Tensor | None = None
-        for index in range(pieces):
-            x, y = (t.tensor_split(pieces)[index] if pieces > 1 else t for t in (images, labels))
-            with exchange_held_back(self.model, index + 1 < pieces):
+        for index, (x, y) in enumerate(pieces, 1):
+            with exchange_held_back(self.model, index < len(pieces)):
                 with autocast(self.recipe.precision, self.device):
                     loss, logits = self.forward(x, y)
                 scaled = loss * factor
@@ -181,14 +202,25 @@ class Trainer:
                 self.sums.add(loss, logits, y)
             bad = loss.detach() if bad is None else bad + loss.detach()
         assert bad is not None
-        self._check(bad, images, labels)
+        self._check(bad, batch)
         self._update(lr)
+
+    def _pieces(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+        """The parts that a batch is computed in: of two images at least, and equally many in all
+        processes, because FSDP gathers weights for each."""
+        images, labels = batch.images.contiguous(memory_format=self.layout), batch.labels
+        smallest_share = batch.total // self.processes.world
+        count = max(1, min(self.recipe.accumulate, smallest_share // 2))
+        if count == 1:
+            return [(images, labels)]
+        return list(zip(images.tensor_split(count), labels.tensor_split(count), strict=True))
 
     def _update(self, lr: float) -> None:
         recipe, optimizer = self.recipe, self.optimizer
+        if self.scaler:
+            # Not left to the optimiser: kernels of MPS would take the scale and not use it.
+            self.scaler.unscale_(optimizer)  # type: ignore[arg-type]
         if recipe.clip_norm:
-            if self.scaler:
-                self.scaler.unscale_(optimizer)  # type: ignore[arg-type]
             nn.utils.clip_grad_norm_(self.net.parameters(), recipe.clip_norm)
         if self.scaler:
             self.scaler.step(optimizer, lr)  # type: ignore[arg-type]
@@ -207,47 +239,51 @@ class Trainer:
 
     # --- losses that are no numbers ------------------------------------------------------------
 
-    def _check(self, loss: Tensor, images: Tensor, labels: Tensor) -> None:
+    def _check(self, loss: Tensor, batch: Batch) -> None:
         """Keeps an update that would spoil the weights from happening.
 
         The CPU can look at once. Elsewhere looking would mean waiting: a flag is raised on the
-        device, every later update does nothing, and the next interval reads the flag.
+        device, every later update does nothing, and whoever reads the flag next reports it, before
+        anything is saved. Gradients that overflow under a finite loss are the scaler's: it leaves
+        out that step alone.
         """
         if self.device.type == "cpu" and self.processes.world == 1:
             if not math.isfinite(loss.item()):
-                self._report_bad(images, labels, self.position.step)
+                self._report_bad(batch, self.position.step)
             return
         bad = (~torch.isfinite(loss)).to(torch.float32)
         self.processes.largest(bad)
         is_first = (bad > 0) & (self.bad_step < 0)
         self.bad_step.masked_fill_(is_first, self.position.step)
-        if self.scaler is None:
-            self.optimizer.found_inf = (self.bad_step >= 0).to(torch.float32)
+        self.optimizer.frozen = (self.bad_step >= 0).to(torch.float32)
 
     def _read_flag(self) -> None:
-        """The weights are as they were before the bad step: its batch shows what happened."""
+        """Reports a bad step. Of several processes, all must call this after the same step.
+
+        The weights are as they were before that step, so its batch shows what happened.
+        """
         step = int(self.bad_step.item())
         if step >= 0:
             at = Position(self.position.epoch, self.position.batch, step)
             at.batch -= self.position.step - step
-            batch = next(
-                training_batches(self.data.train, self.plan, at, self.processes, self.device)
-            )
-            self._report_bad(batch.images, batch.labels, step)
+            again = training_batches(self.data.train, self.plan, at, self.processes, self.device)
+            self._report_bad(next(again), step)
 
-    def _report_bad(self, images: Tensor, labels: Tensor, step: int) -> None:
+    def _report_bad(self, batch: Batch, step: int) -> None:
         def run() -> Tensor:
             with autocast(self.recipe.precision, self.device):
-                return self.forward(images, labels)[0]
+                losses = [self.forward(x, y)[0] for x, y in self._pieces(batch)]
+            return torch.stack(losses).sum()
 
-        where = first_bad(self.net, images, run)
+        findings = self.processes.gather_findings(first_bad(self.net, batch.images, run))
+        rank = next((rank for rank, found in enumerate(findings) if found), 0)
+        cause = findings[rank] or "computed again, the same batch has a finite one"
+        where = f"in process {rank}, {cause}" if self.processes.world > 1 else cause
+        lr = learning_rate(self.recipe, step, self.plan.steps)
         raise TrainingError(
             f"the loss is not finite at step {step + 1:,} (epoch {self.position.epoch + 1}), with "
-            f"a learning rate of {self.lr:.3g}: {where}. {self._advice()}"
+            f"a learning rate of {lr:.3g}: {where}. {INTACT if cause == BAD_IMAGES else ADVICE}"
         )
-
-    def _advice(self) -> str:
-        return "The last checkpoint is intact. A smaller --lr, --warmup or --clip-norm may help"
 
     # --- between steps -------------------------------------------------------------------------
 
@@ -259,6 +295,7 @@ class Trainer:
         if self.processes.world > 1:
             if self.position.step % AGREE_EVERY:
                 return
+            self._read_flag()
             stop, save = self._agree(stop, save)
         if stop or save:
             self._save()
@@ -266,9 +303,12 @@ class Trainer:
             raise Stopped(self.stop_signal or signal.SIGTERM, self.position.step)
 
     def _agree(self, stop: bool, save: bool) -> tuple[bool, bool]:
-        wishes = torch.tensor([float(stop), float(save)], device=self.device)
-        stop_all, save_all = self.processes.largest(wishes).tolist()
-        return bool(stop_all), bool(save_all)
+        stop_all, save_all = self._any(torch.tensor([stop, save], device=self.device))
+        return stop_all, save_all
+
+    def _any(self, flags: Tensor) -> list[bool]:
+        """Each flag as it is in any of the processes."""
+        return [bool(flag) for flag in self.processes.largest(flags.to(torch.float32)).tolist()]
 
     def _start_interval(self) -> None:
         now = time.monotonic()
@@ -284,8 +324,10 @@ class Trainer:
             return
         figures = figures_of(self.sums.total - self.logged)
         self.logged.copy_(self.sums.total)
-        if self.device.type != "cpu" or self.processes.world > 1:
+        if self.processes.world == 1:
             self._read_flag()
+        elif not math.isfinite(figures.loss):
+            return  # each process logs when its time has come, and all of them read the flag soon
         speed = figures.examples * self.processes.world / max(now - since, 1e-9)
         row: Row = {
             "kind": "interval",
@@ -307,6 +349,7 @@ class Trainer:
         return seconds / max(steps, 1) * left
 
     def _finish_epoch(self, seconds: float, speed: float) -> None:
+        self._read_flag()
         train = figures_of(self.processes.sum(self.sums.total.clone()))
         validation = self.evaluate("validation").figures
         test = self.evaluate("test").figures
@@ -331,11 +374,16 @@ class Trainer:
         for listener in self.listeners:
             listener.on_epoch(self, row)
         self._save(best=is_best)
-        if self.stop_signal and self.position.epoch < self.recipe.epochs:
-            raise Stopped(self.stop_signal, self.position.step)
+        (stop,) = self._any(torch.tensor([self.stop_signal != 0], device=self.device))
+        if stop and self.position.epoch < self.recipe.epochs:
+            raise Stopped(self.stop_signal or signal.SIGTERM, self.position.step)
 
     def evaluate(self, split: str) -> Evaluation:
-        """Loss, accuracy and confusion of the evaluated network on one part of the data."""
+        """Loss, accuracy and confusion of the evaluated network on one part of the data.
+
+        All processes must call this.
+        """
+        self.processes.share_buffers(self.evaluated)
         return evaluate(
             self.evaluated,
             getattr(self.data, split),
@@ -350,15 +398,24 @@ class Trainer:
 
     @property
     def evaluation_batch(self) -> int:
-        """Larger than a training batch for small images: no gradients need room."""
+        """Larger than a training batch for small images: no gradients need room.
+
+        Not larger than what is computed at once where a batch is computed in pieces.
+        """
+        share = self.plan.batch_size // (self.processes.world * self.recipe.accumulate)
+        if self.recipe.accumulate > 1:
+            return max(share, 1)
         pixels = self.data.channels * self.data.height * self.data.width
-        return max(self.plan.batch_size // self.processes.world, min(256, 2**22 // pixels), 1)
+        return max(share, min(256, 2**22 // pixels), 1)
 
     def _is_out_of_patience(self) -> bool:
         patience = self.recipe.patience
         return patience is not None and self.position.epoch - max(self.best.epoch, 0) >= patience
 
     def _save(self, best: bool = False) -> None:
+        self._read_flag()
+        for net in self.watch.nets:
+            self.processes.share_buffers(net)
         self._refuse_bad_weights()
         for listener in self.listeners:
             listener.on_save(self, best)
@@ -366,15 +423,10 @@ class Trainer:
 
     def _refuse_bad_weights(self) -> None:
         """A checkpoint is only worth its name when one can go on from it."""
-        weights = {name: local(p.detach()) for name, p in self.net.named_parameters()}
-        norms = torch._foreach_norm(list(weights.values()))
-        if norms and not math.isfinite(torch.stack(norms).sum().item()):
-            bad = [name for name, weight in weights.items() if not weight.isfinite().all()]
-            large = max(weights, key=lambda name: float(weights[name].abs().max()))
-            what = f"{', '.join(bad[:3])} are not finite"
+        if complaint := self.watch.complaint():
             raise TrainingError(
-                f"the weights {what if bad else f'{large} are too large for float32'} after step "
-                f"{self.position.step:,}, at a learning rate of {self.lr:.3g}. {self._advice()}"
+                f"{complaint} after step {self.position.step:,}, at a learning rate of "
+                f"{self.lr:.3g}. {ADVICE}"
             )
 
 

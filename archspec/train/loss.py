@@ -43,6 +43,11 @@ class Loss:
             raise TrainingError("loss_weights: every output has the weight 0: nothing would learn")
         self.main = main
 
+    @property
+    def has_idle_outputs(self) -> bool:
+        """Whether some output has no part in the loss, so that nothing learns from it."""
+        return not all(self.weights.values())
+
     def __call__(self, output: Tensor | Mapping[str, Tensor], labels: Tensor) -> Tensor:
         if isinstance(output, Tensor):
             return self._one(output, labels)

@@ -19,20 +19,22 @@ from torch.optim.sgd import sgd
 from archspec.train.recipe import Recipe
 
 FUSED = frozenset({"cpu", "cuda", "mps"})
+READ_FLAGS = frozenset({"cpu", "cuda"})
+"""Where the fused kernels heed `found_inf`; those of MPS take it and update all the same."""
 
 
 class Optimizer:
     """Steps of SGD, Adam or AdamW over named parameters.
 
-    `param_groups` is there for `torch.amp.GradScaler`, which also sets `grad_scale` and
-    `found_inf` for the time of a step. A step whose `found_inf` is not 0 changes nothing, without
-    anybody waiting for the device.
+    `param_groups` and `found_inf` are there for `torch.amp.GradScaler`, whose `unscale_` must come
+    before its `step`. A step where `found_inf` or `frozen` is 1 changes nothing, without anybody
+    waiting for the device where its kernels can read that.
     """
 
     _step_supports_amp_scaling = True
-    # Never there but while the scaler (or the loop) says so: it multiplies what it finds.
-    grad_scale: Tensor
-    found_inf: Tensor
+    # On the class, because the scaler sets it on the object and deletes it again.
+    found_inf: Tensor | None = None
+    frozen: Tensor | None = None
 
     def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], recipe: Recipe) -> None:
         self.recipe = recipe
@@ -49,6 +51,7 @@ class Optimizer:
         }
         devices = {p.device.type for p in self.named.values()}
         self.fused = devices <= FUSED
+        self.reads_flags = devices <= READ_FLAGS
 
     def _fresh(self, parameter: nn.Parameter) -> dict[str, Tensor]:
         if self.recipe.optimizer == "sgd":
@@ -67,21 +70,24 @@ class Optimizer:
     @torch.no_grad()
     def step(self, lr: float) -> None:
         """One update with the gradients that are there; a parameter without one keeps still."""
+        flag = self._flag()
+        if flag is not None and not self.reads_flags and flag.item():
+            return
         for names, decay in self._groups:
             with_grad = [name for name in names if self.named[name].grad is not None]
             if with_grad:
                 update = self._sgd if self.recipe.optimizer == "sgd" else self._adam
-                update(with_grad, lr, decay)
+                update(with_grad, lr, decay, flag if self.reads_flags else None)
+
+    def _flag(self) -> Tensor | None:
+        flags = [flag for flag in (self.found_inf, self.frozen) if flag is not None]
+        # Not their sum: kernels ask whether it is 1.
+        return torch.maximum(*flags) if len(flags) > 1 else next(iter(flags), None)
 
     def _columns(self, names: list[str], *keys: str) -> list[list[Tensor]]:
         return [[local(self.state[name][key]) for name in names] for key in keys]
 
-    def _scaling(self) -> dict[str, Any]:
-        if not self.fused:
-            return {}
-        return {name: getattr(self, name, None) for name in ("grad_scale", "found_inf")}
-
-    def _sgd(self, names: list[str], lr: float, decay: float) -> None:
+    def _sgd(self, names: list[str], lr: float, decay: float, flag: Tensor | None) -> None:
         recipe = self.recipe
         buffers: list[Any] = [None] * len(names)
         if recipe.momentum:
@@ -98,10 +104,10 @@ class Optimizer:
             dampening=0.0,
             nesterov=recipe.nesterov,
             maximize=False,
-            **self._scaling(),
+            found_inf=flag,
         )
 
-    def _adam(self, names: list[str], lr: float, decay: float) -> None:
+    def _adam(self, names: list[str], lr: float, decay: float, flag: Tensor | None) -> None:
         recipe = self.recipe
         averages, squares, steps = self._columns(names, "average", "square", "step")
         adam(
@@ -121,7 +127,7 @@ class Optimizer:
             weight_decay=decay,
             eps=recipe.eps,
             maximize=False,
-            **self._scaling(),
+            found_inf=flag,
         )
 
     def _grad(self, name: str) -> Tensor:
@@ -172,7 +178,9 @@ class Average:
         decay = min(self.decay, (1 + step) / (10 + step))
         live = dict(net.named_parameters())
         mine = dict(self.net.named_parameters())
-        torch._foreach_lerp_(list(mine.values()), [live[k] for k in mine], 1 - decay)
-        buffers = dict(net.named_buffers())
-        for key, buffer in self.net.named_buffers():
-            buffer.copy_(buffers[key])
+        torch._foreach_lerp_(
+            [local(each) for each in mine.values()], [local(live[key]) for key in mine], 1 - decay
+        )
+        if kept := dict(self.net.named_buffers()):
+            buffers = dict(net.named_buffers())
+            torch._foreach_copy_(list(kept.values()), [buffers[key] for key in kept])

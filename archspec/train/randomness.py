@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import random
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+"""Which memory cuBLAS may use: read when it starts, which the first product of matrices does."""
 
 
 def seed_everything(seed: int) -> None:
@@ -16,6 +21,12 @@ def seed_everything(seed: int) -> None:
     if (numpy := sys.modules.get("numpy")) is not None:
         numpy.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+def fresh_seed(seed: int, rank: int, step: int) -> int:
+    """For a process that joins a run at that step."""
+    # The seeds of torch's Mersenne twister are hashed from all 64 bits: neighbours will do.
+    return ((seed * 1_000_003 + step) * 10_007 + rank) % 2**63
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
@@ -52,9 +63,44 @@ def set_random_state(state: dict[str, Any], device: torch.device) -> None:
         torch.mps.set_rng_state(state["mps"])
 
 
+@contextmanager
+def caller_untouched() -> Iterator[None]:
+    """What is seeded, drawn and chosen inside is nobody's concern outside.
+
+    Python's, numpy's and torch's random states, and how reproducibly torch computes, are as they
+    were afterwards, however the block ends.
+    """
+    states, had_numpy = random_state(torch.device("cpu")), "numpy" in sys.modules
+    # To read a GPU's state would start it; one that has not been started draws from the seed.
+    seed, started = torch.initial_seed(), torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    gpus = torch.cuda.get_rng_state_all() if started else None
+    mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+    workspace = os.environ.get(WORKSPACE)
+    try:
+        yield
+    finally:
+        if gpus is not None:
+            torch.cuda.set_rng_state_all(gpus)
+        else:
+            torch.cuda.manual_seed_all(seed)
+        if mps is not None:
+            torch.mps.set_rng_state(mps)
+        if not had_numpy and (numpy := sys.modules.get("numpy")) is not None:
+            numpy.random.seed(None)
+        set_random_state(states, torch.device("cpu"))
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = cudnn
+        os.environ.pop(WORKSPACE, None)
+        if workspace is not None:
+            os.environ[WORKSPACE] = workspace
+
+
 def make_deterministic() -> None:
     """Lets torch choose algorithms that give the same bits every time, or say that it has none."""
     # cuBLAS reads this when it starts; without it, torch refuses its matrix products.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ.setdefault(WORKSPACE, ":4096:8")
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False

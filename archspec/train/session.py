@@ -20,11 +20,12 @@ from archspec.train.files import remove_leftovers, write_text
 from archspec.train.loop import Listener, Row, Trainer
 from archspec.train.loss import Loss
 from archspec.train.plan import Plan
-from archspec.train.randomness import make_deterministic, seed_everything
+from archspec.train.randomness import caller_untouched, make_deterministic, seed_everything
 from archspec.train.recipe import NOT_NUMERIC, Recipe
 from archspec.train.recorder import Recorder
 from archspec.train.report import write_report
 from archspec.train.runs import Run, new_folder, now, spec_hash
+from archspec.train.synchronised import synchronised
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
@@ -67,7 +68,7 @@ def train(session: Session) -> Finished:
     """Trains. Raises `SpecError`, `TrainingError`, `DataError`, or `Stopped` after a signal."""
     if find_spec("safetensors") is None:
         raise TrainingError("checkpoints need safetensors: pip install 'archspec-nn[train]'")
-    with joined(session.recipe.device) as processes:
+    with caller_untouched(), joined(session.recipe.device) as processes:
         return _Stages(session, processes).run()
 
 
@@ -78,10 +79,14 @@ class _Stages:
         self.statements: list[str] = []
 
     def run(self) -> Finished:
+        if self.recipe.deterministic:
+            make_deterministic()  # before anything is computed
         # 1. the network at the size of the images, and the data that fit it
         self.size = fitting.image_size(self.session.arch, self.recipe.resize)
         self.arch = fitting.check_sizes(self.session.arch, self.size)
         self.place = device.choose_device(self.recipe.device, self.processes)
+        if self.place.type == "cuda" and not self.recipe.deterministic:
+            torch.backends.cudnn.benchmark = True
         data = self._open_data()
         fitting.check_data(self.arch, data.name, data.channels, len(data.classes))
         if warning := fitting.warn_of_probabilities(self.arch):
@@ -267,11 +272,7 @@ class _Stages:
         """The network with its first weights, which follow from the seed alone."""
         from archspec.emit import emit
 
-        recipe, world = self.recipe, self.processes.world
-        if recipe.deterministic:
-            make_deterministic()
-        elif self.place.type == "cuda":
-            torch.backends.cudnn.benchmark = True
+        recipe = self.recipe
         net = emit(
             self.arch.graph,
             name=self.arch.name,
@@ -279,12 +280,7 @@ class _Stages:
             init=recipe.init or self.arch.init,
             seed=recipe.seed,
         )
-        if recipe.sync_batch_norm and self.place.type != "cuda":
-            raise TrainingError("--sync-batch-norm needs GPUs: torch has it for no other device")
-        if recipe.sync_batch_norm and world > 1:
-            convert: Callable[[nn.Module], nn.Module] = nn.SyncBatchNorm.convert_sync_batchnorm
-            net = convert(net)
-        return net
+        return synchronised(net, self.place) if recipe.sync_batch_norm else net
 
     def _fit(self, trainer: Trainer) -> None:
         try:

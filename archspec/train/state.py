@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from archspec.train.loop import Best, Position
-from archspec.train.randomness import random_state, set_random_state
+from archspec.train.randomness import fresh_seed, random_state, set_random_state
 
 if TYPE_CHECKING:
     from archspec.train.loop import Trainer
@@ -50,9 +50,11 @@ def put_back(trainer: Trainer, tree: dict[str, Any]) -> None:
         trainer.sums.total.copy_(tree["sums"])
     trainer.logged.copy_(trainer.sums.total)
     set_random_state(tree["random"], trainer.device)
-    rank = trainer.processes.rank
-    if rank and tree["world"] == trainer.processes.world:
-        _set_generator(tree["ranks"][rank], trainer.device)
+    if rank := trainer.processes.rank:
+        if rank < len(tree["ranks"]):
+            _set_generator(tree["ranks"][rank], trainer.device)
+        else:  # a process that was not there: not rank 0's draws again
+            torch.manual_seed(fresh_seed(trainer.recipe.seed, rank, trainer.position.step))
 
 
 def weights(net: nn.Module) -> dict[str, Tensor]:

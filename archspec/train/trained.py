@@ -15,7 +15,7 @@ import archspec
 from archspec.data.opening import nothing_shown
 from archspec.data.text import one_line
 from archspec.train import checkpoint, fitting, state
-from archspec.train.device import choose_device
+from archspec.train.device import Choice, autocast, choose_device, usable_precision
 from archspec.train.distributed import Processes
 from archspec.train.errors import TrainingError
 from archspec.train.evaluate import Evaluation, evaluate
@@ -63,6 +63,25 @@ class TrainedNetwork:
         main, names = fitting.outputs_of(self.arch)
         return Loss(self.recipe, main, names)
 
+    @cached_property
+    def precision(self) -> Choice:
+        """The run's, as far as the device computes in it."""
+        return usable_precision(self.recipe.precision, self.device)
+
+    @property
+    def precision_note(self) -> str | None:
+        """What to say where that is another than the run's."""
+        used, why = self.precision
+        if self.recipe.precision in ("auto", used):
+            return None
+        return f"computing in {used}, not in the run's {self.recipe.precision}: {why}"
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """Of images in memory, as in training."""
+        plain = self.recipe.memory_format != "channels_last"
+        return torch.contiguous_format if plain else torch.channels_last
+
     @property
     def size(self) -> fitting.Size:
         return fitting.image_size(self.arch, None)
@@ -92,14 +111,22 @@ class TrainedNetwork:
                 f"the classes of {data.name} are {_some(data.classes)}; the network was trained on "
                 f"{_some(self.classes)}, and they are compared by their numbers"
             )
-        pixels = data.channels * data.height * data.width
+        if self.precision_note:
+            say(self.precision_note)
+        most = 2**22 // (data.channels * data.height * data.width)
+        if self.recipe.accumulate > 1 and self.recipe.batch_size != "auto":
+            # Training had no room for more, without the gradients that evaluation does not keep.
+            world = self.run.about().get("world", 1)
+            most = min(most, self.recipe.batch_size // (self.recipe.accumulate * world))
         return evaluate(
             self.net,
             data.test,
             self.loss,
             classes=len(data.classes),
-            batch_size=max(1, min(256, 2**22 // pixels)),
+            batch_size=max(1, min(256, most)),
             device=self.device,
+            precision=self.precision.value,
+            layout=self.layout,
         )
 
     def _open(
@@ -142,7 +169,9 @@ class TrainedNetwork:
         image = read_image(path, self.arch, self.recipe).to(self.device)
         if look(path).channels != image.shape[1]:
             say(CONVERTED[image.shape[1]])
-        logits = self.loss.logits(self.net(image))
+        with autocast(self.precision.value, self.device):
+            output = self.net(image.contiguous(memory_format=self.layout))
+        logits = self.loss.logits(output).float()
         probabilities, order = logits[0].softmax(0).sort(descending=True)
         return [
             Guess(self.classes[index], probability)

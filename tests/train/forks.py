@@ -2,14 +2,17 @@
 
 Each line of standard input is a job: {"children": [{"env": {…}, "argv": […], "kill_at": N}]}.
 Every child runs the command line with its output in the file `log`; `kill_at` makes it kill itself
-with SIGKILL at the begin of its Nth step, `signal_at` send itself that signal. A line of exit
-statuses comes back.
+with SIGKILL at the begin of its Nth step, `signal_at` send itself that signal, `group_at` send its
+own process group (workers among it) SIGTERM; `poison_at` turns
+the images of its Nth step to NaN. A line of exit statuses comes back.
 """
 
 import json
 import os
 import signal
+import subprocess
 import sys
+import time
 
 # Imported before any fork, because each child would import them anew.
 import matplotlib.figure  # noqa: F401
@@ -19,17 +22,16 @@ import torch.distributed.fsdp
 import torch.nn.parallel
 import torch.utils.tensorboard
 
-import archspec.data
-import archspec.train.session  # noqa: F401
 from archspec.cli import main
+from archspec.train import loop
 from archspec.train.loop import Trainer
 
 torch.set_num_threads(1)
 train_step = Trainer._step
 
 
-def strike(number, at, before):
-    """Sends this process a signal at its `at`th step, before or in the middle of it."""
+def strike(number, at, before, to_all=False):
+    """Sends this process, or all of its group, a signal at its `at`th step, before or within it."""
     count = 0
 
     def step(self, *batch):
@@ -39,9 +41,25 @@ def strike(number, at, before):
             os.kill(os.getpid(), number)
         train_step(self, *batch)
         if count == at and not before:
-            os.kill(os.getpid(), number)
+            if to_all:  # from outside: torch's workers take what their parent sends otherwise
+                subprocess.run(["sh", "-c", f"kill -{int(number)} -{os.getpid()}"], check=False)
+                time.sleep(0.3)  # until the death of workers that die of it is known
+            else:
+                os.kill(os.getpid(), number)
 
     Trainer._step = step
+
+
+def poison(at):
+    """Lets the images of the `at`th step be no numbers."""
+    prepare = loop.training_batches
+
+    def batches(split, plan, position, *more):
+        for number, batch in enumerate(prepare(split, plan, position, *more), position.step + 1):
+            images = torch.full_like(batch.images, torch.nan) if number == at else batch.images
+            yield batch._replace(images=images)
+
+    loop.training_batches = batches
 
 
 def child(job):
@@ -52,6 +70,11 @@ def child(job):
     sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
     if "kill_at" in job:
         strike(signal.SIGKILL, job["kill_at"], before=True)
+    if "poison_at" in job:
+        poison(job["poison_at"])
+    if "group_at" in job:
+        os.setpgid(0, 0)
+        strike(signal.SIGTERM, job["group_at"], before=False, to_all=True)
     if "signal_at" in job:
         strike(*job["signal_at"], before=False)
     try:

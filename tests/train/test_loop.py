@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 
@@ -11,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 import archspec
 from archspec.data import open_dataset
-from archspec.train import Trained, checkpoint, recipe_for, train
+from archspec.train import Trained, checkpoint, device, recipe_for, train
 from archspec.train.errors import TrainingError
 from archspec.train.loop import Listener, Trainer
 from archspec.train.plan import Plan
@@ -182,6 +183,62 @@ layers:
     )
     tree = last(tmp_path / "run")
     assert all(math.isfinite(t.sum()) and t.max() < 1e30 for t in tree["model"].values())
+
+
+@pytest.fixture
+def half(monkeypatch):
+    """Lets fp16 pass for a precision of the CPU, so that its scaler can be tried."""
+    monkeypatch.setattr(device, "choose_precision", lambda *_: device.Choice("fp16", "a test"))
+    return {"optimizer": "sgd", "epochs": 1, **FAST}
+
+
+def test_gradients_that_overflow_cost_one_step(half, small, tmp_path):
+    weights = []
+
+    class Spiked(Trainer):
+        def forward(self, images, labels):
+            weights.append(next(self.net.parameters()).detach().clone())
+            loss, logits = super().forward(images, labels)
+            return loss * (1e36 if self.position.step == 2 else 1), logits
+
+    train(small, run=tmp_path / "run", trainer=Spiked, **half)
+    moves = [not torch.equal(a, b) for a, b in itertools.pairwise(weights)]
+    assert moves == [True, True, False, True, True]
+    assert last(tmp_path / "run")["scaler"]["scale"] == 2.0**15
+
+
+def test_a_loss_that_is_no_number_is_reported_under_a_scaler(half, small, tmp_path):
+    """As on a GPU: nobody looks at once, and nothing is updated until somebody does."""
+    weights = []
+
+    class Poisoned(Trainer):
+        def _check(self, loss, batch):
+            place, self.device = self.device, torch.device("meta")
+            super()._check(loss, batch)
+            self.device = place
+
+        def forward(self, images, labels):
+            weights.append(next(self.net.parameters()).detach().clone())
+            loss, logits = super().forward(images, labels)
+            return loss * (torch.nan if len(weights) == 3 else 1), logits
+
+    with pytest.raises(TrainingError, match=r"not finite at step 3 .* batch has a finite one"):
+        train(small, run=tmp_path / "run", trainer=Poisoned, log_every=60, **half)
+    assert len(weights) == 7  # six steps, and the batch again
+    assert not torch.equal(weights[1], weights[2])
+    assert all(torch.equal(each, weights[2]) for each in weights[3:])
+    assert last(tmp_path / "run")["position"]["step"] == 0
+
+
+@pytest.mark.parametrize(("pieces", "size"), [(1, 256), (4, 4)])
+def test_evaluation_takes_no_more_at_once_than_a_piece(pieces, size, small, tmp_path):
+    class Ear(Listener):
+        def on_start(self, trainer):
+            self.size = trainer.evaluation_batch
+
+    ear = Ear()
+    train(small, run=tmp_path / "run", listeners=[ear], accumulate=pieces, epochs=1, **FAST)
+    assert ear.size == size
 
 
 def test_weights_that_overflow_are_never_saved(small, tmp_path):

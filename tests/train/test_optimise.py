@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from archspec.train import optimise
 from archspec.train.optimise import Average, Optimizer
 from archspec.train.recipe import Recipe
 
@@ -93,6 +94,65 @@ def test_a_raised_flag_keeps_a_step_from_happening():
             assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("recipe", [Recipe(optimizer="sgd", momentum=0.9), Recipe()])
+def test_kernels_that_cannot_read_a_flag_are_not_called(recipe, monkeypatch):
+    """As on MPS, whose kernels take the flag and update all the same."""
+    monkeypatch.setattr(optimise, "READ_FLAGS", frozenset({"cuda"}))
+    asked = []
+
+    def watched(kernel):
+        def call(*given, found_inf, **more):
+            asked.append(found_inf)
+            kernel(*given, found_inf=found_inf, **more)
+
+        return call
+
+    for name in ("sgd", "adam"):
+        monkeypatch.setattr(optimise, name, watched(getattr(optimise, name)))
+    net, _ = networks()
+    optimizer = Optimizer(net.named_parameters(), recipe)
+    before = [p.detach().clone() for p in net.parameters()]
+    gradients(net, torch.ones(2, 4))
+    for flags in ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0)):
+        optimizer.found_inf, optimizer.frozen = map(torch.tensor, flags)
+        optimizer.step(0.1)
+    assert asked == []
+    assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+    optimizer.found_inf = optimizer.frozen = torch.zeros(())
+    optimizer.step(0.1)
+    assert asked == [None, None]  # with weight decay, and without
+    assert not torch.equal(before[0], net[0].weight)
+
+
+def test_a_scaler_leaves_out_a_step_that_overflows_and_no_other():
+    """Against the same steps without the one that overflows, and without a scaler."""
+    recipe = Recipe(optimizer="sgd", momentum=0.9)
+    net, reference = networks()
+    optimizer, plain = (Optimizer(each.named_parameters(), recipe) for each in (net, reference))
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+
+    def scaled(x, factor=1.0):
+        optimizer.zero_grad()
+        scaler.scale(net(x).square().sum() * factor).backward()
+        scaler.unscale_(optimizer)
+        scaler.step(optimizer, 0.01)
+        scaler.update()
+
+    for step in range(4):
+        x = torch.randn(3, 4)
+        scaled(x, 1e38 if step == 1 else 1.0)
+        if step != 1:
+            gradients(reference, x)
+            plain.step(0.01)
+        for a, b in zip(net.parameters(), reference.parameters(), strict=True):
+            assert torch.allclose(a, b, atol=1e-6), step
+    assert scaler.get_scale() == 512
+    optimizer.frozen = torch.ones(())
+    before = net[0].weight.detach().clone()
+    scaled(x)
+    assert torch.equal(net[0].weight, before)
+
+
 def test_the_average_follows_by_its_decay():
     net, _ = networks()
     average = Average(net, 0.5)
@@ -136,6 +196,7 @@ def test_a_gradient_scaler_steps_as_with_torchs_own():
             optimizer.zero_grad()
             loss = net(torch.randn(6, 4)).square().sum() * (1e38 if step == 1 else 1.0)
             scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
             scaler.step(optimizer, *arguments)
             scaler.update()
         scales.append(scaler.get_scale())

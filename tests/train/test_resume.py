@@ -129,6 +129,19 @@ def test_a_signal_saves_and_stops(number, status, command, forks, tmp_path):
     assert final(tmp_path / name)["position"] == {"epoch": 0, "batch": 4, "step": 4}
 
 
+def test_a_signal_to_the_whole_group_saves_and_ends_the_workers(command, forks, tmp_path):
+    """As Slurm and `timeout` send it: also to the processes that read images."""
+    streamed = ["--resident", "false"]
+    assert forks.run(command("whole", *streamed)) == [0], (tmp_path / "whole.log").read_text()
+    assert forks.run({**command("cut", *streamed), "group_at": 4}) == [143]
+    said = (tmp_path / "cut.log").read_text().splitlines()
+    assert (
+        said[-1] == "archspec train: SIGTERM: saved and stopped after step 4; go on with --resume"
+    )
+    assert forks.run(command("cut", *streamed, "--resume")) == [0]
+    assert_same(final(tmp_path / "whole"), final(tmp_path / "cut"))
+
+
 def test_a_damaged_checkpoint_is_refused_and_the_one_before_used(command, forks, tmp_path):
     assert forks.run({**command("run"), "signal_at": [signal.SIGTERM, 5]}) == [143]
     last = tmp_path / "run" / "checkpoints" / checkpoint.LAST

@@ -77,6 +77,11 @@ class Code(StrEnum):
     UNREAD_INPUT = "AS908"
 
     @property
+    def is_shape(self) -> bool:
+        """Whether a shape rule refuses: the producers of the shapes are shown with it."""
+        return self.startswith("AS4")
+
+    @property
     def is_warning(self) -> bool:
         """Whether it may be ignored: a network compiles in spite of it."""
         return self.startswith("AS9")

@@ -10,6 +10,7 @@ from typing import Any
 from archspec.errors import Code, Diagnostic, Refusal, Source, Span, SpecError, mended
 from archspec.ir.op import REGISTRY
 from archspec.language import files, parameters, plugins
+from archspec.language.forms import FIXED
 from archspec.language.limits import Limits
 from archspec.language.model import Block, Output, Parameter
 from archspec.language.names import MODULE_ATTRIBUTES, check_identifier, check_node_name
@@ -59,6 +60,8 @@ class File:
     """Names of blocks that were refused: what names them is no further mistake."""
     params: frozenset[str] = frozenset()
     """Names of the spec's own parameters, which its blocks do not see."""
+    keys: tuple[str, ...] = ()
+    """Keys of the whole text, for one that stands in a node by mistake."""
     lost: bool = False
     """A file of blocks could not be read: an unknown name may be one of them."""
 
@@ -83,7 +86,7 @@ class File:
         parser = NodeParser(
             self.diagnostics, self.reader.limits, params, self.find, self.known_blocks, set()
         )
-        parser.broken, parser.lost = self.broken, self.lost
+        parser.broken, parser.lost, parser.file_keys = self.broken, self.lost, self.keys
         return parser
 
     def report(self, code: Code, message: str, span: Span, **more: Any) -> None:
@@ -171,7 +174,7 @@ def declare_blocks(file: File, value: Value | None) -> None:
             continue
         try:
             check_identifier(name, "a block")
-            if name in REGISTRY or name in ("layers", "branches"):
+            if name in REGISTRY or name in FIXED:
                 raise Refusal(
                     f"{name!r} is a primitive op and cannot name a block",
                     code=Code.NAME,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from archspec.errors import Code, Note, Refusal, Span, certain_word, did_you_mean
 from archspec.ir.graph import INPUT, Graph, Ref, Step
@@ -14,7 +14,9 @@ from archspec.ir.shape import Shape, product, show
 from archspec.language.model import Node, PatchItem
 from archspec.language.operations import Env
 
-Refs = tuple[Ref, ...]
+Refs: TypeAlias = tuple[Ref, ...]
+Bindings: TypeAlias = list[dict[str, Any]]
+"""What a repeat binds, an iteration an entry."""
 
 MAX_TRAIL = 6
 """Producers shown with a shape error."""
@@ -277,7 +279,7 @@ class Live(NamedTuple):
 
     node: Node
     name: str | None
-    bindings: list[dict[str, Any]] | None
+    bindings: Bindings | None
     level: int
     steps: list[int]
 

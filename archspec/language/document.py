@@ -80,7 +80,7 @@ def read_spec(
                 )
             ]
         )
-    file = File(source, folder, reader, diagnostics)
+    file = File(source, folder, reader, diagnostics, keys=SPEC_KEYS)
     file.check_keys(value, SPEC_KEYS, "a spec")
     _check_version(file, value.get("archspec"))
     _use(file, value.get("use"))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from typing import Any, TypeAlias
 
 import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.ir.fields import model
@@ -18,23 +17,12 @@ from archspec.ir.op import REGISTRY, Op
 from archspec.language import files
 from archspec.language.blocks import library_block
 from archspec.language.document import INIT_SCHEMES, PATCH_ACTIONS, VERSION
+from archspec.language.forms import FIXED
 from archspec.language.ignores import WARNINGS
 from archspec.language.model import Block, Parameter
+from archspec.language.node_keys import KEYS
+from archspec.language.schema_words import IDENTIFIER, Schema, listed, ref
 from archspec.language.source import Scalar
-
-Schema: TypeAlias = dict[str, Any]
-
-IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
-
-
-def ref(name: str) -> Schema:
-    """A reference to one of the schema's definitions."""
-    return {"$ref": f"#/$defs/{name}"}
-
-
-def listed(*items: Schema) -> Schema:
-    """A list of things of any of these forms."""
-    return {"type": "array", "items": items[0] if len(items) == 1 else {"anyOf": list(items)}}
 
 
 def spec_schema() -> Schema:
@@ -191,34 +179,9 @@ def _node(ops: Iterable[type[Op]], blocks: Iterable[Block]) -> Schema:
 
 
 def _node_keys() -> Schema:
-    loop = {
-        "type": "object",
-        "propertyNames": {"pattern": IDENTIFIER},
-        "additionalProperties": {"anyOf": [{"type": "array"}, ref("expression")]},
-        "minProperties": 1,
-    }
-    count = {"type": "integer", "minimum": 0}
-    named = {"type": "object", "additionalProperties": ref("layers")}
-    keys: dict[str, tuple[Schema, str]] = {
-        "name": ({"type": ["string", "integer"]}, "The last part of the node's module path."),
-        "from": (ref("references"), "What the node reads, instead of the node before it."),
-        "when": (
-            {"anyOf": [{"type": "boolean"}, ref("expression")]},
-            "Where this is false, the node passes its input through.",
-        ),
-        "repeat": (
-            {"anyOf": [count, ref("expression"), loop]},
-            "A count, or lists to walk together: {stage: stages}. Binds `index`.",
-        ),
-        "share": (ref("reference"), "The node whose module is used again."),
-        "training_only": ({"type": "boolean"}, "Left out in eval()."),
-        "layers": (ref("nodes"), "A group: a list of nodes."),
-        "branches": (
-            {"anyOf": [listed(ref("layers")), named]},
-            "Parallel lists of nodes, each beginning at this node's input.",
-        ),
-        "merge": (ref("node"), "The op that joins the branches."),
-    }
+    keys = {key.name: (key.schema(), key.doc) for key in KEYS}
+    for form in FIXED.values():
+        keys |= form.schema()
     return {key: {**schema, "description": text} for key, (schema, text) in keys.items()}
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import REGISTRY
+from archspec.language.listed import Listed, edge
+from archspec.language.node_keys import KEYS
 from archspec.language.program import Program
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
@@ -114,9 +116,9 @@ class _Writer:
             named = zip(graph.output_names, graph.outputs, strict=True)
             yield f"{indent}outputs:"
             for name, ref in named:
-                yield f"{indent}  {name}: {scalar(self._reference(graph, ref))}"
+                yield f"{indent}  {name}: {scalar(edge(graph, ref))}"
         elif graph.outputs != self._all_of_last(graph):
-            refs = [self._reference(graph, ref) for ref in graph.outputs]
+            refs = [edge(graph, ref) for ref in graph.outputs]
             yield f"{indent}outputs: {scalar(refs)}"
 
     def _all_of_last(self, graph: Graph) -> tuple[Ref, ...]:
@@ -133,35 +135,20 @@ class _Writer:
         yield f"{indent}layers:"
         previous: tuple[Ref, ...] = (Ref(INPUT, 0),)
         for index, step in enumerate(graph.steps):
-            keys = self._node_keys(graph, step, index, previous)
+            listed = Listed(graph, step, index, previous)
+            keys = {key.name: said for key in KEYS if (said := key.written(listed)) is not None}
             yield from self._node(graph, step, keys, indent + "  ")
             previous = tuple(Ref(index, i) for i in range(len(step.outputs)))
         if graph.block is None and graph is not self.program.graph and graph.outputs != previous:
             # A node that is not there passes on what it reads: a group has no `outputs:`.
-            chosen = scalar(self._reference(graph, graph.outputs[0]))
+            chosen = scalar(edge(graph, graph.outputs[0]))
             yield f"{indent}  - {{identity: , from: {chosen}, when: false}}"
-
-    def _node_keys(
-        self, graph: Graph, step: Step, index: int, previous: Sequence[Ref]
-    ) -> dict[str, Any]:
-        keys: dict[str, Any] = {}
-        if step.named or step.name != str(index):
-            keys["name"] = step.name
-        reads = step.op is None or step.op.variadic or step.op.num_inputs > 0
-        merges = step.op is not None and step.op.variadic
-        merges = merges and step.shares is None
-        if reads and not merges and step.inputs != tuple(previous):
-            refs = [self._reference(graph, ref) for ref in step.inputs]
-            keys["from"] = refs[0] if len(refs) == 1 else refs
-        if step.training_only:
-            keys["training_only"] = True
-        return keys
 
     def _node(self, graph: Graph, step: Step, keys: dict[str, Any], indent: str) -> Iterator[str]:
         entries = [f"{key}: {scalar(value)}" for key, value in keys.items()]
         body: Graph | None = None
         if step.shares is not None:
-            entries.append(f"share: {scalar(graph.steps[step.shares].name)}")
+            pass  # which says what the node is
         elif step.op is not None:
             entries.append(self._op(graph, step))
         elif step.body in self.blocks:
@@ -185,7 +172,7 @@ class _Writer:
         assert op is not None
         args = {name: _verbatim(value) for name, value in op.arguments().items()}
         if op.variadic:
-            names = [self._reference(graph, ref) for ref in step.inputs]
+            names = [edge(graph, ref) for ref in step.inputs]
             if not args:
                 return f"{op.op_name}: {scalar(names)}"
             return f"{op.op_name}: {scalar({'inputs': names, **args})}"
@@ -194,9 +181,3 @@ class _Writer:
         if op.primary is not None and list(args) == [op.primary]:
             return f"{op.op_name}: {scalar(args[op.primary])}"
         return f"{op.op_name}: {scalar(args)}"
-
-    def _reference(self, graph: Graph, ref: Ref) -> str:
-        if ref.step == INPUT:
-            return graph.input_names[ref.output] if len(graph.input_names) > 1 else "input"
-        step = graph.steps[ref.step]
-        return step.name if len(step.outputs) == 1 else f"{step.name}[{ref.output}]"

@@ -57,7 +57,8 @@ class Architecture:
 
     @property
     def doc(self) -> str:
-        return self._program.doc
+        doc: str = self._program.said["doc"]
+        return doc
 
     @property
     def graph(self) -> Graph:
@@ -77,12 +78,13 @@ class Architecture:
     @property
     def init(self) -> str | None:
         """The initialisation scheme of the whole network; None for torch's own."""
-        return self._program.init
+        init: str | None = self._program.said["init"]
+        return init
 
     @property
     def train(self) -> dict[str, Any]:
         """The default recipe, as written."""
-        return dict(self._program.train)
+        return dict(self._program.said["train"])
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:

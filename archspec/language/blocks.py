@@ -15,9 +15,22 @@ from archspec.language.limits import Limits
 from archspec.language.model import Block, Output, Parameter
 from archspec.language.names import MODULE_ATTRIBUTES, check_identifier, check_node_name
 from archspec.language.nodes import NodeParser
+from archspec.language.schema_words import IDENTIFIER, Schema, ref
 from archspec.language.source import Items, Mapping, Scalar, Value, kind, read, shorten
 
-BLOCK_KEYS = ("doc", "params", "inputs", "layers", "outputs")
+BLOCK_KEYS: dict[str, Schema] = {
+    "doc": {"type": "string"},
+    "params": {
+        "type": "object",
+        "propertyNames": {"pattern": IDENTIFIER},
+        "description": "name: default, or a required parameter as name: int, float, bool, "
+        "str, list or layers.",
+    },
+    "inputs": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+    "layers": ref("nodes"),
+    "outputs": ref("outputs"),
+}
+"""The keys of a block, and what may stand there."""
 
 
 class Reader:
@@ -65,6 +78,12 @@ class File:
     lost: bool = False
     """A file of blocks could not be read: an unknown name may be one of them."""
 
+    @property
+    def stem(self) -> str:
+        """The name of a network whose text gives none."""
+        name = self.source.name
+        return Path(name).stem if name.endswith(files.SUFFIX) else "network"
+
     def find(self, name: str) -> Block | None:
         """A block by name: the file's own, then those of `use:`, then the standard ones."""
         if name in self.blocks:
@@ -91,6 +110,9 @@ class File:
 
     def report(self, code: Code, message: str, span: Span, **more: Any) -> None:
         self.diagnostics.append(Diagnostic(code, message, span, **more))
+
+    def refuse(self, refusal: Refusal, span: Span) -> None:
+        self.diagnostics.append(Diagnostic.of(refusal, span))
 
     def check_keys(self, value: Mapping, known: tuple[str, ...], what: str) -> None:
         """Reports unknown keys. One that is a slip of a known key is then read as that one."""
@@ -194,7 +216,7 @@ def _declare(file: File, block: Block) -> None:
     """What a call of a block must know of it: its parameters and inputs."""
     file.undeclared.pop(block.name, None)
     raw, what = block.raw, f"the block {block.name!r}"
-    file.check_keys(raw, BLOCK_KEYS, what)
+    file.check_keys(raw, tuple(BLOCK_KEYS), what)
     block.doc = file.text(raw.get("doc"), "doc")
     parser = file.parser({})
     parser.hidden, parser.called = file.params, block.calls

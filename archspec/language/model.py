@@ -272,23 +272,25 @@ class PatchItem:
 
 @dataclass(slots=True, eq=False)
 class Spec:
-    """One file's network, or its changes to the one that it extends."""
+    """One file's network, or its changes to the one that it extends, its `base`.
 
-    name: str
-    doc: str
+    `said` is what it states beside the network, by key. `overrides` are values for the base's
+    parameters. `parse_override` reads a value given for a parameter (name, value, is it layers?)
+    as this file would.
+    """
+
     span: Span
-    inputs: dict[str, tuple[Any, Span]]
-    params: dict[str, Parameter]
-    body: tuple[Node, ...] | None
-    outputs: tuple[Output, ...] | None
-    init: str | None
-    train: dict[str, Any]
-    ignore: tuple[str, ...]
-    """Codes of warnings that the file silences."""
+    said: dict[str, Any]
     base: Spec | None
-    overrides: dict[str, Parameter]
-    """Values given to the base's parameters: `extends` specs only."""
-    patch: tuple[PatchItem, ...]
     parse_override: Callable[[str, Value, bool], Parameter]
-    """Reads a value given for a parameter (name, value, is it layers?) as this file would."""
-    reads: set[str] = field(default_factory=set)
+    inputs: dict[str, tuple[Any, Span]] = field(default_factory=dict)
+    params: dict[str, Parameter] = field(default_factory=dict)
+    body: tuple[Node, ...] | None = None
+    outputs: tuple[Output, ...] | None = None
+    overrides: dict[str, Parameter] = field(default_factory=dict)
+    patch: tuple[PatchItem, ...] = ()
+
+    @property
+    def name(self) -> str:
+        name: str = self.said["name"]
+        return name

@@ -14,14 +14,13 @@ from collections.abc import Iterable
 import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.ir.fields import model
 from archspec.ir.op import REGISTRY, Op
-from archspec.language import files
-from archspec.language.blocks import library_block
-from archspec.language.document import INIT_SCHEMES, PATCH_ACTIONS, VERSION
+from archspec.language import files, keys
+from archspec.language.blocks import BLOCK_KEYS, library_block
 from archspec.language.forms import FIXED
-from archspec.language.ignores import WARNINGS
+from archspec.language.keys.patch import PATCH_ACTIONS
 from archspec.language.model import Block, Parameter
 from archspec.language.node_keys import KEYS
-from archspec.language.schema_words import IDENTIFIER, Schema, listed, ref
+from archspec.language.schema_words import Schema, listed, ref
 from archspec.language.source import Scalar
 
 
@@ -57,38 +56,7 @@ def spec_schema() -> Schema:
 
 
 def _spec_properties() -> Schema:
-    shapes = {"type": "object", "additionalProperties": ref("sizes"), "minProperties": 1}
-    properties: dict[str, tuple[Schema, str]] = {
-        "archspec": ({"const": VERSION}, "Version of the language."),
-        "name": ({"type": "string"}, "Name of the network."),
-        "doc": ({"type": "string"}, "What the network is, for people."),
-        "input": (ref("sizes"), "Sizes of the one input, without the batch: [3, 224, 224]."),
-        "inputs": (shapes, "Named inputs and their sizes, without the batch."),
-        "params": (
-            {"type": "object", "propertyNames": {"pattern": IDENTIFIER}},
-            "Parameters with their defaults; with `extends`, new values for the base's.",
-        ),
-        "layers": (ref("nodes"), "The network: a list of nodes, each reading the one before it."),
-        "blocks": (
-            {
-                "type": "object",
-                "propertyNames": {"pattern": IDENTIFIER, "not": {"enum": sorted(REGISTRY)}},
-                "additionalProperties": ref("block"),
-            },
-            "The file's own blocks.",
-        ),
-        "use": (
-            {"anyOf": [{"type": "string"}, listed({"type": "string"})]},
-            "Files whose blocks are brought in.",
-        ),
-        "extends": ({"type": "string"}, "A bundled spec, or a path beside this file, to change."),
-        "patch": (listed(ref("patch")), "Changes to the nodes of the spec that this one extends."),
-        "outputs": (ref("outputs"), "The outputs by name (a dict is returned), or one node."),
-        "init": ({"enum": list(INIT_SCHEMES)}, "How every convolution and linear layer is filled."),
-        "train": ({"type": "object"}, "The default training recipe."),
-        "ignore": (listed({"enum": list(WARNINGS)}), "Codes of warnings to leave out."),
-    }
-    return {key: {**schema, "description": text} for key, (schema, text) in properties.items()}
+    return {key.name: {**key.schema(), "description": key.doc} for key in keys.KEYS}
 
 
 def _vocabulary() -> Schema:
@@ -119,18 +87,7 @@ def _block_definition() -> Schema:
     return {
         "type": "object",
         "description": "A graph with parameters, used like an op.",
-        "properties": {
-            "doc": {"type": "string"},
-            "params": {
-                "type": "object",
-                "propertyNames": {"pattern": IDENTIFIER},
-                "description": "name: default, or a required parameter as name: int, float, bool, "
-                "str, list or layers.",
-            },
-            "inputs": {"type": "array", "items": {"type": "string"}, "minItems": 1},
-            "layers": ref("nodes"),
-            "outputs": ref("outputs"),
-        },
+        "properties": dict(BLOCK_KEYS),
         "required": ["layers"],
         "additionalProperties": False,
     }

@@ -14,8 +14,9 @@ from typing import Any
 
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import REGISTRY
+from archspec.language.keys import KEYS
 from archspec.language.listed import Listed, edge
-from archspec.language.node_keys import KEYS
+from archspec.language.node_keys import KEYS as NODE
 from archspec.language.program import Program
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
@@ -69,17 +70,9 @@ class _Writer:
         self.taken: set[str] = set(REGISTRY)
 
     def lines(self) -> Iterator[str]:
-        program, graph = self.program, self.program.graph
+        graph = self.program.graph
         self._collect(graph)
-        yield "archspec: 1"
-        yield f"name: {scalar(program.name)}"
-        if program.doc:
-            yield f"doc: {_quoted(program.doc)}"
-        if graph.input_names == ("input",):
-            yield f"input: {scalar(graph.inputs[0][1:])}"
-        else:
-            sizes = {n: s[1:] for n, s in zip(graph.input_names, graph.inputs, strict=True)}
-            yield f"inputs: {scalar(sizes)}"
+        yield from self._said(late=False)
         if self.blocks:
             yield "blocks:"
             for body, name in self.blocks.items():
@@ -90,12 +83,15 @@ class _Writer:
                 yield from self._list(body, "    ")
         yield from self._list(graph, "")
         yield from self._outputs(graph, "")
-        if program.ignored:
-            yield f"ignore: {scalar(program.ignored)}"
-        if program.init:
-            yield f"init: {program.init}"
-        if program.train:
-            yield f"train: {scalar(program.train)}"
+        yield from self._said(late=True)
+
+    def _said(self, *, late: bool) -> Iterator[str]:
+        """The keys that say it all in one line, before the layers or behind them."""
+        for key in sorted(KEYS, key=lambda key: key.behind_layers):
+            if bool(key.behind_layers) is late:
+                value = key.written(self.program.said, self.program.graph)
+                if value is not None:
+                    yield f"{key.name}: {scalar(value)}"
 
     def _collect(self, graph: Graph) -> None:
         """Names for all blocks, those inside a block before it."""
@@ -136,7 +132,7 @@ class _Writer:
         previous: tuple[Ref, ...] = (Ref(INPUT, 0),)
         for index, step in enumerate(graph.steps):
             listed = Listed(graph, step, index, previous)
-            keys = {key.name: said for key in KEYS if (said := key.written(listed)) is not None}
+            keys = {key.name: said for key in NODE if (said := key.written(listed)) is not None}
             yield from self._node(graph, step, keys, indent + "  ")
             previous = tuple(Ref(index, i) for i in range(len(step.outputs)))
         if graph.block is None and graph is not self.program.graph and graph.outputs != previous:

@@ -106,8 +106,7 @@ class Normalize(_Elementwise, name="normalize"):
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         dim = self.dim % len(x.shape)
-        one = x.viewed(replaced(x.shape, dim, 1), x.strides)
-        length = elementwise(tape, one)
+        length = tape.new(replaced(x.shape, dim, 1), requires_grad=x.requires_grad)
         bounded = elementwise(tape, length)
         if x.requires_grad:
             tape.save(x, length, bounded)

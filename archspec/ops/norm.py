@@ -33,6 +33,7 @@ from archspec.ir.tape import (
     Tensor,
     contiguous,
     contiguous_strides,
+    dense_layout,
     elementwise,
     layout_of,
 )
@@ -86,7 +87,8 @@ class BatchNorm(Normalization, name="batch_norm"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        y = _in_suggested_format(tape, x, requires_grad=x.requires_grad or self.affine)
+        learns = x.requires_grad or self.affine
+        y = tape.new(x.shape, requires_grad=learns, strides=dense_layout(x))
         if y.requires_grad:
             tape.save(x)
             if tape.training or not self.track_running_stats:
@@ -268,7 +270,8 @@ class GroupNorm(Normalization, name="group_norm", primary="num_groups"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        y = _in_suggested_format(tape, x, requires_grad=x.requires_grad or self.affine)
+        learns = x.requires_grad or self.affine
+        y = tape.new(x.shape, requires_grad=learns, strides=layout_of(x, x.shape))
         if y.requires_grad:
             as_it_is = x.is_contiguous or x.is_channels_last or torch_version() >= (2, 14)
             # Of a part of a tensor, torch kept until 2.13 the copy that its kernel reads.
@@ -350,11 +353,6 @@ def _running(channels: Dim, tracked: bool) -> Weights:
         Weight("running_var", (channels,), buffer=True),
         Weight("num_batches_tracked", (), buffer=True, itemsize=8),
     )
-
-
-def _in_suggested_format(tape: Tape, x: Tensor, requires_grad: bool) -> Tensor:
-    """A new tensor, channels-last where `x` looks so, as torch's kernels of norms write it."""
-    return tape.new(x.shape, requires_grad=requires_grad, strides=layout_of(x, x.shape))
 
 
 def _save_new(tape: Tape, shape: tuple[int, ...], count: int) -> None:

@@ -779,8 +779,9 @@ _add(
 _add(
     Code.UNREAD_NODE,
     "nobody reads a node",
-    """Its value goes nowhere, so it is left out of the module, with its parameters. Mostly a
-    `from:` has jumped over it, or an edge names another node.""",
+    """Its value goes nowhere, so it is left out of the module, with its parameters; one whose
+    module others `share` keeps that, and does not run. Mostly a `from:` has jumped over it, or an
+    edge names another node.""",
     """\
     input: [4]
     layers:

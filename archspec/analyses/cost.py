@@ -35,6 +35,10 @@ class Cost(NamedTuple):
         """The same work with another step's weights: it costs MACs and owns nothing."""
         return Cost(macs=self.macs, training_macs=self.training_macs)
 
+    def idle(self) -> Cost:
+        """The same weights where nothing runs them."""
+        return self._replace(macs=0, training_macs=0)
+
     def only_in_training(self) -> Cost:
         """The same step where eval() leaves it out."""
         return self._replace(macs=0)
@@ -74,6 +78,8 @@ class Costs:
             known = _of_op(step) if step.body is None else self.of_graph(step.body)
             if step.shares is not None:
                 known = known.unowned()
+            if step.idle:
+                known = known.idle()
             if step.training_only:
                 known = known.only_in_training()
             self._steps[step] = known

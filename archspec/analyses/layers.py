@@ -19,7 +19,8 @@ class Layer(NamedTuple):
     their defaults; the first `num_bare` of them read well without their names. MACs are for one
     sample, `macs` in eval(), `training_macs` in train(). `share` is the node's part of the
     network's MACs, or of its parameters where it has no MACs, from 0 to 1. `shares` is the path
-    of the node whose module is used again; such a node owns no parameters.
+    of the node whose module is used again; such a node owns no parameters. An `idle` node does
+    not run: it owns a module for those that share it.
     """
 
     path: str
@@ -37,6 +38,7 @@ class Layer(NamedTuple):
     training_only: bool
     shares: str | None
     span: Span
+    idle: bool = False
 
     @property
     def name(self) -> str:
@@ -65,6 +67,7 @@ class Layer(NamedTuple):
             "share": self.share,
             "training_only": self.training_only,
             "shares": self.shares,
+            "idle": self.idle,
             "span": {
                 "file": self.span.source.name,
                 "line": self.span.line,
@@ -88,6 +91,8 @@ def _layer(visit: Visit, costs: Costs) -> Layer:
     # The marks of an enclosing step hold for all inside it.
     if visit.shared:
         cost = cost.unowned()
+    if visit.idle:
+        cost = cost.idle()
     if visit.training_only:
         cost = cost.only_in_training()
     arguments = step.op.arguments() if step.op else {}
@@ -111,6 +116,7 @@ def _layer(visit: Visit, costs: Costs) -> Layer:
         training_only=visit.training_only,
         shares=visit.module_path if step.shares is not None else None,
         span=step.span,
+        idle=visit.idle,
     )
 
 

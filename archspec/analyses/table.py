@@ -77,7 +77,7 @@ def cut(text: str, width: int) -> str:
 
 def describe(layer: Layer) -> str:
     """The op with its arguments as a spec writes them: `conv2d(64, 7, stride=2, bias=false)`."""
-    mark = "train: " if layer.training_only else ""
+    mark = "idle: " if layer.idle else "train: " if layer.training_only else ""
     if layer.shares is not None:
         return f"{mark}{layer.op} = {layer.shares}"
     shown = [
@@ -186,6 +186,8 @@ def note(summary: Summary) -> str:
         text += ' Layers marked "train:" run in training alone: their MACs are not in these.'
     if any(layer.shares is not None for layer in summary.nodes):
         text += ' "linear = fc" uses the module of fc again and owns nothing.'
+    if any(layer.idle for layer in summary.nodes):
+        text += ' Layers marked "idle:" do not run: they keep a module that others use.'
     return text
 
 

@@ -74,6 +74,9 @@ class _Walk:
             return inputs[ref.output] if ref.step == INPUT else values[ref.step][ref.output]
 
         for index, step in enumerate(graph.steps):
+            if step.idle:
+                values.append([])
+                continue
             given = [value(ref) for ref in step.inputs]
             if step.body is not None:
                 call = Call(step.span, step.body.block)

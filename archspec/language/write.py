@@ -2,7 +2,8 @@
 
 Repeats are unrolled, conditions decided, expressions replaced by their values. Each distinct block
 becomes an entry of `blocks:` without parameters. Nodes that were left out leave gaps in the
-numbering, so a node behind one bears its number as a name: paths stay as they were.
+numbering, so a node behind one bears its number as a name: paths stay as they were. An idle node,
+which reads nothing, is given something of the right shape to read: so it stays idle.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from archspec.ir.graph import INPUT, Graph, Ref, Step
-from archspec.ir.op import REGISTRY
+from archspec.ir.op import REGISTRY, Op
+from archspec.ir.shape import Shape, is_batched
 from archspec.language.program import Program
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
@@ -32,7 +34,7 @@ def scalar(value: Any) -> str:
     if isinstance(value, str):
         plain = _WORD.match(value) and value not in _KEYWORDS
         return value if plain else _quoted(value)
-    if isinstance(value, tuple | list):
+    if isinstance(value, Sequence):
         return f"[{', '.join(map(scalar, value))}]"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{scalar(k)}: {scalar(v)}" for k, v in value.items()) + "}"
@@ -58,6 +60,19 @@ def _verbatim(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _verbatim(item) for key, item in value.items()}
     return value
+
+
+def _stand_in(name: str, shape: Shape, batched: str) -> Iterator[str]:
+    """Nodes that give a value of the shape from any batched one; nobody but idle nodes read it."""
+    if not is_batched(shape):
+        yield f"{{name: {name}, parameter: {scalar(shape)}}}"
+        return
+    ones = [1] * (len(shape) - 1)
+    yield f"{{name: {name}_flat, flatten: , from: {batched}}}"
+    yield f"{{name: {name}_one, slice: {{dim: 1, end: 1}}}}"
+    yield f"{{name: {name}_ones, reshape: {ones}}}"
+    yield f"{{name: {name}_sizes, parameter: {scalar([1, *shape[1:]])}}}"
+    yield f"{{name: {name}, mul: [{name}_ones, {name}_sizes]}}"
 
 
 class _Writer:
@@ -132,9 +147,17 @@ class _Writer:
             return
         yield f"{indent}layers:"
         previous: tuple[Ref, ...] = (Ref(INPUT, 0),)
+        written = 0  # a node without a name has the number of those before it
         for index, step in enumerate(graph.steps):
-            keys = self._node_keys(graph, step, index, previous)
-            yield from self._node(graph, step, keys, indent + "  ")
+            reads = [self._reference(graph, ref) for ref in step.inputs]
+            if step.idle:
+                reads, stand_ins = self._idle_reads(graph, index)
+                yield from (f"{indent}  - {line}" for line in stand_ins)
+                written += len(stand_ins)
+                previous = ()
+            keys = self._node_keys(step, written, reads, step.inputs == tuple(previous))
+            yield from self._node(graph, step, keys, reads, indent + "  ")
+            written += 1
             previous = tuple(Ref(index, i) for i in range(len(step.outputs)))
         if graph.block is None and graph is not self.program.graph and graph.outputs != previous:
             # A node that is not there passes on what it reads: a group has no `outputs:`.
@@ -142,28 +165,49 @@ class _Writer:
             yield f"{indent}  - {{identity: , from: {chosen}, when: false}}"
 
     def _node_keys(
-        self, graph: Graph, step: Step, index: int, previous: Sequence[Ref]
+        self, step: Step, number: int, reads: Sequence[str], in_turn: bool
     ) -> dict[str, Any]:
+        """The keys beside the op; `in_turn` where it reads what the node before it gives."""
         keys: dict[str, Any] = {}
-        if step.named or step.name != str(index):
+        if step.named or step.name != str(number):
             keys["name"] = step.name
-        reads = step.op is None or step.op.variadic or step.op.num_inputs > 0
-        merges = step.op is not None and step.op.variadic
-        merges = merges and step.shares is None
-        if reads and not merges and step.inputs != tuple(previous):
-            refs = [self._reference(graph, ref) for ref in step.inputs]
-            keys["from"] = refs[0] if len(refs) == 1 else refs
+        merges = step.op is not None and step.op.variadic and step.shares is None
+        if reads and not merges and not (in_turn and not step.idle):
+            keys["from"] = reads[0] if len(reads) == 1 else reads
         if step.training_only:
             keys["training_only"] = True
         return keys
 
-    def _node(self, graph: Graph, step: Step, keys: dict[str, Any], indent: str) -> Iterator[str]:
+    def _idle_reads(self, graph: Graph, index: int) -> tuple[list[str], list[str]]:
+        """What an idle node may read, by its shapes, and nodes that make what is not there."""
+        there = {shape: Ref(INPUT, i) for i, shape in enumerate(graph.inputs)}
+        for position, step in enumerate(graph.steps[:index]):
+            if not step.idle and not step.training_only:
+                for output, shape in enumerate(step.outputs):
+                    there.setdefault(shape, Ref(position, output))
+        names = {*graph.input_names, *(step.name for step in graph.steps)}
+        reads: list[str] = []
+        lines: list[str] = []
+        for shape in graph.steps[index].input_shapes:
+            if shape in there:
+                reads.append(self._reference(graph, there[shape]))
+                continue
+            name = f"shaped_{index}_{len(reads)}"
+            while any(taken.startswith(name) for taken in names):
+                name = f"{name}_"
+            lines += _stand_in(name, shape, self._reference(graph, Ref(INPUT)))
+            reads.append(name)
+        return reads, lines
+
+    def _node(
+        self, graph: Graph, step: Step, keys: dict[str, Any], reads: Sequence[str], indent: str
+    ) -> Iterator[str]:
         entries = [f"{key}: {scalar(value)}" for key, value in keys.items()]
         body: Graph | None = None
         if step.shares is not None:
             entries.append(f"share: {scalar(graph.steps[step.shares].name)}")
         elif step.op is not None:
-            entries.append(self._op(graph, step))
+            entries.append(self._op(step.op, reads))
         elif step.body in self.blocks:
             entries.append(f"{self.blocks[step.body]}:")
         else:
@@ -180,15 +224,12 @@ class _Writer:
             yield lead + first.lstrip()
             yield from lines
 
-    def _op(self, graph: Graph, step: Step) -> str:
-        op = step.op
-        assert op is not None
+    def _op(self, op: Op, reads: Sequence[str]) -> str:
         args = {name: _verbatim(value) for name, value in op.arguments().items()}
         if op.variadic:
-            names = [self._reference(graph, ref) for ref in step.inputs]
             if not args:
-                return f"{op.op_name}: {scalar(names)}"
-            return f"{op.op_name}: {scalar({'inputs': names, **args})}"
+                return f"{op.op_name}: {scalar(reads)}"
+            return f"{op.op_name}: {scalar({'inputs': reads, **args})}"
         if not args:
             return f"{op.op_name}:"
         if op.primary is not None and list(args) == [op.primary]:

@@ -72,6 +72,7 @@ def described(graph: Graph) -> list[Any]:
             visit.step.outputs,
             visit.shared,
             visit.step.shares,
+            visit.step.idle,
             visit.training_only,
             visit.step.body.outputs if visit.step.body else None,
         )

@@ -53,7 +53,7 @@ from archspec.testing_graphs import facts as facts
 from archspec.testing_graphs import specs as specs
 from archspec.testing_graphs import to_text as to_text
 
-RULES = frozenset({Code.EMPTY, Code.UNBATCHED, Code.MIXES_BATCH, Code.LIMIT})
+RULES = frozenset({Code.EMPTY, Code.UNBATCHED, Code.MIXES_BATCH, Code.SINGLE_VALUE, Code.LIMIT})
 """Codes of the documented rules, which may refuse what torch would run."""
 
 BATCH_SIZES = (2, 3, 5)

@@ -56,6 +56,13 @@ class Weight(NamedTuple):
 Weights: TypeAlias = tuple[Weight, ...]
 
 
+class Doubt(NamedTuple):
+    """Why a call that runs can hardly be meant, and what would help."""
+
+    message: str
+    help: str
+
+
 class Example(NamedTuple):
     """Arguments and input shapes on which the op is shown and its contract is tested.
 
@@ -163,6 +170,13 @@ class Op:
         Raises `Refusal`, without place, where torch would fail.
         """
         raise NotImplementedError(f"{type(self).__name__}.infer")
+
+    def doubt(self, *inputs: Shape) -> Doubt | None:
+        """What is degenerate in it for inputs of these shapes, which it takes: a warning says so.
+
+        A normalisation of a single value gives the same for any input.
+        """
+        return None
 
     def weights(self, *inputs: Shape) -> Weights:
         """The parameters and buffers it owns, in the order of its state dict."""

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from archspec.errors import Refusal
-from archspec.ir.op import Example, Float, Op, PositiveFloat, PositiveInt, Weight, Weights
-from archspec.ir.shape import Dim, Shape, keep_batch
+from archspec.ir.op import Doubt, Example, Float, Op, PositiveFloat, PositiveInt, Weight, Weights
+from archspec.ir.shape import Dim, Shape, keep_batch, show
 from archspec.ir.tape import Tape, Tensor, elementwise, empty_like
 
 if TYPE_CHECKING:
@@ -199,6 +199,15 @@ class Softmax(Activation, name="softmax", primary="dim"):
         (x,) = inputs
         keep_batch(self.dim, len(x))
         return x
+
+    def doubt(self, *inputs: Shape) -> Doubt | None:
+        (x,) = inputs
+        if x[self.dim] != 1:
+            return None
+        return Doubt(
+            f"softmax along dim {self.dim} of {show(x)}, of size 1, gives 1 for any input",
+            "for one number between 0 and 1 write `sigmoid`",
+        )
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs

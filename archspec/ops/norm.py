@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from archspec.errors import Refusal
+from archspec.errors import Code, Refusal
 from archspec.ir.fields import Limits
 from archspec.ir.op import (
+    Doubt,
     Example,
     Float,
     NonNegativeFloat,
@@ -134,6 +135,7 @@ class InstanceNorm(Normalization, name="instance_norm"):
         if product(x[2:]) == 1:
             raise Refusal(
                 "one position per channel leaves nothing to normalise",
+                code=Code.SINGLE_VALUE,
                 expected="more than one position after the channels",
                 found=show(x),
             )
@@ -193,6 +195,18 @@ class LayerNorm(Normalization, name="layer_norm"):
         self._positions(len(x))
         return x
 
+    def doubt(self, *inputs: Shape) -> Doubt | None:
+        (x,) = inputs
+        axes = self._positions(len(x))
+        if product(x[dim] for dim in axes) != 1:
+            return None
+        learned = "its bias" if self.elementwise_affine and self.bias else "0"
+        return Doubt(
+            f"layer_norm normalises one value of {show(x)} at a time, which gives {learned} for "
+            "any input",
+            "say with `axes` what to normalise over, or remove it",
+        )
+
     def weights(self, *inputs: Shape) -> Weights:
         (x,) = inputs
         sizes = tuple(x[dim] for dim in self._positions(len(x)))
@@ -246,7 +260,10 @@ class LayerNorm(Normalization, name="layer_norm"):
 
 
 class GroupNorm(Normalization, name="group_norm", primary="num_groups"):
-    """Normalises each sample over groups of channels and all positions (Wu and He, 2018)."""
+    """Normalises each sample over groups of channels and all positions (Wu and He, 2018).
+
+    A group of a single value has no deviation and is refused.
+    """
 
     num_groups: PositiveInt
     eps: NonNegativeFloat = 1e-5
@@ -261,7 +278,16 @@ class GroupNorm(Normalization, name="group_norm", primary="num_groups"):
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         expect_rank_from(2, x)
-        divide(x[1], self.num_groups, "channels by num_groups")
+        channels = divide(x[1], self.num_groups, "channels by num_groups")
+        if product((channels, *x[2:])) == 1:
+            raise Refusal(
+                "one value per group leaves nothing to normalise: torch gives the same for any "
+                "input, and refuses a batch of one",
+                code=Code.SINGLE_VALUE,
+                expected="groups of several channels, or more than one position",
+                found=f"{self.num_groups} groups of {show(x)}",
+                help="write fewer groups, or normalise before the positions are pooled",
+            )
         return x
 
     def weights(self, *inputs: Shape) -> Weights:

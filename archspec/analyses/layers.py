@@ -17,7 +17,8 @@ class Layer(NamedTuple):
 
     `depth` is 0 in the spec's own list. `arguments` are those that were given and differ from
     their defaults; the first `num_bare` of them read well without their names. MACs are for one
-    sample, `macs` in eval(), `training_macs` in train(). `share` is the node's part of the
+    sample, `macs` in eval(), `training_macs` in train(), and None where they are not counted (of
+    a `module` whose ops torch's counter does not know). `share` is the node's part of the
     network's MACs, or of its parameters where it has no MACs, from 0 to 1. `shares` is the path
     of the node whose module is used again; such a node owns no parameters. An `idle` node does
     not run: it owns a module for those that share it.
@@ -32,8 +33,8 @@ class Layer(NamedTuple):
     output_shapes: tuple[Shape, ...]
     num_parameters: int
     num_buffers: int
-    macs: int
-    training_macs: int
+    macs: int | None
+    training_macs: int | None
     share: float
     training_only: bool
     shares: str | None
@@ -110,8 +111,8 @@ def _layer(visit: Visit, costs: Costs) -> Layer:
         output_shapes=step.outputs,
         num_parameters=cost.num_parameters,
         num_buffers=cost.num_buffers,
-        macs=cost.macs,
-        training_macs=cost.training_macs,
+        macs=cost.known_macs,
+        training_macs=cost.known_training_macs,
         share=part / whole if whole else 0.0,
         training_only=visit.training_only,
         shares=visit.module_path if step.shares is not None else None,

@@ -182,11 +182,12 @@ class Op:
         """The parameters and buffers it owns, in the order of its state dict."""
         return ()
 
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim | None:
         """Multiply-accumulates of its convolutions and matrix products, for one sample.
 
         Work on learned tensors alone, which no batch multiplies, counts as it is done: once.
         Every op states its cost, even where it is 0: a forgotten cost must not count as none.
+        None says that it is not known, and so not counted.
         """
         raise NotImplementedError(f"{type(self).__name__}.macs")
 

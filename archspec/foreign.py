@@ -19,7 +19,7 @@ from archspec.ir import tape as tapes
 from archspec.ir.op import Weight, Weights
 from archspec.ir.shape import N, Shape, concrete
 from archspec.ir.tape import Storage, Tape
-from archspec.measure import measure_macs
+from archspec.measure import measure_macs, uncounted
 
 if TYPE_CHECKING:
     from archspec.ops.module import ForeignModule
@@ -49,7 +49,7 @@ class Facts(NamedTuple):
 
     outputs: Shape | list[Shape]
     weights: Weights
-    macs: int
+    macs: int | None
 
 
 def facts(op: ForeignModule, shape: Shape) -> Facts:
@@ -162,9 +162,11 @@ def _weights(op: ForeignModule, module: nn.Module) -> Weights:
     )
 
 
-def _macs(op: ForeignModule, module: nn.Module, shape: Shape) -> int:
-    """For one sample, in `eval()`."""
+def _macs(op: ForeignModule, module: nn.Module, shape: Shape) -> int | None:
+    """For one sample, in `eval()`; None where torch's counter does not know what runs."""
     module.eval()
+    if uncounted(partial(module, _input(shape, 2)), module.parameters()):
+        return None
     two, three = (measure_macs(partial(module, _input(shape, batch))) for batch in (2, 3))
     if 3 * two != 2 * three:
         raise _refusal(op, f"costs {two:,} MACs for two samples and {three:,} for three")

@@ -15,7 +15,8 @@ class Summary(NamedTuple):
     """Figures of a network; `str()` is the table, `as_dict()` the same for JSON.
 
     `nodes` are the rows. `outputs` are those of eval(), `training_outputs` the further ones of
-    train(). `macs` are for one sample in eval(), `training_macs` in train(). Memory is in bytes,
+    train(). `macs` are for one sample in eval(), `training_macs` in train(); they are None where
+    some are not counted, and `counted_macs` are those that are, in eval(). Memory is in bytes,
     for one forward pass in train() on `batch_size` samples of float32 (see `analyses.memory`).
     `share_of` names the figure that `Layer.share` is a part of.
     """
@@ -29,12 +30,13 @@ class Summary(NamedTuple):
     num_trainable_parameters: int
     num_buffers: int
     state_dict_bytes: int
-    macs: int
-    training_macs: int
+    macs: int | None
+    training_macs: int | None
     share_of: str
     batch_size: int
     activation_bytes: int
     saved_bytes: int
+    counted_macs: int = 0
 
     @property
     def layers(self) -> list[Layer]:
@@ -70,6 +72,7 @@ class Summary(NamedTuple):
             "state_dict_bytes": self.state_dict_bytes,
             "macs": self.macs,
             "training_macs": self.training_macs,
+            "counted_macs": self.counted_macs,
             "batch_size": self.batch_size,
             "activation_bytes": self.activation_bytes,
             "saved_bytes": self.saved_bytes,
@@ -102,12 +105,13 @@ def summarise(
         num_trainable_parameters=total.num_trainable_parameters,
         num_buffers=total.num_buffers,
         state_dict_bytes=total.state_dict_bytes,
-        macs=total.macs,
-        training_macs=total.training_macs,
+        macs=total.known_macs,
+        training_macs=total.known_training_macs,
         share_of="macs" if total.macs else "num_parameters",
         batch_size=batch_size,
         activation_bytes=kept.activation_bytes,
         saved_bytes=kept.saved_bytes,
+        counted_macs=total.macs,
     )
 
 

@@ -146,7 +146,7 @@ def _verify(arch: Architecture, args: Namespace) -> Report:
     device = args.device or "cpu"
     if args.device:
         _check_device(args)
-    elif arch.macs <= SMALL:
+    elif arch.macs is not None and arch.macs <= SMALL:
         import torch
 
         torch.set_num_threads(1)

@@ -68,6 +68,7 @@ def is_chain(graph: Graph, kinds: Sequence[Kind]) -> bool:
             and step.inputs == (Ref(position - 1),)
             and len(step.outputs) == 1
             and step.shares is None
+            and not step.idle
             and not step.training_only
             for position, (step, kind) in enumerate(zip(graph.steps, kinds, strict=True))
         )
@@ -106,7 +107,8 @@ class _Writer:
     def write(self) -> str:
         parameters = self._parameters()
         for position, step in enumerate(self.graph.steps):
-            self._step(position, step)
+            if not step.idle:
+                self._step(position, step)
         if not self.lines or not self.lines[-1].startswith("    return "):
             self._return()
         return "\n".join([f"def forward({', '.join(['self', *parameters])}):", *self.lines, ""])

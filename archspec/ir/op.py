@@ -56,6 +56,13 @@ class Weight(NamedTuple):
 Weights: TypeAlias = tuple[Weight, ...]
 
 
+class Doubt(NamedTuple):
+    """Why a call that runs can hardly be meant, and what would help."""
+
+    message: str
+    help: str
+
+
 class Example(NamedTuple):
     """Arguments and input shapes on which the op is shown and its contract is tested.
 
@@ -164,15 +171,23 @@ class Op:
         """
         raise NotImplementedError(f"{type(self).__name__}.infer")
 
+    def doubt(self, *inputs: Shape) -> Doubt | None:
+        """What is degenerate in it for inputs of these shapes, which it takes: a warning says so.
+
+        A normalisation of a single value gives the same for any input.
+        """
+        return None
+
     def weights(self, *inputs: Shape) -> Weights:
         """The parameters and buffers it owns, in the order of its state dict."""
         return ()
 
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim | None:
         """Multiply-accumulates of its convolutions and matrix products, for one sample.
 
         Work on learned tensors alone, which no batch multiplies, counts as it is done: once.
         Every op states its cost, even where it is 0: a forgotten cost must not count as none.
+        None says that it is not known, and so not counted.
         """
         raise NotImplementedError(f"{type(self).__name__}.macs")
 

@@ -209,20 +209,27 @@ class Builder:
     def finish(
         self, block: str | None, outputs: Refs, output_names: tuple[str, ...] | None
     ) -> tuple[Graph, list[Step]]:
-        """The graph of the steps that are read, and the steps that nobody reads."""
-        used = [False] * len(self.steps)
+        """The graph of the steps that are read, and the steps that nobody reads.
+
+        One whose module others share stays, to own it; like all others it does not run.
+        """
+        read = [False] * len(self.steps)
+        owners: set[int] = set()
         for ref in outputs:
             if ref.step != INPUT:
-                used[ref.step] = True
+                read[ref.step] = True
         for index in range(len(self.steps) - 1, -1, -1):
-            if used[index]:
-                step = self.steps[index]
+            step = self.steps[index]
+            if read[index]:
                 for ref in step.inputs:
                     if ref.step != INPUT:
-                        used[ref.step] = True
+                        read[ref.step] = True
                 if step.shares is not None:
-                    used[step.shares] = True
-        unread = [step for step, keep in zip(self.steps, used, strict=True) if not keep]
+                    owners.add(step.shares)
+            elif index in owners:
+                step.idle, step.inputs = True, ()
+        unread = [step for step, keep in zip(self.steps, read, strict=True) if not keep]
+        used = [keep or index in owners for index, keep in enumerate(read)]
         steps: Sequence[Step] = self.steps
         if unread:
             moved = {INPUT: INPUT}

@@ -15,6 +15,7 @@ from archspec.ir.graph import INPUT, Graph, Ref, Step, count_runs
 from archspec.ir.op import Op
 from archspec.ir.shape import show
 from archspec.language.places import Call, located
+from archspec.language.smallest import turned_around, turned_help
 
 MAX_USES = 20_000
 """Runs of ops that are looked at one by one: few lines can call a block millions of times."""
@@ -47,14 +48,18 @@ MAX_RUNS = 200_000
 """Runs of ops that are examined: one graph used by many steps runs at each of them."""
 
 
-def warnings(graph: Graph) -> list[Diagnostic]:
-    """All of them, each once, in the order in which the network runs; none of a giant."""
+def warnings(graph: Graph, spans: Mapping[str, Span]) -> list[Diagnostic]:
+    """All of them, each once, in the order in which the network runs; none of a giant.
+
+    `spans` are the places of the inputs that the spec states; others the caller gives.
+    """
     if count_runs(graph) > MAX_RUNS:
         return []
     walk = _Walk()
     outputs = walk.graph(graph, [Value(None, i) for i in range(len(graph.inputs))], ())
     found = [diagnostic for use in walk.uses for diagnostic in _of(use)]
     found += [located(d, use.calls) for use, d in _at_the_end(outputs)]
+    found += _turned_inputs(graph, walk.uses, spans)
     return list(dict.fromkeys(found))
 
 
@@ -74,6 +79,9 @@ class _Walk:
             return inputs[ref.output] if ref.step == INPUT else values[ref.step][ref.output]
 
         for index, step in enumerate(graph.steps):
+            if step.idle:
+                values.append([])
+                continue
             given = [value(ref) for ref in step.inputs]
             if step.body is not None:
                 call = Call(step.span, step.body.block)
@@ -107,7 +115,8 @@ class _Walk:
 
 
 def _of(use: Use) -> Iterator[Diagnostic]:
-    for diagnostic in (_bias(use), _activation(use), _repeated(use), _on_image(use)):
+    checks = (_bias, _activation, _repeated, _on_image, _degenerate)
+    for diagnostic in (check(use) for check in checks):
         if diagnostic is not None:
             yield located(diagnostic, use.calls)
 
@@ -180,6 +189,41 @@ def _on_image(use: Use) -> Diagnostic | None:
         use,
         help="put `flatten` before it, or `global_avg_pool2d` and `flatten`",
     )
+
+
+def _degenerate(use: Use) -> Diagnostic | None:
+    """What the op itself finds strange in its input's sizes."""
+    doubt = use.op.doubt(*use.step.input_shapes)
+    if doubt is None:
+        return None
+    return _warning(Code.ONE_VALUE_NORMALISED, doubt.message, use, doubt.help)
+
+
+def _turned_inputs(
+    graph: Graph, uses: Sequence[Use], spans: Mapping[str, Span]
+) -> Iterator[Diagnostic]:
+    """Images whose channels seem to stand last, and that a convolution reads."""
+    convolved = {_origin(use.inputs[0]) for use in uses if use.op.gives_images and use.op.kernels}
+    for number, (name, shape) in enumerate(zip(graph.input_names, graph.inputs, strict=True)):
+        turned = turned_around(shape)
+        if turned is not None and Value(None, number) in convolved:
+            yield Diagnostic(
+                Code.CHANNELS_LAST,
+                f"the input {name!r} has {shape[1]} channels, of {shape[2]} x {shape[3]} pixels",
+                spans.get(name),
+                severity="warning",
+                help=turned_help(name, turned, name in spans),
+            )
+
+
+def _origin(value: Value) -> Value:
+    """The value before all that keeps its shape, as activations and norms do."""
+    while value.producer is not None:
+        step = value.producer.step
+        if step.input_shapes != step.outputs:
+            break
+        value = value.producer.inputs[0]
+    return value
 
 
 def unread_inputs(graph: Graph, spans: Mapping[str, Span]) -> Iterator[Diagnostic]:

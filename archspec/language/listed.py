@@ -8,16 +8,16 @@ from archspec.ir.graph import INPUT, Graph, Ref, Step
 
 
 class Listed(NamedTuple):
-    """A step with its list: its number, and the values that the step before it gave."""
+    """A step with its list: its number there, and the edges that it reads.
+
+    `in_turn`: it reads what the node before it gives.
+    """
 
     graph: Graph
     step: Step
     number: int
-    previous: tuple[Ref, ...]
-
-    def edge(self, ref: Ref) -> str:
-        """A value of the list as an edge names it."""
-        return edge(self.graph, ref)
+    reads: tuple[str, ...]
+    in_turn: bool
 
 
 def edge(graph: Graph, ref: Ref) -> str:

@@ -94,12 +94,10 @@ class From(NodeKey):
 
     def written(self, step: Listed) -> Any:
         op = step.step.op
-        reads = op is None or op.variadic or op.num_inputs > 0
         in_form = op is not None and op.variadic and step.step.shares is None
-        if not reads or in_form or step.step.inputs == step.previous:
+        if not step.reads or in_form or step.in_turn:
             return None
-        edges = [step.edge(ref) for ref in step.step.inputs]
-        return edges[0] if len(edges) == 1 else edges
+        return step.reads[0] if len(step.reads) == 1 else step.reads
 
 
 class When(NodeKey):

@@ -131,7 +131,9 @@ def _compiled(
         raise SpecError(_ordered(diagnostics, "error"))
     # 5. what compiles and yet looks like a slip
     stated = {name: span for name, (_, span) in (_inherited(spec, "inputs") or {}).items()}
-    found = [*diagnostics, *lint.warnings(graph), *lint.unread_inputs(graph, stated)]
+    theirs = _given_inputs(stated, input_shape)
+    own = {name: span for name, span in stated.items() if name not in theirs}
+    found = [*diagnostics, *lint.warnings(graph, own), *lint.unread_inputs(graph, stated)]
     every = _ordered(found, "warning")
     said = inherited([each.said for each in chain(spec)])
     ignored = {*ignore, *said["ignore"]}
@@ -383,7 +385,7 @@ def _input_shapes(
                 "input_shape is a list of sizes without the batch, such as (3, 64, 64), or a "
                 f"mapping of names to such lists, not {given!r}"
             )
-        wanted = given if isinstance(given, AbstractMapping) else {next(iter(stated)): given}
+        wanted = _given_inputs(stated, given)
         for name, sizes in wanted.items():
             if name not in stated:
                 raise SpecError(
@@ -401,6 +403,15 @@ def _input_shapes(
             except Refusal as refusal:
                 raise SpecError([Diagnostic.of(refusal, None)]) from None
     return shapes if len(shapes) == len(stated) and not expander.failed else None
+
+
+def _given_inputs(
+    stated: AbstractMapping[str, Any], given: Sizes | AbstractMapping[str, Sizes] | None
+) -> AbstractMapping[str, Sizes]:
+    """The inputs whose sizes the caller gives, by name; sizes alone are those of the first."""
+    if given is None:
+        return {}
+    return given if isinstance(given, AbstractMapping) else {next(iter(stated)): given}
 
 
 def _scalar_params(spec: Spec, given: dict[str, Argument], expander: Expander) -> dict[str, Any]:

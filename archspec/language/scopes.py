@@ -319,12 +319,16 @@ def _warn_unread(x: Expansion, step: Step) -> None:
     x.warned.add(step.span)
     count = parameter_count(step)
     cost = f"its {count:,} parameters are" if count else "it is"
+    what, help_ = f"{cost} left out of the module", "read it with `from:` or a merge, or remove it"
+    if step.idle:
+        what = "it does not run, and only keeps the module that others share"
+        help_ = "read it with `from:` or a merge, or put its layer where it is shared first"
     x.add(
         Diagnostic(
             Code.UNREAD_NODE,
-            f"nobody reads {step.name!r} ({step.kind}): {cost} left out of the module",
+            f"nobody reads {step.name!r} ({step.kind}): {what}",
             step.span,
             severity="warning",
-            help="read it with `from:` or a merge, or remove it",
+            help=help_,
         )
     )

@@ -117,15 +117,18 @@ def _module(step: Step) -> Any:
 
 def _alike(a: Step, b: Step) -> bool:
     """Whether two steps stand in the same place of a module, and its code applies them alike."""
-    where = (a.name, a.inputs, a.shares, a.training_only, len(a.outputs))
-    return where == (b.name, b.inputs, b.shares, b.training_only, len(b.outputs)) and (
-        _code(a) == _code(b)
-    )
+    return _place(a) == _place(b) and _code(a) == _code(b)
+
+
+def _place(step: Step) -> Any:
+    """What of a step decides where it stands in its module, and when it runs."""
+    marks = step.training_only, step.idle
+    return step.name, step.inputs, step.shares, marks, len(step.outputs)
 
 
 def _code(step: Step) -> str | None:
     """The line of the generated `forward` around it, which may hold sizes of its inputs."""
-    if step.op is None:
+    if step.op is None or step.idle:
         return None
     values = [f"x{number}" for number in range(len(step.inputs))]
     return step.op.source("own", values, step.input_shapes)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from archspec.analyses.table import macs_text
 from archspec.train.files import write_text
 from archspec.train.progress import closing_table
 from archspec.train.runs import Run
@@ -104,7 +105,8 @@ def _markdown(
     lines = [
         f"# {about['name']} on {recipe.dataset}",
         "",
-        f"{about['parameters']:,} parameters, {about['macs']:,} multiply-accumulates an image, "
+        f"{about['parameters']:,} parameters, {macs_text(about['macs'])} multiply-accumulates an "
+        "image, "
         f"trained for {len(rows)} epochs of {about['train_images']:,} images.",
         "",
         "```text",

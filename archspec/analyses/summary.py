@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from archspec.analyses.cost import Costs
+from archspec.analyses.figures import Figures
 from archspec.analyses.layers import Layer, layers
 from archspec.analyses.memory import memory
+from archspec.analyses.table import plain_text
 from archspec.ir.graph import Graph, trained_only
 from archspec.ir.shape import Shape
 
 
-class Summary(NamedTuple):
-    """Figures of a network; `str()` is the table, `as_dict()` the same for JSON.
+class Summary(Figures):
+    """The figures; `str()` is the table, `as_dict()` the same for JSON."""
 
-    `nodes` are the rows. `outputs` are those of eval(), `training_outputs` the further ones of
-    train(). `macs` are for one sample in eval(), `training_macs` in train(); they are None where
-    some are not counted, and `counted_macs` are those that are, in eval(). Memory is in bytes,
-    for one forward pass in train() on `batch_size` samples of float32 (see `analyses.memory`).
-    `share_of` names the figure that `Layer.share` is a part of.
-    """
-
-    name: str
-    inputs: dict[str, Shape]
-    outputs: dict[str, Shape]
-    training_outputs: dict[str, Shape]
-    nodes: list[Layer]
-    num_parameters: int
-    num_trainable_parameters: int
-    num_buffers: int
-    state_dict_bytes: int
-    macs: int | None
-    training_macs: int | None
-    share_of: str
-    batch_size: int
-    activation_bytes: int
-    saved_bytes: int
-    counted_macs: int = 0
+    __slots__ = ()
 
     @property
     def layers(self) -> list[Layer]:
@@ -55,8 +35,6 @@ class Summary(NamedTuple):
         return {node.path.rpartition(".")[0] for node in self.nodes}
 
     def __str__(self) -> str:
-        from archspec.analyses.table import plain_text
-
         return plain_text(self)
 
     def as_dict(self) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from archspec.ir.shape import Shape
 
 if TYPE_CHECKING:
+    from archspec.analyses.figures import Figures
     from archspec.analyses.layers import Layer
-    from archspec.analyses.summary import Summary
 
 HEADER = ("Path", "Layer", "Output", "Params", "MACs", "Share")
 GAP = "  "
@@ -33,7 +33,7 @@ class Layout(NamedTuple):
     rows: list[tuple[str, ...]]
 
 
-def lay_out(summary: Summary, width: int | None) -> Layout:
+def lay_out(summary: Figures, width: int | None) -> Layout:
     """The cells for a table of `width` characters (None: as wide as it likes)."""
     layout = _cells(summary, compact=False)
     path, layer, *figures = layout.widths
@@ -50,7 +50,7 @@ def lay_out(summary: Summary, width: int | None) -> Layout:
     return _cut(layout, path, max(room - path, 8))
 
 
-def _cells(summary: Summary, compact: bool) -> Layout:
+def _cells(summary: Figures, compact: bool) -> Layout:
     rows = [tuple(_row(layer, compact)) for layer in summary.nodes]
     columns = zip(HEADER, *rows, strict=True)
     return Layout(tuple(max(map(len, column)) for column in columns), rows)
@@ -151,7 +151,7 @@ def size(nbytes: int) -> str:
     return exact if unit == "bytes" else f"{amount:.2f} {unit} ({exact})"
 
 
-def totals(summary: Summary) -> list[tuple[str, str]]:
+def totals(summary: Figures) -> list[tuple[str, str]]:
     """The lines under the table: what is counted, and the figure."""
     trained = summary.training_outputs
     frozen = summary.num_parameters - summary.num_trainable_parameters
@@ -184,7 +184,7 @@ def _listed(shapes: dict[str, Shape]) -> str:
     return ", ".join(f"{name} {dims(shape)}" for name, shape in shapes.items())
 
 
-def note(summary: Summary) -> str:
+def note(summary: Figures) -> str:
     """What the figures mean."""
     share = "MACs" if summary.share_of == "macs" else "parameters"
     text = (
@@ -205,7 +205,7 @@ def note(summary: Summary) -> str:
     return text
 
 
-def plain_text(summary: Summary, width: int | None = 80) -> str:
+def plain_text(summary: Figures, width: int | None = 80) -> str:
     """The table, the totals and the note as text without any styling."""
     layout = lay_out(summary, width)
     lines = [summary.name, ""]

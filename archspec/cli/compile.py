@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from archspec.analyses.summary import Summary
     from archspec.architecture import Architecture
     from archspec.verify import Report
-    from archspec.weights import Report as WeightsReport
+    from archspec.weights import LoadReport as WeightsReport
 
 
 SMALL = 500_000_000

@@ -19,7 +19,7 @@ from typing import (
     dataclass_transform,
 )
 
-from archspec.ir.fields import ArgumentsError, Field, Limits, Problem, fields_of, taken
+from archspec.ir.fields import ArgumentsError, Bounds, Field, Problem, fields_of, taken
 from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
 
@@ -32,12 +32,12 @@ MAX_SIZE = 2**31 - 1
 MAX_FLOAT = 3.4028234663852886e38
 """The largest number of float32, in which everything is computed."""
 
-PositiveInt: TypeAlias = Annotated[int, Limits(gt=0, le=MAX_SIZE)]
-NonNegativeInt: TypeAlias = Annotated[int, Limits(ge=0, le=MAX_SIZE)]
-Probability: TypeAlias = Annotated[float, Limits(ge=0, le=1)]
-Float: TypeAlias = Annotated[float, Limits(ge=-MAX_FLOAT, le=MAX_FLOAT)]
-NonNegativeFloat: TypeAlias = Annotated[float, Limits(ge=0, le=MAX_FLOAT)]
-PositiveFloat: TypeAlias = Annotated[float, Limits(gt=0, le=MAX_FLOAT)]
+PositiveInt: TypeAlias = Annotated[int, Bounds(gt=0, le=MAX_SIZE)]
+NonNegativeInt: TypeAlias = Annotated[int, Bounds(ge=0, le=MAX_SIZE)]
+Probability: TypeAlias = Annotated[float, Bounds(ge=0, le=1)]
+Float: TypeAlias = Annotated[float, Bounds(ge=-MAX_FLOAT, le=MAX_FLOAT)]
+NonNegativeFloat: TypeAlias = Annotated[float, Bounds(ge=0, le=MAX_FLOAT)]
+PositiveFloat: TypeAlias = Annotated[float, Bounds(gt=0, le=MAX_FLOAT)]
 
 
 class Weight(NamedTuple):

@@ -84,7 +84,7 @@ class Builder:
         # A name's value is None where the node failed: its readers stay silent.
         self.names: dict[str, Refs | None] = {}
         self.dead_names: dict[str, Refs | None] = {}
-        self.recipes: list[Recipe] = []
+        self.recipes: list[Made] = []
         self.position = 0
         self.levels = levels if any(levels) else ()
         self.counters = [0] * len(self.levels)
@@ -291,7 +291,7 @@ class Live(NamedTuple):
     steps: list[int]
 
 
-class Recipe(NamedTuple):
+class Made(NamedTuple):
     """What a step was made of: for `share`, and for messages about it."""
 
     live: Live

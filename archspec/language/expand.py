@@ -18,7 +18,7 @@ from archspec.errors import Code, Refusal
 from archspec.ir.graph import Ref, Step
 from archspec.language import edges, patching, scopes, sharing
 from archspec.language.arguments import LocatedError
-from archspec.language.builder import Bindings, Builder, Levels, Live, Recipe, Refs, Site, Stop
+from archspec.language.builder import Bindings, Builder, Levels, Live, Made, Refs, Site, Stop
 from archspec.language.expansion import Expansion
 from archspec.language.forms.branches import Branches
 from archspec.language.iterations import bindings
@@ -259,7 +259,7 @@ class Expander(Expansion):
         live.steps.append(len(b.steps))
         b.modules[-1][label] = len(b.steps)
         b.steps.append(step)
-        b.recipes.append(Recipe(live, site.env, levels))
+        b.recipes.append(Made(live, site.env, levels))
         return result
 
     def _other_name(self, live: Live, site: Site, label: str) -> str | None:

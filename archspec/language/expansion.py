@@ -19,7 +19,7 @@ from archspec.language.builder import Bindings, Builder, Levels, Live, Refs, Sit
 from archspec.language.limits import Limits
 from archspec.language.model import Arguments, Block, Node, Reference
 from archspec.language.operations import Budget, Env, Table
-from archspec.language.places import Call, located
+from archspec.language.places import CallSite, located
 from archspec.language.remedies import remedy
 from archspec.language.validate import make_op
 
@@ -119,7 +119,7 @@ class Expansion(ABC):
         """Moves a place inside a library block to the user's call, and notes the way there."""
         if diagnostic.severity == "error":
             self.failed = True
-        calls = [Call(span, block.name if block else None) for span, block in self.calls]
+        calls = [CallSite(span, block.name if block else None) for span, block in self.calls]
         placed = located(diagnostic, calls)
         if placed not in self.diagnostics:
             self.diagnostics.append(placed)

@@ -42,7 +42,7 @@ class NodeKey(ABC):
         return None
 
 
-class Name(NodeKey):
+class NodeName(NodeKey):
     """`name: stem`."""
 
     name = "name"
@@ -73,7 +73,7 @@ class Name(NodeKey):
         return made.name if made.named or made.name != str(step.number) else None
 
 
-class From(NodeKey):
+class NodeFrom(NodeKey):
     """`from: stem`, `from: [a, b]`."""
 
     name = "from"
@@ -100,7 +100,7 @@ class From(NodeKey):
         return step.reads[0] if len(step.reads) == 1 else step.reads
 
 
-class When(NodeKey):
+class NodeWhen(NodeKey):
     """`when: stride != 1`."""
 
     name = "when"
@@ -116,7 +116,7 @@ class When(NodeKey):
             node.when = Condition(scope.argument(value, NUMBERS), value.span)
 
 
-class RepeatKey(NodeKey):
+class NodeRepeat(NodeKey):
     """`repeat: 3`, `repeat: {stage: stages}`. It is read first: the others see its variables."""
 
     name = "repeat"
@@ -171,7 +171,7 @@ def _variable(scope: Scope, name: str, value: Value) -> tuple[str, Argument]:
     return name, scope.argument(value, NUMBERS)
 
 
-class Share(NodeKey):
+class NodeShare(NodeKey):
     """`share: other_node`."""
 
     name = "share"
@@ -198,7 +198,7 @@ class Share(NodeKey):
         return None if owner is None else step.graph.steps[owner].name
 
 
-class TrainingOnly(NodeKey):
+class NodeTrainingOnly(NodeKey):
     """`training_only: true`."""
 
     name = "training_only"
@@ -224,6 +224,13 @@ class TrainingOnly(NodeKey):
         return step.step.training_only or None
 
 
-REPEAT = RepeatKey()
-KEYS: tuple[NodeKey, ...] = (Name(), From(), When(), REPEAT, Share(), TrainingOnly())
+REPEAT = NodeRepeat()
+KEYS: tuple[NodeKey, ...] = (
+    NodeName(),
+    NodeFrom(),
+    NodeWhen(),
+    REPEAT,
+    NodeShare(),
+    NodeTrainingOnly(),
+)
 NODE_KEYS = tuple(key.name for key in KEYS)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from archspec.errors import Code, Diagnostic, Edit, Refusal, Span, certain_word
-from archspec.language.arguments import Argument, Kind, LocatedError, compile_value
+from archspec.language.arguments import Argument, LocatedError, Reading, compile_value
 from archspec.language.expressions import Template, parse, template, unknown_name
 from archspec.language.limits import Limits
 from archspec.language.model import Block, Node, Parameter, Reference
@@ -140,7 +140,7 @@ class Scope(ABC):
             self.params is None or value.text in self.params or value.text in self.loops
         )
 
-    def argument(self, value: Value, kind_: Kind) -> Argument:
+    def argument(self, value: Value, kind_: Reading) -> Argument:
         """Compile a value and check its names. Raises `LocatedError` for an unsound expression."""
         compiled = compile_value(value, kind_, self.limits)
         self.use_names(sorted(compiled.names), compiled.span, kind_.literals)

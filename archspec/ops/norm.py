@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from archspec.errors import Code, Refusal
-from archspec.ir.fields import Limits
+from archspec.ir.fields import Bounds
 from archspec.ir.op import (
     Doubt,
     Example,
@@ -177,7 +177,7 @@ class LayerNorm(Normalization, name="layer_norm"):
     The learned scale and shift have the sizes of the axes, in the order of the input.
     """
 
-    axes: Annotated[tuple[int, ...], Limits(min_length=1)] = (-1,)
+    axes: Annotated[tuple[int, ...], Bounds(min_length=1)] = (-1,)
     eps: NonNegativeFloat = 1e-5
     elementwise_affine: bool = True
     bias: bool = True

@@ -1,22 +1,22 @@
 """The keys of a spec, in the order in which they are listed. A key is added with one entry here."""
 
-from archspec.language.keys.files import Extends, Use
+from archspec.language.keys.files import Extends, UsedFiles
 from archspec.language.keys.inputs import Input, Inputs
 from archspec.language.keys.key import FileKey
-from archspec.language.keys.network import Blocks, Layers, Outputs, Params
+from archspec.language.keys.network import Blocks, NetworkLayers, Outputs, Params
 from archspec.language.keys.patch import Patch
-from archspec.language.keys.statements import Doc, Ignore, Init, Name, Train, Version
+from archspec.language.keys.statements import Doc, Ignore, Init, NetworkName, Train, Version
 
 KEYS: tuple[FileKey, ...] = (
     Version(),
-    Name(),
+    NetworkName(),
     Doc(),
     Input(),
     Inputs(),
     Params(),
-    Layers(),
+    NetworkLayers(),
     Blocks(),
-    Use(),
+    UsedFiles(),
     Extends(),
     Patch(),
     Outputs(),

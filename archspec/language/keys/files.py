@@ -14,7 +14,7 @@ from archspec.language.source import Items, Mapping, Scalar, Value, kind, read
 BLOCK_FILE_KEYS = ("archspec", "doc", "blocks", "use")
 
 
-class Use(FileKey):
+class UsedFiles(FileKey):
     """`use: [blocks.yaml]`."""
 
     name = "use"

@@ -18,7 +18,7 @@ class Params(FileKey):
         return {"type": "object", "propertyNames": {"pattern": IDENTIFIER}}
 
 
-class Layers(FileKey):
+class NetworkLayers(FileKey):
     """`layers: [flatten, {linear: 10}]`."""
 
     name = "layers"

@@ -38,11 +38,11 @@ class Version(Statement):
         return VERSION
 
 
-class Name(Statement):
+class NetworkName(Statement):
     """`name: lenet`."""
 
     name = "name"
-    doc = "Name of the network."
+    doc = "NetworkName of the network."
 
     def schema(self) -> Schema:
         return {"type": "string"}
@@ -150,7 +150,7 @@ def _plain(value: Value) -> Any:
     return {key: _plain(item) for key, _, item in value.items()}
 
 
-STATEMENTS: tuple[Statement, ...] = (Version(), Name(), Doc(), Init(), Train(), Ignore())
+STATEMENTS: tuple[Statement, ...] = (Version(), NetworkName(), Doc(), Init(), Train(), Ignore())
 
 
 def inherited(chain: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

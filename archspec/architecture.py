@@ -46,9 +46,10 @@ class Architecture:
         self._again = again
 
     def __repr__(self) -> str:
+        macs = "MACs not counted" if self.macs is None else f"{self.macs:,} MACs"
         return (
             f"<Architecture {self.name}: {self.input_shape} -> {self.output_shape}, "
-            f"{self.num_parameters:,} parameters, {self.macs:,} MACs>"
+            f"{self.num_parameters:,} parameters, {macs}>"
         )
 
     @property
@@ -57,7 +58,8 @@ class Architecture:
 
     @property
     def doc(self) -> str:
-        return self._program.doc
+        doc: str = self._program.said["doc"]
+        return doc
 
     @property
     def graph(self) -> Graph:
@@ -77,12 +79,13 @@ class Architecture:
     @property
     def init(self) -> str | None:
         """The initialisation scheme of the whole network; None for torch's own."""
-        return self._program.init
+        init: str | None = self._program.said["init"]
+        return init
 
     @property
     def train(self) -> dict[str, Any]:
         """The default recipe, as written."""
-        return dict(self._program.train)
+        return dict(self._program.said["train"])
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
@@ -115,9 +118,14 @@ class Architecture:
         return self._costs.total.num_parameters
 
     @property
-    def macs(self) -> int:
-        """Multiply-accumulates of convolutions and matrix products for one sample, in `eval()`."""
-        return self._costs.total.macs
+    def macs(self) -> int | None:
+        """Multiply-accumulates of convolutions and matrix products for one sample, in `eval()`.
+
+        None where a `module` of another package runs what torch's counter does not know, such as
+        a recurrent layer; `summary().counted_macs` are those of all else. A network of archspec's
+        own ops always has the number.
+        """
+        return self._costs.total.known_macs
 
     @property
     def layers(self) -> list[Layer]:

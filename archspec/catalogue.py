@@ -508,6 +508,26 @@ _add(
     """,
 )
 
+_add(
+    Code.SINGLE_VALUE,
+    "a single value is normalised",
+    """A normalisation subtracts the mean of some values and divides by their deviation. Of one
+    value alone that leaves nothing: torch refuses it, or gives a constant for several images and
+    refuses one. Mostly the positions were pooled to one before it.""",
+    """\
+    input: [8, 4, 4]
+    layers:
+      - global_avg_pool2d
+      - group_norm: 8
+    """,
+    """\
+    input: [8, 4, 4]
+    layers:
+      - group_norm: 8
+      - global_avg_pool2d
+    """,
+)
+
 # --- 5xx: edges ----------------------------------------------------------------------------------
 
 _add(
@@ -779,8 +799,9 @@ _add(
 _add(
     Code.UNREAD_NODE,
     "nobody reads a node",
-    """Its value goes nowhere, so it is left out of the module, with its parameters. Mostly a
-    `from:` has jumped over it, or an edge names another node.""",
+    """Its value goes nowhere, so it is left out of the module, with its parameters; one whose
+    module others `share` keeps that, and does not run. Mostly a `from:` has jumped over it, or an
+    edge names another node.""",
     """\
     input: [4]
     layers:
@@ -931,5 +952,43 @@ _add(
       - {name: flat, flatten: }
       - concat: [flat, meta]
       - linear: 10
+    """,
+)
+
+_add(
+    Code.ONE_VALUE_NORMALISED,
+    "a normalisation of one value",
+    """A softmax along an axis of size 1 is 1, and a layer normalisation of one value is its bias,
+    whatever stands before them: no layer before it learns. `normalize` leaves the sign of a single
+    value. Another axis was meant, or for a single number `sigmoid`.""",
+    """\
+    input: [8]
+    layers:
+      - linear: 1
+      - softmax: 1
+    """,
+    """\
+    input: [8]
+    layers:
+      - linear: 1
+      - sigmoid
+    """,
+)
+
+_add(
+    Code.CHANNELS_LAST,
+    "an image with its channels last",
+    """A convolution reads an input of few columns and more channels: `[224, 224, 3]` is an image of
+    224 channels with 224 x 3 pixels. torch has the channels first, where other libraries have
+    them last.""",
+    """\
+    input: [224, 224, 3]
+    layers:
+      - conv2d: {out_channels: 8, kernel_size: 3}
+    """,
+    """\
+    input: [3, 224, 224]
+    layers:
+      - conv2d: {out_channels: 8, kernel_size: 3}
     """,
 )

@@ -47,6 +47,7 @@ class Code(StrEnum):
     EMPTY = "AS403"
     UNBATCHED = "AS404"
     MIXES_BATCH = "AS405"
+    SINGLE_VALUE = "AS406"
     # 5xx: edges
     UNKNOWN_NODE = "AS501"
     FORWARD_REFERENCE = "AS502"
@@ -75,6 +76,13 @@ class Code(StrEnum):
     REPEATED_INPUT = "AS906"
     LINEAR_ON_IMAGE = "AS907"
     UNREAD_INPUT = "AS908"
+    ONE_VALUE_NORMALISED = "AS909"
+    CHANNELS_LAST = "AS910"
+
+    @property
+    def is_shape(self) -> bool:
+        """Whether a shape rule refuses: the producers of the shapes are shown with it."""
+        return self.startswith("AS4")
 
     @property
     def is_warning(self) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -19,10 +19,7 @@ from archspec.ir import tape as tapes
 from archspec.ir.op import Weight, Weights
 from archspec.ir.shape import N, Shape, concrete
 from archspec.ir.tape import Storage, Tape
-from archspec.measure import measure_macs
-
-if TYPE_CHECKING:
-    from archspec.ops.module import ForeignModule
+from archspec.measure import measure_macs, uncounted
 
 BATCHES = (2, 3, 5)
 """Batch sizes of the runs on the CPU."""
@@ -44,15 +41,28 @@ Result = TypeVar("Result")
 _known: dict[tuple[object, ...], Facts] = {}
 
 
+class Constructed(Protocol):
+    """A class of another package by its path, and what it is called with."""
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def args(self) -> Sequence[Any]: ...
+
+    @property
+    def kwargs(self) -> Mapping[str, Any]: ...
+
+
 class Facts(NamedTuple):
     """What a module does with an input of one shape."""
 
     outputs: Shape | list[Shape]
     weights: Weights
-    macs: int
+    macs: int | None
 
 
-def facts(op: ForeignModule, shape: Shape) -> Facts:
+def facts(op: Constructed, shape: Shape) -> Facts:
     """Found once for a class, its arguments and a shape. Raises `Refusal`."""
     key = _found_class(op.type), repr(op.args), repr(op.kwargs), shape
     if key not in _known:
@@ -60,7 +70,7 @@ def facts(op: ForeignModule, shape: Shape) -> Facts:
     return _known[key]
 
 
-def made(op: ForeignModule) -> nn.Module:
+def made(op: Constructed) -> nn.Module:
     """A new module, in `train()` mode. Raises `Refusal`."""
     cls = _found_class(op.type)
     return _tried(f"cannot make {op.type}", lambda: cls(*op.args, **op.kwargs))
@@ -85,7 +95,7 @@ def _found_class(path: str) -> type[nn.Module]:
 # --- shapes, weights, cost -----------------------------------------------------------------------
 
 
-def _find(op: ForeignModule, shape: Shape) -> Facts:
+def _find(op: Constructed, shape: Shape) -> Facts:
     with _fixed_randomness():
         with torch.device("meta"):
             planned = made(op)
@@ -103,7 +113,7 @@ def _find(op: ForeignModule, shape: Shape) -> Facts:
 
 
 def _outputs(
-    op: ForeignModule, module: nn.Module, shape: Shape, batches: Sequence[int], where: str
+    op: Constructed, module: nn.Module, shape: Shape, batches: Sequence[int], where: str
 ) -> list[Shape]:
     """The shapes it gives, the same in every run but for the batch."""
     found: list[Shape] = []
@@ -122,9 +132,7 @@ def _outputs(
     return found
 
 
-def _run(
-    op: ForeignModule, module: nn.Module, value: torch.Tensor, when: str
-) -> list[torch.Tensor]:
+def _run(op: Constructed, module: nn.Module, value: torch.Tensor, when: str) -> list[torch.Tensor]:
     before = value._version
     result = _tried(f"{op.type} fails {when}", lambda: module(value), Code.SHAPE)
     if value._version != before:
@@ -143,7 +151,7 @@ def _input(shape: Shape, batch: int) -> torch.Tensor:
     return torch.randn(concrete(shape, batch))
 
 
-def _weights(op: ForeignModule, module: nn.Module) -> Weights:
+def _weights(op: Constructed, module: nn.Module) -> Weights:
     values = module.state_dict(keep_vars=True)
     if any(map(is_lazy, values.values())):
         raise _refusal(op, "is lazy: its weights have no shapes before it runs")
@@ -162,9 +170,11 @@ def _weights(op: ForeignModule, module: nn.Module) -> Weights:
     )
 
 
-def _macs(op: ForeignModule, module: nn.Module, shape: Shape) -> int:
-    """For one sample, in `eval()`."""
+def _macs(op: Constructed, module: nn.Module, shape: Shape) -> int | None:
+    """For one sample, in `eval()`; None where torch's counter does not know what runs."""
     module.eval()
+    if uncounted(partial(module, _input(shape, 2)), module.parameters()):
+        return None
     two, three = (measure_macs(partial(module, _input(shape, batch))) for batch in (2, 3))
     if 3 * two != 2 * three:
         raise _refusal(op, f"costs {two:,} MACs for two samples and {three:,} for three")
@@ -174,7 +184,7 @@ def _macs(op: ForeignModule, module: nn.Module, shape: Shape) -> int:
 # --- memory --------------------------------------------------------------------------------------
 
 
-def record(op: ForeignModule, tape: Tape, x: tapes.Tensor) -> tapes.Tensor | list[tapes.Tensor]:
+def record(op: Constructed, tape: Tape, x: tapes.Tensor) -> tapes.Tensor | list[tapes.Tensor]:
     """What a real run on the CPU leaves: its outputs, and on the tape what autograd saves."""
     saved: dict[int, torch.UntypedStorage] = {}
 
@@ -232,7 +242,7 @@ def _tried(what: str, run: Callable[[], Result], code: Code = Code.MODULE) -> Re
         raise Refusal(what, code=code, found=reason) from None
 
 
-def _refusal(op: ForeignModule, what: str) -> Refusal:
+def _refusal(op: Constructed, what: str) -> Refusal:
     return Refusal(f"{op.type} {what}", code=Code.MODULE)
 
 

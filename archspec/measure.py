@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 Result = TypeVar("Result")
 
@@ -55,3 +57,46 @@ def measure_macs(run: Callable[[], object]) -> int:
     with counting_macs() as count:
         run()
         return count()
+
+
+def uncounted(run: Callable[[], object], parameters: Iterable[Tensor]) -> list[str]:
+    """Ops of `run` whose multiply-accumulates torch's counter may have missed, by their names.
+
+    They are ops that it does not know, and that read a matrix of `parameters` as a recurrent layer
+    does or belong to another library. What moves, adds up or looks up numbers costs nothing.
+    """
+    matrices = {p.untyped_storage().data_ptr() for p in parameters if p.dim() > 1}
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _Unknown(matrices) as seen:
+        run()
+    return list(seen.names)
+
+
+_FREE = frozenset(
+    {
+        *("_embedding_bag", "embedding", "gather", "index", "index_select"),
+        *("_unsafe_view", "cat", "flip", "repeat", "roll", "stack", "constant_pad_nd"),
+        *("_weight_norm_interface", "linalg_vector_norm", "native_layer_norm"),
+        *("_softmax", "upsample_bicubic2d", "upsample_bilinear2d", "upsample_nearest2d"),
+    }
+)
+"""ATen ops without products that modules apply to their weights."""
+
+
+class _Unknown(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Collects the ops whose cost is not known, while their results are as they are."""
+
+    def __init__(self, matrices: set[int]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.matrices = matrices
+        self.names: dict[str, None] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        packet, kwargs = func.overloadpacket, kwargs or {}
+        free = func.is_view or packet.__name__ in _FREE
+        free = free or not {torch.Tag.pointwise, torch.Tag.reduction}.isdisjoint(func.tags)
+        if packet not in flop_registry and not free:
+            values = [v for v in tree_leaves((args, kwargs)) if isinstance(v, Tensor)]
+            reads = any(v.untyped_storage().data_ptr() in self.matrices for v in values)
+            if reads or func.namespace != "aten":
+                self.names[str(packet)] = None
+        return func(*args, **kwargs)

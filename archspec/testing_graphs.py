@@ -72,6 +72,7 @@ def facts(graph: Graph) -> list[Any]:
             visit.step.inputs,
             visit.step.outputs,
             visit.step.shares,
+            visit.step.idle,
             visit.step.training_only,
             visit.step.body and visit.step.body.outputs,
         )

@@ -55,12 +55,14 @@ class Mismatch:
 class Report:
     """What `verify` found. `no_gradient` lists parameters that a backward pass does not reach.
 
+    `not_counted` lists nodes whose multiply-accumulates nobody knows, so that none were compared.
     `checked` counts the comparisons made of each kind; `str` gives a table of the mismatches.
     """
 
     mismatches: list[Mismatch] = field(default_factory=list)
     checked: Counter[str] = field(default_factory=Counter)
     no_gradient: list[str] = field(default_factory=list)
+    not_counted: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -83,6 +85,8 @@ class Report:
             for row in rows:
                 cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
                 yield "  ".join(cells).rstrip()
+        if self.not_counted:
+            yield f"MACs not counted, and not compared: {', '.join(self.not_counted)}"
         if self.no_gradient:
             yield f"no gradient reaches: {', '.join(self.no_gradient)}"
 
@@ -97,6 +101,7 @@ class Report:
                 for m in self.mismatches
             ],
             "no_gradient": self.no_gradient,
+            "not_counted": self.not_counted,
         }
 
 
@@ -287,8 +292,12 @@ class _Verifier:
     def check_macs(self, ended: Executed, macs: int, batch: int) -> None:
         """`macs` were counted since the step before ended: a block has done its work by then."""
         step = ended.step
-        self.report.checked["macs"] += 1
         stated = step.op.macs(step.input_shapes, step.outputs) if step.op is not None else 0
+        if stated is None:
+            if ended.path not in self.report.not_counted:
+                self.report.not_counted.append(ended.path)
+            return
+        self.report.checked["macs"] += 1
         if any(map(is_batched, step.outputs)):
             stated *= batch
         if stated != macs:

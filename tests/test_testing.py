@@ -59,9 +59,9 @@ class RefusesTooMuch(Linear):
 )
 def test_a_lie_is_noticed(kind):
     shape = (N, 3, 7)
-    assert testing.check_call(testing.OpCall(Linear(out_features=5), (shape,)))
+    assert testing.check_call(testing.OpCase(Linear(out_features=5), (shape,)))
     with pytest.raises(AssertionError):
-        testing.check_call(testing.OpCall(kind(out_features=5), (shape,)))
+        testing.check_call(testing.OpCase(kind(out_features=5), (shape,)))
 
 
 def test_an_op_that_accepts_too_much_is_noticed():
@@ -69,7 +69,7 @@ def test_an_op_that_accepts_too_much_is_noticed():
         def infer(self, *inputs):
             return inputs[0]
 
-    call = testing.OpCall(Careless(), ((N, 3), (N, 4)))
+    call = testing.OpCase(Careless(), ((N, 3), (N, 4)))
     with pytest.raises(RuntimeError, match="must match the size"):
         testing.check_call(call)
 
@@ -83,13 +83,13 @@ def test_a_copy_stated_for_a_view_is_noticed():
             ]
 
     with pytest.raises(AssertionError):
-        testing.check_call(testing.OpCall(Copies(chunks=2), ((N, 4, 3),)))
+        testing.check_call(testing.OpCase(Copies(chunks=2), ((N, 4, 3),)))
 
 
 def test_a_documented_rule_needs_no_failure_of_torch():
     softmax = REGISTRY["softmax"](dim=0)
-    assert testing.real_call(testing.OpCall(softmax, ((N, 7),)), 2).outputs[0].shape == (2, 7)
-    assert not testing.check_call(testing.OpCall(softmax, ((N, 7),)))
+    assert testing.real_call(testing.OpCase(softmax, ((N, 7),)), 2).outputs[0].shape == (2, 7)
+    assert not testing.check_call(testing.OpCase(softmax, ((N, 7),)))
 
 
 @pytest.mark.parametrize(("name", "op"), sorted(REGISTRY.items()))

@@ -14,7 +14,8 @@ class Cost(NamedTuple):
 
     Parameters and buffers are counted in elements, `state_dict_bytes` in bytes of tensor data.
     MACs are for one sample; `macs` in eval(), `training_macs` in train(), where steps marked
-    `training_only` run too.
+    `training_only` run too. They leave out those of `uncounted` (and `training_uncounted`) ops,
+    which nobody knows.
     """
 
     num_trainable_parameters: int = 0
@@ -23,6 +24,18 @@ class Cost(NamedTuple):
     state_dict_bytes: int = 0
     macs: int = 0
     training_macs: int = 0
+    uncounted: int = 0
+    training_uncounted: int = 0
+
+    @property
+    def known_macs(self) -> int | None:
+        """`macs`, or None where that is not all."""
+        return None if self.uncounted else self.macs
+
+    @property
+    def known_training_macs(self) -> int | None:
+        """`training_macs`, or None where that is not all."""
+        return None if self.training_uncounted else self.training_macs
 
     @property
     def num_parameters(self) -> int:
@@ -33,11 +46,17 @@ class Cost(NamedTuple):
 
     def unowned(self) -> Cost:
         """The same work with another step's weights: it costs MACs and owns nothing."""
-        return Cost(macs=self.macs, training_macs=self.training_macs)
+        return self._replace(
+            num_trainable_parameters=0, num_frozen_parameters=0, num_buffers=0, state_dict_bytes=0
+        )
+
+    def idle(self) -> Cost:
+        """The same weights where nothing runs them."""
+        return self._replace(macs=0, training_macs=0, uncounted=0, training_uncounted=0)
 
     def only_in_training(self) -> Cost:
         """The same step where eval() leaves it out."""
-        return self._replace(macs=0)
+        return self._replace(macs=0, uncounted=0)
 
 
 NOTHING = Cost()
@@ -74,6 +93,8 @@ class Costs:
             known = _of_op(step) if step.body is None else self.of_graph(step.body)
             if step.shares is not None:
                 known = known.unowned()
+            if step.idle:
+                known = known.idle()
             if step.training_only:
                 known = known.only_in_training()
             self._steps[step] = known
@@ -84,9 +105,10 @@ def _of_op(step: Step) -> Cost:
     assert step.op is not None
     macs = step.op.macs(step.input_shapes, step.outputs)
     weights = step.op.weights(*step.input_shapes)
-    if not weights:
-        return Cost(macs=macs, training_macs=macs) if macs else NOTHING
-    return _of_weights(weights)._replace(macs=macs, training_macs=macs)
+    owned = _of_weights(weights) if weights else NOTHING
+    if macs is None:
+        return owned._replace(uncounted=1, training_uncounted=1)
+    return owned._replace(macs=macs, training_macs=macs) if macs else owned
 
 
 def _of_weights(weights: Weights) -> Cost:

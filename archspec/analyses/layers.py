@@ -17,9 +17,11 @@ class Layer(NamedTuple):
 
     `depth` is 0 in the spec's own list. `arguments` are those that were given and differ from
     their defaults; the first `num_bare` of them read well without their names. MACs are for one
-    sample, `macs` in eval(), `training_macs` in train(). `share` is the node's part of the
+    sample, `macs` in eval(), `training_macs` in train(), and None where they are not counted (of
+    a `module` whose ops torch's counter does not know). `share` is the node's part of the
     network's MACs, or of its parameters where it has no MACs, from 0 to 1. `shares` is the path
-    of the node whose module is used again; such a node owns no parameters.
+    of the node whose module is used again; such a node owns no parameters. An `idle` node does
+    not run: it owns a module for those that share it.
     """
 
     path: str
@@ -31,12 +33,13 @@ class Layer(NamedTuple):
     output_shapes: tuple[Shape, ...]
     num_parameters: int
     num_buffers: int
-    macs: int
-    training_macs: int
+    macs: int | None
+    training_macs: int | None
     share: float
     training_only: bool
     shares: str | None
     span: Span
+    idle: bool = False
 
     @property
     def name(self) -> str:
@@ -65,6 +68,7 @@ class Layer(NamedTuple):
             "share": self.share,
             "training_only": self.training_only,
             "shares": self.shares,
+            "idle": self.idle,
             "span": {
                 "file": self.span.source.name,
                 "line": self.span.line,
@@ -88,6 +92,8 @@ def _layer(visit: Visit, costs: Costs) -> Layer:
     # The marks of an enclosing step hold for all inside it.
     if visit.shared:
         cost = cost.unowned()
+    if visit.idle:
+        cost = cost.idle()
     if visit.training_only:
         cost = cost.only_in_training()
     arguments = step.op.arguments() if step.op else {}
@@ -105,12 +111,13 @@ def _layer(visit: Visit, costs: Costs) -> Layer:
         output_shapes=step.outputs,
         num_parameters=cost.num_parameters,
         num_buffers=cost.num_buffers,
-        macs=cost.macs,
-        training_macs=cost.training_macs,
+        macs=cost.known_macs,
+        training_macs=cost.known_training_macs,
         share=part / whole if whole else 0.0,
         training_only=visit.training_only,
         shares=visit.module_path if step.shares is not None else None,
         span=step.span,
+        idle=visit.idle,
     )
 
 

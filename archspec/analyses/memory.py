@@ -58,7 +58,7 @@ class _Replay:
         """The graph's values; those of steps that eval() leaves out are missing."""
         values = {Ref(INPUT, position): tensor for position, tensor in enumerate(inputs)}
         for position, step in enumerate(graph.steps):
-            if step.training_only and not self.tape.training:
+            if step.idle or (step.training_only and not self.tape.training):
                 continue
             arguments = [values[ref] for ref in step.inputs]
             for output, tensor in self._outputs(step, arguments).items():

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from archspec.analyses.cost import Costs
+from archspec.analyses.figures import Figures
 from archspec.analyses.layers import Layer, layers
 from archspec.analyses.memory import memory
+from archspec.analyses.table import plain_text
 from archspec.ir.graph import Graph, trained_only
 from archspec.ir.shape import Shape
 
 
-class Summary(NamedTuple):
-    """Figures of a network; `str()` is the table, `as_dict()` the same for JSON.
+class Summary(Figures):
+    """The figures; `str()` is the table, `as_dict()` the same for JSON."""
 
-    `nodes` are the rows. `outputs` are those of eval(), `training_outputs` the further ones of
-    train(). `macs` are for one sample in eval(), `training_macs` in train(). Memory is in bytes,
-    for one forward pass in train() on `batch_size` samples of float32 (see `analyses.memory`).
-    `share_of` names the figure that `Layer.share` is a part of.
-    """
-
-    name: str
-    inputs: dict[str, Shape]
-    outputs: dict[str, Shape]
-    training_outputs: dict[str, Shape]
-    nodes: list[Layer]
-    num_parameters: int
-    num_trainable_parameters: int
-    num_buffers: int
-    state_dict_bytes: int
-    macs: int
-    training_macs: int
-    share_of: str
-    batch_size: int
-    activation_bytes: int
-    saved_bytes: int
+    __slots__ = ()
 
     @property
     def layers(self) -> list[Layer]:
@@ -53,8 +35,6 @@ class Summary(NamedTuple):
         return {node.path.rpartition(".")[0] for node in self.nodes}
 
     def __str__(self) -> str:
-        from archspec.analyses.table import plain_text
-
         return plain_text(self)
 
     def as_dict(self) -> dict[str, Any]:
@@ -70,6 +50,7 @@ class Summary(NamedTuple):
             "state_dict_bytes": self.state_dict_bytes,
             "macs": self.macs,
             "training_macs": self.training_macs,
+            "counted_macs": self.counted_macs,
             "batch_size": self.batch_size,
             "activation_bytes": self.activation_bytes,
             "saved_bytes": self.saved_bytes,
@@ -102,12 +83,13 @@ def summarise(
         num_trainable_parameters=total.num_trainable_parameters,
         num_buffers=total.num_buffers,
         state_dict_bytes=total.state_dict_bytes,
-        macs=total.macs,
-        training_macs=total.training_macs,
+        macs=total.known_macs,
+        training_macs=total.known_training_macs,
         share_of="macs" if total.macs else "num_parameters",
         batch_size=batch_size,
         activation_bytes=kept.activation_bytes,
         saved_bytes=kept.saved_bytes,
+        counted_macs=total.macs,
     )
 
 

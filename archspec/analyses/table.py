@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from archspec.ir.shape import Shape
 
 if TYPE_CHECKING:
+    from archspec.analyses.figures import Figures
     from archspec.analyses.layers import Layer
-    from archspec.analyses.summary import Summary
 
 HEADER = ("Path", "Layer", "Output", "Params", "MACs", "Share")
 GAP = "  "
 COMFORTABLE = 24
 """Width of the layer column below which whole paths are given up for a tree."""
+NOT_COUNTED = "not counted"
 NARROW = 16
 """Width of the layer column below which names are cut too."""
 
@@ -32,7 +33,7 @@ class Layout(NamedTuple):
     rows: list[tuple[str, ...]]
 
 
-def lay_out(summary: Summary, width: int | None) -> Layout:
+def lay_out(summary: Figures, width: int | None) -> Layout:
     """The cells for a table of `width` characters (None: as wide as it likes)."""
     layout = _cells(summary, compact=False)
     path, layer, *figures = layout.widths
@@ -49,7 +50,7 @@ def lay_out(summary: Summary, width: int | None) -> Layout:
     return _cut(layout, path, max(room - path, 8))
 
 
-def _cells(summary: Summary, compact: bool) -> Layout:
+def _cells(summary: Figures, compact: bool) -> Layout:
     rows = [tuple(_row(layer, compact)) for layer in summary.nodes]
     columns = zip(HEADER, *rows, strict=True)
     return Layout(tuple(max(map(len, column)) for column in columns), rows)
@@ -60,6 +61,10 @@ def _row(layer: Layer, compact: bool) -> Iterable[str]:
     yield describe(layer)
     yield _outputs(layer.output_shapes)
     yield f"{layer.num_parameters:,}"
+    if layer.macs is None:
+        yield NOT_COUNTED
+        yield "?"
+        return
     yield rounded(layer.macs) if compact else f"{layer.macs:,}"
     yield percent(layer.share)
 
@@ -77,7 +82,7 @@ def cut(text: str, width: int) -> str:
 
 def describe(layer: Layer) -> str:
     """The op with its arguments as a spec writes them: `conv2d(64, 7, stride=2, bias=false)`."""
-    mark = "train: " if layer.training_only else ""
+    mark = "idle: " if layer.idle else "train: " if layer.training_only else ""
     if layer.shares is not None:
         return f"{mark}{layer.op} = {layer.shares}"
     shown = [
@@ -121,6 +126,13 @@ def rounded(count: int) -> str:
     return f"{amount:,.{digits}f} {unit}"
 
 
+def macs_text(macs: int | None, counted: int = 0) -> str:
+    """The figure; where it is not known, what is `counted` of it."""
+    if macs is not None:
+        return f"{macs:,}"
+    return f"at least {counted:,}, the rest {NOT_COUNTED}" if counted else NOT_COUNTED
+
+
 def percent(share: float) -> str:
     """`12.3%`; `100%` and `0%` only for all and none."""
     if share in (0.0, 1.0):
@@ -139,13 +151,13 @@ def size(nbytes: int) -> str:
     return exact if unit == "bytes" else f"{amount:.2f} {unit} ({exact})"
 
 
-def totals(summary: Summary) -> list[tuple[str, str]]:
+def totals(summary: Figures) -> list[tuple[str, str]]:
     """The lines under the table: what is counted, and the figure."""
     trained = summary.training_outputs
     frozen = summary.num_parameters - summary.num_trainable_parameters
-    macs = f"{summary.macs:,}"
+    macs = macs_text(summary.macs, summary.counted_macs)
     if summary.training_macs != summary.macs:
-        macs += f" (in training {summary.training_macs:,})"
+        macs += f" (in training {macs_text(summary.training_macs)})"
     also = f" (in training also {_listed(trained)})" if trained else ""
     batch = f"at batch size {summary.batch_size}"
     return [
@@ -172,7 +184,7 @@ def _listed(shapes: dict[str, Shape]) -> str:
     return ", ".join(f"{name} {dims(shape)}" for name, shape in shapes.items())
 
 
-def note(summary: Summary) -> str:
+def note(summary: Figures) -> str:
     """What the figures mean."""
     share = "MACs" if summary.share_of == "macs" else "parameters"
     text = (
@@ -186,10 +198,14 @@ def note(summary: Summary) -> str:
         text += ' Layers marked "train:" run in training alone: their MACs are not in these.'
     if any(layer.shares is not None for layer in summary.nodes):
         text += ' "linear = fc" uses the module of fc again and owns nothing.'
+    if any(layer.macs is None for layer in summary.nodes):
+        text += f' "{NOT_COUNTED}": torch\'s counter does not know the ops of that module.'
+    if any(layer.idle for layer in summary.nodes):
+        text += ' Layers marked "idle:" do not run: they keep a module that others use.'
     return text
 
 
-def plain_text(summary: Summary, width: int | None = 80) -> str:
+def plain_text(summary: Figures, width: int | None = 80) -> str:
     """The table, the totals and the note as text without any styling."""
     layout = lay_out(summary, width)
     lines = [summary.name, ""]

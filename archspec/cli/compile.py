@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from archspec.analyses.summary import Summary
     from archspec.architecture import Architecture
     from archspec.verify import Report
-    from archspec.weights import Report as WeightsReport
+    from archspec.weights import LoadReport as WeightsReport
 
 
 SMALL = 500_000_000
@@ -146,7 +146,7 @@ def _verify(arch: Architecture, args: Namespace) -> Report:
     device = args.device or "cpu"
     if args.device:
         _check_device(args)
-    elif arch.macs <= SMALL:
+    elif arch.macs is not None and arch.macs <= SMALL:
         import torch
 
         torch.set_num_threads(1)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import archspec
-from archspec.analyses.table import dims
+from archspec.analyses.table import NOT_COUNTED, dims
 from archspec.errors import Diagnostic, Refusal, Source, SpecError
 from archspec.language import files
 from archspec.language.limits import DEFAULT
@@ -81,9 +81,10 @@ def figures(arch: Architecture) -> dict[str, Any]:
 
 def line_of_figures(arch: Architecture) -> str:
     """`N×1×28×28 → N×10, 44,878 parameters, 281,640 MACs`."""
+    macs = f"MACs {NOT_COUNTED}" if arch.macs is None else f"{arch.macs:,} MACs"
     return (
         f"{shape_text(arch.input_shape)} → {shape_text(arch.output_shape)}, "
-        f"{arch.num_parameters:,} parameters, {arch.macs:,} MACs"
+        f"{arch.num_parameters:,} parameters, {macs}"
     )
 
 

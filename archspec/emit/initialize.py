@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -12,16 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from archspec.ir.graph import Graph, walk
-
-SCHEMES: Mapping[str, Callable[[Tensor], Tensor]] = {
-    "kaiming_normal": partial(nn.init.kaiming_normal_, nonlinearity="relu"),
-    "kaiming_uniform": partial(nn.init.kaiming_uniform_, nonlinearity="relu"),
-    "orthogonal": nn.init.orthogonal_,
-    "trunc_normal": partial(nn.init.trunc_normal_, std=0.02),
-    "xavier_normal": nn.init.xavier_normal_,
-    "xavier_uniform": nn.init.xavier_uniform_,
-}
-"""Values of a spec's `init:`, with torch's defaults; `trunc_normal` has the usual 0.02."""
+from archspec.ir.schemes import SCHEMES
 
 
 @torch.no_grad()
@@ -29,7 +20,8 @@ def initialize(module: nn.Module, graph: Graph, scheme: str) -> None:
     """Fills the kernels of every op (`Op.kernels`) by a scheme; all else keeps torch's values."""
     if scheme not in SCHEMES:
         raise ValueError(f"no scheme {scheme!r} of initialisation: choose {', '.join(SCHEMES)}")
-    fill = SCHEMES[scheme]
+    function, arguments = SCHEMES[scheme]
+    fill: Callable[[Tensor], Tensor] = partial(getattr(nn.init, function), **arguments)
     for visit in walk(graph):
         if visit.step.op is not None and not visit.shared:
             for kernel in visit.step.op.kernels:

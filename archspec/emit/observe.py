@@ -26,7 +26,7 @@ class Executed(NamedTuple):
 def execution(graph: Graph, training: bool, prefix: str = "") -> Iterator[Executed]:
     """Every step that runs, in the order in which they end: a block after the steps inside it."""
     for step in graph.steps:
-        if training or not step.training_only:
+        if not step.idle and (training or not step.training_only):
             if step.body is not None:
                 yield from execution(step.body, training, f"{prefix}{step.name}.")
             yield Executed(prefix + step.name, step)

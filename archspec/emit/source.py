@@ -28,7 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _TAKEN = frozenset({"self", "torch", "observe"})
 
 
-class Kind(Enum):
+class Part(Enum):
     """What a step is in the module: a child module, a tensor, or only an expression."""
 
     MODULE = "_modules"
@@ -55,7 +55,7 @@ def check_path(path: str) -> str:
     return path
 
 
-def is_chain(graph: Graph, kinds: Sequence[Kind]) -> bool:
+def is_chain(graph: Graph, kinds: Sequence[Part]) -> bool:
     """Whether `nn.Sequential` computes the graph: modules alone, each reading the one before."""
     last = Ref(len(graph.steps) - 1)  # for no step at all it is the input: the identity
     return (
@@ -63,11 +63,12 @@ def is_chain(graph: Graph, kinds: Sequence[Kind]) -> bool:
         and graph.outputs == (last,)
         and not graph.always_named
         and all(
-            kind is Kind.MODULE
+            kind is Part.MODULE
             and (step.op is None or type(step.op).call is Op.call)
             and step.inputs == (Ref(position - 1),)
             and len(step.outputs) == 1
             and step.shares is None
+            and not step.idle
             and not step.training_only
             for position, (step, kind) in enumerate(zip(graph.steps, kinds, strict=True))
         )
@@ -81,7 +82,7 @@ def owner(graph: Graph, step: Step) -> Step:
     return step
 
 
-def forward_source(graph: Graph, kinds: Sequence[Kind], *, observe: bool = False) -> str:
+def forward_source(graph: Graph, kinds: Sequence[Part], *, observe: bool = False) -> str:
     """Source of the method `forward`; `kinds` says what each step is in the module.
 
     With `observe`, the code also calls `observe(step, value)` with each step's position and value
@@ -91,7 +92,7 @@ def forward_source(graph: Graph, kinds: Sequence[Kind], *, observe: bool = False
 
 
 class _Writer:
-    def __init__(self, graph: Graph, kinds: Sequence[Kind], observe: bool) -> None:
+    def __init__(self, graph: Graph, kinds: Sequence[Part], observe: bool) -> None:
         self.graph, self.kinds, self.observe = graph, kinds, observe
         self.lines: list[str] = []
         self.values: dict[Ref, str] = {}
@@ -106,7 +107,8 @@ class _Writer:
     def write(self) -> str:
         parameters = self._parameters()
         for position, step in enumerate(self.graph.steps):
-            self._step(position, step)
+            if not step.idle:
+                self._step(position, step)
         if not self.lines or not self.lines[-1].startswith("    return "):
             self._return()
         return "\n".join([f"def forward({', '.join(['self', *parameters])}):", *self.lines, ""])
@@ -136,7 +138,7 @@ class _Writer:
     def _step(self, position: int, step: Step) -> None:
         kind = self.kinds[position]
         name = check_name(owner(self.graph, step).name)
-        is_value = kind in (Kind.TENSOR, Kind.BUFFER) and not step.inputs
+        is_value = kind in (Part.TENSOR, Part.BUFFER) and not step.inputs
         if is_value:
             self.values[Ref(position)] = _member(name, kind)
             if not self.observe:
@@ -257,7 +259,7 @@ def _last_uses(graph: Graph) -> dict[Ref, int]:
     return last | dict.fromkeys(graph.outputs, len(graph.steps))
 
 
-def _member(name: str, kind: Kind) -> str:
+def _member(name: str, kind: Part) -> str:
     return f"self.{name}" if name.isidentifier() else f'self.{kind.value}["{name}"]'
 
 

@@ -44,7 +44,7 @@ Taker: TypeAlias = Callable[[Any], Any]
 """A value as the op will hold it, or `MISFIT`."""
 
 
-class Limits:
+class Bounds:
     """Bounds of a number, or the least length of a list, in `Annotated`.
 
     pydantic and hypothesis read it as the metadata of the package `annotated_types` that it stands
@@ -66,7 +66,7 @@ class Limits:
 
     def __repr__(self) -> str:
         said = {name: getattr(self, name) for name in self.__slots__}
-        return f"Limits({', '.join(f'{k}={v}' for k, v in said.items() if v is not None)})"
+        return f"Bounds({', '.join(f'{k}={v}' for k, v in said.items() if v is not None)})"
 
     def __iter__(self) -> Iterator[Any]:
         import annotated_types
@@ -209,7 +209,7 @@ def _widened(value: Any) -> Any:
 
 def _bounded(take: Taker, metadata: tuple[Any, ...]) -> Taker:
     """Within its limits; what other metadata may mean is left to the judge."""
-    if len(metadata) != 1 or not isinstance(metadata[0], Limits):
+    if len(metadata) != 1 or not isinstance(metadata[0], Bounds):
         return lambda value: MISFIT
     hold = metadata[0].hold
 

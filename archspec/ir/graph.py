@@ -33,6 +33,7 @@ class Step:
     `name` is the last part of its module path: the given name, or its position in its list.
     `shares` is the index of the step in the same graph whose module it uses again.
     `training_only` steps are skipped in eval(), and read by such steps and outputs alone.
+    `idle` steps never run and read nothing: they own a module that others share.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Step:
     named: bool = False
     training_only: bool = False
     shares: int | None = None
+    idle: bool = False
 
     @property
     def kind(self) -> str:
@@ -99,9 +101,10 @@ def count_runs(graph: Graph) -> int:
 
 def _count_runs(graph: Graph, known: dict[Graph, int]) -> int:
     if graph not in known:
-        bodies = [step.body for step in graph.steps if step.body is not None]
+        running = [step for step in graph.steps if not step.idle]
+        bodies = [step.body for step in running if step.body is not None]
         inner = sum(_count_runs(body, known) for body in bodies)
-        known[graph] = len(graph.steps) - len(bodies) + inner
+        known[graph] = len(running) - len(bodies) + inner
     return known[graph]
 
 
@@ -110,6 +113,7 @@ class Visit(NamedTuple):
 
     `shared` is True for a step that uses another's module, and for all below such a step: it
     runs, and costs, but owns nothing. `module_path` is where the module it calls really lives.
+    `idle` is True for a step that does not run, and for all below it: it owns, and costs nothing.
     """
 
     path: str
@@ -119,15 +123,22 @@ class Visit(NamedTuple):
     shared: bool
     training_only: bool
     module_path: str
+    idle: bool
 
 
 def walk(graph: Graph) -> Iterator[Visit]:
     """Every step in order, a nested graph's step before the steps inside it."""
-    return _walk(graph, "", "", 0, False, False)
+    return _walk(graph, "", "", 0, False, False, False)
 
 
 def _walk(
-    graph: Graph, prefix: str, module_prefix: str, depth: int, shared: bool, training_only: bool
+    graph: Graph,
+    prefix: str,
+    module_prefix: str,
+    depth: int,
+    shared: bool,
+    training_only: bool,
+    idle: bool,
 ) -> Iterator[Visit]:
     for step in graph.steps:
         path = prefix + step.name
@@ -135,8 +146,15 @@ def _walk(
         module_path = module_prefix + owner.name
         step_shared = shared or step.shares is not None
         step_training = training_only or step.training_only
-        yield Visit(path, depth, step, graph, step_shared, step_training, module_path)
+        step_idle = idle or step.idle
+        yield Visit(path, depth, step, graph, step_shared, step_training, module_path, step_idle)
         if step.body is not None:
             yield from _walk(
-                step.body, f"{path}.", f"{module_path}.", depth + 1, step_shared, step_training
+                step.body,
+                f"{path}.",
+                f"{module_path}.",
+                depth + 1,
+                step_shared,
+                step_training,
+                step_idle,
             )

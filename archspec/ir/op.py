@@ -19,7 +19,7 @@ from typing import (
     dataclass_transform,
 )
 
-from archspec.ir.fields import ArgumentsError, Field, Limits, Problem, fields_of, taken
+from archspec.ir.fields import ArgumentsError, Bounds, Field, Problem, fields_of, taken
 from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
 
@@ -32,12 +32,12 @@ MAX_SIZE = 2**31 - 1
 MAX_FLOAT = 3.4028234663852886e38
 """The largest number of float32, in which everything is computed."""
 
-PositiveInt: TypeAlias = Annotated[int, Limits(gt=0, le=MAX_SIZE)]
-NonNegativeInt: TypeAlias = Annotated[int, Limits(ge=0, le=MAX_SIZE)]
-Probability: TypeAlias = Annotated[float, Limits(ge=0, le=1)]
-Float: TypeAlias = Annotated[float, Limits(ge=-MAX_FLOAT, le=MAX_FLOAT)]
-NonNegativeFloat: TypeAlias = Annotated[float, Limits(ge=0, le=MAX_FLOAT)]
-PositiveFloat: TypeAlias = Annotated[float, Limits(gt=0, le=MAX_FLOAT)]
+PositiveInt: TypeAlias = Annotated[int, Bounds(gt=0, le=MAX_SIZE)]
+NonNegativeInt: TypeAlias = Annotated[int, Bounds(ge=0, le=MAX_SIZE)]
+Probability: TypeAlias = Annotated[float, Bounds(ge=0, le=1)]
+Float: TypeAlias = Annotated[float, Bounds(ge=-MAX_FLOAT, le=MAX_FLOAT)]
+NonNegativeFloat: TypeAlias = Annotated[float, Bounds(ge=0, le=MAX_FLOAT)]
+PositiveFloat: TypeAlias = Annotated[float, Bounds(gt=0, le=MAX_FLOAT)]
 
 
 class Weight(NamedTuple):
@@ -54,6 +54,13 @@ class Weight(NamedTuple):
 
 
 Weights: TypeAlias = tuple[Weight, ...]
+
+
+class Doubt(NamedTuple):
+    """Why a call that runs can hardly be meant, and what would help."""
+
+    message: str
+    help: str
 
 
 class Example(NamedTuple):
@@ -164,15 +171,23 @@ class Op:
         """
         raise NotImplementedError(f"{type(self).__name__}.infer")
 
+    def doubt(self, *inputs: Shape) -> Doubt | None:
+        """What is degenerate in it for inputs of these shapes, which it takes: a warning says so.
+
+        A normalisation of a single value gives the same for any input.
+        """
+        return None
+
     def weights(self, *inputs: Shape) -> Weights:
         """The parameters and buffers it owns, in the order of its state dict."""
         return ()
 
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim | None:
         """Multiply-accumulates of its convolutions and matrix products, for one sample.
 
         Work on learned tensors alone, which no batch multiplies, counts as it is done: once.
         Every op states its cost, even where it is 0: a forgotten cost must not count as none.
+        None says that it is not known, and so not counted.
         """
         raise NotImplementedError(f"{type(self).__name__}.macs")
 

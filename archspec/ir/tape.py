@@ -52,8 +52,9 @@ class Tensor:
 
     @property
     def is_channels_last(self) -> bool:
-        """4-D and dense with the channels innermost; axes of size 1 may have any stride."""
-        return len(self.shape) == 4 and _is_dense(self, _CHANNELS_LAST[4])
+        """4-D or 5-D, dense with the channels innermost; axes of size 1 may have any stride."""
+        order = _CHANNELS_LAST.get(len(self.shape))
+        return order is not None and _is_dense(self, order)
 
     @property
     def prefers_channels_last(self) -> bool:
@@ -130,6 +131,17 @@ def channels_last_strides(shape: Sizes) -> Sizes:
 def layout_of(x: Tensor, shape: Sizes) -> Sizes:
     """Strides of a new tensor of `shape` in the memory format that `x` suggests."""
     return channels_last_strides(shape) if x.prefers_channels_last else contiguous_strides(shape)
+
+
+def dense_layout(x: Tensor) -> Sizes:
+    """Strides of a new tensor of the shape of `x` in the memory format that `x` is dense in.
+
+    Row-major comes first where both hold, as they may where axes have size 1; a tensor that is
+    dense in neither is asked for what it suggests.
+    """
+    if x.is_contiguous:
+        return contiguous_strides(x.shape)
+    return channels_last_strides(x.shape) if x.is_channels_last else layout_of(x, x.shape)
 
 
 def as_plane(x: Tensor) -> Tensor:
@@ -211,6 +223,16 @@ def elementwise(tape: Tape, *inputs: Tensor) -> Tensor:
     )
 
 
+def empty_like(tape: Tape, x: Tensor, *, requires_grad: bool) -> Tensor:
+    """`torch.empty_like(x)`: the strides of `x`, those of axes of size 1 too, if it is dense.
+
+    Otherwise its axes keep their memory order.
+    """
+    dense = _is_non_overlapping_and_dense(x)
+    strides = x.strides if dense else _elementwise_strides(x.shape, [x])
+    return tape.new(x.shape, requires_grad=requires_grad, strides=strides, itemsize=x.itemsize)
+
+
 def _copy(tape: Tape, x: Tensor, shape: Sizes) -> Tensor:
     return tape.new(shape, requires_grad=x.requires_grad, itemsize=x.itemsize)
 
@@ -220,7 +242,7 @@ def _elementwise_strides(shape: Sizes, inputs: Sequence[Tensor]) -> Sizes:
     if all(x.shape == shape for x in inputs):
         if all(x.is_contiguous for x in inputs):
             return contiguous_strides(shape)
-        if all(x.is_channels_last for x in inputs):
+        if len(shape) == 4 and all(x.is_channels_last for x in inputs):
             return channels_last_strides(shape)
         first = inputs[0].strides
         if all(_is_non_overlapping_and_dense(x) and x.strides == first for x in inputs):

@@ -110,6 +110,8 @@ def _find(nodes: Mapping[str, Visit], text: str) -> Tap:
     if match["output"] is None and count > 1:
         each = ", ".join(f"{text}[{index}]" for index in range(count))
         raise _refusal(Code.OUTPUT_INDEX, f"{text!r} has {count} outputs", step.span, expected=each)
+    if visit.idle:
+        raise _refusal(Code.UNKNOWN_NODE, f"{text!r} does not run: nobody reads it", step.span)
     output = int(match["output"] or 0)
     if output >= count:
         raise _refusal(
@@ -183,6 +185,7 @@ class _GraphCut:
         self.cutter, self.graph, self.request = cutter, graph, request
         self.named = {step.name: index for index, step in enumerate(graph.steps)}
         self.kept = [False] * len(graph.steps)
+        self.owners: set[int] = set()
         self.wanted: list[set[int]] = [set() for _ in graph.steps]
         self.inside: list[list[Tap]] = [[] for _ in graph.steps]
         self.bodies: dict[int, Cut] = {}
@@ -198,7 +201,7 @@ class _GraphCut:
         for tap in self.request.taps:
             self._want_tap(tap)
         for index in reversed(range(len(self.graph.steps))):
-            if self.kept[index]:
+            if self.kept[index] or index in self.owners:
                 self._settle(index)
         return self._assemble()
 
@@ -219,7 +222,7 @@ class _GraphCut:
         """All readers of a step are known: cut what is in it, and want what it reads."""
         step = self.graph.steps[index]
         if step.shares is not None:
-            self.kept[step.shares] = True  # its module stands there
+            self.owners.add(step.shares)
         if step.body is not None:
             self.bodies[index] = self.cutter.cut(step.body, self._request(index))
         for ref in self._reads(index):
@@ -235,6 +238,8 @@ class _GraphCut:
         return Request(tuple(range(len(step.outputs))), tuple(taps))
 
     def _reads(self, index: int) -> tuple[Ref, ...]:
+        if not self.kept[index]:
+            return ()  # it only owns a module
         inputs, body = self.graph.steps[index].inputs, self.bodies.get(index)
         return inputs if body is None else tuple(inputs[position] for position in body.inputs)
 
@@ -242,7 +247,7 @@ class _GraphCut:
 
     def _assemble(self) -> Cut:
         graph = self.graph
-        alive = [index for index, kept in enumerate(self.kept) if kept]
+        alive = [i for i, kept in enumerate(self.kept) if kept or i in self.owners]
         self.places = {index: place for place, index in enumerate(alive)}
         own = [graph.outputs[position] for position in self.request.outputs]
         read = {ref.output for i in alive for ref in self._reads(i) if ref.step == INPUT}
@@ -282,9 +287,9 @@ class _GraphCut:
     def _step(self, index: int) -> Step:
         step, body = self.graph.steps[index], self.bodies.get(index)
         shares = step.shares if step.shares is None else self.places[step.shares]
-        inputs = tuple(map(self._moved, self._reads(index)))
+        inputs, idle = tuple(map(self._moved, self._reads(index))), not self.kept[index]
         if body is None:
-            return replace(step, inputs=inputs, shares=shares)
+            return replace(step, inputs=inputs, shares=shares, idle=idle)
         return replace(
             step,
             body=body.graph,
@@ -292,4 +297,5 @@ class _GraphCut:
             input_shapes=tuple(step.input_shapes[position] for position in body.inputs),
             outputs=body.graph.output_shapes,
             shares=shares,
+            idle=idle,
         )

@@ -22,15 +22,15 @@ from archspec.language.operations import Budget, Env, Evaluate, Table, type_name
 from archspec.language.source import Items, Scalar, Value, kind, shorten
 
 
-class Kind(NamedTuple):
+class Reading(NamedTuple):
     """How text is read where an argument is expected; `literals` are text in any case."""
 
     text: bool
     literals: frozenset[str] = frozenset()
 
 
-TEXT = Kind(text=True)
-NUMBERS = Kind(text=False)
+TEXT = Reading(text=True)
+NUMBERS = Reading(text=False)
 
 
 class Argument(NamedTuple):
@@ -45,7 +45,7 @@ class Argument(NamedTuple):
         return self.constant if self.evaluate is None else self.evaluate(env)
 
 
-def compile_value(value: Value, kind_: Kind, limits: Limits) -> Argument:
+def compile_value(value: Value, kind_: Reading, limits: Limits) -> Argument:
     """Compile a value. Raises `LocatedError` where it holds no sound expression."""
     if isinstance(value, Scalar):
         return _compile_scalar(value, kind_, limits)
@@ -69,7 +69,7 @@ def compile_value(value: Value, kind_: Kind, limits: Limits) -> Argument:
     )
 
 
-def _compile_scalar(value: Scalar, kind_: Kind, limits: Limits) -> Argument:
+def _compile_scalar(value: Scalar, kind_: Reading, limits: Limits) -> Argument:
     span = value.span
     if not isinstance(value.value, str):
         return Argument(span, value.value)
@@ -138,12 +138,12 @@ def truths(op: type[Op]) -> frozenset[str]:
 
 
 @once
-def op_kinds(op: type[Op]) -> dict[str, Kind]:
+def op_kinds(op: type[Op]) -> dict[str, Reading]:
     """How each argument of an op reads text."""
     return {name: _kind(field.annotation) for name, field in op.fields().items()}
 
 
-def _kind(annotation: Any) -> Kind:
+def _kind(annotation: Any) -> Reading:
     plain: set[type] = set()
     literals: set[str] = set()
     for part in leaves(annotation):
@@ -153,7 +153,7 @@ def _kind(annotation: Any) -> Kind:
             plain.add(part)
     if str in plain:
         return TEXT
-    return Kind(text=not plain - {type(None)} and bool(literals), literals=frozenset(literals))
+    return Reading(text=not plain - {type(None)} and bool(literals), literals=frozenset(literals))
 
 
 def leaves(annotation: Any) -> Iterable[Any]:

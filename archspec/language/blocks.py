@@ -10,13 +10,27 @@ from typing import Any
 from archspec.errors import Code, Diagnostic, Refusal, Source, Span, SpecError, mended
 from archspec.ir.op import REGISTRY
 from archspec.language import files, parameters, plugins
+from archspec.language.forms import FIXED
 from archspec.language.limits import Limits
 from archspec.language.model import Block, Output, Parameter
 from archspec.language.names import MODULE_ATTRIBUTES, check_identifier, check_node_name
 from archspec.language.nodes import NodeParser
+from archspec.language.schema_words import IDENTIFIER, Schema, ref
 from archspec.language.source import Items, Mapping, Scalar, Value, kind, read, shorten
 
-BLOCK_KEYS = ("doc", "params", "inputs", "layers", "outputs")
+BLOCK_KEYS: dict[str, Schema] = {
+    "doc": {"type": "string"},
+    "params": {
+        "type": "object",
+        "propertyNames": {"pattern": IDENTIFIER},
+        "description": "name: default, or a required parameter as name: int, float, bool, "
+        "str, list or layers.",
+    },
+    "inputs": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+    "layers": ref("nodes"),
+    "outputs": ref("outputs"),
+}
+"""The keys of a block, and what may stand there."""
 
 
 class Reader:
@@ -59,8 +73,16 @@ class File:
     """Names of blocks that were refused: what names them is no further mistake."""
     params: frozenset[str] = frozenset()
     """Names of the spec's own parameters, which its blocks do not see."""
+    keys: tuple[str, ...] = ()
+    """Keys of the whole text, for one that stands in a node by mistake."""
     lost: bool = False
     """A file of blocks could not be read: an unknown name may be one of them."""
+
+    @property
+    def stem(self) -> str:
+        """The name of a network whose text gives none."""
+        name = self.source.name
+        return Path(name).stem if name.endswith(files.SUFFIX) else "network"
 
     def find(self, name: str) -> Block | None:
         """A block by name: the file's own, then those of `use:`, then the standard ones."""
@@ -83,11 +105,14 @@ class File:
         parser = NodeParser(
             self.diagnostics, self.reader.limits, params, self.find, self.known_blocks, set()
         )
-        parser.broken, parser.lost = self.broken, self.lost
+        parser.broken, parser.lost, parser.file_keys = self.broken, self.lost, self.keys
         return parser
 
     def report(self, code: Code, message: str, span: Span, **more: Any) -> None:
         self.diagnostics.append(Diagnostic(code, message, span, **more))
+
+    def refuse(self, refusal: Refusal, span: Span) -> None:
+        self.diagnostics.append(Diagnostic.of(refusal, span))
 
     def check_keys(self, value: Mapping, known: tuple[str, ...], what: str) -> None:
         """Reports unknown keys. One that is a slip of a known key is then read as that one."""
@@ -171,7 +196,7 @@ def declare_blocks(file: File, value: Value | None) -> None:
             continue
         try:
             check_identifier(name, "a block")
-            if name in REGISTRY or name in ("layers", "branches"):
+            if name in REGISTRY or name in FIXED:
                 raise Refusal(
                     f"{name!r} is a primitive op and cannot name a block",
                     code=Code.NAME,
@@ -191,7 +216,7 @@ def _declare(file: File, block: Block) -> None:
     """What a call of a block must know of it: its parameters and inputs."""
     file.undeclared.pop(block.name, None)
     raw, what = block.raw, f"the block {block.name!r}"
-    file.check_keys(raw, BLOCK_KEYS, what)
+    file.check_keys(raw, tuple(BLOCK_KEYS), what)
     block.doc = file.text(raw.get("doc"), "doc")
     parser = file.parser({})
     parser.hidden, parser.called = file.params, block.calls

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from archspec.errors import Code, Note, Refusal, Span, certain_word, did_you_mean
 from archspec.ir.graph import INPUT, Graph, Ref, Step
@@ -14,7 +14,9 @@ from archspec.ir.shape import Shape, product, show
 from archspec.language.model import Node, PatchItem
 from archspec.language.operations import Env
 
-Refs = tuple[Ref, ...]
+Refs: TypeAlias = tuple[Ref, ...]
+Bindings: TypeAlias = list[dict[str, Any]]
+"""What a repeat binds, an iteration an entry."""
 
 MAX_TRAIL = 6
 """Producers shown with a shape error."""
@@ -82,7 +84,7 @@ class Builder:
         # A name's value is None where the node failed: its readers stay silent.
         self.names: dict[str, Refs | None] = {}
         self.dead_names: dict[str, Refs | None] = {}
-        self.recipes: list[Recipe] = []
+        self.recipes: list[Made] = []
         self.position = 0
         self.levels = levels if any(levels) else ()
         self.counters = [0] * len(self.levels)
@@ -207,20 +209,27 @@ class Builder:
     def finish(
         self, block: str | None, outputs: Refs, output_names: tuple[str, ...] | None
     ) -> tuple[Graph, list[Step]]:
-        """The graph of the steps that are read, and the steps that nobody reads."""
-        used = [False] * len(self.steps)
+        """The graph of the steps that are read, and the steps that nobody reads.
+
+        One whose module others share stays, to own it; like all others it does not run.
+        """
+        read = [False] * len(self.steps)
+        owners: set[int] = set()
         for ref in outputs:
             if ref.step != INPUT:
-                used[ref.step] = True
+                read[ref.step] = True
         for index in range(len(self.steps) - 1, -1, -1):
-            if used[index]:
-                step = self.steps[index]
+            step = self.steps[index]
+            if read[index]:
                 for ref in step.inputs:
                     if ref.step != INPUT:
-                        used[ref.step] = True
+                        read[ref.step] = True
                 if step.shares is not None:
-                    used[step.shares] = True
-        unread = [step for step, keep in zip(self.steps, used, strict=True) if not keep]
+                    owners.add(step.shares)
+            elif index in owners:
+                step.idle, step.inputs = True, ()
+        unread = [step for step, keep in zip(self.steps, read, strict=True) if not keep]
+        used = [keep or index in owners for index, keep in enumerate(read)]
         steps: Sequence[Step] = self.steps
         if unread:
             moved = {INPUT: INPUT}
@@ -277,12 +286,12 @@ class Live(NamedTuple):
 
     node: Node
     name: str | None
-    bindings: list[dict[str, Any]] | None
+    bindings: Bindings | None
     level: int
     steps: list[int]
 
 
-class Recipe(NamedTuple):
+class Made(NamedTuple):
     """What a step was made of: for `share`, and for messages about it."""
 
     live: Live

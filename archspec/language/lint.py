@@ -14,14 +14,15 @@ from archspec.errors import Code, Diagnostic, Span
 from archspec.ir.graph import INPUT, Graph, Ref, Step, count_runs
 from archspec.ir.op import Op
 from archspec.ir.shape import show
-from archspec.language.places import Call, located
+from archspec.language.places import CallSite, located
+from archspec.language.smallest import turned_around, turned_help
 
 MAX_USES = 20_000
 """Runs of ops that are looked at one by one: few lines can call a block millions of times."""
 
 
 @dataclass(slots=True, eq=False)
-class Use:
+class OpUse:
     """One run of an op: what it reads, who reads it. `calls` lead to its list.
 
     `gives_image` tells of one whose result has the form that a convolution or pool gave it.
@@ -29,9 +30,9 @@ class Use:
 
     op: Op
     step: Step
-    calls: tuple[Call, ...]
+    calls: tuple[CallSite, ...]
     inputs: tuple[Value, ...]
-    readers: list[Use] = field(default_factory=list)
+    readers: list[OpUse] = field(default_factory=list)
     shared: bool = False
     gives_image: bool = False
 
@@ -39,7 +40,7 @@ class Use:
 class Value(NamedTuple):
     """One output of a producer; without a producer, an input of the network."""
 
-    producer: Use | None
+    producer: OpUse | None
     output: int
 
 
@@ -47,23 +48,29 @@ MAX_RUNS = 200_000
 """Runs of ops that are examined: one graph used by many steps runs at each of them."""
 
 
-def warnings(graph: Graph) -> list[Diagnostic]:
-    """All of them, each once, in the order in which the network runs; none of a giant."""
+def warnings(graph: Graph, spans: Mapping[str, Span]) -> list[Diagnostic]:
+    """All of them, each once, in the order in which the network runs; none of a giant.
+
+    `spans` are the places of the inputs that the spec states; others the caller gives.
+    """
     if count_runs(graph) > MAX_RUNS:
         return []
     walk = _Walk()
     outputs = walk.graph(graph, [Value(None, i) for i in range(len(graph.inputs))], ())
     found = [diagnostic for use in walk.uses for diagnostic in _of(use)]
     found += [located(d, use.calls) for use, d in _at_the_end(outputs)]
+    found += _turned_inputs(graph, walk.uses, spans)
     return list(dict.fromkeys(found))
 
 
 class _Walk:
     def __init__(self) -> None:
-        self.uses: list[Use] = []
+        self.uses: list[OpUse] = []
         self.seen: dict[Graph, list[Value]] = {}
 
-    def graph(self, graph: Graph, inputs: Sequence[Value], calls: tuple[Call, ...]) -> list[Value]:
+    def graph(
+        self, graph: Graph, inputs: Sequence[Value], calls: tuple[CallSite, ...]
+    ) -> list[Value]:
         """The values that a list gives for these inputs."""
         if len(self.uses) > MAX_USES and graph in self.seen:
             return self.again(graph, inputs)
@@ -74,16 +81,19 @@ class _Walk:
             return inputs[ref.output] if ref.step == INPUT else values[ref.step][ref.output]
 
         for index, step in enumerate(graph.steps):
+            if step.idle:
+                values.append([])
+                continue
             given = [value(ref) for ref in step.inputs]
             if step.body is not None:
-                call = Call(step.span, step.body.block)
+                call = CallSite(step.span, step.body.block)
                 values.append(self.graph(step.body, given, (*calls, call)))
                 continue
             assert step.op is not None
             if step.op.passes_through:
                 values.append(given)
                 continue
-            use = Use(step.op, step, calls, tuple(given))
+            use = OpUse(step.op, step, calls, tuple(given))
             use.shared = index in shared or step.shares is not None
             use.gives_image = step.op.gives_images or _keeps_image(use)
             self.uses.append(use)
@@ -106,13 +116,14 @@ class _Walk:
         ]
 
 
-def _of(use: Use) -> Iterator[Diagnostic]:
-    for diagnostic in (_bias(use), _activation(use), _repeated(use), _on_image(use)):
+def _of(use: OpUse) -> Iterator[Diagnostic]:
+    checks = (_bias, _activation, _repeated, _on_image, _degenerate)
+    for diagnostic in (check(use) for check in checks):
         if diagnostic is not None:
             yield located(diagnostic, use.calls)
 
 
-def _bias(use: Use) -> Diagnostic | None:
+def _bias(use: OpUse) -> Diagnostic | None:
     """A bias that the normalisation behind it takes away again."""
     axis, readers = use.op.bias_axis, use.readers
     if axis is None or use.shared or not getattr(use.op, "bias", False) or not readers:
@@ -130,7 +141,7 @@ def _bias(use: Use) -> Diagnostic | None:
     )
 
 
-def _activation(use: Use) -> Diagnostic | None:
+def _activation(use: OpUse) -> Diagnostic | None:
     """Two activations with nothing between them."""
     if not use.op.is_activation:
         return None
@@ -144,7 +155,7 @@ def _activation(use: Use) -> Diagnostic | None:
     return _warning(Code.REPEATED_ACTIVATION, message, use, help="remove one of the two")
 
 
-def _repeated(use: Use) -> Diagnostic | None:
+def _repeated(use: OpUse) -> Diagnostic | None:
     """A merge that reads one value twice, as where two branches are the identity."""
     if not use.op.variadic or len(set(use.inputs)) == len(use.inputs):
         return None
@@ -158,7 +169,7 @@ def _repeated(use: Use) -> Diagnostic | None:
     )
 
 
-def _keeps_image(use: Use) -> bool:
+def _keeps_image(use: OpUse) -> bool:
     """Whether it passes the form of an image on, as activations and norms do."""
     if use.step.outputs != use.step.input_shapes:
         return False
@@ -166,7 +177,7 @@ def _keeps_image(use: Use) -> bool:
     return before is not None and before.gives_image
 
 
-def _on_image(use: Use) -> Diagnostic | None:
+def _on_image(use: OpUse) -> Diagnostic | None:
     """A linear layer behind a convolution or a pool, which maps the width of each row alone."""
     if not use.op.linear_in_last or len(use.step.input_shapes[0]) != 4:
         return None
@@ -180,6 +191,41 @@ def _on_image(use: Use) -> Diagnostic | None:
         use,
         help="put `flatten` before it, or `global_avg_pool2d` and `flatten`",
     )
+
+
+def _degenerate(use: OpUse) -> Diagnostic | None:
+    """What the op itself finds strange in its input's sizes."""
+    doubt = use.op.doubt(*use.step.input_shapes)
+    if doubt is None:
+        return None
+    return _warning(Code.ONE_VALUE_NORMALISED, doubt.message, use, doubt.help)
+
+
+def _turned_inputs(
+    graph: Graph, uses: Sequence[OpUse], spans: Mapping[str, Span]
+) -> Iterator[Diagnostic]:
+    """Images whose channels seem to stand last, and that a convolution reads."""
+    convolved = {_origin(use.inputs[0]) for use in uses if use.op.gives_images and use.op.kernels}
+    for number, (name, shape) in enumerate(zip(graph.input_names, graph.inputs, strict=True)):
+        turned = turned_around(shape)
+        if turned is not None and Value(None, number) in convolved:
+            yield Diagnostic(
+                Code.CHANNELS_LAST,
+                f"the input {name!r} has {shape[1]} channels, of {shape[2]} x {shape[3]} pixels",
+                spans.get(name),
+                severity="warning",
+                help=turned_help(name, turned, name in spans),
+            )
+
+
+def _origin(value: Value) -> Value:
+    """The value before all that keeps its shape, as activations and norms do."""
+    while value.producer is not None:
+        step = value.producer.step
+        if step.input_shapes != step.outputs:
+            break
+        value = value.producer.inputs[0]
+    return value
 
 
 def unread_inputs(graph: Graph, spans: Mapping[str, Span]) -> Iterator[Diagnostic]:
@@ -197,9 +243,9 @@ def unread_inputs(graph: Graph, spans: Mapping[str, Span]) -> Iterator[Diagnosti
             )
 
 
-def _at_the_end(outputs: Sequence[Value]) -> Iterator[tuple[Use, Diagnostic]]:
+def _at_the_end(outputs: Sequence[Value]) -> Iterator[tuple[OpUse, Diagnostic]]:
     """Dropout behind the last layer that has weights."""
-    seen: set[Use] = set()
+    seen: set[OpUse] = set()
     for output in outputs:
         use = output.producer
         while use not in seen and use and not use.op.weights(*use.step.input_shapes):
@@ -214,5 +260,5 @@ def _at_the_end(outputs: Sequence[Value]) -> Iterator[tuple[Use, Diagnostic]]:
             use = use.inputs[0].producer if len(use.inputs) == 1 else None
 
 
-def _warning(code: Code, message: str, use: Use, help: str) -> Diagnostic:
+def _warning(code: Code, message: str, use: OpUse, help: str) -> Diagnostic:
     return Diagnostic(code, message, use.step.span, severity="warning", help=help)

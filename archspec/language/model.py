@@ -1,20 +1,25 @@
 """The checked document: nodes, blocks, parameters and specs, linked and compiled once.
 
-These are plain records. `document.py` makes them from values, `expand.py` turns them into graphs.
+`document.py` makes these records from values; `expand.py` turns them into graphs, asking each
+node's form for its step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
-from archspec.errors import Diagnostic, Span
+from archspec.errors import Diagnostic, Note, Span
+from archspec.ir.graph import Step
 from archspec.ir.op import Op
 from archspec.language.arguments import Argument
 from archspec.language.expressions import Expression, Template
 from archspec.language.operations import Env
 from archspec.language.source import Mapping, Value
+
+Arguments: TypeAlias = dict[str, Argument]
 
 
 class Reference(NamedTuple):
@@ -40,28 +45,114 @@ class Condition(NamedTuple):
     span: Span
 
 
-class Branch(NamedTuple):
-    """One of several parallel paths; `name` is None in a list of branches."""
+class Place(Protocol):
+    """Where a node stands while the graph is made: all that its form may ask for.
 
-    name: Template | None
+    `env` holds the names in scope there, and sees the shape of what the node reads; `span` is the
+    place of the node in its text.
+    """
+
+    @property
+    def env(self) -> Env: ...
+
+    @property
+    def span(self) -> Span: ...
+
+    def within(self, env: Env, span: Span | None = None) -> Place:
+        """The same place with other names in scope, for a node that stands at `span`."""
+
+    def make(
+        self,
+        op: type[Op],
+        args: Arguments,
+        at: Span,
+        added: Arguments | None = None,
+        there: Env | None = None,
+    ) -> Op:
+        """A validated op; `added` arguments are evaluated `there`. Raises `LocatedError`."""
+
+    def op(self, op: Op) -> Step:
+        """The step of an op on what the node reads. Raises `Refusal`."""
+
+    def call(self, block: Block, args: Arguments, written: Span) -> Step | None:
+        """The step of a block, whose call is written at `written`. Raises `Refusal`."""
+
+    def group(self, nodes: tuple[Node, ...]) -> Step | None:
+        """The step of nodes in a scope of their own. Raises `Refusal`."""
+
+    def branches(self, paths: tuple[Branch, ...], merge: Node) -> Step | None:
+        """The step of parallel paths in a scope of their own. Raises `Refusal`."""
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Reports a diagnostic."""
+
+    def trail(self) -> tuple[Note, ...]:
+        """The producers of what the node reads."""
+
+
+class Branch(NamedTuple):
+    """One of several paths: nodes that join the list, or one group with the branch's name.
+
+    An empty branch with a name gives the name to what it hands on.
+    """
+
     nodes: tuple[Node, ...]
+    name: Template | None
     span: Span
+
+
+class Form(ABC):
+    """What a node is: an op, a call of a block, a group, …
+
+    `word` is what it is written with; `inputs` are edges within it, as in `add: [a, b]`.
+    """
+
+    __slots__ = ("inputs", "span", "word")
+
+    keys: ClassVar[tuple[str, ...]] = ()
+    """Keys that only nodes of this form have."""
+    is_call: ClassVar[bool] = False
+    """Whether it is an op or block with arguments, which may stand beside `share`."""
+    joins_list: ClassVar[bool] = False
+    """Whether its nodes join the list around it where it has no name."""
+    joins_in_repeat: ClassVar[bool] = False
+    """Whether its nodes join the list where it repeats and has no name."""
+
+    def __init__(self, word: str, span: Span) -> None:
+        self.word, self.span = word, span
+        self.inputs: tuple[Reference, ...] | None = None
+
+    @abstractmethod
+    def step(self, place: Place) -> Step | None:
+        """The step that the node becomes; None (and diagnostics) where it fails.
+
+        Raises `Refusal` and `LocatedError`.
+        """
+
+    def output_count(self, place: Place) -> int:
+        """How many values it would give; 1 where that cannot be told."""
+        return 1
+
+    def given(self, place: Place) -> dict[str, Any]:
+        """The arguments that are written, evaluated, to compare with another's."""
+        return {}
+
+    @property
+    def members(self) -> tuple[Node, ...]:
+        """Its own nodes, where they may stand in the list around it."""
+        return ()
+
+    def joining(self) -> Iterator[Node]:
+        """The nodes that would join the list around it."""
+        return iter(())
 
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """One entry of a `layers:` list.
+    """One entry of a `layers:` list: its form, and the keys that stand beside it."""
 
-    `form` says which of the other fields matter: `op` and `block` have a `target` and `args`;
-    `group` has `body`; `branches` has `branches` and `merge`; `insert` stands for the layers
-    parameter called `key`, with `raw` holding added arguments; `share` uses a module again.
-    """
-
-    form: str
-    key: str
+    form: Form
     span: Span
-    target: type[Op] | Block | None = None
-    args: dict[str, Argument] = field(default_factory=dict)
     inputs: tuple[Reference, ...] | None = None
     name: Template | None = None
     name_span: Span | None = None
@@ -69,16 +160,18 @@ class Node:
     repeat: Repeat | None = None
     share: Reference | None = None
     training_only: bool = False
-    body: tuple[Node, ...] = ()
-    branches: tuple[Branch, ...] = ()
-    merge: Node | None = None
-    raw: Value | None = None
-    compile_raw: (
-        Callable[[type[Op] | Block], tuple[dict[str, Argument], list[Diagnostic]]] | None
-    ) = None
-    """Compiles `raw` for the op that the layers parameter turns out to hold."""
-    ready: Op | None = None
-    """The validated op, where no argument depends on anything."""
+
+    @property
+    def is_bare(self) -> bool:
+        """Nothing stands beside its form: it can take the place of a layers parameter."""
+        return (
+            self.name is None
+            and self.inputs is None
+            and self.when is None
+            and self.repeat is None
+            and self.share is None
+            and not self.training_only
+        )
 
 
 class Layers:
@@ -179,23 +272,25 @@ class PatchItem:
 
 @dataclass(slots=True, eq=False)
 class Spec:
-    """One file's network, or its changes to the one that it extends."""
+    """One file's network, or its changes to the one that it extends, its `base`.
 
-    name: str
-    doc: str
+    `said` is what it states beside the network, by key. `overrides` are values for the base's
+    parameters. `parse_override` reads a value given for a parameter (name, value, is it layers?)
+    as this file would.
+    """
+
     span: Span
-    inputs: dict[str, tuple[Any, Span]]
-    params: dict[str, Parameter]
-    body: tuple[Node, ...] | None
-    outputs: tuple[Output, ...] | None
-    init: str | None
-    train: dict[str, Any]
-    ignore: tuple[str, ...]
-    """Codes of warnings that the file silences."""
+    said: dict[str, Any]
     base: Spec | None
-    overrides: dict[str, Parameter]
-    """Values given to the base's parameters: `extends` specs only."""
-    patch: tuple[PatchItem, ...]
     parse_override: Callable[[str, Value, bool], Parameter]
-    """Reads a value given for a parameter (name, value, is it layers?) as this file would."""
-    reads: set[str] = field(default_factory=set)
+    inputs: dict[str, tuple[Any, Span]] = field(default_factory=dict)
+    params: dict[str, Parameter] = field(default_factory=dict)
+    body: tuple[Node, ...] | None = None
+    outputs: tuple[Output, ...] | None = None
+    overrides: dict[str, Parameter] = field(default_factory=dict)
+    patch: tuple[PatchItem, ...] = ()
+
+    @property
+    def name(self) -> str:
+        name: str = self.said["name"]
+        return name

@@ -1,4 +1,4 @@
-"""Values to nodes: the form of a `layers:` list, its edges, repeats and branches.
+"""Values to nodes: the entries of a `layers:` list.
 
 A mistake is reported and parsing goes on with the next node.
 """
@@ -10,39 +10,31 @@ from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from archspec.errors import Code, Diagnostic, Refusal, Span, mended
+from archspec.errors import Code, Span, mended
 from archspec.ir.op import REGISTRY
 from archspec.language import wording
-from archspec.language.arguments import (
-    NUMBERS,
-    Argument,
-    LocatedError,
-    check_truth,
-    colon_mended,
-    never_written,
-)
-from archspec.language.calls import NODE_KEYS, CallParser
-from archspec.language.expressions import Template
-from archspec.language.model import (
-    Branch,
-    Condition,
-    Node,
-    Reference,
-    Repeat,
-)
-from archspec.language.names import check_identifier
+from archspec.language.arguments import TEXT, Argument, colon_mended, never_written
+from archspec.language.forms import FIXED
+from archspec.language.forms.alone import ShareAlone
+from archspec.language.forms.block import BlockCall
+from archspec.language.forms.form import FixedForm
+from archspec.language.forms.insert import Insert
+from archspec.language.forms.op import OpCall
+from archspec.language.model import Form, Layers, Node, Repeat
+from archspec.language.node_keys import KEYS, NODE_KEYS, REPEAT
+from archspec.language.operations import MAGIC, Env
+from archspec.language.scope import Scope
 from archspec.language.source import Items, Mapping, Scalar, Value, kind, shorten
 
 _OP_WORD = re.compile(r"\$?[A-Za-z_]\w*\Z")
 
 
-class NodeParser(CallParser):
+class NodeParser(Scope):
     """Parses the nodes of one scope."""
 
     # --- lists -----------------------------------------------------------------------------------
 
     def nodes(self, value: Value, what: str = "layers") -> tuple[Node, ...]:
-        """A list of nodes."""
         if not isinstance(value, Items):
             self.report(
                 Code.STRUCTURE,
@@ -58,7 +50,6 @@ class NodeParser(CallParser):
         return tuple(nodes)
 
     def node_or_list(self, value: Value, what: str) -> tuple[Node, ...]:
-        """A list of nodes, or one node alone."""
         if isinstance(value, Items):
             return self.nodes(value, what)
         node = self.node(value)
@@ -103,7 +94,8 @@ class NodeParser(CallParser):
                 **self._bare_mended(value),
             )
             return None
-        return self._target(text, value.span, None)
+        form = self._form(text, value.span, None)
+        return None if form is None else Node(form, form.span, inputs=form.inputs)
 
     def _bare_mended(self, value: Scalar) -> dict[str, Any]:
         word = value.text.partition(":")[0]
@@ -116,32 +108,37 @@ class NodeParser(CallParser):
         if entry is None:
             return None
         key, args = entry
-        repeat = self._repeat(value.get("repeat"))
+        repeat = REPEAT.loop(self, value.get("repeat"))
         with self._looping(repeat):
-            node = (
-                Node("share", "share", value.key("share").span)
+            form = (
+                ShareAlone(value.key("share").span)
                 if key is None
-                else self._target(key.text, key.span, args)
+                else self._form(key.text, key.span, args)
             )
-            if node is None:
+            if form is None:
                 return None
-            if node.form == "branches":
-                self._merge(node, value)
-            shared = value.get("share")
-            if shared is not None and not (isinstance(shared, Scalar) and shared.is_absent):
-                node.share = self._share(shared)
-            name = value.get("name")
-            if name is not None and not (isinstance(name, Scalar) and name.is_absent):
-                node.name, node.name_span = self._name_value(name), name.span
+            if isinstance(form, FixedForm):
+                form.read_keys(self, value)
+            node = Node(form, form.span, inputs=form.inputs, repeat=repeat)
+            self._read_keys(node, value, in_loop=True)
             if repeat is not None and node.name is None:
                 self._refuse_fixed_names(node)
-        node.repeat = repeat
-        self._node_keys(node, value)
+        self._read_keys(node, value, in_loop=False)
         return node
+
+    def _read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:
+        """The keys beside the form: those that are each iteration's, or the whole loop's."""
+        for known in KEYS:
+            if known.in_loop is in_loop and (entry := value.entries.get(known.name)):
+                key, item = entry
+                if isinstance(item, Scalar) and item.is_absent:
+                    self.report(Code.STRUCTURE, f"`{known.name}` has no value", key.span)
+                else:
+                    known.read(self, node, key, item)
 
     def _refuse_fixed_names(self, node: Node) -> None:
         """In a repeat that opens no scope every iteration would bear a fixed name again."""
-        for inner in _joining(node):
+        for inner in node.form.joining():
             if inner.name is not None and inner.name.is_fixed and inner.when is None:
                 self.report(
                     Code.DUPLICATE_NAME,
@@ -164,7 +161,8 @@ class NodeParser(CallParser):
 
     def _op_key(self, value: Mapping) -> tuple[Scalar | None, Value | None] | None:
         """The one key that names an op, a block, `layers`, `branches` or a layers parameter."""
-        own = (*NODE_KEYS, "merge") if "branches" in value.entries else NODE_KEYS
+        forms = (FIXED[word] for word in value.entries if word in FIXED)
+        own = {*NODE_KEYS, *(key for form in forms for key in form.keys)}
         others = [(key, item) for text, key, item in value.items() if text not in own]
         known = [(key, item) for key, item in others if self.is_target(key.text)]
         if len(known) > 1:
@@ -221,7 +219,7 @@ class NodeParser(CallParser):
                 if help_
                 else colon_mended(other.text, NODE_KEYS, other.span)
                 or never_written(other.text)
-                or wording.top_level(other.text)
+                or self._top_level(other.text)
                 or mended(other.text, NODE_KEYS, other.span, taken)
             ),
         )
@@ -233,205 +231,71 @@ class NodeParser(CallParser):
         block = self.find(name)
         return block.params if block else ()
 
-    def _target(self, word: str, span: Span, args: Value | None) -> Node | None:
+    def _top_level(self, key: str) -> dict[str, Any] | None:
+        """As `mended`, for a key of the whole file that stands in a node."""
+        if key not in self.file_keys or key in FIXED:
+            return None
+        return {"help": f"`{key}:` belongs at the top level of the file, beside `layers:`"}
+
+    # --- what a node is --------------------------------------------------------------------------
+
+    def is_target(self, word: str) -> bool:
+        if word in FIXED or word in REGISTRY or word in self.broken:
+            return True
+        # A search through installed packages may bring the op itself.
+        return word.startswith("$") or self.find(word) is not None or word in REGISTRY
+
+    def _form(self, word: str, span: Span, value: Value | None) -> Form | None:
         if word in self.broken:
             return None
-        if word == "layers":
-            if args is None:
-                self.report(Code.STRUCTURE, "`layers` needs a list of nodes", span)
-                return None
-            with self._nested(span):
-                return Node("group", word, span, body=self.nodes(args))
-        if word == "branches":
-            return self._branches(span, args)
+        if word in FIXED:
+            return FIXED[word].read(self, span, value)
         if word.startswith("$"):
-            return self._insert(word[1:], span, args)
+            return Insert.read(self, word[1:], span, value)
         block = None if word in REGISTRY else self.find(word)
         if block is not None:
-            return self._block(block, span, args)
+            return BlockCall.read(self, block, span, value)
         if word in REGISTRY:
-            return self._op(REGISTRY[word], span, args)
+            return OpCall.read(self, REGISTRY[word], span, value)
         self._unknown_op(Scalar(word, word, True, span))
         return None
 
-    @contextmanager
-    def _nested(self, span: Span) -> Iterator[None]:
-        """One group deeper. Raises `LocatedError` where that is too deep."""
-        try:
-            self.limits.check("depth", self.depth + 1, "the nesting of groups")
-        except Refusal as refusal:
-            raise LocatedError(Diagnostic.of(refusal, span)) from None
-        self.depth += 1
-        try:
-            yield
-        finally:
-            self.depth -= 1
+    def _unknown_op(self, key: Scalar) -> None:
+        if self.lost:
+            return  # it may be a block of a file that could not be read
+        names = {*REGISTRY, *self.known_blocks()}
+        self.report(
+            Code.UNKNOWN_OP,
+            f"{shorten(key.text)!r} is not an op, nor a block that this file can see",
+            key.span,
+            **(
+                colon_mended(key.text, names, key.span)
+                or wording.op_mended(key.text, names, key.span)
+            ),
+        )
 
-    # --- branches --------------------------------------------------------------------------------
+    # --- layers ----------------------------------------------------------------------------------
 
-    def _branches(self, span: Span, args: Value | None) -> Node:
-        node = Node("branches", "branches", span)
-        found: list[Branch] = []
-        with self._nested(span):
-            if isinstance(args, Items):
-                found.extend(
-                    Branch(None, self.node_or_list(item, "a branch"), item.span) for item in args
-                )
-            elif isinstance(args, Mapping):
-                for text, key, item in args.items():
-                    name = self.name(text, key.span)
-                    if name:
-                        found.append(Branch(name, self.node_or_list(item, text), key.span))
-            else:
-                self.report(
-                    Code.STRUCTURE,
-                    f"`branches` must be a list of lists, not {kind(args) if args else 'nothing'}",
-                    args.span if args else span,
-                    expected="a list of branches, or a mapping of named ones",
-                )
-        node.branches = tuple(found)
-        return node
-
-    def _merge(self, node: Node, value: Mapping) -> None:
-        merge = value.get("merge")
-        if merge is None:
-            self.report(
-                Code.MISSING_KEY,
-                "`branches` needs a `merge`",
-                node.span,
-                expected="merge: concat, add, mul, or a block that takes as many inputs",
-                help="add `merge: concat` beside `branches:`",
-            )
-            return
-        if isinstance(merge, Items):
-            self.report(Code.STRUCTURE, f"`merge` is one op, not {kind(merge)}", merge.span)
-            return
-        node.merge = self.node(merge)
-        if node.merge is not None and node.merge.repeat is not None:
-            self.report(
-                Code.REPEAT,
-                "a merge stands once and cannot repeat",
-                node.merge.repeat.span,
-                help="put `repeat:` beside `branches:`, or on a node after it",
-            )
-        if node.merge is not None and node.merge.inputs is not None:
-            self.report(
-                Code.STRUCTURE,
-                "a merge of branches takes the branches, and names no inputs of its own",
-                merge.span,
-            )
-
-    # --- node keys -------------------------------------------------------------------------------
-
-    def _node_keys(self, node: Node, value: Mapping) -> None:
-        """The keys that belong to the whole loop, where the node repeats."""
-        for text, key, item in value.items():
-            if text in NODE_KEYS and isinstance(item, Scalar) and item.is_absent:
-                self.report(Code.STRUCTURE, f"`{text}` has no value", key.span)
-            elif text == "from":
-                if node.inputs is not None:
-                    self.report(
-                        Code.STRUCTURE,
-                        f"the inputs are named twice: by `{node.key}` and by `from`",
-                        key.span,
-                        help="keep one of the two",
-                    )
-                node.inputs = self.references(item, "from")
-            elif text == "when":
-                with self.reporting(item.span):
-                    if not self.is_name(item):
-                        check_truth(item)
-                    node.when = Condition(self.argument(item, NUMBERS), item.span)
-            elif text == "training_only":
-                self._training_only(node, item)
-
-    def _share(self, item: Value) -> Reference | None:
-        refs = self.references(item, "share")
-        if len(refs) > 1 or (refs and refs[0].output is not None):
-            self.report(
-                Code.STRUCTURE,
-                "`share` names one node, whose module is applied again",
-                item.span,
-                expected="a name",
-                help=f"write `share: {refs[0].name.text}`; what it reads, `from:` says",
-            )
-        return refs[0] if refs else None
-
-    def _training_only(self, node: Node, item: Value) -> None:
-        if not isinstance(item, Scalar) or not isinstance(item.value, bool):
-            with self.reporting(item.span):
-                check_truth(item)
-            if self.diagnostics and self.diagnostics[-1].span == item.span:
-                return
-            self.report(
-                Code.STRUCTURE,
-                f"`training_only` is true or false, not {kind(item)}",
-                item.span,
-            )
-            return
-        node.training_only = item.value
-
-    def _name_value(self, item: Value) -> Template | None:
-        if not isinstance(item, Scalar) or item.value is None or isinstance(item.value, bool):
-            help_ = None
-            if isinstance(item, Mapping) and item.flow and len(item.entries) == 1:
-                help_ = f'quote it: "{{{next(iter(item.entries))}}}"'
-            self.report(
-                Code.NAME,
-                f"{kind(item)} cannot name a node",
-                item.span,
-                expected="a word",
-                help=help_,
-            )
-            return None
-        return self.name(item.text, item.span)
-
-    # --- repeat ----------------------------------------------------------------------------------
-
-    def _repeat(self, repeat: Value | None) -> Repeat | None:
-        if repeat is None or (isinstance(repeat, Scalar) and repeat.is_absent):
-            return None
-        variables: list[tuple[str, Argument]] = []
-        times = None
-        with self.reporting(repeat.span):
-            if isinstance(repeat, Mapping):
-                variables = [self._variable(text, item) for text, _, item in repeat.items()]
-                if not variables:
-                    raise Refusal("`repeat` over nothing", code=Code.REPEAT)
-            elif isinstance(repeat, Items):
-                raise Refusal(
-                    "a list to repeat over needs a name for its elements",
-                    code=Code.REPEAT,
-                    help="write `repeat: {item: [...]}`",
-                )
-            else:
-                times = self.argument(repeat, NUMBERS)
-        return Repeat(times, tuple(variables), repeat.span)
-
-    def _variable(self, name: str, value: Value) -> tuple[str, Argument]:
-        check_identifier(name, "a loop variable")
-        if name == "index":
-            raise Refusal(
-                "`index` counts every repeat and cannot name a loop variable",
-                code=Code.NAME,
-                help="call it item",
-            )
-        if self.params and name in self.params:
-            raise Refusal(f"{name!r} is a parameter already", code=Code.DUPLICATE_NAME)
-        if isinstance(value, Scalar) and value.is_absent:
-            raise Refusal(f"{name!r} has no list to walk", code=Code.REPEAT)
-        return name, self.argument(value, NUMBERS)
+    def layers_argument(self, value: Value) -> Argument:
+        if isinstance(value, Scalar) and isinstance(value.value, str):
+            word = value.value[1:]
+            declared = self.params.get(word) if self.params is not None else None
+            if value.value.startswith("$") and (declared or self.params is None):
+                return self.argument(value, TEXT)
+        before, self.reads = self.reads, set()
+        outer, is_one = self.partial, not isinstance(value, Items)
+        # The one who places a single op or block may add the arguments that are missing here.
+        self.partial = is_one
+        nodes = self.node_or_list(value, "layers")
+        self.partial = outer
+        names, self.reads = frozenset(self.reads - set(MAGIC)), before | self.reads
+        text = value.text if isinstance(value, Scalar) else None
+        if not names:
+            constant = Layers(nodes, _EMPTY, names, text, is_one)
+            return Argument(value.span, None, lambda env: constant)
+        return Argument(
+            value.span, None, lambda env: Layers(nodes, env, names, text, is_one), names
+        )
 
 
-def _joining(node: Node) -> Iterator[Node]:
-    """The nodes that join the list of `node`, a repeat without a name."""
-    if node.form == "group":
-        bodies = [node.body]
-    else:
-        bodies = [branch.nodes for branch in node.branches if branch.name is None]
-    for inner in (inner for body in bodies for inner in body):
-        yield inner
-        if inner.form == "branches" and inner.name is None and inner.repeat is None:
-            yield from _joining(inner)
-    if node.merge is not None:
-        yield node.merge
+_EMPTY = Env({}, None, None)  # type: ignore[arg-type]

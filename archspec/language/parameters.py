@@ -12,9 +12,10 @@ from archspec.language.arguments import (
     LocatedError,
     show_value,
 )
-from archspec.language.calls import NODE_KEYS
+from archspec.language.forms import FIXED
 from archspec.language.model import Layers, Parameter
 from archspec.language.names import check_identifier
+from archspec.language.node_keys import NODE_KEYS
 from archspec.language.nodes import NodeParser
 from archspec.language.operations import Env, Table, type_name
 from archspec.language.scope import missing_argument
@@ -88,7 +89,8 @@ def is_layers(parser: NodeParser, value: Value) -> bool:
     if isinstance(value, Items):
         return bool(value.items) and all(is_layers(parser, item) for item in value)
     # A node has one key beside its node keys; a row of a table has several, some like an op's name.
-    words = [word for word in value.entries if word not in NODE_KEYS and word != "merge"]
+    beside = {*NODE_KEYS, *(key for form in FIXED.values() for key in form.keys)}
+    words = [word for word in value.entries if word not in beside]
     return len(words) == 1 and parser.is_target(words[0])
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from archspec.errors import Code, Refusal
 from archspec.language.builder import Levels, Live, PatchTree, Refs, Site
+from archspec.language.expansion import Expansion
 from archspec.language.expressions import Template
 from archspec.language.model import Node
 
-if TYPE_CHECKING:
-    from archspec.language.expand import Expander
 
-
-def patched(x: Expander, live: Live, site: Site, refs: Refs | None, below: Levels) -> Refs | None:
+def patched(x: Expansion, live: Live, site: Site, refs: Refs | None, below: Levels) -> Refs | None:
     """Apply the patches of one level, then hand what comes of it to the next, and place that.
 
     `below` are the patches that earlier levels have for the nodes inside this one.
@@ -38,7 +34,7 @@ def patched(x: Expander, live: Live, site: Site, refs: Refs | None, below: Level
 
 
 def _changed(
-    x: Expander, live: Live, site: Site, refs: Refs, below: Levels, found: PatchTree
+    x: Expansion, live: Live, site: Site, refs: Refs, below: Levels, found: PatchTree
 ) -> Refs | None:
     """A node with what the patches of its path put before, after or in the place of it."""
     b, name = site.builder, live.name
@@ -77,7 +73,7 @@ def _changed(
 
 
 def _inserted(
-    x: Expander, tree: PatchTree, action: str, site: Site, current: Refs | None
+    x: Expansion, tree: PatchTree, action: str, site: Site, current: Refs | None
 ) -> Refs | None:
     """The nodes that patches of one path insert, in written order."""
     for item in tree.items:
@@ -87,7 +83,7 @@ def _inserted(
 
 
 def _replaced(
-    x: Expander, nodes: tuple[Node, ...], site: Site, current: Refs | None, name: str | None
+    x: Expansion, nodes: tuple[Node, ...], site: Site, current: Refs | None, name: str | None
 ) -> Refs | None:
     """New nodes in the place of one; where it is one node, it keeps the name."""
     b = site.builder

@@ -9,14 +9,14 @@ from typing import NamedTuple
 from archspec.errors import Diagnostic, Note, Span
 
 
-class Call(NamedTuple):
+class CallSite(NamedTuple):
     """A block (or, without a name, a group) that is being expanded, and where it is called."""
 
     span: Span
     block: str | None
 
 
-def located(diagnostic: Diagnostic, calls: Sequence[Call]) -> Diagnostic:
+def located(diagnostic: Diagnostic, calls: Sequence[CallSite]) -> Diagnostic:
     """Moves a place inside a library block to the user's call, and notes the way there.
 
     `calls` leads from the outermost list to the one that holds the diagnostic's place.

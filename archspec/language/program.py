@@ -39,6 +39,7 @@ from archspec.language.builder import Builder, PatchTree, Site, Stop
 from archspec.language.collected import Collected
 from archspec.language.document import override, read_spec, root_of
 from archspec.language.expand import Expander
+from archspec.language.keys.statements import inherited
 from archspec.language.limits import Limits
 from archspec.language.model import Layers, PatchItem, Spec
 from archspec.language.operations import Budget, Env
@@ -51,16 +52,18 @@ Sizes = Sequence[int]
 class Program(NamedTuple):
     """A checked spec: its graph, and what was decided on the way."""
 
-    name: str
-    doc: str
+    said: dict[str, Any]
+    """What the spec states beside the network, by key; under `ignore` the codes of the warnings
+    that were left out of `warnings`."""
     graph: Graph
     params: dict[str, Any]
-    init: str | None
-    train: dict[str, Any]
     warnings: tuple[Diagnostic, ...]
-    ignored: tuple[str, ...]
-    """Codes of the warnings that were left out of `warnings`."""
     source: Source
+
+    @property
+    def name(self) -> str:
+        name: str = self.said["name"]
+        return name
 
 
 def read_named(name: str, limits: Limits) -> tuple[Source, Path]:
@@ -128,21 +131,15 @@ def _compiled(
         raise SpecError(_ordered(diagnostics, "error"))
     # 5. what compiles and yet looks like a slip
     stated = {name: span for name, (_, span) in (_inherited(spec, "inputs") or {}).items()}
-    found = [*diagnostics, *lint.warnings(graph), *lint.unread_inputs(graph, stated)]
+    theirs = _given_inputs(stated, input_shape)
+    own = {name: span for name, span in stated.items() if name not in theirs}
+    found = [*diagnostics, *lint.warnings(graph, own), *lint.unread_inputs(graph, stated)]
     every = _ordered(found, "warning")
-    ignored = {*ignore, *(code for each in chain(spec) for code in each.ignore)}
+    said = inherited([each.said for each in chain(spec)])
+    ignored = {*ignore, *said["ignore"]}
     warnings = ignores.kept(every, ignored)[: limits.errors]
-    return Program(
-        name=spec.name,
-        doc=_inherited(spec, "doc") or "",
-        graph=graph,
-        params=values,
-        init=_inherited(spec, "init"),
-        train=_recipe(spec),
-        warnings=tuple(warnings),
-        ignored=tuple(sorted({str(d.code) for d in every} - {str(d.code) for d in warnings})),
-        source=source,
-    )
+    said["ignore"] = tuple(sorted({str(d.code) for d in every} - {str(d.code) for d in warnings}))
+    return Program(said, graph, values, tuple(warnings), source)
 
 
 def _check_ignored(codes: Collection[str]) -> None:
@@ -172,13 +169,6 @@ def _inherited(spec: Spec, name: str) -> Any:
         if value := getattr(each, name):
             return value
     return None
-
-
-def _recipe(spec: Spec) -> dict[str, Any]:
-    recipe: dict[str, Any] = {}
-    for each in chain(spec):
-        recipe.update(each.train)
-    return recipe
 
 
 # --- values from outside -------------------------------------------------------------------------
@@ -395,7 +385,7 @@ def _input_shapes(
                 "input_shape is a list of sizes without the batch, such as (3, 64, 64), or a "
                 f"mapping of names to such lists, not {given!r}"
             )
-        wanted = given if isinstance(given, AbstractMapping) else {next(iter(stated)): given}
+        wanted = _given_inputs(stated, given)
         for name, sizes in wanted.items():
             if name not in stated:
                 raise SpecError(
@@ -413,6 +403,15 @@ def _input_shapes(
             except Refusal as refusal:
                 raise SpecError([Diagnostic.of(refusal, None)]) from None
     return shapes if len(shapes) == len(stated) and not expander.failed else None
+
+
+def _given_inputs(
+    stated: AbstractMapping[str, Any], given: Sizes | AbstractMapping[str, Sizes] | None
+) -> AbstractMapping[str, Sizes]:
+    """The inputs whose sizes the caller gives, by name; sizes alone are those of the first."""
+    if given is None:
+        return {}
+    return given if isinstance(given, AbstractMapping) else {next(iter(stated)): given}
 
 
 def _scalar_params(spec: Spec, given: dict[str, Argument], expander: Expander) -> dict[str, Any]:

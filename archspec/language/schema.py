@@ -10,31 +10,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from typing import Any, TypeAlias
 
 import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.ir.fields import model
 from archspec.ir.op import REGISTRY, Op
-from archspec.language import files
-from archspec.language.blocks import library_block
-from archspec.language.document import INIT_SCHEMES, PATCH_ACTIONS, VERSION
-from archspec.language.ignores import WARNINGS
+from archspec.language import files, keys
+from archspec.language.blocks import BLOCK_KEYS, library_block
+from archspec.language.forms import FIXED
+from archspec.language.keys.patch import PATCH_ACTIONS
 from archspec.language.model import Block, Parameter
+from archspec.language.node_keys import KEYS
+from archspec.language.schema_words import Schema, listed, ref
 from archspec.language.source import Scalar
-
-Schema: TypeAlias = dict[str, Any]
-
-IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
-
-
-def ref(name: str) -> Schema:
-    """A reference to one of the schema's definitions."""
-    return {"$ref": f"#/$defs/{name}"}
-
-
-def listed(*items: Schema) -> Schema:
-    """A list of things of any of these forms."""
-    return {"type": "array", "items": items[0] if len(items) == 1 else {"anyOf": list(items)}}
 
 
 def spec_schema() -> Schema:
@@ -69,38 +56,7 @@ def spec_schema() -> Schema:
 
 
 def _spec_properties() -> Schema:
-    shapes = {"type": "object", "additionalProperties": ref("sizes"), "minProperties": 1}
-    properties: dict[str, tuple[Schema, str]] = {
-        "archspec": ({"const": VERSION}, "Version of the language."),
-        "name": ({"type": "string"}, "Name of the network."),
-        "doc": ({"type": "string"}, "What the network is, for people."),
-        "input": (ref("sizes"), "Sizes of the one input, without the batch: [3, 224, 224]."),
-        "inputs": (shapes, "Named inputs and their sizes, without the batch."),
-        "params": (
-            {"type": "object", "propertyNames": {"pattern": IDENTIFIER}},
-            "Parameters with their defaults; with `extends`, new values for the base's.",
-        ),
-        "layers": (ref("nodes"), "The network: a list of nodes, each reading the one before it."),
-        "blocks": (
-            {
-                "type": "object",
-                "propertyNames": {"pattern": IDENTIFIER, "not": {"enum": sorted(REGISTRY)}},
-                "additionalProperties": ref("block"),
-            },
-            "The file's own blocks.",
-        ),
-        "use": (
-            {"anyOf": [{"type": "string"}, listed({"type": "string"})]},
-            "Files whose blocks are brought in.",
-        ),
-        "extends": ({"type": "string"}, "A bundled spec, or a path beside this file, to change."),
-        "patch": (listed(ref("patch")), "Changes to the nodes of the spec that this one extends."),
-        "outputs": (ref("outputs"), "The outputs by name (a dict is returned), or one node."),
-        "init": ({"enum": list(INIT_SCHEMES)}, "How every convolution and linear layer is filled."),
-        "train": ({"type": "object"}, "The default training recipe."),
-        "ignore": (listed({"enum": list(WARNINGS)}), "Codes of warnings to leave out."),
-    }
-    return {key: {**schema, "description": text} for key, (schema, text) in properties.items()}
+    return {key.name: {**key.schema(), "description": key.doc} for key in keys.KEYS}
 
 
 def _vocabulary() -> Schema:
@@ -131,18 +87,7 @@ def _block_definition() -> Schema:
     return {
         "type": "object",
         "description": "A graph with parameters, used like an op.",
-        "properties": {
-            "doc": {"type": "string"},
-            "params": {
-                "type": "object",
-                "propertyNames": {"pattern": IDENTIFIER},
-                "description": "name: default, or a required parameter as name: int, float, bool, "
-                "str, list or layers.",
-            },
-            "inputs": {"type": "array", "items": {"type": "string"}, "minItems": 1},
-            "layers": ref("nodes"),
-            "outputs": ref("outputs"),
-        },
+        "properties": dict(BLOCK_KEYS),
         "required": ["layers"],
         "additionalProperties": False,
     }
@@ -191,34 +136,9 @@ def _node(ops: Iterable[type[Op]], blocks: Iterable[Block]) -> Schema:
 
 
 def _node_keys() -> Schema:
-    loop = {
-        "type": "object",
-        "propertyNames": {"pattern": IDENTIFIER},
-        "additionalProperties": {"anyOf": [{"type": "array"}, ref("expression")]},
-        "minProperties": 1,
-    }
-    count = {"type": "integer", "minimum": 0}
-    named = {"type": "object", "additionalProperties": ref("layers")}
-    keys: dict[str, tuple[Schema, str]] = {
-        "name": ({"type": ["string", "integer"]}, "The last part of the node's module path."),
-        "from": (ref("references"), "What the node reads, instead of the node before it."),
-        "when": (
-            {"anyOf": [{"type": "boolean"}, ref("expression")]},
-            "Where this is false, the node passes its input through.",
-        ),
-        "repeat": (
-            {"anyOf": [count, ref("expression"), loop]},
-            "A count, or lists to walk together: {stage: stages}. Binds `index`.",
-        ),
-        "share": (ref("reference"), "The node whose module is used again."),
-        "training_only": ({"type": "boolean"}, "Left out in eval()."),
-        "layers": (ref("nodes"), "A group: a list of nodes."),
-        "branches": (
-            {"anyOf": [listed(ref("layers")), named]},
-            "Parallel lists of nodes, each beginning at this node's input.",
-        ),
-        "merge": (ref("node"), "The op that joins the branches."),
-    }
+    keys = {key.name: (key.schema(), key.doc) for key in KEYS}
+    for form in FIXED.values():
+        keys |= form.schema()
     return {key: {**schema, "description": text} for key, (schema, text) in keys.items()}
 
 

@@ -7,15 +7,16 @@ that are independent; a graph is expanded only from a document without any.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from archspec.errors import Code, Diagnostic, Edit, Refusal, Span, certain_word
-from archspec.language.arguments import Argument, Kind, LocatedError, compile_value
+from archspec.language.arguments import Argument, LocatedError, Reading, compile_value
 from archspec.language.expressions import Template, parse, template, unknown_name
 from archspec.language.limits import Limits
-from archspec.language.model import Block, Parameter, Reference
+from archspec.language.model import Block, Node, Parameter, Reference
 from archspec.language.names import check_node_name
 from archspec.language.operations import MAGIC
 from archspec.language.source import Items, Scalar, Value, kind, shorten
@@ -25,7 +26,7 @@ _REFERENCE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<index>[^\[\]]*)\])?\Z")
 FindBlock = Callable[[str], Block | None]
 
 
-class Scope:
+class Scope(ABC):
     """What one list of nodes may name: a spec's own, or a block's.
 
     `params` are the parameters in scope (None: unknown until the nodes are placed, as in a
@@ -51,11 +52,51 @@ class Scope:
         self.called: set[Block] = set()
         # Parameters of the file around a block, which the block does not see.
         self.hidden: Container[str] = ()
+        # Keys of the whole file, for one that stands in a node by mistake.
+        self.file_keys: Container[str] = ()
+
+    # --- nodes within nodes ----------------------------------------------------------------------
+
+    @abstractmethod
+    def nodes(self, value: Value, what: str = "layers") -> tuple[Node, ...]:
+        """A list of nodes."""
+
+    @abstractmethod
+    def node(self, value: Value) -> Node | None:
+        """One node; None (and a diagnostic) where it has no sound form."""
+
+    @abstractmethod
+    def node_or_list(self, value: Value, what: str) -> tuple[Node, ...]:
+        """A list of nodes, or one node alone."""
+
+    @abstractmethod
+    def layers_argument(self, value: Value) -> Argument:
+        """A value for a layers parameter: nodes, or `$name` of another such parameter."""
+
+    @abstractmethod
+    def is_target(self, word: str) -> bool:
+        """Whether a word begins a node: an op, a block, a layers parameter, or a form's word."""
+
+    @contextmanager
+    def nested(self, span: Span) -> Iterator[None]:
+        """One group deeper. Raises `LocatedError` where that is too deep."""
+        try:
+            self.limits.check("depth", self.depth + 1, "the nesting of groups")
+        except Refusal as refusal:
+            raise LocatedError(Diagnostic.of(refusal, span)) from None
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
 
     # --- reporting -------------------------------------------------------------------------------
 
     def report(self, code: Code, message: str, span: Span, **more: Any) -> None:
         self.diagnostics.append(Diagnostic(code, message, span, **more))
+
+    def refuse(self, refusal: Refusal, span: Span) -> None:
+        self.diagnostics.append(Diagnostic.of(refusal, span))
 
     @contextmanager
     def reporting(self, span: Span) -> Iterator[None]:
@@ -99,7 +140,7 @@ class Scope:
             self.params is None or value.text in self.params or value.text in self.loops
         )
 
-    def argument(self, value: Value, kind_: Kind) -> Argument:
+    def argument(self, value: Value, kind_: Reading) -> Argument:
         """Compile a value and check its names. Raises `LocatedError` for an unsound expression."""
         compiled = compile_value(value, kind_, self.limits)
         self.use_names(sorted(compiled.names), compiled.span, kind_.literals)

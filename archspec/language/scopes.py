@@ -3,41 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
-from archspec.errors import Code, Diagnostic, Refusal, Span
+from archspec.errors import Code, Diagnostic, Note, Refusal, Span
 from archspec.ir.graph import Graph, Ref, Step
+from archspec.ir.op import Op
 from archspec.language import parameters
-from archspec.language.arguments import Argument
-from archspec.language.builder import Builder, Levels, Live, Refs, Site, parameter_count
-from archspec.language.model import Block, Branch, Node, Output
-from archspec.language.operations import Budget, Env, Table
+from archspec.language.arguments import LocatedError
+from archspec.language.builder import Builder, Levels, Live, Refs, Site, Stop, parameter_count
+from archspec.language.expansion import Expansion, key_of
+from archspec.language.model import Arguments, Block, Branch, Node, Output
+from archspec.language.operations import Env
 from archspec.language.retries import with_other_arguments
 
-if TYPE_CHECKING:
-    from archspec.language.expand import Expander
 
+@dataclass(frozen=True, slots=True)
+class At:
+    """A `Place`: where a node stands, for its form."""
 
-def key_of(value: Any, budget: Budget) -> Any:
-    """A hashable key that keeps 1, 1.0 and true apart. Raises `Refusal` for too much work."""
-    kind = value.__class__
-    if kind is tuple:
-        budget.count(len(value))
-        return tuple([key_of(item, budget) for item in value])
-    if kind is Table:
-        budget.count(len(value))
-        return (kind, tuple([(name, key_of(item, budget)) for name, item in value.items()]))
-    return (kind, value)
+    expansion: Expansion
+    site: Site
+    refs: Refs
+    levels: Levels
+    span: Span
+
+    @property
+    def env(self) -> Env:
+        return self.site.env
+
+    def within(self, env: Env, span: Span | None = None) -> At:
+        inner = self.site._replace(env=Env(env.names, None, self.expansion.budget))
+        inner.over(self.refs)
+        return At(self.expansion, inner, self.refs, self.levels, span or self.span)
+
+    def make(
+        self,
+        op: type[Op],
+        args: Arguments,
+        at: Span,
+        added: Arguments | None = None,
+        there: Env | None = None,
+    ) -> Op:
+        more = [(added, there)] if added and there else []
+        return self.expansion.make(op, args, self.env, at, *more)
+
+    def op(self, op: Op) -> Step:
+        return self.expansion.op_step(op, self.site.builder, self.refs, self.span)
+
+    def call(self, block: Block, args: Arguments, written: Span) -> Step | None:
+        x, site, levels = self.expansion, self.site, self.levels
+        return call(x, block, args, site, self.refs, self.span, levels, written)
+
+    def group(self, nodes: tuple[Node, ...]) -> Step | None:
+        return group(self.expansion, nodes, self.site, self.refs, self.span, self.levels)
+
+    def branches(self, paths: tuple[Branch, ...], merge: Node) -> Step | None:
+        return named_branches(self, paths, merge)
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        self.expansion.add(diagnostic)
+
+    def trail(self) -> tuple[Note, ...]:
+        return self.site.builder.trail(self.refs)
 
 
 # --- blocks --------------------------------------------------------------------------------------
 
 
 def call(
-    x: Expander,
+    x: Expansion,
     block: Block,
-    args: dict[str, Argument],
+    args: Arguments,
     site: Site,
     refs: Refs,
     span: Span,
@@ -65,11 +102,19 @@ def call(
         if graph is not None and not patched:
             x.graphs[key] = graph
         elif graph is None and not patched:
-            with_other_arguments(x, reported, block, args, site, refs, span, written)
+
+            def fits(other: Arguments) -> bool:
+                with suppress(Refusal, LocatedError, Stop):
+                    trial = x.trial()
+                    return call(trial, block, other, site, refs, span, (), written) is not None
+                return False
+
+            if not span.source.library:
+                with_other_arguments(x, reported, block, args, site.env, fits)
     return graph_step(graph, b, refs, span)
 
 
-def _check_call(x: Expander, block: Block, refs: Refs, written: Span) -> None:
+def _check_call(x: Expansion, block: Block, refs: Refs, written: Span) -> None:
     if len(refs) != len(block.inputs):
         raise Refusal(
             f"{block.name} takes {len(block.inputs)} input(s), got {len(refs)}",
@@ -91,7 +136,7 @@ def _check_call(x: Expander, block: Block, refs: Refs, written: Span) -> None:
 
 @contextmanager
 def _entered(
-    x: Expander, span: Span, block: Block | None, written: Span | None = None
+    x: Expansion, span: Span, block: Block | None, written: Span | None = None
 ) -> Iterator[None]:
     """Diagnostics made inside know the way there. Raises `Refusal` where it is too deep."""
     x.calls.append((span, block))
@@ -115,7 +160,7 @@ def graph_step(graph: Graph | None, b: Builder, refs: Refs, span: Span) -> Step 
 
 
 def group(
-    x: Expander, nodes: tuple[Node, ...], site: Site, refs: Refs, span: Span, levels: Levels
+    x: Expansion, nodes: tuple[Node, ...], site: Site, refs: Refs, span: Span, levels: Levels
 ) -> Step | None:
     """An inline group, in the environment where it is written."""
     _check_one(refs, "a group")
@@ -125,7 +170,7 @@ def group(
     return graph_step(graph, site.builder, refs, span)
 
 
-def loop(x: Expander, live: Live, site: Site, refs: Refs, levels: Levels) -> Step | None:
+def loop(x: Expansion, live: Live, site: Site, refs: Refs, levels: Levels) -> Step | None:
     """A named repeat: a scope whose children are its iterations, 0 to n - 1."""
     _check_one(refs, "a named repeat")
     node, bindings = live.node, live.bindings
@@ -138,13 +183,15 @@ def loop(x: Expander, live: Live, site: Site, refs: Refs, levels: Levels) -> Ste
     return graph_step(graph, site.builder, refs, node.span)
 
 
-def named_branches(x: Expander, node: Node, site: Site, refs: Refs, levels: Levels) -> Step | None:
+def named_branches(at: At, paths: tuple[Branch, ...], merge: Node) -> Step | None:
     """Branches with a name: a scope of their own, in which their nodes are placed."""
+    x, site, refs = at.expansion, at.site, at.refs
     _check_one(refs, "a node of named branches")
-    inner = _inside(x, site, refs, levels)
-    with _entered(x, node.span, None):
-        graph = finish(x, inner, branches(x, node, inner, inner.builder.start))
-    return graph_step(graph, site.builder, refs, node.span)
+    inner = _inside(x, site, refs, at.levels)
+    with _entered(x, at.span, None):
+        last = branches(x, paths, merge, inner, inner.builder.start)
+        graph = finish(x, inner, last)
+    return graph_step(graph, site.builder, refs, at.span)
 
 
 def _check_one(refs: Refs, what: str) -> None:
@@ -156,21 +203,21 @@ def _check_one(refs: Refs, what: str) -> None:
         )
 
 
-def _inside(x: Expander, site: Site, refs: Refs, levels: Levels) -> Site:
+def _inside(x: Expansion, site: Site, refs: Refs, levels: Levels) -> Site:
     builder = Builder(site.builder.shapes(refs), ("input",), levels, (site.builder, refs))
     shape = builder.inputs[0] if builder.inputs else None
     return Site(builder, Env(site.env.names, shape, x.budget), builder.start)
 
 
-def branches(x: Expander, node: Node, site: Site, refs: Refs) -> Refs | None:
+def branches(
+    x: Expansion, paths: tuple[Branch, ...], merge: Node, site: Site, refs: Refs
+) -> Refs | None:
     """Parallel paths, in place: their nodes join the list, then the merge."""
-    assert node.merge is not None
-    found = [_branch(x, branch, site._replace(start=refs), refs) for branch in node.branches]
+    found = [_branch(x, branch, site._replace(start=refs), refs) for branch in paths]
     results = tuple([ref for ref in found if ref is not None])
     if len(results) < len(found):
         site.builder.position += 1
         return None
-    merge = node.merge
     site.over(results)
     if merge.when is not None:
         alive = x.condition(merge, site.env)
@@ -182,20 +229,15 @@ def branches(x: Expander, node: Node, site: Site, refs: Refs) -> Refs | None:
     return x.place(merge, site._replace(start=refs), results)
 
 
-def _branch(x: Expander, branch: Branch, site: Site, refs: Refs) -> Ref | None:
+def _branch(x: Expansion, branch: Branch, site: Site, refs: Refs) -> Ref | None:
     """What one path gives; None (and a diagnostic) where that is not one value."""
-    if branch.name is None or not branch.nodes:
-        found = x.run(branch.nodes, site)
-        if branch.name is not None and found is not None:
-            try:
-                site.builder.dead_names[branch.name.render(site.env)] = found
-            except Refusal as refusal:
-                x.report(refusal, branch.span)
-                return None
-    else:
-        named = Node("group", "layers", branch.span, body=branch.nodes)
-        named.name, named.name_span = branch.name, branch.span
-        found = x.node(named, site, refs)
+    found = x.run(branch.nodes, site)
+    if branch.name is not None and not branch.nodes:
+        try:
+            site.builder.dead_names[branch.name.render(site.env)] = found
+        except Refusal as refusal:
+            x.report(refusal, branch.span)
+            return None
     if found is not None and len(found) != 1:
         several = Refusal(f"a branch with {len(found)} outputs", code=Code.ARITY)
         x.report(several, branch.span)
@@ -207,7 +249,7 @@ def _branch(x: Expander, branch: Branch, site: Site, refs: Refs) -> Ref | None:
 
 
 def finish(
-    x: Expander,
+    x: Expansion,
     site: Site,
     last: Refs | None,
     outputs: tuple[Output, ...] | None = None,
@@ -233,7 +275,7 @@ def finish(
 
 
 def finish_root(
-    x: Expander, site: Site, last: Refs | None, outputs: tuple[Output, ...] | None
+    x: Expansion, site: Site, last: Refs | None, outputs: tuple[Output, ...] | None
 ) -> Graph | None:
     """As `finish`, for the spec's own list, whose outputs may have names."""
     names: tuple[str, ...] = ()
@@ -244,7 +286,7 @@ def finish_root(
 
 
 def _closed(
-    x: Expander, b: Builder, block: str | None, last: Refs, names: tuple[str, ...] | None
+    x: Expansion, b: Builder, block: str | None, last: Refs, names: tuple[str, ...] | None
 ) -> Graph:
     graph, unread = b.finish(block, last, names)
     for step in unread:
@@ -252,7 +294,7 @@ def _closed(
     return graph
 
 
-def _outputs(x: Expander, outputs: tuple[Output, ...], site: Site) -> Refs | None:
+def _outputs(x: Expansion, outputs: tuple[Output, ...], site: Site) -> Refs | None:
     found: list[Ref] = []
     sound = True
     for output in outputs:
@@ -271,18 +313,22 @@ def _outputs(x: Expander, outputs: tuple[Output, ...], site: Site) -> Refs | Non
     return tuple(found) if sound else None
 
 
-def _warn_unread(x: Expander, step: Step) -> None:
+def _warn_unread(x: Expansion, step: Step) -> None:
     if step.span in x.warned:
         return
     x.warned.add(step.span)
     count = parameter_count(step)
     cost = f"its {count:,} parameters are" if count else "it is"
+    what, help_ = f"{cost} left out of the module", "read it with `from:` or a merge, or remove it"
+    if step.idle:
+        what = "it does not run, and only keeps the module that others share"
+        help_ = "read it with `from:` or a merge, or put its layer where it is shared first"
     x.add(
         Diagnostic(
             Code.UNREAD_NODE,
-            f"nobody reads {step.name!r} ({step.kind}): {cost} left out of the module",
+            f"nobody reads {step.name!r} ({step.kind}): {what}",
             step.span,
             severity="warning",
-            help="read it with `from:` or a merge, or remove it",
+            help=help_,
         )
     )

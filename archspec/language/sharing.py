@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from archspec.errors import Code, Refusal
 from archspec.ir.graph import Graph, Step
 from archspec.ir.shape import show
 from archspec.language import scopes
-from archspec.language.arguments import Argument, show_value
+from archspec.language.arguments import show_value
 from archspec.language.builder import Builder, Live, Refs, Site
-from archspec.language.model import Layers, Node
+from archspec.language.expansion import Expansion
+from archspec.language.forms.alone import ShareAlone
+from archspec.language.model import Form
 from archspec.language.operations import Env
 
-if TYPE_CHECKING:
-    from archspec.language.expand import Expander
 
-
-def shared(x: Expander, live: Live, site: Site, refs: Refs) -> Step | None:
+def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
     """The step that applies the module again; its weights must fit this input too."""
     node = live.node
     assert node.share is not None
@@ -27,8 +26,9 @@ def shared(x: Expander, live: Live, site: Site, refs: Refs) -> Step | None:
     owner = _owner(b, name, live.level)
     made, scope, levels = b.recipes[owner]
     original, first = made.node, b.steps[owner]
-    if node.form != "share":
-        _check_same(x, node, site, original, scope, first)
+    if not isinstance(node.form, ShareAlone):
+        at = scopes.At(x, site, refs, (), node.span)
+        _check_same(at, node.share.name.text, node.form, original.form, at.within(scope), first)
     again = site._replace(env=Env(scope.names, None, x.budget))
     again.over(refs)
     if first.op is not None:
@@ -51,48 +51,27 @@ def shared(x: Expander, live: Live, site: Site, refs: Refs) -> Step | None:
 
 
 def _check_same(
-    x: Expander, node: Node, site: Site, original: Node, scope: Env, first: Step
+    at: scopes.At, name: str, form: Form, original: Form, there: scopes.At, first: Step
 ) -> None:
     """Refuse what stands beside `share` unless it says what the module is: it could not count."""
-    assert node.share is not None
-    name, alone = node.share.name.text, "write `share` alone: it says what the node is"
-    if (node.form, node.key) != (original.form, original.key):
-        raise Refusal(f"{name!r} is a {first.kind}, not a {node.key}", code=Code.SHARE, help=alone)
-    if node.form not in ("op", "block") or node.raw is not None:
+    alone = "write `share` alone: it says what the node is"
+    if (type(form), form.word) != (type(original), original.word):
+        raise Refusal(f"{name!r} is a {first.kind}, not a {form.word}", code=Code.SHARE, help=alone)
+    if not form.is_call:
         raise Refusal(
             f"the layers beside `share` could not count: {name!r} has its own",
             code=Code.SHARE,
             help=alone,
         )
-    own, theirs = _arguments(x, node, site.env), _arguments(x, original, scope)
+    own, theirs = form.given(at), original.given(there)
     if own and own != theirs:
         raise Refusal(
             f"the arguments beside `share` are not those of {name!r}",
             code=Code.SHARE,
             expected=_written(first.kind, theirs),
-            found=_written(node.key, own),
+            found=_written(form.word, own),
             help=alone,
         )
-
-
-def _arguments(x: Expander, node: Node, env: Env) -> dict[str, Any]:
-    """The arguments of an op or block, as they are given."""
-    if node.form == "op" and node.args:
-        op = node.ready or x.make(node.target, node.args, env, node.span)
-        return op.arguments()
-    return {name: _value(argument, env) for name, argument in node.args.items()}
-
-
-def _value(argument: Argument, env: Env) -> Any:
-    """A value that can be compared: of layers, how they are written."""
-    value = argument.value(env)
-    if not isinstance(value, Layers):
-        return value
-    span = argument.span
-    lines = [span.source.line(number) for number in range(span.line, span.end_line + 1)]
-    lines[-1] = lines[-1][: span.end_column - 1]
-    lines[0] = lines[0][span.column - 1 :]
-    return " ".join(" ".join(lines).split())
 
 
 def _written(kind: str, arguments: dict[str, Any]) -> str:
@@ -138,15 +117,18 @@ def _module(step: Step) -> Any:
 
 def _alike(a: Step, b: Step) -> bool:
     """Whether two steps stand in the same place of a module, and its code applies them alike."""
-    where = (a.name, a.inputs, a.shares, a.training_only, len(a.outputs))
-    return where == (b.name, b.inputs, b.shares, b.training_only, len(b.outputs)) and (
-        _code(a) == _code(b)
-    )
+    return _place(a) == _place(b) and _code(a) == _code(b)
+
+
+def _place(step: Step) -> Any:
+    """What of a step decides where it stands in its module, and when it runs."""
+    marks = step.training_only, step.idle
+    return step.name, step.inputs, step.shares, marks, len(step.outputs)
 
 
 def _code(step: Step) -> str | None:
     """The line of the generated `forward` around it, which may hold sizes of its inputs."""
-    if step.op is None:
+    if step.op is None or step.idle:
         return None
     values = [f"x{number}" for number in range(len(step.inputs))]
     return step.op.source("own", values, step.input_shapes)

@@ -33,6 +33,8 @@ def with_smallest_input(
     if len(images) != 1:
         return diagnostic
     name = images[0]
+    if channels_first := turned_around(inputs[name]):
+        return replace(diagnostic, help=turned_help(name, channels_first, stated))
     axes = _axes(inputs[name], AXES[axis])
     same = (diagnostic.code, diagnostic.span, axis)
     words_of_axes = set(AXES) if len(axes) == 2 else {axis}
@@ -58,6 +60,24 @@ def with_smallest_input(
     written = f": `{name}: [{', '.join(map(str, shape[1:]))}]`" if stated else ""
     text = f"the smallest legal input {words} {size}{written}"
     return replace(diagnostic, help=f"{diagnostic.help}; {text}" if diagnostic.help else text)
+
+
+def turned_around(shape: Shape) -> Shape | None:
+    """The sizes (without N) with the channels first, of an image that seems to have them last."""
+    if len(shape) != 4:
+        return None
+    _, height, width, last = shape
+    return (last, height, width) if last in (1, 3, 4) and min(height, width) > last else None
+
+
+def turned_help(name: str, sizes: Shape, stated: bool) -> str:
+    """What to write instead; `stated` where the spec itself gives the input."""
+    listed = f"[{', '.join(map(str, sizes))}]"
+    return (
+        f"channels come first: write `{name}: {listed}`"
+        if stated
+        else (f"channels come first: give {listed} for {name!r}")
+    )
 
 
 def _axes(shape: Shape, axis: int) -> tuple[int, ...]:

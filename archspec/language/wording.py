@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from archspec.errors import Code, Diagnostic, Edit, Span, certain_word, mended
-from archspec.ir.op import Op
-from archspec.language.model import Block
 from archspec.language.other_words import elsewhere
 from archspec.language.source import Items, Mapping, Scalar, Value, shorten
 
@@ -46,19 +44,6 @@ def list_help(what: str, value: Value) -> str | None:
 _CALL = re.compile(r"([A-Za-z_][\w.]*)\s*\(")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z")
 
-_TOP_LEVEL = (
-    *("archspec", "doc", "input", "inputs", "params", "blocks", "use", "extends", "patch"),
-    *("outputs", "init", "train", "ignore"),
-)
-"""Keys of a spec that are not also keys of a node."""
-
-
-def top_level(key: str) -> dict[str, Any] | None:
-    """As `mended`, for a key of the whole spec that stands in a node."""
-    if key not in _TOP_LEVEL:
-        return None
-    return {"help": f"`{key}:` belongs at the top level of the file, beside `layers:`"}
-
 
 def bare_mended(value: Scalar, names: Iterable[str]) -> dict[str, Any]:
     """As `mended`, for a text that is no node; `names` are those of ops and blocks."""
@@ -86,30 +71,23 @@ def with_article(type_: str) -> str:
     )
 
 
-def by_name(target: type[Op] | Block, args: Value) -> str:
+def by_name(of: str, names: list[str], required: Iterable[str], args: Value) -> str:
     """The arguments given by position, with the names that they have in this order."""
-    if isinstance(target, Block):
-        name, names = target.name, list(target.params)
-        required = [key for key, parameter in target.params.items() if parameter.required]
-    else:
-        name, names = target.op_name, list(target.fields())
-        required = [key for key, field in target.fields().items() if field.is_required]
     items = list(args) if isinstance(args, Items) else [args]
     values = [item.text for item in items if isinstance(item, Scalar)]
-    if names and not required:
+    needed = list(required)
+    if names and not needed:
         return f"name the argument, one of {', '.join(names)}: sizes of the input are inferred"
     if not names or len(values) != len(items) or len(items) > len(names):
-        return f"write `{name}: {{argument: value}}`"
+        return f"write `{of}: {{argument: value}}`"
     given = dict(zip(names, values, strict=False))
-    given |= {key: "…" for key in required if key not in given}
-    return f"write `{name}: {{{', '.join(f'{key}: {value}' for key, value in given.items())}}}`"
+    given |= {key: "…" for key in needed if key not in given}
+    return f"write `{of}: {{{', '.join(f'{key}: {value}' for key, value in given.items())}}}`"
 
 
-def call_form(target: type[Op] | Block) -> str:
+def call_form(of: str, names: Iterable[str]) -> str:
     """How an op or block is written with its first arguments."""
-    if isinstance(target, Block):
-        return f"{target.name}: {{{', '.join(f'{name}: …' for name in list(target.params)[:4])}}}"
-    return f"{target.op_name}: {{{', '.join(f'{n}: …' for n in list(target.fields())[:4])}}}"
+    return f"{of}: {{{', '.join(f'{name}: …' for name in list(names)[:4])}}}"
 
 
 def misplaced_key(name: str, key: str, span: Span) -> Diagnostic:

@@ -2,7 +2,8 @@
 
 Repeats are unrolled, conditions decided, expressions replaced by their values. Each distinct block
 becomes an entry of `blocks:` without parameters. Nodes that were left out leave gaps in the
-numbering, so a node behind one bears its number as a name: paths stay as they were.
+numbering, so a node behind one bears its number as a name: paths stay as they were. An idle node,
+which reads nothing, is given something of the right shape to read: so it stays idle.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from archspec.ir.graph import INPUT, Graph, Ref, Step
-from archspec.ir.op import REGISTRY
+from archspec.ir.op import REGISTRY, Op
+from archspec.ir.shape import Shape, is_batched
+from archspec.language.keys import KEYS
+from archspec.language.listed import Listed, edge
+from archspec.language.node_keys import KEYS as NODE
 from archspec.language.program import Program
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
@@ -60,6 +65,19 @@ def _verbatim(value: Any) -> Any:
     return value
 
 
+def _stand_in(name: str, shape: Shape, batched: str) -> Iterator[str]:
+    """Nodes that give a value of the shape from any batched one; nobody but idle nodes read it."""
+    if not is_batched(shape):
+        yield f"{{name: {name}, parameter: {scalar(shape)}}}"
+        return
+    ones = [1] * (len(shape) - 1)
+    yield f"{{name: {name}_flat, flatten: , from: {batched}}}"
+    yield f"{{name: {name}_one, slice: {{dim: 1, end: 1}}}}"
+    yield f"{{name: {name}_ones, reshape: {ones}}}"
+    yield f"{{name: {name}_sizes, parameter: {scalar([1, *shape[1:]])}}}"
+    yield f"{{name: {name}, mul: [{name}_ones, {name}_sizes]}}"
+
+
 class _Writer:
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -67,17 +85,9 @@ class _Writer:
         self.taken: set[str] = set(REGISTRY)
 
     def lines(self) -> Iterator[str]:
-        program, graph = self.program, self.program.graph
+        graph = self.program.graph
         self._collect(graph)
-        yield "archspec: 1"
-        yield f"name: {scalar(program.name)}"
-        if program.doc:
-            yield f"doc: {_quoted(program.doc)}"
-        if graph.input_names == ("input",):
-            yield f"input: {scalar(graph.inputs[0][1:])}"
-        else:
-            sizes = {n: s[1:] for n, s in zip(graph.input_names, graph.inputs, strict=True)}
-            yield f"inputs: {scalar(sizes)}"
+        yield from self._said(late=False)
         if self.blocks:
             yield "blocks:"
             for body, name in self.blocks.items():
@@ -88,12 +98,15 @@ class _Writer:
                 yield from self._list(body, "    ")
         yield from self._list(graph, "")
         yield from self._outputs(graph, "")
-        if program.ignored:
-            yield f"ignore: {scalar(program.ignored)}"
-        if program.init:
-            yield f"init: {program.init}"
-        if program.train:
-            yield f"train: {scalar(program.train)}"
+        yield from self._said(late=True)
+
+    def _said(self, *, late: bool) -> Iterator[str]:
+        """The keys that say it all in one line, before the layers or behind them."""
+        for key in sorted(KEYS, key=lambda key: key.behind_layers):
+            if bool(key.behind_layers) is late:
+                value = key.written(self.program.said, self.program.graph)
+                if value is not None:
+                    yield f"{key.name}: {scalar(value)}"
 
     def _collect(self, graph: Graph) -> None:
         """Names for all blocks, those inside a block before it."""
@@ -114,9 +127,9 @@ class _Writer:
             named = zip(graph.output_names, graph.outputs, strict=True)
             yield f"{indent}outputs:"
             for name, ref in named:
-                yield f"{indent}  {name}: {scalar(self._reference(graph, ref))}"
+                yield f"{indent}  {name}: {scalar(edge(graph, ref))}"
         elif graph.outputs != self._all_of_last(graph):
-            refs = [self._reference(graph, ref) for ref in graph.outputs]
+            refs = [edge(graph, ref) for ref in graph.outputs]
             yield f"{indent}outputs: {scalar(refs)}"
 
     def _all_of_last(self, graph: Graph) -> tuple[Ref, ...]:
@@ -132,38 +145,54 @@ class _Writer:
             return
         yield f"{indent}layers:"
         previous: tuple[Ref, ...] = (Ref(INPUT, 0),)
+        written = 0  # a node without a name has the number of those before it
         for index, step in enumerate(graph.steps):
-            keys = self._node_keys(graph, step, index, previous)
-            yield from self._node(graph, step, keys, indent + "  ")
+            reads, in_turn = [edge(graph, ref) for ref in step.inputs], step.inputs == previous
+            if step.idle:
+                reads, stand_ins = self._idle_reads(graph, index)
+                yield from (f"{indent}  - {line}" for line in stand_ins)
+                written += len(stand_ins)
+                in_turn = False
+            listed = Listed(graph, step, written, tuple(reads), in_turn)
+            keys = {key.name: said for key in NODE if (said := key.written(listed)) is not None}
+            yield from self._node(step, keys, reads, indent + "  ")
+            written += 1
             previous = tuple(Ref(index, i) for i in range(len(step.outputs)))
         if graph.block is None and graph is not self.program.graph and graph.outputs != previous:
             # A node that is not there passes on what it reads: a group has no `outputs:`.
-            chosen = scalar(self._reference(graph, graph.outputs[0]))
+            chosen = scalar(edge(graph, graph.outputs[0]))
             yield f"{indent}  - {{identity: , from: {chosen}, when: false}}"
 
-    def _node_keys(
-        self, graph: Graph, step: Step, index: int, previous: Sequence[Ref]
-    ) -> dict[str, Any]:
-        keys: dict[str, Any] = {}
-        if step.named or step.name != str(index):
-            keys["name"] = step.name
-        reads = step.op is None or step.op.variadic or step.op.num_inputs > 0
-        merges = step.op is not None and step.op.variadic
-        merges = merges and step.shares is None
-        if reads and not merges and step.inputs != tuple(previous):
-            refs = [self._reference(graph, ref) for ref in step.inputs]
-            keys["from"] = refs[0] if len(refs) == 1 else refs
-        if step.training_only:
-            keys["training_only"] = True
-        return keys
+    def _idle_reads(self, graph: Graph, index: int) -> tuple[list[str], list[str]]:
+        """What an idle node may read, by its shapes, and nodes that make what is not there."""
+        there = {shape: Ref(INPUT, i) for i, shape in enumerate(graph.inputs)}
+        for position, step in enumerate(graph.steps[:index]):
+            if not step.idle and not step.training_only:
+                for output, shape in enumerate(step.outputs):
+                    there.setdefault(shape, Ref(position, output))
+        names = {*graph.input_names, *(step.name for step in graph.steps)}
+        reads: list[str] = []
+        lines: list[str] = []
+        for shape in graph.steps[index].input_shapes:
+            if shape in there:
+                reads.append(edge(graph, there[shape]))
+                continue
+            name = f"shaped_{index}_{len(reads)}"
+            while any(taken.startswith(name) for taken in names):
+                name = f"{name}_"
+            lines += _stand_in(name, shape, edge(graph, Ref(INPUT)))
+            reads.append(name)
+        return reads, lines
 
-    def _node(self, graph: Graph, step: Step, keys: dict[str, Any], indent: str) -> Iterator[str]:
+    def _node(
+        self, step: Step, keys: dict[str, Any], reads: Sequence[str], indent: str
+    ) -> Iterator[str]:
         entries = [f"{key}: {scalar(value)}" for key, value in keys.items()]
         body: Graph | None = None
         if step.shares is not None:
-            entries.append(f"share: {scalar(graph.steps[step.shares].name)}")
+            pass  # which says what the node is
         elif step.op is not None:
-            entries.append(self._op(graph, step))
+            entries.append(self._op(step.op, reads))
         elif step.body in self.blocks:
             entries.append(f"{self.blocks[step.body]}:")
         else:
@@ -180,23 +209,14 @@ class _Writer:
             yield lead + first.lstrip()
             yield from lines
 
-    def _op(self, graph: Graph, step: Step) -> str:
-        op = step.op
-        assert op is not None
+    def _op(self, op: Op, reads: Sequence[str]) -> str:
         args = {name: _verbatim(value) for name, value in op.arguments().items()}
         if op.variadic:
-            names = [self._reference(graph, ref) for ref in step.inputs]
             if not args:
-                return f"{op.op_name}: {scalar(names)}"
-            return f"{op.op_name}: {scalar({'inputs': names, **args})}"
+                return f"{op.op_name}: {scalar(reads)}"
+            return f"{op.op_name}: {scalar({'inputs': reads, **args})}"
         if not args:
             return f"{op.op_name}:"
         if op.primary is not None and list(args) == [op.primary]:
             return f"{op.op_name}: {scalar(args[op.primary])}"
         return f"{op.op_name}: {scalar(args)}"
-
-    def _reference(self, graph: Graph, ref: Ref) -> str:
-        if ref.step == INPUT:
-            return graph.input_names[ref.output] if len(graph.input_names) > 1 else "input"
-        step = graph.steps[ref.step]
-        return step.name if len(step.outputs) == 1 else f"{step.name}[{ref.output}]"

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from archspec.errors import Refusal
-from archspec.ir.op import Example, Float, Op, PositiveFloat, PositiveInt, Weight, Weights
-from archspec.ir.shape import Dim, Shape, keep_batch
-from archspec.ir.tape import Tape, Tensor, elementwise
+from archspec.ir.op import Doubt, Example, Float, Op, PositiveFloat, PositiveInt, Weight, Weights
+from archspec.ir.shape import Dim, Shape, keep_batch, show
+from archspec.ir.tape import Tape, Tensor, elementwise, empty_like
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,10 +40,13 @@ class Activation(Op):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        y = elementwise(tape, x)
+        y = self._made(tape, x)
         if y.requires_grad:
             tape.save(x if self.saves == "input" else y)
         return y
+
+    def _made(self, tape: Tape, x: Tensor) -> Tensor:
+        return elementwise(tape, x)
 
     def build(self, *inputs: Shape) -> nn.Module:
         from torch import nn
@@ -63,6 +66,10 @@ class ReLU6(Activation, name="relu6"):
     """The element, clipped to 0..6."""
 
     module = "ReLU6"
+
+    def _made(self, tape: Tape, x: Tensor) -> Tensor:
+        # torch's hardtanh writes into a tensor that is laid out like its input.
+        return empty_like(tape, x, requires_grad=x.requires_grad)
 
 
 class LeakyReLU(Activation, name="leaky_relu", primary="negative_slope"):
@@ -106,9 +113,8 @@ class PReLU(Activation, name="prelu"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        slope = tape.parameter((1, self.num_parameters, *(1 for _ in x.shape[2:]))[: len(x.shape)])
         tape.save(x)
-        return elementwise(tape, x, slope)
+        return empty_like(tape, x, requires_grad=True)
 
 
 class ELU(Activation, name="elu"):
@@ -193,6 +199,15 @@ class Softmax(Activation, name="softmax", primary="dim"):
         (x,) = inputs
         keep_batch(self.dim, len(x))
         return x
+
+    def doubt(self, *inputs: Shape) -> Doubt | None:
+        (x,) = inputs
+        if x[self.dim] != 1:
+            return None
+        return Doubt(
+            f"softmax along dim {self.dim} of {show(x)}, of size 1, gives 1 for any input",
+            "for one number between 0 and 1 write `sigmoid`",
+        )
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs

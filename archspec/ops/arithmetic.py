@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from archspec.ir.fields import Problem
-from archspec.ir.op import Example, Float, Op, PositiveFloat
-from archspec.ir.shape import Dim, Shape, keep_batch, replaced
+from archspec.ir.op import Doubt, Example, Float, Op, PositiveFloat
+from archspec.ir.shape import Dim, Shape, keep_batch, replaced, show
 from archspec.ir.tape import Storage, Tape, Tensor, elementwise
 
 
@@ -103,11 +103,19 @@ class Normalize(_Elementwise, name="normalize"):
         keep_batch(self.dim, len(x))
         return x
 
+    def doubt(self, *inputs: Shape) -> Doubt | None:
+        (x,) = inputs
+        if x[self.dim] != 1:
+            return None
+        return Doubt(
+            f"normalize along dim {self.dim} of {show(x)}, of size 1, leaves signs alone",
+            "name another `dim`, or remove it",
+        )
+
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         dim = self.dim % len(x.shape)
-        one = x.viewed(replaced(x.shape, dim, 1), x.strides)
-        length = elementwise(tape, one)
+        length = tape.new(replaced(x.shape, dim, 1), requires_grad=x.requires_grad)
         bounded = elementwise(tape, length)
         if x.requires_grad:
             tape.save(x, length, bounded)

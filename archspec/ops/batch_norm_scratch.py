@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from archspec.ir.op import Example, Op, PositiveFloat, Probability, Weight, Weights
@@ -60,7 +61,7 @@ class BatchNormScratch(Op, name="batch_norm_scratch"):
             variance = tape.new(owned.shape, requires_grad=squares.requires_grad)
             deviation = elementwise(tape, elementwise(tape, variance))
         else:
-            centred = elementwise(tape, x)
+            centred = elementwise(tape, x, replace(owned, requires_grad=False))  # the buffer
             deviation = tape.new(owned.shape, requires_grad=False)
         if deviation.requires_grad:
             tape.save(centred)  # for the squares, and for the quotient

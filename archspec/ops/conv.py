@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 from archspec.errors import Code, Refusal
-from archspec.ir.fields import Limits
+from archspec.ir.fields import Bounds
 from archspec.ir.op import Example, NonNegativeInt, Op, PositiveInt, Weight, Weights
 from archspec.ir.shape import (
     Dim,
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 
-Stride: TypeAlias = Annotated[int, Limits(gt=0, le=2**20)]
+Stride: TypeAlias = Annotated[int, Bounds(gt=0, le=2**20)]
 """Bounded, since oneDNN cannot run the gradient of a convolution with strides near 2**31."""
 
-TransposedStride: TypeAlias = Annotated[int, Limits(gt=0, le=2**12)]
+TransposedStride: TypeAlias = Annotated[int, Bounds(gt=0, le=2**12)]
 """Bounded, since the memory that oneDNN takes grows with the product of the strides."""
 
 AXES = ("width", "height")

@@ -28,7 +28,8 @@ class ForeignModule(Op, name="module", primary="type"):
     gives one, or several. Its figures are not static: they come from runs on the meta device and
     on the CPU, in `train()` and `eval()`, when the spec is compiled; memory when it is asked for.
     What archspec's own ops promise is checked as far as runs can: that the first axis stays the
-    batch, that the cost grows with it, and that the input is left as it was.
+    batch, that the cost grows with it, and that the input is left as it was. Multiply-accumulates
+    are not counted where torch's counter does not know an op, as of a recurrent layer.
     """
 
     type: str
@@ -61,7 +62,7 @@ class ForeignModule(Op, name="module", primary="type"):
 
         return facts(self, inputs[0]).weights
 
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim | None:
         from archspec.foreign import facts
 
         return facts(self, inputs[0]).macs

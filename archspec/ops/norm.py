@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from archspec.errors import Refusal
-from archspec.ir.fields import Limits
+from archspec.errors import Code, Refusal
+from archspec.ir.fields import Bounds
 from archspec.ir.op import (
+    Doubt,
     Example,
     Float,
     NonNegativeFloat,
@@ -33,6 +34,7 @@ from archspec.ir.tape import (
     Tensor,
     contiguous,
     contiguous_strides,
+    dense_layout,
     elementwise,
     layout_of,
 )
@@ -86,7 +88,8 @@ class BatchNorm(Normalization, name="batch_norm"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        y = _in_suggested_format(tape, x, requires_grad=x.requires_grad or self.affine)
+        learns = x.requires_grad or self.affine
+        y = tape.new(x.shape, requires_grad=learns, strides=dense_layout(x))
         if y.requires_grad:
             tape.save(x)
             if tape.training or not self.track_running_stats:
@@ -132,6 +135,7 @@ class InstanceNorm(Normalization, name="instance_norm"):
         if product(x[2:]) == 1:
             raise Refusal(
                 "one position per channel leaves nothing to normalise",
+                code=Code.SINGLE_VALUE,
                 expected="more than one position after the channels",
                 found=show(x),
             )
@@ -173,7 +177,7 @@ class LayerNorm(Normalization, name="layer_norm"):
     The learned scale and shift have the sizes of the axes, in the order of the input.
     """
 
-    axes: Annotated[tuple[int, ...], Limits(min_length=1)] = (-1,)
+    axes: Annotated[tuple[int, ...], Bounds(min_length=1)] = (-1,)
     eps: NonNegativeFloat = 1e-5
     elementwise_affine: bool = True
     bias: bool = True
@@ -190,6 +194,18 @@ class LayerNorm(Normalization, name="layer_norm"):
         (x,) = inputs
         self._positions(len(x))
         return x
+
+    def doubt(self, *inputs: Shape) -> Doubt | None:
+        (x,) = inputs
+        axes = self._positions(len(x))
+        if product(x[dim] for dim in axes) != 1:
+            return None
+        learned = "its bias" if self.elementwise_affine and self.bias else "0"
+        return Doubt(
+            f"layer_norm normalises one value of {show(x)} at a time, which gives {learned} for "
+            "any input",
+            "say with `axes` what to normalise over, or remove it",
+        )
 
     def weights(self, *inputs: Shape) -> Weights:
         (x,) = inputs
@@ -244,7 +260,10 @@ class LayerNorm(Normalization, name="layer_norm"):
 
 
 class GroupNorm(Normalization, name="group_norm", primary="num_groups"):
-    """Normalises each sample over groups of channels and all positions (Wu and He, 2018)."""
+    """Normalises each sample over groups of channels and all positions (Wu and He, 2018).
+
+    A group of a single value has no deviation and is refused.
+    """
 
     num_groups: PositiveInt
     eps: NonNegativeFloat = 1e-5
@@ -259,7 +278,16 @@ class GroupNorm(Normalization, name="group_norm", primary="num_groups"):
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         expect_rank_from(2, x)
-        divide(x[1], self.num_groups, "channels by num_groups")
+        channels = divide(x[1], self.num_groups, "channels by num_groups")
+        if product((channels, *x[2:])) == 1:
+            raise Refusal(
+                "one value per group leaves nothing to normalise: torch gives the same for any "
+                "input, and refuses a batch of one",
+                code=Code.SINGLE_VALUE,
+                expected="groups of several channels, or more than one position",
+                found=f"{self.num_groups} groups of {show(x)}",
+                help="write fewer groups, or normalise before the positions are pooled",
+            )
         return x
 
     def weights(self, *inputs: Shape) -> Weights:
@@ -268,7 +296,8 @@ class GroupNorm(Normalization, name="group_norm", primary="num_groups"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        y = _in_suggested_format(tape, x, requires_grad=x.requires_grad or self.affine)
+        learns = x.requires_grad or self.affine
+        y = tape.new(x.shape, requires_grad=learns, strides=layout_of(x, x.shape))
         if y.requires_grad:
             as_it_is = x.is_contiguous or x.is_channels_last or torch_version() >= (2, 14)
             # Of a part of a tensor, torch kept until 2.13 the copy that its kernel reads.
@@ -350,11 +379,6 @@ def _running(channels: Dim, tracked: bool) -> Weights:
         Weight("running_var", (channels,), buffer=True),
         Weight("num_batches_tracked", (), buffer=True, itemsize=8),
     )
-
-
-def _in_suggested_format(tape: Tape, x: Tensor, requires_grad: bool) -> Tensor:
-    """A new tensor, channels-last where `x` looks so, as torch's kernels of norms write it."""
-    return tape.new(x.shape, requires_grad=requires_grad, strides=layout_of(x, x.shape))
 
 
 def _save_new(tape: Tape, shape: tuple[int, ...], count: int) -> None:

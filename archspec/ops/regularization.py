@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from archspec.errors import Code, Refusal
 from archspec.ir.op import Example, Op, Probability
 from archspec.ir.shape import Dim, Shape, show
-from archspec.ir.tape import Sizes, Tape, Tensor, elementwise
+from archspec.ir.tape import Tape, Tensor, elementwise, empty_like
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,20 +68,24 @@ class Dropout(Op, name="dropout", primary="p"):
         (x,) = inputs
         if not tape.training or self.p == 0:
             return x
-        noise = tape.new(self._noise_shape(x.shape), requires_grad=False, itemsize=x.itemsize)
-        y = elementwise(tape, x)
-        if y.requires_grad:
+        noise = self._noise(tape, x)
+        if x.requires_grad:
             tape.save(noise)
-        return y
+        return elementwise(tape, x, noise)
 
     def build(self, *inputs: Shape) -> nn.Module:
         from torch import nn
 
         return nn.Dropout(self.p)
 
-    def _noise_shape(self, x: Sizes) -> Sizes:
-        """Of the factors that autograd saves; a single zero is enough to drop everything."""
-        return () if self.p == 1 else x
+    def _noise(self, tape: Tape, x: Tensor) -> Tensor:
+        """The factors that autograd saves; a single zero is enough to drop everything."""
+        if self.p == 1:
+            return tape.new((), requires_grad=False)
+        return self._factors(tape, x)
+
+    def _factors(self, tape: Tape, x: Tensor) -> Tensor:
+        return empty_like(tape, x, requires_grad=False)
 
 
 class Dropout2d(Dropout, name="dropout2d", primary="p"):
@@ -113,5 +117,5 @@ class Dropout2d(Dropout, name="dropout2d", primary="p"):
 
         return nn.Dropout2d(self.p)
 
-    def _noise_shape(self, x: Sizes) -> Sizes:
-        return () if self.p == 1 else (*x[:2], *(1 for _ in x[2:]))
+    def _factors(self, tape: Tape, x: Tensor) -> Tensor:
+        return tape.new((*x.shape[:2], *(1 for _ in x.shape[2:])), requires_grad=False)

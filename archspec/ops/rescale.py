@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from archspec.ir.fields import Limits
+from archspec.ir.fields import Bounds
 from archspec.ir.op import Example, Op
 from archspec.ir.shape import Dim, Shape, equal, expect_rank_from
 from archspec.ir.tape import (
@@ -17,7 +17,7 @@ from archspec.ir.tape import (
     elementwise,
 )
 
-Constants = Annotated[tuple[float, ...], Limits(min_length=1)]
+Constants = Annotated[tuple[float, ...], Bounds(min_length=1)]
 
 
 class Rescale(Op, name="rescale"):

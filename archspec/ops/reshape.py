@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from archspec.errors import Code, Refusal
 from archspec.ir import tape as tapes
-from archspec.ir.fields import Limits
+from archspec.ir.fields import Bounds
 from archspec.ir.op import Example, Op, PositiveInt
 from archspec.ir.shape import (
     Dim,
@@ -102,7 +102,7 @@ class Unflatten(_Rearrangement, name="unflatten"):
     """
 
     dim: int
-    unflattened_size: Annotated[tuple[PositiveInt | Literal[-1], ...], Limits(min_length=1)]
+    unflattened_size: Annotated[tuple[PositiveInt | Literal[-1], ...], Bounds(min_length=1)]
 
     examples = (
         Example({"dim": 1, "unflattened_size": (2, 3)}, inputs=[("N", 6, 4, 5)]),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from archspec.errors import Code, Refusal
-from archspec.ir.fields import Limits
+from archspec.ir.fields import Bounds
 from archspec.ir.op import MAX_SIZE, Example, Op, PositiveInt
 from archspec.ir.shape import Dim, Shape, each, expect_positive, expect_rank, product, scaled
 from archspec.ir.tape import Tape, Tensor, as_plane, layout_of
@@ -14,7 +14,7 @@ from archspec.ir.tape import Tape, Tensor, as_plane, layout_of
 if TYPE_CHECKING:
     from torch import nn
 
-Factor: TypeAlias = Annotated[float, Limits(gt=0, le=MAX_SIZE)]
+Factor: TypeAlias = Annotated[float, Bounds(gt=0, le=MAX_SIZE)]
 Sizes: TypeAlias = (
     PositiveInt
     | tuple[PositiveInt]

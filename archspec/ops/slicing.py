@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from archspec.errors import Code, Refusal
-from archspec.ir.fields import Limits
+from archspec.ir.fields import Bounds
 from archspec.ir.op import MAX_SIZE, Example, Float, NonNegativeInt, Op, PositiveInt
 from archspec.ir.shape import Dim, Shape, each, keep_batch, replaced, show, sliced
 from archspec.ir.tape import (
@@ -17,7 +17,7 @@ from archspec.ir.tape import (
     layout_of,
 )
 
-Position = Annotated[int, Limits(ge=-MAX_SIZE, le=MAX_SIZE)]
+Position = Annotated[int, Bounds(ge=-MAX_SIZE, le=MAX_SIZE)]
 
 
 class _Movement(Op):
@@ -114,8 +114,8 @@ class Pad(_Movement, name="pad", primary="pad"):
 class Roll(_Movement, name="roll"):
     """Moves the elements along `dims` by `shifts`; what leaves at one end enters at the other."""
 
-    shifts: Position | Annotated[tuple[Position, ...], Limits(min_length=1)]
-    dims: int | Annotated[tuple[int, ...], Limits(min_length=1)]
+    shifts: Position | Annotated[tuple[Position, ...], Bounds(min_length=1)]
+    dims: int | Annotated[tuple[int, ...], Bounds(min_length=1)]
 
     examples = (
         Example({"shifts": 1, "dims": 2}, inputs=[("N", 3, 4)]),

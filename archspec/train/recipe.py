@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self, TypeAlias, get_args
 
 from pydantic import (
     BaseModel,
@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from archspec.errors import Code, Diagnostic, Refusal, Source, Span, SpecError, did_you_mean
+from archspec.ir.schemes import SCHEMES
 from archspec.language import source as yaml
 from archspec.language.files import find_spec, read_text
 from archspec.language.limits import DEFAULT
@@ -31,14 +32,10 @@ Positive: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 
-Scheme = Literal[
-    "kaiming_normal",
-    "kaiming_uniform",
-    "orthogonal",
-    "trunc_normal",
-    "xavier_normal",
-    "xavier_uniform",
-]
+if TYPE_CHECKING:
+    Scheme: TypeAlias = str
+else:
+    Scheme = Literal[tuple(SCHEMES)]
 
 
 class Statistics(BaseModel):

@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archspec.analyses.table import macs_text
 from archspec.train.files import write_text, write_whole
 from archspec.train.labels import axis_labels, markdown
 from archspec.train.progress import closing_table
@@ -137,7 +138,8 @@ def _markdown(
     lines = [
         f"# {markdown(about['name'])} on {markdown(recipe.dataset)}",
         "",
-        f"{about['parameters']:,} parameters, {about['macs']:,} multiply-accumulates an image, "
+        f"{about['parameters']:,} parameters, {macs_text(about['macs'])} multiply-accumulates an "
+        "image, "
         f"trained for {len(rows)} epochs of {about['train_images']:,} images.",
         "",
         "```text",

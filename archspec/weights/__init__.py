@@ -2,8 +2,8 @@
 
 from archspec.weights.errors import WeightsError
 from archspec.weights.load import load_weights
-from archspec.weights.match import Difference, Report
 from archspec.weights.read import Weights
 from archspec.weights.rename import Renames
+from archspec.weights.report import Difference, LoadReport
 
-__all__ = ["Difference", "Renames", "Report", "Weights", "WeightsError", "load_weights"]
+__all__ = ["Difference", "LoadReport", "Renames", "Weights", "WeightsError", "load_weights"]

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from archspec.errors import Code, Diagnostic, Note, SpecError
-
-if TYPE_CHECKING:
-    from archspec.weights.match import Report
+from archspec.weights.report import LoadReport
 
 
 class WeightsError(SpecError):
@@ -21,7 +17,7 @@ class WeightsError(SpecError):
         found: str | None = None,
         help: str | None = None,
         notes: tuple[Note, ...] = (),
-        report: Report | None = None,
+        report: LoadReport | None = None,
     ) -> None:
         super().__init__(
             [

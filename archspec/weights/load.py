@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from archspec.errors import Note
 from archspec.weights.errors import WeightsError
-from archspec.weights.match import Report, match
+from archspec.weights.match import match
 from archspec.weights.read import Weights, read_weights
 from archspec.weights.rename import Renames, read_renames
+from archspec.weights.report import LoadReport
 
 MAX_NOTES = 40
 """Differences that an error lists; its `report` has them all."""
@@ -24,7 +25,7 @@ def load_weights(
     partial: bool = False,
     network: str | None = None,
     whole: Mapping[str, Tensor] | None = None,
-) -> Report:
+) -> LoadReport:
     """Load `weights` into a module and say what became of each key.
 
     `weights` are a file (torch.save's or safetensors'), the name of weights that torchvision
@@ -49,7 +50,7 @@ def load_weights(
     return report
 
 
-def _refusal(report: Report) -> WeightsError:
+def _refusal(report: LoadReport) -> WeightsError:
     differences = report.differences
     notes = [Note(f"{kind}: {each.key}: {each.why}") for kind, each in differences[:MAX_NOTES]]
     if len(differences) > MAX_NOTES:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import difflib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from archspec.weights.read import Loaded
 from archspec.weights.rename import modernised, renamed, unwrapped
+from archspec.weights.report import Difference, LoadReport
 
 COUNTER = "num_batches_tracked"
 """A buffer of batch normalisation that files from before torch 0.4.1 have not; it starts at 0."""
@@ -21,83 +20,13 @@ MAX_ALIKE = 12
 """Keys that are compared letter by letter with one that is missing."""
 
 
-class Difference(NamedTuple):
-    """A key that was not loaded, and why."""
-
-    key: str
-    why: str
-
-
-@dataclass(slots=True)
-class Report:
-    """What of each key. `matched` were loaded, or would have been where others did not fit.
-
-    `missing` are keys of the network that the file has not, `unexpected` keys of the file that
-    the network has not; those of `other_shape` stand in both, with another shape or kind of
-    number. `kept` have their first value, because files of that age lack them all. `notes` say
-    what was taken of the file and renamed, `help` what would mend it.
-    """
-
-    source: str
-    network: str
-    matched: list[str] = field(default_factory=list)
-    missing: list[Difference] = field(default_factory=list)
-    unexpected: list[Difference] = field(default_factory=list)
-    other_shape: list[Difference] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    help: str | None = None
-
-    @property
-    def fits(self) -> bool:
-        """Whether every key of the one has its match in the other."""
-        return not (self.missing or self.unexpected or self.other_shape)
-
-    @property
-    def total(self) -> int:
-        """Keys of the network."""
-        differing = len(self.missing) + len(self.other_shape)
-        return len(self.matched) + len(self.kept) + differing
-
-    @property
-    def differences(self) -> list[tuple[str, Difference]]:
-        """All that did not match, each with its kind in words."""
-        kinds = (
-            ("missing", self.missing),
-            ("unexpected", self.unexpected),
-            ("other shape", self.other_shape),
-        )
-        return [(kind, each) for kind, found in kinds for each in found]
-
-    def __str__(self) -> str:
-        lines = [f"weights {self.source}: {len(self.matched)} of {self.total} keys match"]
-        lines += [f"  {note}" for note in self.notes]
-        width = max((len(each.key) for _, each in self.differences), default=0)
-        for kind, each in self.differences:
-            lines.append(f"  {kind:<11}  {each.key:<{width}}  {each.why}")
-        return "\n".join(lines)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The report as plain data for JSON output."""
-        return {
-            "source": self.source,
-            "network": self.network,
-            "matched": self.matched,
-            "missing": [each._asdict() for each in self.missing],
-            "unexpected": [each._asdict() for each in self.unexpected],
-            "other_shape": [each._asdict() for each in self.other_shape],
-            "kept": self.kept,
-            "notes": self.notes,
-        }
-
-
 def match(
     network: str, expected: Mapping[str, Tensor], loaded: Loaded, renames: Mapping[str, str]
-) -> tuple[Report, dict[str, Tensor]]:
+) -> tuple[LoadReport, dict[str, Tensor]]:
     """The report, and the tensors that fit by the network's keys. Raises `WeightsError`."""
     tensors, notes = unwrapped(loaded.tensors, expected)
     tensors, more = modernised(renamed(tensors, renames), expected)
-    report = Report(loaded.source, network, notes=[*loaded.notes, *notes, *more])
+    report = LoadReport(loaded.source, network, notes=[*loaded.notes, *notes, *more])
     report.kept = _counters_of_no_file(expected, tensors)
     if report.kept:
         report.notes.append(f"older than `{COUNTER}`: the {len(report.kept)} of them stay at 0")
@@ -124,7 +53,9 @@ def _counters_of_no_file(expected: Collection[str], tensors: Collection[str]) ->
     return [key for key in expected if key.endswith(f".{COUNTER}")]
 
 
-def _compare(report: Report, expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+def _compare(
+    report: LoadReport, expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
+) -> None:
     """Fills `matched` and `other_shape`, and notes other precisions, which are converted."""
     converted: Counter[str] = Counter()
     for key, own in expected.items():
@@ -202,7 +133,7 @@ def _around(key: str, keys: Collection[str]) -> str:
     return "nothing is near"
 
 
-def _help(report: Report, partners: Mapping[str, str | None]) -> str | None:
+def _help(report: LoadReport, partners: Mapping[str, str | None]) -> str | None:
     """What would mend it: a rename that explains most of what is missing, or --partial."""
     if report.fits:
         return None

@@ -142,6 +142,7 @@ def test_json_has_the_names_of_the_python_api():
         "share": 24 / 56,
         "training_only": False,
         "shares": None,
+        "idle": False,
         "span": {"file": "net.yaml", "line": 1, "column": 1},
     }
 

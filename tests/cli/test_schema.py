@@ -10,7 +10,7 @@ import yaml
 from archspec.cli import main
 from archspec.ir.op import REGISTRY
 from archspec.language.blocks import BLOCK_KEYS
-from archspec.language.document import SPEC_KEYS
+from archspec.language.keys import SPEC_KEYS
 from archspec.language.nodes import NODE_KEYS
 from archspec.language.schema import argument, spec_schema
 

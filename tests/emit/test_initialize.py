@@ -5,9 +5,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archspec.emit import emit
-from archspec.emit.initialize import SCHEMES
 from archspec.ir.graph import Graph
-from archspec.language.document import INIT_SCHEMES
+from archspec.ir.schemes import SCHEMES
 
 
 def values(net: nn.Module) -> list[Tensor]:
@@ -142,7 +141,3 @@ def test_a_seed_gives_the_same_weights_on_a_gpu_and_leaves_its_state_alone():
     assert net.fc.weight.is_cuda
     assert torch.equal(torch.cuda.get_rng_state(), before)
     assert equal(net.cpu(), emit(network(), name="net", seed=3))
-
-
-def test_the_language_knows_the_schemes_that_the_emitter_has() -> None:
-    assert sorted(INIT_SCHEMES) == sorted(SCHEMES)

@@ -14,7 +14,7 @@ from archspec.ir.fields import (
     MISFIT,
     REQUIRED,
     ArgumentsError,
-    Limits,
+    Bounds,
     Problem,
     fields_of,
     model,
@@ -109,7 +109,7 @@ class _Base:
 
 
 class _Derived(_Base):
-    size: Annotated[int, Limits(gt=0)]
+    size: Annotated[int, Bounds(gt=0)]
     rate: float = 0.5
 
 

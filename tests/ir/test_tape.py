@@ -6,7 +6,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archspec.ir.tape import Storage, Tape, Tensor, elementwise, reshape, view_strides
+from archspec.ir.tape import (
+    Storage,
+    Tape,
+    Tensor,
+    dense_layout,
+    elementwise,
+    empty_like,
+    reshape,
+    view_strides,
+)
 
 sizes = st.lists(st.integers(1, 4), min_size=1, max_size=5)
 
@@ -86,3 +95,20 @@ def test_layout_questions_are_answered_as_torch_does(x: torch.Tensor) -> None:
     chosen = torch.nn.functional.max_pool2d(x, 1)  # a kernel that asks the input for its layout
     assert chosen.is_contiguous(memory_format=torch.channels_last) or not y.prefers_channels_last
     assert chosen.is_contiguous() or y.prefers_channels_last
+
+
+ones = st.lists(st.sampled_from([1, 1, 2, 3]), min_size=2, max_size=5)
+
+
+@settings(max_examples=200)
+@given(ones.flatmap(strided))
+def test_batch_norm_lays_out_its_result_as_torchs_kernel_does(x: torch.Tensor) -> None:
+    real = torch.batch_norm(x, None, None, None, None, True, 0.1, 1e-5, False)
+    assert dense_layout(described(x)) == real.stride()
+
+
+@settings(max_examples=200)
+@given(ones.flatmap(strided))
+def test_what_is_made_like_a_tensor_has_torchs_strides(x: torch.Tensor) -> None:
+    made = empty_like(Tape(), described(x), requires_grad=False)
+    assert made.strides == torch.empty_like(x).stride()

@@ -131,7 +131,7 @@ layers:
   - {name: enc, layers: [{conv2d: {out_channels: 2, kernel_size: 1}}, relu], from: "halves[1]"}
   - {name: again, share: enc, from: "halves[0]"}
   - {name: token, parameter: [1, 2, 8, 8]}
-  - {name: last, add: [again, token]}
+  - {name: last, add: [again, token, enc]}
 """
 
 
@@ -211,3 +211,22 @@ def test_a_training_only_node_is_refused_at_its_place() -> None:
     with pytest.raises(SpecError, match=r"'aux1.fc1' is training_only") as caught:
         archspec.load("torchvision/googlenet").build(outputs=["aux1.fc1"])
     assert caught.value.diagnostics[0].span is not None
+
+
+def test_an_owner_that_the_outputs_do_not_need_is_kept_and_does_not_run():
+    arch = archspec.loads(
+        "input: [4]\nlayers:\n  - {name: a, linear: 4}\n  - {name: b, share: a, from: input}\n"
+        "  - add: [a, b]\n"
+    )
+    net = arch.build(outputs=["b"])
+    assert net.code.count("self.a(x)") == 1 and list(net.state_dict()) == ["a.weight", "a.bias"]
+    assert arch.verify((2,), outputs=["b"]).ok
+
+
+def test_an_idle_owner_has_no_value_to_tap():
+    arch = archspec.loads(
+        "input: [4]\nlayers:\n  - {name: a, linear: 4}\n  - {name: b, share: a, from: input}\n"
+    )
+    with pytest.raises(SpecError) as raised:
+        arch.build(outputs=["a"])
+    assert "error AS501: 'a' does not run: nobody reads it" in str(raised.value)

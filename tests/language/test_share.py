@@ -6,7 +6,9 @@ import pytest
 import torch
 from listing import first_line, keys, listed, listing, loaded, refused
 
+import archspec
 from archspec.ir.shape import N
+from archspec.testing_graphs import facts
 
 
 def test_a_shared_module_is_counted_once_and_has_one_key():
@@ -189,3 +191,101 @@ def test_layers_beside_share_are_compared_as_they_are_written():
     same = "- {name: a, b: {f: {linear: 8}}}\n- {share: a, b: {f: {linear:   8}}}"
     assert listed(same, head=head)[-2] == "1 = b(a) -> 4x8x8 shares a"
     assert "AS507" in refused(same.replace("   8", "   9"), head=head)
+
+
+def test_an_owner_that_nobody_reads_does_not_run():
+    arch = archspec.loads(
+        "input: [4]\nlayers:\n  - {name: a, linear: 4}\n  - {name: b, share: a, from: input}\n"
+    )
+    assert arch.macs == 4 * 4
+    assert [(w.code, w.span.line) for w in arch.warnings] == [("AS901", 3)]
+    assert "it does not run, and only keeps the module that others share" in str(arch.warnings[0])
+    net = arch.build()
+    assert net.code == "def forward(self, x):\n    return self.a(x)\n"
+    assert list(net.state_dict()) == ["a.weight", "a.bias"]
+    rows = {layer.path: (layer.num_parameters, layer.macs, layer.idle) for layer in arch.layers}
+    assert rows == {"a": (20, 0, True), "b": (0, 16, False)}
+    # Saved: the input alone, which both would have read.
+    assert arch.summary(batch_size=3).saved_bytes == 3 * 4 * 4
+    assert arch.summary(batch_size=3).activation_bytes == 3 * 4 * 4
+
+
+def test_statistics_and_draws_of_an_owner_that_nobody_reads_are_left_alone():
+    text = (
+        "input: [4, 3]\nlayers:\n  - {name: a, layers: [batch_norm, {dropout: 0.5}]}\n"
+        "  - {name: b, share: a, from: input}\n"
+    )
+    arch = archspec.loads(text)
+    net, x = arch.build(), torch.rand(5, 4, 3)
+    torch.manual_seed(0)
+    y = net(x)
+    assert net.a.get_submodule("0").num_batches_tracked == 1
+    torch.manual_seed(0)
+    assert torch.equal(y, torch.nn.functional.dropout(torch.nn.BatchNorm1d(4)(x), 0.5))
+    assert arch.verify(batch_sizes=(2, 3)).ok
+
+
+OWNERS_INPUT_IS_GONE = """\
+input: [4, 2]
+layers:
+  - {name: other, linear: 6}
+  - {name: a, layers: [{linear: 3}, batch_norm]}
+  - {name: r, linear: 6, from: input}
+  - {name: b, share: a}
+  - {name: c, share: b, from: r}
+  - add: [b, c]
+"""
+
+
+def test_what_only_an_idle_owner_reads_is_left_out():
+    arch = archspec.loads(OWNERS_INPUT_IS_GONE)
+    said = [str(w.message) for w in arch.warnings]
+    assert said == [
+        "nobody reads 'other' (linear): its 18 parameters are left out of the module",
+        "nobody reads 'a' (group): it does not run, and only keeps the module that others share",
+    ]
+    assert arch.macs == 4 * (2 * 6) + 2 * 4 * (6 * 3)
+    assert arch.num_parameters == (6 * 3 + 3) + 2 * 4 + (2 * 6 + 6)
+    report = arch.verify(batch_sizes=(2, 3))
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        OWNERS_INPUT_IS_GONE,
+        "input: [4]\nlayers: [{name: p, parameter: [1, 4]}, {name: q, share: p}, "
+        "{add: [q, input]}]",
+        "input: [4, 8, 8]\nlayers: [{name: z, conv2d: {out_channels: 6, kernel_size: 3}}, "
+        "{name: a, add: [z, z]}, {name: b, share: a, from: [input, input]}]",
+        "input: [4]\nlayers: [{name: p, parameter: [2, 4]}, {name: a, linear: 3, from: p}, "
+        "{share: a, from: input}]",
+    ],
+)
+def test_an_idle_owner_is_expanded_to_the_same_graph(text):
+    arch = archspec.loads(text)
+    again = archspec.loads(arch.expand())
+    assert facts(again.graph) == facts(arch.graph)
+    assert any(layer.idle for layer in again.nodes)
+    assert list(again.build().state_dict()) == list(arch.build().state_dict())
+
+
+def test_an_input_that_only_an_idle_owner_reads_is_unread():
+    arch = archspec.loads(
+        "inputs: {x: [4], y: [4]}\nlayers:\n  - {name: a, linear: 4, from: x}\n"
+        "  - {share: a, from: y}\n"
+    )
+    assert [w.code for w in arch.warnings] == ["AS908", "AS901"]
+
+
+def test_blocks_with_an_idle_owner_are_shared_themselves():
+    head = (
+        "blocks:\n  twice:\n    inputs: [x, y]\n    layers:\n"
+        "      - {name: a, linear: 8, from: x}\n      - {share: a, from: y}\n"
+    )
+    arch = loaded(
+        "- {name: one, twice: , from: [input, input]}\n- {share: one, from: [one, one]}", head=head
+    )
+    assert arch.macs == 2 * 4 * 8 * 64
+    report = arch.verify(batch_sizes=(2,))
+    assert report.ok, str(report)

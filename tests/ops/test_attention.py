@@ -47,7 +47,7 @@ def test_self_attention_is_drawn_as_torch_draws_it() -> None:
 @pytest.mark.parametrize("shape", [(1, 6), (4, 1), (3, 4)])
 def test_self_attention_keeps_the_contract(shape: tuple[int, int], dropout: float) -> None:
     heads = 1 if shape[1] == 1 else 2
-    call = testing.OpCall(MultiHeadAttention(num_heads=heads, dropout=dropout), ((N, *shape),))
+    call = testing.OpCase(MultiHeadAttention(num_heads=heads, dropout=dropout), ((N, *shape),))
     assert testing.check_call(call, layouts=LAYOUTS)
 
 

@@ -51,9 +51,9 @@ def test_equal_keys_mean_the_same_module_and_no_others_do(name):
                 first.eval().load_state_dict(second.eval().state_dict())
                 for batch in (2, 3):
                     x = torch.randn(concrete(other, batch))
-                    expected = testing.applied(testing.OpCall(op, (other,)), second)(x)
+                    expected = testing.applied(testing.OpCase(op, (other,)), second)(x)
                     assert torch.equal(
-                        testing.applied(testing.OpCall(op, (other,)), first)(x), expected
+                        testing.applied(testing.OpCase(op, (other,)), first)(x), expected
                     )
     assert compared, "no two shapes were accepted"
 

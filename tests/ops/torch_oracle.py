@@ -28,7 +28,7 @@ torch.set_num_threads(1)
 FAILURES = (RuntimeError, ValueError, IndexError, TypeError, ZeroDivisionError, AssertionError)
 
 # Refusals by a rule of the language, where torch may well run.
-DOCUMENTED = {Code.EMPTY, Code.UNBATCHED, Code.MIXES_BATCH, Code.LIMIT}
+DOCUMENTED = {Code.EMPTY, Code.UNBATCHED, Code.MIXES_BATCH, Code.SINGLE_VALUE, Code.LIMIT}
 
 Direct = Callable[..., Any]
 """The op written by hand in torch: its keyword arguments, then its inputs."""

@@ -10,7 +10,12 @@ from typing import Any
 from archspec.errors import Code, Diagnostic, SpecError, line_starts
 from archspec.ir.graph import Graph, walk
 
-SHAPE_RULES = frozenset((Code.SHAPE, Code.RANK, Code.EMPTY, Code.UNBATCHED, Code.MIXES_BATCH))
+SHAPE_RULES = frozenset(
+    (
+        *(Code.SHAPE, Code.RANK, Code.EMPTY),
+        *(Code.UNBATCHED, Code.MIXES_BATCH, Code.SINGLE_VALUE),
+    )
+)
 """Codes of refusals that say something about shapes."""
 
 
@@ -72,6 +77,7 @@ def described(graph: Graph) -> list[Any]:
             visit.step.outputs,
             visit.shared,
             visit.step.shares,
+            visit.step.idle,
             visit.training_only,
             visit.step.body.outputs if visit.step.body else None,
         )

@@ -1,0 +1,36 @@
+"""The figures of a network that the table shows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from archspec.analyses.layers import Layer
+from archspec.ir.shape import Shape
+
+
+class Figures(NamedTuple):
+    """Figures of a network.
+
+    `nodes` are the rows. `outputs` are those of eval(), `training_outputs` the further ones of
+    train(). `macs` are for one sample in eval(), `training_macs` in train(); they are None where
+    some are not counted, and `counted_macs` are those that are, in eval(). Memory is in bytes,
+    for one forward pass in train() on `batch_size` samples of float32 (see `analyses.memory`).
+    `share_of` names the figure that `Layer.share` is a part of.
+    """
+
+    name: str
+    inputs: dict[str, Shape]
+    outputs: dict[str, Shape]
+    training_outputs: dict[str, Shape]
+    nodes: list[Layer]
+    num_parameters: int
+    num_trainable_parameters: int
+    num_buffers: int
+    state_dict_bytes: int
+    macs: int | None
+    training_macs: int | None
+    share_of: str
+    batch_size: int
+    activation_bytes: int
+    saved_bytes: int
+    counted_macs: int = 0

@@ -24,7 +24,11 @@ def run(args: Namespace) -> int:
 
     try:
         trained = open_trained(
-            Path(args.run), last=args.last, device=args.device, allow_modules=args.allow_module
+            Path(args.run),
+            last=args.last,
+            device=args.device,
+            allow_modules=args.allow_module,
+            say=_note,
         )
         found = trained.evaluate(args.data, args.data_root, say=_note)
     except SpecError as error:

@@ -49,6 +49,7 @@ def open_dataset(
     augment: Sequence[str] = (),
     normalize: Statistics | None = None,
     device: torch.device | str = "cpu",
+    identify: bool = False,
 ) -> Data:
     """The data set `name` (`digits`, `image_folder:PATH`), split and ready for batches on `device`.
 
@@ -57,7 +58,8 @@ def open_dataset(
     validation: share (below 1) or number of training images; ignored where the set brings its
     own. resident: keep the images on the device (true), stream them (false), or as it fits.
     augment: names as in `random_crop:4`, applied while training. normalize: mean and std of each
-    channel, for pixels of 0 to 1. Raises `DataError`.
+    channel, for pixels of 0 to 1. identify: take the data's fingerprint too, which reads files.
+    Raises `DataError`.
 
     >>> data = open_dataset("digits", resize=28)
     >>> images, labels = next(data.train.batches(16, device="cpu"))
@@ -82,7 +84,12 @@ def open_dataset(
     splits, statement = keeper.splits(parts, resident)
     channels, height, width = shape
     train, held, test = splits
-    return Data(name, sets.classes, channels, height, width, train, held, test, statement)
+    found = None
+    if identify:
+        from archspec.data.fingerprint import fingerprint
+
+        found = fingerprint(sets, parts)
+    return Data(name, sets.classes, channels, height, width, train, held, test, statement, found)
 
 
 def read_images(

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from archspec.data.fingerprint import Fingerprint
+
 
 class Split(ABC):
     """Some images with their labels. `labels` is int64 (N,) on the CPU.
@@ -63,7 +65,8 @@ class Split(ABC):
 class Data:
     """A data set ready for training: three splits of images of one size.
 
-    `validation` may be empty. `statement` says how the images are kept, and why.
+    `validation` may be empty. `statement` says how the images are kept, and why. `fingerprint`
+    tells this data from any other, where it was asked for.
     """
 
     name: str
@@ -75,3 +78,4 @@ class Data:
     validation: Split
     test: Split
     statement: str
+    fingerprint: Fingerprint | None = None

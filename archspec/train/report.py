@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archspec.train.files import write_text
+from archspec.train.files import write_text, write_whole
 from archspec.train.progress import closing_table
 from archspec.train.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Row = Mapping[str, Any]
 MOST_CELLS = 20
@@ -53,7 +56,7 @@ def draw_curves(run: Run, rows: Sequence[Row]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(run.folder / "curves.png", dpi=150)
+    _save(figure, run.folder / "curves.png")
 
 
 def draw_confusion(run: Run, confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> None:
@@ -77,7 +80,13 @@ def draw_confusion(run: Run, confusion: Sequence[Sequence[int]], classes: Sequen
                 if count:
                     colour = "white" if shares[i][j] > 0.5 else "black"
                     axes.text(j, i, str(count), ha="center", va="center", color=colour, fontsize=8)
-    figure.savefig(run.folder / "confusion.png", dpi=150)
+    _save(figure, run.folder / "confusion.png")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=150)
+    write_whole(path, picture.getvalue())
 
 
 def class_figures(confusion: Sequence[Sequence[int]]) -> list[tuple[float, float, float, int]]:
@@ -104,8 +113,8 @@ def _markdown(
     lines = [
         f"# {about['name']} on {recipe.dataset}",
         "",
-        f"{about['parameters']:,} parameters, {about['macs']:,} multiply-accumulates an image, "
-        f"trained for {len(rows)} epochs of {about['train_images']:,} images.",
+        f"{about['parameters']:,} parameters, {_macs(about['macs'])} multiply-accumulates an "
+        f"image, trained for {len(rows)} epochs of {about['train_images']:,} images.",
         "",
         "```text",
         closing_table(result),
@@ -134,6 +143,10 @@ def _markdown(
     lines += ["", "## By epoch", "", *_epochs(rows), "", "## Recipe", "", "```yaml"]
     lines += [run.read_text("config.yaml").rstrip(), "```"]
     return "\n".join(lines) + "\n"
+
+
+def _macs(count: int | None) -> str:
+    return "an unknown number of" if count is None else f"{count:,}"
 
 
 def _epochs(rows: Sequence[Row]) -> list[str]:

@@ -42,13 +42,13 @@ def final(folder):
 
 
 def assert_same(one, other, path=""):
-    """Equal trees, every tensor to the last bit; times are no part of it."""
+    """Equal trees, every tensor to the last bit; times and the run's id are no part of it."""
     if isinstance(one, torch.Tensor):
         assert torch.equal(one, other), path
     elif isinstance(one, dict):
         assert one.keys() == other.keys(), path
         for key in one:
-            if key not in ("examples_per_second", "seconds"):
+            if key not in ("examples_per_second", "seconds", "run"):
                 assert_same(one[key], other[key], f"{path}.{key}")
     elif isinstance(one, list):
         assert len(one) == len(other), path

@@ -87,6 +87,8 @@ def load_newest(
     """
     wrong: list[str] = []
     paths = [path for name in (LAST, PREVIOUS) if (path := folder / name).exists()]
+    if paths and paths[0].name != LAST:
+        wrong.append(f"{folder / LAST} is missing")
     for path in paths:
         try:
             tree = load(path)

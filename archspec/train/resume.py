@@ -41,6 +41,14 @@ def saved_run(run: Run, say: Callable[[str], None]) -> Saved | None:
     return Saved(run, run.recipe(), tree)
 
 
+def check_can_be_written(run: Run) -> int:
+    """Returns 0. Raises `TrainingError` where folders are in the way of the run's checkpoints."""
+    for name in (checkpoint.LAST, checkpoint.PREVIOUS, checkpoint.BEST):
+        if (run.checkpoints / name).is_dir():
+            raise TrainingError(f"{run.checkpoints / name} is a folder: move it away")
+    return 0
+
+
 def identity(run: Run, recipe: Recipe, data: Mapping[str, str]) -> dict[str, Any]:
     """What every checkpoint of a run is bound to, as `trees.Bound` has it."""
     about = run.about()

@@ -18,13 +18,15 @@ import hashlib
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from pydantic import ValidationError
 
@@ -32,6 +34,10 @@ from archspec.train import records
 from archspec.train.errors import TrainingError
 from archspec.train.files import cannot_write, write_text
 from archspec.train.recipe import Recipe, file_layer, resolve
+
+if TYPE_CHECKING:
+    from archspec.architecture import Architecture
+    from archspec.data import Data
 
 FOLDER = Path("runs")
 
@@ -91,7 +97,7 @@ class Run:
     ) -> None:
         """Writes what is known before the first step. Raises `TrainingError`."""
         self.refuse_others_files()
-        self._refuse_figures()
+        self.refuse_figures()
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -115,14 +121,18 @@ class Run:
                     "over: choose another --run"
                 )
 
-    def _refuse_figures(self) -> None:
-        """Checkpoints may be lost; what was measured is not written over because of that."""
+    def refuse_figures(self) -> int:
+        """Returns 0. Raises `TrainingError` where the folder holds figures, and no checkpoint.
+
+        What was measured is not written over because checkpoints were lost.
+        """
         for path in (self.folder / "result.json", self.metrics):
             if path.exists() and (path.is_dir() or path.stat().st_size):
                 raise TrainingError(
                     f"{self.folder} has no checkpoint to go on from, but {path.name} with the "
                     "figures of a run: put its checkpoints back, or choose another --run"
                 )
+        return 0
 
     def write_recipe(self, recipe: Recipe) -> None:
         write_text(self.config, config_text(recipe))
@@ -185,9 +195,8 @@ class Run:
         write_text(self.metrics, "".join(f"{json.dumps(row)}\n" for row in kept))
         if not lost:
             return None
-        return (
-            f"{self.metrics} lacked {len(lost)} epochs: they are there again, from the checkpoint"
-        )
+        epochs = ", ".join(str(row["epoch"]) for row in lost[:3]) + (", …" if lost[3:] else "")
+        return f"{self.metrics} lacked epoch {epochs}: put there again, from the checkpoint"
 
     def listed_pictures(self) -> dict[str, str] | None:
         """Sizes and digests of the picture files by name; None where they were not listed."""
@@ -277,6 +286,32 @@ def make(folder: Path) -> bool:
     return True
 
 
+def about_of(
+    arch: Architecture,
+    data: Data,
+    *,
+    data_root: str | None,
+    world: int,
+    statements: Sequence[str],
+) -> dict[str, Any]:
+    """What run.json says of a new run, as `records.About` has it."""
+    return {
+        "run": uuid4().hex,
+        "name": arch.name,
+        "started": now(),
+        "data": data.name,
+        "data_root": data_root,
+        "classes": list(data.classes),
+        "channels": data.channels,
+        "train_images": len(data.train),
+        "parameters": arch.num_parameters,
+        "macs": arch.macs,
+        "world": world,
+        "statements": list(statements),
+        "spec_sha256": spec_hash(arch.expand()),
+    }
+
+
 def spec_hash(text: str) -> str:
     """Identifies a resolved spec."""
     return hashlib.sha256(text.encode()).hexdigest()
@@ -286,7 +321,9 @@ def config_text(recipe: Recipe) -> str:
     """The recipe as YAML, a line a field with what it means."""
     lines = ["# The recipe of this run; `archspec train SPEC --config` takes it."]
     for name, field in Recipe.model_fields.items():
-        value = json.dumps(recipe.model_dump(mode="json")[name])
+        value = json.dumps(recipe.model_dump(mode="json")[name], ensure_ascii=False)
+        # YAML knows no surrogates, which JSON would write for what lies beyond 16 bits.
+        value = re.sub("[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", value)
         lines.append(f"{name}: {value}  # {field.description}")
     return "\n".join(lines) + "\n"
 

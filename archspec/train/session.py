@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import torch
 from torch import nn
@@ -31,13 +30,14 @@ from archspec.train.report import write_report
 from archspec.train.resume import (
     Saved,
     changed_course,
+    check_can_be_written,
     check_classes,
     check_data,
     continued,
     identity,
     saved_run,
 )
-from archspec.train.runs import Run, make, make_numbered, now, numbered, spec_hash
+from archspec.train.runs import Run, about_of, make, make_numbered, numbered, spec_hash
 from archspec.train.trees import Kept, check_form
 
 if TYPE_CHECKING:
@@ -203,9 +203,10 @@ class _Stages:
             run.refuse_existing()
         if not self.session.resume or not run.exists:
             return None
-        self._main_does(lambda: self._lock(run))
+        self._main_does(lambda: self._lock(run) or check_can_be_written(run))
         saved = saved_run(run, self._tell)
         if saved is None:
+            self._main_does(run.refuse_figures)
             return None
         if saved.tree["spec_sha256"] != spec_hash(self.arch.expand()):
             raise TrainingError(
@@ -230,33 +231,25 @@ class _Stages:
 
     def _made(self, data: Data) -> int:
         """Makes the run's folder, and returns its number where it has one."""
-        number = 0
-        if self.session.folder is None:
+        session, number = self.session, 0
+        if session.folder is None:
             number = make_numbered(self.arch.name, self.recipe.dataset)
         else:
-            make(self.session.folder)
-        run, spec = Run(self._folder(number)), self.arch.expand()
+            make(session.folder)
+        run = Run(self._folder(number))
         run.refuse_others_files()
         self._lock(run)
-        if not self.session.resume:
+        if not session.resume:
             run.refuse_existing()  # once more: it may have been begun, and ended, meanwhile
-        about = {
-            "run": uuid4().hex,
-            "name": self.arch.name,
-            "started": now(),
-            "data": data.name,
-            "data_root": self.session.data_root,
-            "classes": list(data.classes),
-            "channels": data.channels,
-            "train_images": len(data.train),
-            "parameters": self.arch.num_parameters,
-            "macs": self.arch.macs,
-            "world": self.processes.world,
-            "statements": self.statements,
-            "spec_sha256": spec_hash(spec),
-        }
+        about = about_of(
+            self.arch,
+            data,
+            data_root=session.data_root,
+            world=self.processes.world,
+            statements=self.statements,
+        )
         files = data.fingerprint.files if data.fingerprint else None
-        run.create(spec, self.recipe, about, files)
+        run.create(self.arch.expand(), self.recipe, about, files)
         return number
 
     def _go_on(self, trainer: Trainer, saved: Saved) -> None:

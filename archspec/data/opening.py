@@ -33,7 +33,10 @@ def data_root(root: str | Path | None) -> Path:
     if root is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
         root = os.environ.get("ARCHSPEC_DATA") or cache / "archspec" / "data"
-    return Path(root).expanduser()
+    try:
+        return Path(root).expanduser()
+    except RuntimeError as error:  # ~ or ~somebody without a home
+        raise DataError(f"there is no folder {root}: {error}") from None
 
 
 def open_dataset(

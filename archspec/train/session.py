@@ -284,8 +284,9 @@ class _Stages:
         recipe = self.recipe
         # After the weights, whose seed is their own; other processes drop out other units.
         seed_everything(recipe.seed + self.processes.rank)
-        found = data.fingerprint.parts if data.fingerprint else {}
-        recorder = Recorder(run, identity(run, recipe, found))
+        # Only the first process writes, and only it has the data's fingerprint.
+        found = data.fingerprint
+        recorder = Recorder(run, identity(run, recipe, found.parts) if found else {})
         main, names = fitting.outputs_of(self.arch)
         shown = self.session.listeners if self.processes.is_main else ()
         return self.session.trainer(
@@ -347,14 +348,11 @@ class _Stages:
         best_epoch = self._load_best(trainer, run)
         confusion = trainer.evaluate("test")
         best = self._figures(trainer, best_epoch, confusion)
-        about = run.about()
-        result = {
-            "run": about["run"],
-            **finite({"best": best, "last": last, "epochs": trainer.position.epoch}),
-        }
+        result = finite({"best": best, "last": last, "epochs": trainer.position.epoch})
         if self.processes.is_main:
             import json
 
+            result = {"run": run.about()["run"], **result}
             write_text(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
             matrix = confusion.confusion.tolist()
             write_report(run, trainer.history, matrix, trainer.data.classes)
@@ -362,18 +360,32 @@ class _Stages:
         return Finished(trainer.evaluated, trainer.history, result, run, self.processes.is_main)
 
     def _load_best(self, trainer: Trainer, run: Run) -> int:
-        """Gives the evaluated network its best weights, and returns their epoch."""
-        path = run.checkpoints / checkpoint.BEST
+        """Gives the evaluated network its best weights, and returns their epoch.
+
+        All processes evaluate the same ones: the last, where one of them cannot read the best.
+        """
+        tree, wrong = {}, None
         try:
-            tree = checkpoint.load(path)
-            check_form(Kept, path, tree)
-            if tree["run"] != run.about()["run"]:
-                raise checkpoint.DamagedError(f"{path} belongs to another run")
-            state.load_weights(trainer.evaluated, tree["model"])
-        except checkpoint.DamagedError as error:
-            self._tell(f"{error}. The last weights stand in for the best")
+            tree = self._best(trainer, run)
+        except TrainingError as error:
+            wrong = error
+        failed = torch.tensor(float(wrong is not None), device=self.place)
+        if self.processes.largest(failed).item():
+            what = wrong or "another process cannot read the best weights"
+            self._tell(f"{what}. The last weights stand in for the best")
             return trainer.position.epoch
+        state.load_weights(trainer.evaluated, tree["model"])
         return int(tree["epoch"])
+
+    def _best(self, trainer: Trainer, run: Run) -> dict[str, Any]:
+        path = run.checkpoints / checkpoint.BEST
+        tree = checkpoint.load(path)
+        check_form(Kept, path, tree)
+        if tree["run"] != run.about()["run"]:
+            raise checkpoint.DamagedError(f"{path} belongs to another run")
+        own = trainer.evaluated.state_dict()
+        state.check_same(own, tree["model"], "weights of another network")
+        return tree
 
     def _figures(
         self, trainer: Trainer, epoch: int, test: Evaluation | None = None

@@ -1,3 +1,5 @@
+from typing import get_args
+
 import pytest
 import torch
 from drafts import Draft, image, network
@@ -8,6 +10,7 @@ from archspec.emit import emit
 from archspec.emit.initialize import SCHEMES
 from archspec.ir.graph import Graph
 from archspec.language.document import INIT_SCHEMES
+from archspec.train.recipe import Scheme
 
 
 def values(net: nn.Module) -> list[Tensor]:
@@ -144,5 +147,5 @@ def test_a_seed_gives_the_same_weights_on_a_gpu_and_leaves_its_state_alone():
     assert equal(net.cpu(), emit(network(), name="net", seed=3))
 
 
-def test_the_language_knows_the_schemes_that_the_emitter_has() -> None:
-    assert sorted(INIT_SCHEMES) == sorted(SCHEMES)
+def test_language_and_recipe_know_the_schemes_that_the_emitter_has() -> None:
+    assert sorted(INIT_SCHEMES) == sorted(SCHEMES) == sorted(get_args(Scheme))

@@ -271,3 +271,14 @@ def test_a_folder_in_the_place_of_a_checkpoint_is_told_of_first(run, said):
     previous.mkdir()
     assert said("evaluate")[0] == 0
     assert f"{previous} is a folder: move it away" in said("resume")[1]
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(run, said):
+    shutil.rmtree(run / "checkpoints")
+    (run / "checkpoints").mkdir()
+    (run / "result.json").unlink()
+    (run / "metrics.jsonl").write_bytes(b"")
+    before = Run(run).about()["run"]
+    assert said("resume")[0] == 0
+    assert Run(run).about()["run"] != before
+    assert said("evaluate")[0] == 0

@@ -215,12 +215,15 @@ def test_a_lost_file_of_metrics_comes_back_from_the_checkpoint(run, said):
 
 def test_other_weights_than_asked_for_are_told_of(run, said):
     (run / "checkpoints" / checkpoint.BEST).unlink()
+    last = run / "checkpoints" / checkpoint.LAST
+    first_was_best = {"accuracy": 1.0, "loss": 0.5, "epoch": 1}
+    checkpoint.save(last, {**checkpoint.load(last), "best": first_was_best})
     status, text = said("evaluate")
     assert status == 0 and "best.safetensors is missing: the last weights stand in" in text
     status, text = said("resume")
     assert status == 0 and "The last weights stand in for the best" in text
     result = json.loads((run / "result.json").read_text())
-    assert result["best"] == result["last"]
+    assert result["best"] == result["last"] and result["best"]["epoch"] == 2
     (run / "checkpoints" / checkpoint.LAST).unlink()
     status, text = said("evaluate", "--last")
     assert status == 0 and "last.safetensors is missing. The checkpoint before it" in text

@@ -27,7 +27,11 @@ def run(args: Namespace) -> int:
 
     try:
         trained = open_trained(
-            Path(args.run), last=args.last, device=args.device, allow_modules=args.allow_module
+            Path(args.run),
+            last=args.last,
+            device=args.device,
+            allow_modules=args.allow_module,
+            say=_note,
         )
         with closing(reading_to(sys.stderr)) as reading:
             found = trained.evaluate(

@@ -25,6 +25,7 @@ def run(args: Namespace) -> int:
             last=args.last,
             device=args.device,
             allow_modules=args.allow_module,
+            say=_note,
         )
     except SpecError as error:
         write_diagnostics(error.diagnostics)
@@ -51,3 +52,7 @@ def run(args: Namespace) -> int:
     if args.format == "json":
         write_json(results)
     return status
+
+
+def _note(text: str) -> None:
+    write(f"archspec predict: note: {text}", sys.stderr)

@@ -19,7 +19,11 @@ def run(args: Namespace) -> int:
     folders = [Path(folder) for folder in args.folders] or [FOLDER]
     found: list[Run] = []
     for folder in folders:
-        runs = find_runs(folder)
+        try:
+            runs = find_runs(folder)
+        except TrainingError as error:
+            write(f"archspec runs: error: {error}", sys.stderr)
+            return 1
         if not runs:
             write(f"archspec runs: error: {folder} holds no runs", sys.stderr)
             return 1

@@ -26,7 +26,10 @@ def data_root(root: str | Path | None) -> Path:
     if root is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
         root = os.environ.get("ARCHSPEC_DATA") or cache / "archspec" / "data"
-    return Path(root).expanduser()
+    try:
+        return Path(root).expanduser()
+    except RuntimeError as error:  # ~ or ~somebody without a home
+        raise DataError(f"there is no folder {root}: {error}") from None
 
 
 def nothing_shown(what: str, done: int, total: int) -> None:
@@ -49,6 +52,7 @@ def open_dataset(
     normalize: Statistics | None = None,
     device: torch.device | str = "cpu",
     progress: Progress = nothing_shown,
+    identify: bool = False,
 ) -> Data:
     """The data set `name` (`digits`, `image_folder:PATH`), split and ready for batches on `device`.
 
@@ -61,7 +65,8 @@ def open_dataset(
     error otherwise. resident: keep the images on the device (true), stream them (false), or as it
     fits. augment: names as in `random_crop:4`, applied while training. normalize: mean and std of
     each channel, for pixels of 0 to 1. progress: called as `progress("reading pictures", 256,
-    20000)` while pictures are read. Raises `DataError`.
+    20000)` while pictures are read. identify: take the data's fingerprint too, which reads files.
+    Raises `DataError`.
 
     >>> data = open_dataset("digits", resize=28)
     >>> images, labels = next(data.train.batches(16, device="cpu"))
@@ -96,6 +101,11 @@ def open_dataset(
     if len(bad):
         notes.append(bad.statement(total))
     train, held, test = splits
+    identity = None
+    if identify:
+        from archspec.data.fingerprint import fingerprint
+
+        identity = fingerprint(sets, left)
     return Data(
         name=name,
         classes=sets.classes,
@@ -107,6 +117,7 @@ def open_dataset(
         test=test,
         statement=statement,
         notes=tuple(map(one_line, notes)),
+        fingerprint=identity,
     )
 
 

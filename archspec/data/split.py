@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from archspec.data.fingerprint import Fingerprint
+
 
 class Split(ABC):
     """Some images with their labels. `labels` is int64 (N,) on the CPU.
@@ -65,7 +67,7 @@ class Data:
 
     `validation` may be empty. `statement` says how the images are kept, and why; `notes` are lines
     on what a user should know of them: channels that were converted, pictures that were left out,
-    classes without images.
+    classes without images. `fingerprint` tells this data from any other, where it was asked for.
     """
 
     name: str
@@ -78,3 +80,4 @@ class Data:
     test: Split
     statement: str
     notes: tuple[str, ...] = ()
+    fingerprint: Fingerprint | None = None

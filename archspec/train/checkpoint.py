@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from torch import Tensor
 from archspec.train.errors import TrainingError
 from archspec.train.files import write_whole
 
-FORMAT = 1
+FORMAT = 2
 LAST, PREVIOUS, BEST = "last.safetensors", "previous.safetensors", "best.safetensors"
 
 
@@ -28,7 +29,10 @@ class DamagedError(TrainingError):
 
 
 def save(path: Path, tree: Mapping[str, Any], *, keep: Path | None = None) -> None:
-    """Writes a tree (see `files.write_whole`). Its leaves: tensors, and what JSON can hold."""
+    """Writes a tree (see `files.write_whole`). Its leaves: tensors, and what JSON can hold.
+
+    Numbers may be NaN and infinite, which JSON cannot hold: they are written as texts.
+    """
     from safetensors.torch import save as serialise
 
     tensors: dict[str, Tensor] = {}
@@ -50,28 +54,50 @@ def load(path: Path) -> dict[str, Any]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise DamagedError(f"{path} is damaged or no checkpoint: {error}") from None
-    if metadata.get("format") != str(FORMAT):
-        raise DamagedError(f"{path} is not a checkpoint of this version of archspec")
+    version = metadata.get("format")
+    if version is None:
+        raise DamagedError(f"{path} is damaged or no checkpoint: it names no format")
+    if version != str(FORMAT):
+        raise DamagedError(
+            f"{path} is of another version of archspec (it has format {version[:20]!r}, those of "
+            f"this version {str(FORMAT)!r}): use that version, or begin a new run"
+        )
     text = metadata.get("tree", "")
     if _digest(text, tensors) != metadata.get("sha256"):
         raise DamagedError(f"{path} is damaged: its contents do not match its checksum")
-    tree = _fill(json.loads(text), tensors)
-    assert isinstance(tree, dict)
+    try:
+        tree = _fill(json.loads(text), tensors)
+    except (ValueError, RecursionError, KeyError) as error:
+        raise DamagedError(f"{path} is damaged: {error}") from None
+    if not isinstance(tree, dict):
+        raise DamagedError(f"{path} is damaged: it holds no mapping")
     return tree
 
 
-def load_newest(folder: Path) -> tuple[dict[str, Any], list[str]] | None:
+Check: TypeAlias = Callable[[Path, dict[str, Any]], None]
+
+
+def load_newest(
+    folder: Path, check: Check | None = None
+) -> tuple[dict[str, Any], list[str]] | None:
     """The last checkpoint of a folder, or the one before where that is damaged; None without any.
 
-    Also returns what was found wrong. Raises `DamagedError` where nothing is sound.
+    Also returns what was found wrong. `check` may raise `DamagedError` for what is in a file, and
+    any other error to end the search. Raises `DamagedError` where nothing is sound.
     """
     wrong: list[str] = []
     paths = [path for name in (LAST, PREVIOUS) if (path := folder / name).exists()]
+    if paths and paths[0].name != LAST:
+        wrong.append(f"{folder / LAST} is missing")
     for path in paths:
         try:
-            return load(path), wrong
+            tree = load(path)
+            if check:
+                check(path, tree)
         except DamagedError as error:
             wrong.append(str(error))
+        else:
+            return tree, wrong
     if paths:
         raise DamagedError("; ".join(wrong) + ". No sound checkpoint is left")
     return None
@@ -95,13 +121,17 @@ def _strip(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
         }
     if isinstance(value, list | tuple):
         return [_strip(item, f"{path}.{index}", tensors) for index, item in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$float": str(value)}
     return value
 
 
 def _fill(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(value, dict):
-        if "$tensor" in value:
-            return tensors[value["$tensor"]]
+        if value.keys() == {"$tensor"}:
+            return tensors[str(value["$tensor"])]
+        if value.keys() == {"$float"}:
+            return float(str(value["$float"]))
         return {key: _fill(item, tensors) for key, item in value.items()}
     if isinstance(value, list):
         return [_fill(item, tensors) for item in value]

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
 from archspec.train.errors import TrainingError
+
+MENDS = {
+    errno.ENOSPC: "make room",
+    getattr(errno, "EDQUOT", errno.ENOSPC): "make room: your quota is used up",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: "the file system is read-only: make it writable, or move the run elsewhere",
+    errno.EACCES: "get the right to write in {folder}",
+    errno.EPERM: "get the right to write in {folder}",
+    errno.EISDIR: "move the folder of that name away",
+    errno.ENOENT: "put the folder {folder} back",
+    errno.ENOTDIR: "move the file {folder} away, which should be a folder",
+}
+"""What would help, by what the system says."""
 
 
 def write_whole(path: Path, data: bytes, *, keep: Path | None = None) -> None:
@@ -28,11 +42,19 @@ def write_whole(path: Path, data: bytes, *, keep: Path | None = None) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        reason = error.strerror or str(error)
         raise TrainingError(
-            f"cannot write {path} ({len(data):,} bytes): {reason}. The files that were there are "
-            "untouched: make room and go on with --resume"
+            f"{cannot_write(path, error, f' ({len(data):,} bytes)')}. "
+            "The files that were there are untouched; --resume goes on from them"
         ) from None
+
+
+def cannot_write(path: Path, error: OSError, size: str = "") -> str:
+    """What to say of a file that could not be written: why, and what would help."""
+    reason = error.strerror or str(error)
+    mend = MENDS.get(error.errno or 0)
+    return f"cannot write {path}{size}: {reason}" + (
+        f": {mend.format(folder=path.parent)}" if mend else ""
+    )
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -53,7 +53,7 @@ class Listener:
         """After each epoch, with all its figures."""
 
     def on_save(self, trainer: Trainer, best: bool) -> None:
-        """Write `archspec.train.state.take(trainer)`; `best`: its weights are the best so far."""
+        """The moment to write `trainer.state()`; `best`: its weights are the best so far."""
 
     def on_end(self) -> None:
         """However the run ends."""
@@ -77,7 +77,11 @@ class Best:
     epoch: int = -1
 
     def is_beaten_by(self, figures: Figures) -> bool:
-        return (figures.accuracy, -figures.loss) > (self.accuracy, -self.loss)
+        """A loss that is not finite is the worst of all, and NaN compares with nothing."""
+        mine, theirs = (
+            loss if math.isfinite(loss) else math.inf for loss in (self.loss, figures.loss)
+        )
+        return (figures.accuracy, -theirs) > (self.accuracy, -mine)
 
 
 @dataclass
@@ -152,6 +156,15 @@ class Trainer:
     def evaluated(self) -> nn.Module:
         """The network that is evaluated and kept: the average where there is one."""
         return self.net if self.average is None else self.average.net
+
+    def state(self) -> dict[str, Any]:
+        """All that the run's future depends on, as a tree of tensors and plain values.
+
+        `checkpoint.save` writes such a tree. Every one of several processes must call this.
+        """
+        from archspec.train.state import take
+
+        return take(self)
 
     def fit(self) -> None:
         """Trains to the end. Raises `Stopped` after a signal, `TrainingError` where it cannot."""

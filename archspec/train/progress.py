@@ -181,7 +181,7 @@ def closing_table(result: dict[str, Any]) -> str:
                     (
                         f"{weights} weights, {split}",
                         str(result[weights]["epoch"]),
-                        f"{figures['loss']:.4f}",
+                        _number(figures["loss"]),
                         f"{figures['accuracy']:.2%}",
                     )
                 )

@@ -43,7 +43,7 @@ class Statistics(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    mean: tuple[float, ...]
+    mean: tuple[Annotated[float, Field(allow_inf_nan=False)], ...]
     std: tuple[Positive, ...]
 
     @model_validator(mode="after")
@@ -154,6 +154,15 @@ class Recipe(BaseModel):
 
 NOT_NUMERIC = frozenset({"log_every", "save_every", "device", "resident"})
 """Fields that may change when a run is resumed: they name no other result."""
+
+MAY_CHANGE = NOT_NUMERIC | {"epochs", "patience"}
+"""What a resumed run may be given anew: all else would make it another run."""
+
+
+def fixed(recipe: Recipe) -> dict[str, Any]:
+    """The fields that a run keeps from its begin to its end, as JSON has them."""
+    return recipe.model_dump(mode="json", exclude=set(MAY_CHANGE))
+
 
 SUITED: Mapping[str, Mapping[str, Any]] = {
     "digits": {

@@ -6,9 +6,11 @@ import json
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from archspec.train import checkpoint, state
+from archspec.train import checkpoint
 from archspec.train.errors import TrainingError
+from archspec.train.files import cannot_write
 from archspec.train.loop import Listener, Row
+from archspec.train.records import finite
 from archspec.train.runs import Run
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ class Recorder(Listener):
     """Keeps a run's folder up to date; only the first of several processes writes."""
 
     def __init__(self, run: Run, about: dict[str, Any]) -> None:
-        """`about` goes into every checkpoint: what must be equal where it is resumed."""
+        """`about` goes into every checkpoint: what it is bound to, as `trees.Bound` has it."""
         self.run, self.about = run, about
         self.events: Any = None
 
@@ -30,7 +32,7 @@ class Recorder(Listener):
         self._write(trainer, row, "epoch")
 
     def on_save(self, trainer: Trainer, best: bool) -> None:
-        tree = {**self.about, **state.take(trainer)}
+        tree = {**self.about, **trainer.state()}
         if trainer.processes.is_main:
             folder = self.run.checkpoints
             if best:
@@ -51,9 +53,9 @@ class Recorder(Listener):
             return
         try:
             with self.run.metrics.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+                file.write(json.dumps(finite(row)) + "\n")
         except OSError as error:
-            raise TrainingError(f"cannot write {self.run.metrics}: {error.strerror}") from None
+            raise TrainingError(cannot_write(self.run.metrics, error)) from None
         for key, value in row.items() if self._has_events(row["step"]) else ():
             if isinstance(value, float) and key not in ("epoch", "seconds_left"):
                 self.events.add_scalar(f"{kind}/{key}", value, row["step"])
@@ -63,6 +65,9 @@ class Recorder(Listener):
         if self.events is None and find_spec("tensorboard") is not None:
             from torch.utils.tensorboard import SummaryWriter
 
-            folder = str(self.run.folder / "tensorboard")
-            self.events = SummaryWriter(folder, purge_step=step)
+            folder = self.run.folder / "tensorboard"
+            try:
+                self.events = SummaryWriter(str(folder), purge_step=step)
+            except OSError as error:
+                raise TrainingError(cannot_write(folder, error)) from None
         return self.events is not None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,29 +12,40 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from archspec.data.errors import DataError
 from archspec.data.opening import nothing_shown
 from archspec.train import checkpoint, device, fitting, state, tuning
 from archspec.train.distributed import Processes, is_connection_lost, joined
 from archspec.train.errors import Stopped, TrainingError
 from archspec.train.evaluate import Evaluation
 from archspec.train.files import remove_leftovers, write_text
+from archspec.train.lock import locked
 from archspec.train.loop import Listener, Row, Trainer
 from archspec.train.loss import Loss
 from archspec.train.plan import Plan
 from archspec.train.randomness import caller_untouched, make_deterministic, seed_everything
-from archspec.train.recipe import NOT_NUMERIC, Recipe
+from archspec.train.recipe import Recipe
 from archspec.train.recorder import Recorder
+from archspec.train.records import finite
 from archspec.train.report import write_report
-from archspec.train.runs import Run, new_folder, now, spec_hash
+from archspec.train.resume import (
+    Saved,
+    changed_course,
+    check_can_be_written,
+    check_classes,
+    check_data,
+    continued,
+    identity,
+    saved_run,
+)
+from archspec.train.runs import Run, about_of, make, make_numbered, numbered, spec_hash
 from archspec.train.synchronised import synchronised
+from archspec.train.trees import Kept, check_form
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
     from archspec.data import Data
     from archspec.data.survey import Progress
-
-MAY_CHANGE = NOT_NUMERIC | {"epochs", "patience"}
-"""What a resumed run may be given anew: all else would make it another run."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +80,15 @@ def train(session: Session) -> Finished:
     """Trains. Raises `SpecError`, `TrainingError`, `DataError`, or `Stopped` after a signal."""
     if find_spec("safetensors") is None:
         raise TrainingError("checkpoints need safetensors: pip install 'archspec-nn[train]'")
-    with caller_untouched(), joined(session.recipe.device) as processes:
-        return _Stages(session, processes).run()
+    device_name = session.recipe.device
+    with caller_untouched(), joined(device_name) as processes, ExitStack() as held:
+        return _Stages(session, processes, held).run()
 
 
 class _Stages:
-    def __init__(self, session: Session, processes: Processes) -> None:
-        self.session, self.processes = session, processes
+    def __init__(self, session: Session, processes: Processes, held: ExitStack) -> None:
+        self.session, self.processes, self.held = session, processes, held
+        self.locked: list[Path] = []
         self.recipe = session.recipe
         self.statements: list[str] = []
 
@@ -89,11 +103,15 @@ class _Stages:
             torch.backends.cudnn.benchmark = True
         data = self._open_data()
         fitting.check_data(self.arch, data.name, data.channels, len(data.classes))
+        if self.recipe.patience and not len(data.validation):
+            raise TrainingError(
+                "--patience stops by the accuracy on validation images, of which there are none: "
+                "--validation 0.1 holds some back"
+            )
         if warning := fitting.warn_of_probabilities(self.arch):
             self._tell(warning)
         # 2. a new run, or an old one
         saved = self._saved(data)
-        self._refuse_other_run()
         self.recipe = saved.recipe if saved else self._decided(data)
         net = self._net()
         plan = self._plan(net, len(data.train))
@@ -104,11 +122,7 @@ class _Stages:
             # 3. the trainer, as it was where it stopped
             trainer = self._trainer(net, data, plan, run)
             if saved:
-                state.put_back(trainer, saved.tree)
-                if self.processes.is_main:
-                    remove_leftovers(run.checkpoints)
-                    run.rewind(trainer.position.step)
-                    run.write_recipe(self.recipe)
+                self._go_on(trainer, saved)
             # 4. the training, and its figures
             self._fit(trainer)
             return self._close(trainer, run)
@@ -137,6 +151,7 @@ class _Stages:
             normalize=recipe.normalize,
             device=self.place,
             progress=self.session.reading if self.processes.is_main else nothing_shown,
+            identify=self.processes.is_main,
         )
         self._tell(
             f"data: {data.name}, {len(data.train):,} images to train on, "
@@ -175,64 +190,94 @@ class _Stages:
 
     # --- run folders ---------------------------------------------------------------------------
 
-    def _about(self) -> dict[str, Any]:
-        return {"spec_sha256": spec_hash(self.arch.expand())}
-
-    def _new_run(self, data: Data) -> Run:
-        session = self.session
-        folder = session.folder or new_folder(self.arch.name, self.recipe.dataset)
-        run = Run(folder)
-        # Nobody may look for the folder after the first process has made it.
-        self.processes.wait()
+    def _main_does(self, action: Callable[[], int]) -> int:
+        """What touches files is done by the first process; where it fails, all of them stop."""
+        found, refusal = 0, None
         if self.processes.is_main:
-            about = {
-                "name": self.arch.name,
-                "started": now(),
-                "data": data.name,
-                "data_root": session.data_root,
-                "classes": list(data.classes),
-                "channels": data.channels,
-                "train_images": len(data.train),
-                "parameters": self.arch.num_parameters,
-                "macs": self.arch.macs,
-                "world": self.processes.world,
-                "statements": self.statements,
-                **self._about(),
-            }
-            run.create(self.arch.expand(), self.recipe, about)
-        self.processes.wait()
-        self._tell(f"run: {folder}")
-        return run
+            try:
+                found = action()
+            except (TrainingError, DataError) as error:
+                refusal = error
+        if self._as_main(int(refusal is not None)):
+            raise refusal or TrainingError("the first process of the run could not go on")
+        return self._as_main(found)
 
-    def _refuse_other_run(self) -> None:
-        """Before anything is measured: a folder that holds a run is not written over."""
-        folder, resume = self.session.folder, self.session.resume
-        if folder is not None and not resume and Run(folder).exists:
-            raise TrainingError(
-                f"{folder} holds a run already: go on with it (--resume), or choose another --run"
-            )
-        self.processes.wait()
+    def _lock(self, run: Run) -> int:
+        """From here to the end of the run, no other one may write into its folder."""
+        if run.folder not in self.locked:
+            self.held.enter_context(locked(run.folder, self._tell))
+            self.locked.append(run.folder)
+        return 0
 
-    def _saved(self, data: Data) -> _Saved | None:
-        session = self.session
-        if not session.resume or session.folder is None or not Run(session.folder).exists:
+    def _saved(self, data: Data) -> Saved | None:
+        """What the run goes on from, locked; None where it is a new one."""
+        if self.session.folder is None:
             return None
-        run = Run(session.folder)
-        found = checkpoint.load_newest(run.checkpoints)
-        if found is None:
+        run = Run(self.session.folder)
+        if not self.session.resume:
+            run.refuse_existing()
+        if not self.session.resume or not run.exists:
             return None
-        tree, wrong = found
-        for line in wrong:
-            self._tell(f"{line}. The checkpoint before it is used")
-        if tree["spec_sha256"] != self._about()["spec_sha256"]:
+        self._main_does(lambda: self._lock(run) or check_can_be_written(run))
+        saved = saved_run(run, self._tell)
+        if saved is None:
+            self._main_does(run.refuse_figures)
+            return None
+        if saved.tree["spec_sha256"] != spec_hash(self.arch.expand()):
             raise TrainingError(
                 f"{run.folder} was trained with another network: its resolved spec is {run.spec}"
             )
-        _check_same_data(run, data)
-        recipe = _continued(run.recipe(), self.recipe)
-        position = tree["position"]
-        self._tell(f"run: {run.folder}, resumed after step {position['step']:,}")
-        return _Saved(run, recipe, tree)
+        check_classes(saved, data)
+        recipe = continued(saved, self.recipe)
+        self._main_does(lambda: check_data(saved, data))
+        self._tell(f"run: {run.folder}, resumed after step {saved.tree['position']['step']:,}")
+        return replace(saved, recipe=recipe)
+
+    def _new_run(self, data: Data) -> Run:
+        # Nobody may look for the folder after the first process has made it.
+        self.processes.wait()
+        number = self._main_does(lambda: self._made(data))
+        run = Run(self._folder(number))
+        self._tell(f"run: {run.folder}")
+        return run
+
+    def _folder(self, number: int) -> Path:
+        return self.session.folder or numbered(self.arch.name, self.recipe.dataset, number)
+
+    def _made(self, data: Data) -> int:
+        """Makes the run's folder, and returns its number where it has one."""
+        session, number = self.session, 0
+        if session.folder is None:
+            number = make_numbered(self.arch.name, self.recipe.dataset)
+        else:
+            make(session.folder)
+        run = Run(self._folder(number))
+        run.refuse_others_files()
+        self._lock(run)
+        if not session.resume:
+            run.refuse_existing()  # once more: it may have been begun, and ended, meanwhile
+        about = about_of(
+            self.arch,
+            data,
+            data_root=session.data_root,
+            world=self.processes.world,
+            statements=self.statements,
+        )
+        files = data.fingerprint.files if data.fingerprint else None
+        run.create(self.arch.expand(), self.recipe, about, files)
+        return number
+
+    def _go_on(self, trainer: Trainer, saved: Saved) -> None:
+        """Puts the trainer, and the run's files, where the checkpoint was written."""
+        state.put_back(trainer, saved.tree)
+        step, steps = trainer.position.step, trainer.plan.steps
+        if line := changed_course(saved.run.recipe(), self.recipe, step, steps):
+            self._tell(line)
+        if self.processes.is_main:
+            remove_leftovers(saved.run.checkpoints)
+            if line := saved.run.rewind(step, trainer.history):
+                self._tell(line)
+            saved.run.write_recipe(self.recipe)
 
     # --- the training --------------------------------------------------------------------------
 
@@ -254,7 +299,9 @@ class _Stages:
         recipe = self.recipe
         # After the weights, whose seed is their own; other processes drop out other units.
         seed_everything(recipe.seed + self.processes.rank)
-        recorder = Recorder(run, self._about())
+        # Only the first process writes, and only it has the data's fingerprint.
+        found = data.fingerprint
+        recorder = Recorder(run, identity(run, recipe, found.parts) if found else {})
         main, names = fitting.outputs_of(self.arch)
         shown = self.session.listeners if self.processes.is_main else ()
         return self.session.trainer(
@@ -304,27 +351,47 @@ class _Stages:
 
     def _close(self, trainer: Trainer, run: Run) -> Finished:
         last = self._figures(trainer, trainer.position.epoch)
-        best_epoch = trainer.best.epoch if trainer.best.epoch > 0 else trainer.position.epoch
-        self._load_best(trainer, run)
+        best_epoch = self._load_best(trainer, run)
         confusion = trainer.evaluate("test")
         best = self._figures(trainer, best_epoch, confusion)
-        result = {"best": best, "last": last, "epochs": trainer.position.epoch}
+        result = finite({"best": best, "last": last, "epochs": trainer.position.epoch})
         if self.processes.is_main:
             import json
 
+            result = {"run": run.about()["run"], **result}
             write_text(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
             matrix = confusion.confusion.tolist()
-            write_report(run, list(run.rows("epoch")), matrix, trainer.data.classes)
+            write_report(run, trainer.history, matrix, trainer.data.classes)
         self.processes.wait()
         return Finished(trainer.evaluated, trainer.history, result, run, self.processes.is_main)
 
-    def _load_best(self, trainer: Trainer, run: Run) -> None:
+    def _load_best(self, trainer: Trainer, run: Run) -> int:
+        """Gives the evaluated network its best weights, and returns their epoch.
+
+        All processes evaluate the same ones: the last, where one of them cannot read the best.
+        """
+        tree, wrong = {}, None
         try:
-            tree = checkpoint.load(run.checkpoints / checkpoint.BEST)
-        except checkpoint.DamagedError as error:
-            self._tell(f"{error}. The last weights stand in for the best")
-        else:
-            state.load_weights(trainer.evaluated, tree["model"])
+            tree = self._best(trainer, run)
+        except TrainingError as error:
+            wrong = error
+        failed = torch.tensor(float(wrong is not None), device=self.place)
+        if self.processes.largest(failed).item():
+            what = wrong or "another process cannot read the best weights"
+            self._tell(f"{what}. The last weights stand in for the best")
+            return trainer.position.epoch
+        state.load_weights(trainer.evaluated, tree["model"])
+        return int(tree["epoch"])
+
+    def _best(self, trainer: Trainer, run: Run) -> dict[str, Any]:
+        path = run.checkpoints / checkpoint.BEST
+        tree = checkpoint.load(path)
+        check_form(Kept, path, tree)
+        if tree["run"] != run.about()["run"]:
+            raise checkpoint.DamagedError(f"{path} belongs to another run")
+        own = trainer.evaluated.state_dict()
+        state.check_same(own, tree["model"], "weights of another network")
+        return tree
 
     def _figures(
         self, trainer: Trainer, epoch: int, test: Evaluation | None = None
@@ -336,41 +403,6 @@ class _Stages:
             if figures.examples:
                 found[split] = {"loss": figures.loss, "accuracy": figures.accuracy}
         return found
-
-
-@dataclass(frozen=True)
-class _Saved:
-    run: Run
-    recipe: Recipe
-    tree: dict[str, Any]
-
-
-def _check_same_data(run: Run, data: Data) -> None:
-    """Raises `TrainingError` where the images are not those that the run was begun with."""
-    about = run.about()
-    found = {"classes": list(data.classes), "train_images": len(data.train)}
-    for name, what in (("classes", "the classes"), ("train_images", "the number of images")):
-        if about.get(name, found[name]) != found[name]:
-            raise TrainingError(
-                f"{what} of {data.name} changed since {run.folder} was begun: {about[name]} then, "
-                f"{found[name]} now. Begin a new run"
-            )
-
-
-def _continued(saved: Recipe, asked: Recipe) -> Recipe:
-    """The recipe of a resumed run. Raises `TrainingError` where another one is asked for."""
-    changes = {}
-    for name in Recipe.model_fields:
-        before, after = getattr(saved, name), getattr(asked, name)
-        if before == after or after == "auto":
-            continue
-        if name not in MAY_CHANGE:
-            raise TrainingError(
-                f"the run was begun with {name} {before!r}, and cannot go on with {after!r}: "
-                "resume it as it was (--config with its config.yaml says how), or begin a new run"
-            )
-        changes[name] = after
-    return saved.model_copy(update=changes)
 
 
 def _has_batch_statistics(net: nn.Module) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from archspec.train.checkpoint import DamagedError
 from archspec.train.loop import Best, Position
 from archspec.train.randomness import fresh_seed, random_state, set_random_state
 
@@ -36,7 +38,12 @@ def take(trainer: Trainer) -> dict[str, Any]:
 
 
 def put_back(trainer: Trainer, tree: dict[str, Any]) -> None:
-    """Goes on where `take` was called, to the last bit where the number of processes is equal."""
+    """Goes on where `take` was called, to the last bit where the number of processes is equal.
+
+    The tree has the form of `trees.Whole`. Raises `DamagedError`, with nothing changed, where it
+    was taken from another network or optimiser.
+    """
+    _check_fits(trainer, tree)
     trainer.position = Position(**tree["position"])
     trainer.best = Best(**tree["best"]) if tree["best"] else Best()
     trainer.history[:] = tree["history"]
@@ -63,14 +70,42 @@ def weights(net: nn.Module) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def load_weights(net: nn.Module, state: dict[str, Tensor]) -> None:
-    """Copies a state dict of the same keys."""
+def load_weights(net: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copies a state dict of the same names, shapes and dtypes. Raises `DamagedError`."""
     own = net.state_dict()
-    if own.keys() != state.keys():
-        odd = sorted(own.keys() ^ state.keys())
-        raise ValueError(f"these weights belong to another network: {', '.join(odd[:3])}")
+    check_same(own, state, "weights of another network")
     for key, tensor in own.items():
         tensor.copy_(_like(state[key], tensor))
+
+
+def check_same(own: Mapping[str, Tensor], given: Mapping[str, Tensor], what: str) -> None:
+    """Raises `DamagedError` where tensors differ in names, shapes or dtypes: none is stretched."""
+    odd = sorted(own.keys() ^ given.keys())
+    if odd:
+        there = ("only in the network", "only in the checkpoint")[odd[0] in given]
+        raise DamagedError(f"the checkpoint has {what}: {odd[0]} is {there}")
+    for name, tensor in own.items():
+        mine, theirs = (f"{tuple(t.shape)} of {t.dtype}" for t in (tensor, given[name]))
+        if mine != theirs:
+            raise DamagedError(f"the checkpoint has {what}: {name} is {theirs} instead of {mine}")
+
+
+def _check_fits(trainer: Trainer, tree: Mapping[str, Any]) -> None:
+    check_same(trainer.net.state_dict(), tree["model"], "weights of another network")
+    if trainer.average:
+        check_same(
+            trainer.average.net.state_dict(), tree["average"] or {}, "an average of another network"
+        )
+    states, saved = trainer.optimizer.state_dict(), tree["optimizer"]
+    if states.keys() != saved.keys():
+        raise DamagedError("the checkpoint has an optimiser of other parameters")
+    for name, own in states.items():
+        check_same(own, saved[name], f"another optimiser's state of {name}")
+    if trainer.scaler and not tree["scaler"]:
+        raise DamagedError("the checkpoint has no state of the gradient scaler")
+    # The number of processes may have changed, and with it an epoch's steps by one.
+    if tree["position"]["batch"] > trainer.plan.steps + 1:
+        raise DamagedError(f"the checkpoint has more steps in an epoch than {trainer.plan.steps}")
 
 
 def _whole(state: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:

@@ -21,7 +21,9 @@ from archspec.train.errors import TrainingError
 from archspec.train.evaluate import Evaluation, evaluate
 from archspec.train.loss import Loss
 from archspec.train.recipe import Recipe
+from archspec.train.resume import check_belongs, saved_run
 from archspec.train.runs import Run, open_run
+from archspec.train.trees import Kept, check_form
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
@@ -182,32 +184,43 @@ class TrainedNetwork:
 
 
 def open_trained(
-    folder: Path, *, last: bool = False, device: str = "auto", allow_modules: Sequence[str] = ()
+    folder: Path,
+    *,
+    last: bool = False,
+    device: str = "auto",
+    allow_modules: Sequence[str] = (),
+    say: Callable[[str], None] = print,
 ) -> TrainedNetwork:
-    """The network of a run folder. Raises `TrainingError`, and `SpecError` for its spec.
+    """The network of a run folder. `say` is told where other weights than asked for are used.
 
     `module` nodes may run code of the packages in `allow_modules` only, as when it was trained.
+    Raises `TrainingError`, and `SpecError` for its spec and recipe.
     """
     run = open_run(folder)
     place = choose_device(device, Processes())
-    tree, about = _weights(run, last), run.about()
+    tree = _weights(run, last, say)
     arch = archspec.load(run.spec, allow_modules=allow_modules)
     net = arch.build(device=place, seed=0).eval()
     state.load_weights(net, tree["model"])
-    return TrainedNetwork(
-        run, arch, run.recipe(), net, tuple(about["classes"]), place, int(tree["epoch"])
-    )
+    classes = tuple(tree["classes"])
+    return TrainedNetwork(run, arch, run.recipe(), net, classes, place, int(tree["epoch"]))
 
 
-def _weights(run: Run, last: bool) -> dict[str, Any]:
+def _weights(run: Run, last: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    """The tree of the best weights, or of the last; it has the form of `trees.Kept`."""
     path = run.checkpoints / checkpoint.BEST
     if not last and path.exists():
-        return checkpoint.load(path)
-    found = checkpoint.load_newest(run.checkpoints)
-    if found is None:
+        tree = checkpoint.load(path)
+        check_form(Kept, path, tree)
+        check_belongs(run, path, tree)
+        return tree
+    saved = saved_run(run, say)
+    if saved is None:
         raise TrainingError(f"{run.folder} has no checkpoint yet")
-    tree, _ = found
-    return {"model": tree["average"] or tree["model"], "epoch": tree["position"]["epoch"]}
+    tree, epoch = saved.tree, saved.tree["position"]["epoch"]
+    if epoch and not last:
+        say(f"{path} is missing: the last weights stand in for the best")
+    return {**tree, "model": tree["average"] or tree["model"], "epoch": epoch}
 
 
 def read_image(path: Path, arch: Architecture, recipe: Recipe) -> Tensor:

@@ -195,3 +195,8 @@ def test_every_split_gives_each_image_once() -> None:
     data: Data = open_dataset("digits")
     labels = torch.cat([batch for _, batch in data.train.batches(100, device="cpu")])
     assert torch.equal(labels, data.train.labels)
+
+
+def test_a_home_that_is_nobody_s_is_no_folder():
+    with pytest.raises(DataError, match="there is no folder ~nobody-of-that-name/data"):
+        open_dataset("digits", "~nobody-of-that-name/data")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -291,7 +292,10 @@ def test_pictures_that_cannot_be_read_are_left_out_as_asked(small_file, tmp_path
     # The run's own choice holds for its data, and an option for other data.
     assert main(["evaluate", str(tmp_path / "r")]) == 0
     assert "note: unreadable: 2 of 30" in capsys.readouterr().err
-    run = tmp_path / "r" / "config.yaml"
-    run.write_text(run.read_text().replace("skip_unreadable: true", "skip_unreadable: false"))
-    assert main(["evaluate", str(tmp_path / "r")]) == 1
-    assert main(["evaluate", str(tmp_path / "r"), "--skip-unreadable"]) == 0
+    clean = shutil.copytree(pets, tmp_path / "clean")
+    for name in ("cat", "dog"):
+        (clean / name / "3.png").unlink()
+    other = [each.replace(str(pets), str(clean)) for each in argv[:-1]] + [str(tmp_path / "c")]
+    assert main(other) == 0
+    assert main(["evaluate", other[-1], "--data", f"image_folder:{pets}"]) == 1
+    assert main(["evaluate", other[-1], "--data", f"image_folder:{pets}", "--skip-unreadable"]) == 0

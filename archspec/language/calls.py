@@ -208,7 +208,7 @@ class CallParser(Scope):
         if args is not None and not (isinstance(args, Scalar) and args.value is None):
             node.raw = args
             loops = list(self.loops)
-            self._note_reads(args)
+            self.note_reads(args)
 
             def compile_raw(
                 target: type[Op] | Block,
@@ -229,7 +229,7 @@ class CallParser(Scope):
         near = certain_word(declared.value.text, {*REGISTRY, *self.known_blocks()})
         return near and f"did you mean the op? `{declared.name}: {near}`"
 
-    def _note_reads(self, value: Value) -> None:
+    def note_reads(self, value: Value) -> None:
         """Names that arguments may read, before it is known which argument is an expression."""
         if isinstance(value, Scalar):
             if isinstance(value.value, str):
@@ -238,10 +238,10 @@ class CallParser(Scope):
                     self.reads.update(parse(text, self.limits).names)
         elif isinstance(value, Items):
             for item in value:
-                self._note_reads(item)
+                self.note_reads(item)
         else:
             for _, _, item in value.items():
-                self._note_reads(item)
+                self.note_reads(item)
 
 
 _EMPTY = Env({}, None, None)  # type: ignore[arg-type]

@@ -98,9 +98,12 @@ def read_spec(
         declared, body = {}, None
     if base is not None:
         _refuse_layers(file, value)
-        overrides = _overrides(file, params, base)
         parser.params = None
+        overrides = _overrides(file, params, base, parser.reads)
     outputs = read_outputs(parser, value.get("outputs"))
+    for key in ("input", "inputs"):
+        if (sizes := value.get(key)) is not None:
+            parser.note_reads(sizes)
     start = Span(source, value.span.line, value.span.column, value.span.line, value.span.column + 1)
     spec = Spec(
         name=file.text(value.get("name"), "name") or _stem(source),
@@ -115,13 +118,23 @@ def read_spec(
         ignore=_ignored(file, value.get("ignore")),
         base=base,
         overrides=overrides,
-        patch=() if lost else _patch(file, value.get("patch"), base),
+        patch=() if lost else _patch(file, value.get("patch"), base, parser.reads),
         parse_override=_override_parser(file),
         reads=parser.reads,
     )
-    if base is None and not lost:
-        warn_unused(file, parser, declared, "the spec")
+    if not chain:  # the spec that was asked for: what it extends is read
+        _warn_unused(file, spec)
     return spec
+
+
+def _warn_unused(file: File, spec: Spec) -> None:
+    """Warn of the parameters of the chain that no file of it uses."""
+    reads: set[str] = set()
+    each: Spec | None = spec
+    while each is not None:
+        reads |= each.reads
+        each = each.base
+    warn_unused(file, reads, root_of(spec).params, "the spec")
 
 
 def root_of(spec: Spec) -> Spec:
@@ -346,7 +359,10 @@ def _override_parser(file: File) -> Callable[[str, Value, bool], Parameter]:
     return parse
 
 
-def _overrides(file: File, value: Value | None, base: Spec) -> dict[str, Parameter]:
+def _overrides(
+    file: File, value: Value | None, base: Spec, reads: set[str]
+) -> dict[str, Parameter]:
+    """The values given for the base's parameters; adds the names that they read."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -361,6 +377,7 @@ def _overrides(file: File, value: Value | None, base: Spec) -> dict[str, Paramet
             continue
         with parser.reporting(item.span):
             found[name] = parameters.given(parser, name, item, parameter.type == "layers")
+    reads |= parser.reads
     return found
 
 
@@ -376,7 +393,10 @@ def unknown_parameter(name: str, declared: Iterable[str], span: Span) -> Diagnos
     )
 
 
-def _patch(file: File, value: Value | None, base: Spec | None) -> tuple[PatchItem, ...]:
+def _patch(
+    file: File, value: Value | None, base: Spec | None, reads: set[str]
+) -> tuple[PatchItem, ...]:
+    """The changes to a base; adds the names that their nodes read."""
     if value is None:
         return ()
     if base is None:
@@ -391,7 +411,9 @@ def _patch(file: File, value: Value | None, base: Spec | None) -> tuple[PatchIte
         )
         return ()
     parser = file.parser(None)
-    return tuple(found for item in value if (found := _patch_item(file, parser, item)))
+    items = tuple(found for item in value if (found := _patch_item(file, parser, item)))
+    reads |= parser.reads
+    return items
 
 
 def _patch_item(file: File, parser: NodeParser, value: Value) -> PatchItem | None:

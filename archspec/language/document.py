@@ -52,6 +52,17 @@ INIT_SCHEMES = (
     "trunc_normal",
 )
 """Schemes of `init:`, by the names of torch.nn.init."""
+TRAIN_KEYS = (
+    *("dataset", "resize", "augment", "normalize", "validation", "limit_train", "limit_test"),
+    *("epochs", "batch_size", "accumulate", "optimizer", "lr", "momentum", "nesterov", "betas"),
+    *("eps", "weight_decay", "decay_all", "schedule", "warmup", "step_epochs", "gamma"),
+    *("final_lr", "label_smoothing", "loss_weights", "clip_norm", "init", "ema", "patience"),
+    *("seed", "deterministic", "device", "precision", "memory_format", "threads", "compile"),
+    *("resident", "sync_batch_norm", "fsdp", "log_every", "save_every"),
+)
+"""Fields of the trainer's recipe, which is too slow to import for a spec without mistakes."""
+NORMALIZE_KEYS = ("mean", "std")
+"""Fields of its `normalize`."""
 
 
 # --- specs ---------------------------------------------------------------------------------------
@@ -248,13 +259,28 @@ def _init(file: File, value: Value | None) -> str | None:
 
 
 def _train(file: File, value: Value | None) -> dict[str, Any]:
-    """The default recipe as plain data; what its values may be, the trainer and `check` know."""
+    """The default recipe as plain data; what its values may be, the trainer and `check` know.
+
+    A key that it does not have is an error here.
+    """
     if value is None:
         return {}
     if not isinstance(value, Mapping):
         file.report(Code.STRUCTURE, f"`train` must be a mapping, not {kind(value)}", value.span)
         return {}
+    _check_train_keys(file, value, TRAIN_KEYS, "a recipe has no")
+    normalize = value.get("normalize")
+    if isinstance(normalize, Mapping):
+        _check_train_keys(file, normalize, NORMALIZE_KEYS, "`normalize` has no")
     return {key: _plain(item) for key, _, item in value.items()}
+
+
+def _check_train_keys(file: File, value: Mapping, known: tuple[str, ...], what: str) -> None:
+    for text, key, _ in value.items():
+        if text not in known:
+            near = mended(text, known, key.span, value.entries)
+            near["help"] = near["help"] or f"it has {', '.join(known)}"
+            file.report(Code.UNKNOWN_KEY, f"{what} {shorten(text)!r}", key.span, **near)
 
 
 def _ignored(file: File, value: Value | None) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from importlib.util import find_spec
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -181,8 +182,13 @@ class Architecture:
         With `outputs` the module returns a dict of the values of those nodes, by their paths as
         the summary prints them, and what they do not need is not built; all keys stay as they are.
 
-        Raises `SpecError` where weights do not fit, or a node of `outputs` is not there.
+        The module is made for the input that the spec was compiled for: `in_height` and its kin
+        are numbers in it. For another size compile the spec again, with `variant`.
+
+        Raises `SpecError` where weights do not fit, or a node of `outputs` is not there, and
+        `ModuleNotFoundError` where torch is not installed.
         """
+        _need_torch()
         from archspec.emit import emit
 
         graph = self._tapped(outputs)
@@ -231,10 +237,21 @@ class Architecture:
 
         With `outputs` it is the module that `build` makes for them.
         """
+        _need_torch()
         from archspec.verify import verify
 
         graph = self._tapped(outputs)
         return verify(graph, name=self.name, batch_sizes=batch_sizes, device=device)
+
+
+def _need_torch() -> None:
+    """Says what is missing before an import deep inside does."""
+    if find_spec("torch") is None:
+        raise ModuleNotFoundError(
+            "building and verifying a network needs torch, which is not installed: "
+            "`pip install torch`",
+            name="torch",
+        )
 
 
 def load(

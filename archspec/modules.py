@@ -2,9 +2,9 @@
 
 They live in a module of their own so that a pickled network finds its classes by import.
 Shapes: n samples, c channels, h x w pixels.
-"""
 
-from __future__ import annotations
+`torch.jit.script` reads the annotations, so they must not be put off as texts.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -109,8 +109,10 @@ class StochasticDepth(nn.Module):
         if not self.training or self.p == 0:
             return x
         kept = 1.0 - self.p
-        rows = x.shape[0] if self.mode == "row" else 1
-        noise = x.new_empty((rows, *(1,) * (self.rank - 1))).bernoulli_(kept)
+        shape = [1] * self.rank
+        if self.mode == "row":
+            shape[0] = x.shape[0]
+        noise = x.new_empty(shape).bernoulli_(kept)
         if kept > 0:
             noise.div_(kept)
         return x * noise

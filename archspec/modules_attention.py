@@ -1,9 +1,9 @@
 """Modules of attention that torch has not, for the ops whose `build` returns one.
 
 Like those of `archspec.modules` they live in a file so that pickle finds them by import.
-"""
 
-from __future__ import annotations
+`torch.jit.script` reads the annotations, so they must not be put off as texts.
+"""
 
 import torch
 from torch import Tensor, nn

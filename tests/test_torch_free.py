@@ -74,3 +74,24 @@ def test_a_right_spec_needs_nothing_that_is_slow_to_start(argv):
 
 def test_the_test_would_notice():
     assert "torch" in loaded_by("import archspec\narchspec.load('lenet_bn').build()")
+
+
+NO_TORCH = "import sys; sys.modules['torch'] = None\n"
+
+
+@pytest.mark.parametrize(
+    "argv", [["compile", "lenet_bn", "--verify"], ["compile", "lenet_bn", "--weights", "x.pth"]]
+)
+def test_without_torch_the_command_line_says_what_is_missing(argv):
+    code = f"{NO_TORCH}from archspec.cli import main\nsys.exit(main({argv!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("archspec: error: this needs torch, which is not installed")
+
+
+@pytest.mark.parametrize("call", ["build()", "verify()"])
+def test_without_torch_python_says_what_is_missing(call):
+    code = f"{NO_TORCH}import archspec\narchspec.load('lenet_bn').{call}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: building and verifying a network needs torch")

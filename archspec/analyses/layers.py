@@ -41,6 +41,9 @@ class Layer(NamedTuple):
     span: Span
     idle: bool = False
 
+    def __hash__(self) -> int:
+        return hash((self.path, self.op))  # its arguments are a dict
+
     @property
     def name(self) -> str:
         """The last part of the path."""

@@ -9,12 +9,21 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
+import archspec
 from archspec.cli.output import OutputError, flush
 from archspec.cli.parser import parse
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 """What a shell reports for a program that the signal (2 and 13, plus 128) has ended."""
+
+OVERWRITTEN = """\
+another distribution of the name archspec (which tells CPUs apart) has overwritten this one.
+Give each an environment of its own; here, `pip uninstall archspec` and then
+`pip install --force-reinstall --no-deps archspec-nn` bring this one back."""
+NEEDS_TORCH = """\
+this needs torch, which is not installed: `pip install torch`.
+Without it specs are compiled, checked, expanded and summarised."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     # torch does without NumPy, and so does archspec.
     warnings.filterwarnings("ignore", "Failed to initialize NumPy", UserWarning)
+    if not hasattr(archspec, "loads"):
+        return _error(OVERWRITTEN)
     try:
         args = parse(argv)
         # Pydantic would search all installed packages for plugins of its own before the first op.
@@ -41,9 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except OutputError as error:
         _give_up_output()
-        sys.stderr.write(f"archspec: error: {error}\n")
-        return 1
+        return _error(str(error))
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        return _error(NEEDS_TORCH)
     return int(status)
+
+
+def _error(message: str) -> int:
+    sys.stderr.write(f"archspec: error: {message}\n")
+    return 1
 
 
 def _give_up_output() -> None:

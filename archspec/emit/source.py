@@ -6,7 +6,7 @@ def forward(self, x):
     x1 = self.bn1(x1)
     x = x1 + x
     del x1
-    return self._modules["3"](x)
+    return getattr(self, "3")(x)
 ```
 
 Values live in variables `x`, `x1`, `x2`, … A variable takes the next value as soon as nobody reads
@@ -19,7 +19,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Iterable, Sequence
-from enum import Enum
+from enum import Enum, auto
 
 from archspec.ir.graph import INPUT, Graph, Ref, Step, trained_only
 from archspec.ir.op import Op
@@ -31,10 +31,10 @@ _TAKEN = frozenset({"self", "torch", "observe"})
 class Part(Enum):
     """What a step is in the module: a child module, a tensor, or only an expression."""
 
-    MODULE = "_modules"
-    TENSOR = "_parameters"
-    BUFFER = "_buffers"
-    EXPRESSION = ""
+    MODULE = auto()
+    TENSOR = auto()
+    BUFFER = auto()
+    EXPRESSION = auto()
 
 
 def check_name(name: str) -> str:
@@ -140,19 +140,19 @@ class _Writer:
         name = check_name(owner(self.graph, step).name)
         is_value = kind in (Part.TENSOR, Part.BUFFER) and not step.inputs
         if is_value:
-            self.values[Ref(position)] = _member(name, kind)
+            self.values[Ref(position)] = _member(name)
             if not self.observe:
                 return
         if step.training_only != self.in_training:
             self._switch(step.training_only)
         if is_value:
-            self._line(f"observe({position}, {_member(name, kind)})")
+            self._line(f"observe({position}, {_member(name)})")
             return
         read = [self.values[ref] for ref in step.inputs]
         if step.op is None:
-            call = f"{_member(name, kind)}({', '.join(read)})"
+            call = f"{_member(name)}({', '.join(read)})"
         else:
-            call = step.op.source(_member(name, kind), read, step.input_shapes)
+            call = step.op.source(_member(name), read, step.input_shapes)
         last = position == len(self.graph.steps) - 1
         plain_end = last and self.graph.outputs == (Ref(position),) and len(step.outputs) == 1
         plain_end = plain_end and not self.graph.always_named
@@ -259,8 +259,9 @@ def _last_uses(graph: Graph) -> dict[Ref, int]:
     return last | dict.fromkeys(graph.outputs, len(graph.steps))
 
 
-def _member(name: str, kind: Part) -> str:
-    return f"self.{name}" if name.isidentifier() else f'self.{kind.value}["{name}"]'
+def _member(name: str) -> str:
+    """A child of the module. `torch.jit.script` knows no way to one with a number but `getattr`."""
+    return f"self.{name}" if name.isidentifier() else f'getattr(self, "{name}")'
 
 
 def _arguments(names: Sequence[str]) -> list[str]:

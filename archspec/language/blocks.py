@@ -242,7 +242,7 @@ def fill_block(file: File, block: Block) -> None:
         return
     block.body = parser.nodes(layers)
     block.outputs = read_outputs(parser, raw.get("outputs"))
-    warn_unused(file, parser, block.params, what)
+    warn_unused(file, parser.reads, block.params, what)
 
 
 def _block_inputs(file: File, value: Value | None) -> tuple[str, ...]:
@@ -308,10 +308,12 @@ def read_outputs(parser: NodeParser, value: Value | None) -> tuple[Output, ...] 
     return tuple(found)
 
 
-def warn_unused(file: File, parser: NodeParser, params: dict[str, Parameter], what: str) -> None:
-    """Warn of each parameter that nothing reads."""
+def warn_unused(
+    file: File, reads: Collection[str], params: dict[str, Parameter], what: str
+) -> None:
+    """Warn of each parameter that is not among the names that are read."""
     for parameter in params.values():
-        if parameter.name not in parser.reads:
+        if parameter.name not in reads:
             file.report(
                 Code.UNUSED_PARAMETER,
                 f"nothing in {what} uses the parameter {parameter.name!r}",

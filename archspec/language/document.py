@@ -52,15 +52,20 @@ def read_spec(
         spec.body = _body(file, parser, value)
     if base is not None:
         _refuse_layers(file, value)
-        spec.overrides = _overrides(file, params, base)
         parser.params = None
+        spec.overrides = _overrides(file, params, base, parser.reads)
     # 3. what goes in, what comes out, what is changed
     spec.outputs = read_outputs(parser, value.get("outputs"))
     spec.inputs = read_inputs(file, value, is_root, start)
+    for key in ("input", "inputs"):
+        if (sizes := value.get(key)) is not None:
+            parser.note_reads(sizes)
     if is_root or base is not None:
-        spec.patch = read_patch(file, value.get("patch"), base is not None)
-    if is_root:
-        warn_unused(file, parser, spec.params, "the spec")
+        spec.patch, reads = read_patch(file, value.get("patch"), base is not None)
+        parser.reads |= reads
+    spec.reads = parser.reads
+    if not chain:  # the spec that was asked for: what it extends is read
+        _warn_unused(file, spec)
     return spec
 
 
@@ -78,6 +83,16 @@ def _mapping(source: Source, reader: Reader) -> Mapping:
             )
         ]
     )
+
+
+def _warn_unused(file: File, spec: Spec) -> None:
+    """Warn of the parameters of the chain that no file of it uses."""
+    reads: set[str] = set()
+    each: Spec | None = spec
+    while each is not None:
+        reads |= each.reads
+        each = each.base
+    warn_unused(file, reads, root_of(spec).params, "the spec")
 
 
 def root_of(spec: Spec) -> Spec:
@@ -147,7 +162,10 @@ def _override_parser(file: File) -> Callable[[str, Value, bool], Parameter]:
     return parse
 
 
-def _overrides(file: File, value: Value | None, base: Spec) -> dict[str, Parameter]:
+def _overrides(
+    file: File, value: Value | None, base: Spec, reads: set[str]
+) -> dict[str, Parameter]:
+    """The values given for the base's parameters; adds the names that they read."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -162,6 +180,7 @@ def _overrides(file: File, value: Value | None, base: Spec) -> dict[str, Paramet
             continue
         with parser.reporting(item.span):
             found[name] = parameters.given(parser, name, item, parameter.type == "layers")
+    reads |= parser.reads
     return found
 
 

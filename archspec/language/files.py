@@ -43,12 +43,19 @@ def _names_below(folder: Path) -> tuple[str, ...]:
 
 
 def read_text(
-    path: Path, limits: Limits, shown: str | None = None, library: bool = False
+    path: Path,
+    limits: Limits,
+    shown: str | None = None,
+    library: bool = False,
+    pipes: bool = False,
 ) -> Source:
-    """A file's text. Raises `Refusal` where it cannot be read as UTF-8 within the limits."""
+    """A file's text. Raises `Refusal` where it cannot be read as UTF-8 within the limits.
+
+    With `pipes` it may be no regular file: what a user names himself, he also feeds and ends.
+    """
     try:
         found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(found.st_mode) and not (pipes and _is_pipe(found.st_mode)):
             raise Refusal(f"{str(path)[:200]} is not a file", code=Code.FILE)
         size = found.st_size
         limits.check("text_bytes", size, f"the size of {path.name} in bytes")
@@ -58,6 +65,18 @@ def read_text(
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
         raise Refusal(f"cannot read {str(path)[:200]}: {reason}", code=Code.FILE) from None
     return decoded(data, str(path), limits)._replace(name=shown or str(path), library=library)
+
+
+def is_pipe(path: Path) -> bool:
+    """Whether it is a pipe or a device, as `<(…)` of a shell and /dev/stdin are."""
+    try:
+        return _is_pipe(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _is_pipe(mode: int) -> bool:
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
 def decoded(data: bytes, name: str, limits: Limits) -> Source:

@@ -289,6 +289,8 @@ class Spec:
     outputs: tuple[Output, ...] | None = None
     overrides: dict[str, Parameter] = field(default_factory=dict)
     patch: tuple[PatchItem, ...] = ()
+    reads: set[str] = field(default_factory=set)
+    """Names that its text reads: in nodes, values, inputs and patches."""
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,9 +20,24 @@ from archspec.language.node_keys import NODE_KEYS
 from archspec.language.nodes import NodeParser
 from archspec.language.operations import Env, Table, type_name
 from archspec.language.scope import missing_argument
-from archspec.language.source import Items, Mapping, Scalar, Value, kind
+from archspec.language.source import Items, Mapping, Scalar, Value, kind, shorten
 
 TYPES = ("int", "float", "bool", "str", "list", "layers")
+
+_OTHER_TYPES = {
+    **{name: name for name in TYPES},
+    **dict.fromkeys(("number", "num", "numeric"), "int or float"),
+    **dict.fromkeys(("integer", "long"), "int"),
+    **dict.fromkeys(("real", "double"), "float"),
+    "boolean": "bool",
+    "string": "str",
+    **dict.fromkeys(("array", "tuple", "sequence"), "list"),
+    "layer": "layers",
+}
+"""Words of other languages for the types, and what they are called here."""
+
+_ANNOTATED = re.compile(r"([A-Za-z]+)(?:\[.*\]|\s*\|.*|\?)?$")
+"""A type as annotations write it: `Int`, `list[int]`, `int | None`, `int?`."""
 
 _PYTHON = {int: "int", float: "float", bool: "bool", str: "str", tuple: "list", Table: "mapping"}
 
@@ -66,6 +82,7 @@ def _declare_one(parser: NodeParser, name: str, key: Scalar, item: Value) -> Par
         return Parameter(name, item.text, key.span, None, True, item)
     if is_layers(parser, item):
         return Parameter(name, "layers", key.span, parser.layers_argument(item), False, item)
+    _refuse_other_types(name, item)
     argument = parser.argument(item, TEXT)
     type_ = "any"
     if argument.evaluate is None and argument.constant is not None:
@@ -75,6 +92,26 @@ def _declare_one(parser: NodeParser, name: str, key: Scalar, item: Value) -> Par
     elif isinstance(item, Mapping):
         type_ = "mapping"
     return Parameter(name, type_, key.span, argument, False, item)
+
+
+def _refuse_other_types(name: str, item: Value) -> None:
+    """Raises `LocatedError` for a type in other words, which would be a text as the default."""
+    if not isinstance(item, Scalar) or not item.plain or not isinstance(item.value, str):
+        return
+    word = _ANNOTATED.match(item.value)
+    meant = _OTHER_TYPES.get(word[1].lower()) if word else None
+    if meant is None:
+        return
+    either = " or ".join(f"`{name}: {each}`" for each in meant.split(" or "))
+    raise LocatedError(
+        Diagnostic(
+            Code.PARAMETER,
+            f"{shorten(item.value)!r} is no type, and as a default it would be a text",
+            item.span,
+            expected=f"a default, or one of {', '.join(TYPES)}",
+            help=f"write {either}; a text that is meant stands in quotes",
+        )
+    )
 
 
 def is_layers(parser: NodeParser, value: Value) -> bool:

@@ -67,8 +67,13 @@ class Program(NamedTuple):
 
 
 def read_named(name: str, limits: Limits) -> tuple[Source, Path]:
-    """The text of a path or a bundled spec, and its folder. Raises `SpecError`."""
+    """The text of a path or a bundled spec, and its folder. Raises `SpecError`.
+
+    It is the caller who names it, so that it may be a pipe; its folder is then the working one.
+    """
     try:
+        if files.is_pipe(Path(name)):
+            return files.read_text(Path(name), limits, pipes=True), Path()
         path = files.find_spec(name, None)
         return files.read_text(path, limits), path.parent
     except Refusal as refusal:

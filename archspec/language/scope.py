@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from archspec.errors import Code, Diagnostic, Edit, Refusal, Span, certain_word
 from archspec.language.arguments import Argument, LocatedError, Reading, compile_value
-from archspec.language.expressions import Template, parse, template, unknown_name
+from archspec.language.expressions import Template, inserted, parse, template, unknown_name
 from archspec.language.limits import Limits
 from archspec.language.model import Block, Node, Parameter, Reference
 from archspec.language.names import check_node_name
@@ -133,6 +133,20 @@ class Scope(ABC):
             known = [*literals, *self.params, *self.loops, *MAGIC]
             edits = renamed(span, name, certain_word(name, known))
             self.diagnostics.append(Diagnostic.of(refusal, span, edits=edits))
+
+    def note_reads(self, value: Value) -> None:
+        """Names that a value may read, before it is known what in it is an expression."""
+        if isinstance(value, Scalar):
+            if isinstance(value.value, str):
+                with suppress(Refusal):
+                    text = inserted(value.value) or value.value
+                    self.reads.update(parse(text, self.limits).names)
+        elif isinstance(value, Items):
+            for item in value:
+                self.note_reads(item)
+        else:
+            for _, _, item in value.items():
+                self.note_reads(item)
 
     def is_name(self, value: Value) -> bool:
         """Whether a value is a name in scope, or may turn out to be one."""

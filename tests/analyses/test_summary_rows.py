@@ -2,6 +2,7 @@ import json
 
 from hand_graphs import SPAN, Affine, Builder, Frozen, Halves, Join, Learned, mlp_block
 
+import archspec
 from archspec.analyses.layers import layers
 from archspec.analyses.summary import Summary, summarise
 from archspec.ir.graph import INPUT, Graph, Ref
@@ -155,3 +156,8 @@ def test_memory_follows_the_batch_size():
         result = summary(batch_size=batch)
         assert result.activation_bytes == 4 * batch * (8 + 8 + 4 + 6 + 3 + 1000)
         assert result.saved_bytes == 4 * batch * (4 + 4 + 4 + 4 + 6 + 3)
+
+
+def test_layers_stand_in_sets():
+    arch = archspec.loads("input: [4]\nlayers: [{linear: 4}, relu, {linear: 4}]\n")
+    assert len(set(arch.layers)) == 3 and set(arch.layers) == set(arch.nodes)

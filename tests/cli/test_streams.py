@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 
 import pytest
 
+import archspec
 from archspec.cli import main
 
 NET = "input: [3]\nlayers: [{linear: 4}]\n"
@@ -54,6 +57,23 @@ def test_standard_input_may_hold_anything(given, data, capsys):
     given(data)
     assert main(["check", "-"]) == 1
     assert capsys.readouterr().err.startswith("error AS")
+
+
+def test_a_spec_is_read_from_a_pipe_that_the_user_names(tmp_path, capsys):
+    line = f"{sys.executable} -m archspec check <(printf '%s' '{NET}') <(echo 'input: [3]')"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout.endswith(": ok, N×3 → N×4, 16 parameters, 12 MACs\n")
+    assert "error AS203: the spec has no `layers`" in done.stderr
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    threading.Thread(target=pipe.write_text, args=(NET,), daemon=True).start()
+    assert archspec.load(pipe).num_parameters == 16
+
+
+def test_what_comes_from_a_device_is_bounded(capsys):
+    assert main(["check", "/dev/zero"]) == 1
+    assert "error AS701: the size of /dev/zero in bytes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("argv", ["list --names", "compile lenet_bn --summary", "schema"])

@@ -177,3 +177,11 @@ def test_help_imports_nothing_heavy():
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "set()")
+
+
+def test_another_distribution_of_the_name_is_told_from_this_one(monkeypatch, capsys):
+    monkeypatch.delattr("archspec.loads")  # its __init__.py has written over ours
+    assert main(["check", "lenet_bn"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("archspec: error: another distribution of the name archspec")
+    assert "pip uninstall archspec" in said

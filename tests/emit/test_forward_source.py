@@ -24,13 +24,13 @@ def test_a_residual_block_reads_as_if_written_by_hand():
         "def forward(self, x):\n"
         "    x1 = self.conv1(x)\n"
         "    x1 = self.bn1(x1)\n"
-        '    x1 = self._modules["2"](x1)\n'
+        '    x1 = getattr(self, "2")(x1)\n'
         "    x1 = self.conv2(x1)\n"
         "    x1 = self.bn2(x1)\n"
         "    x = self.conv3(x)\n"
         "    x = x1 + x\n"
         "    del x1\n"
-        '    return self._modules["7"](x)\n'
+        '    return getattr(self, "7")(x)\n'
     )
 
 
@@ -41,7 +41,7 @@ def test_a_functional_step_takes_a_generated_forward():
     draft.op("linear", name="fc", out_features=3)
     assert source(draft.graph()) == (
         "def forward(self, x):\n"
-        '    x = self._modules["0"](x)\n'
+        '    x = getattr(self, "0")(x)\n'
         "    x = x.reshape(x.shape[0], 8)\n"
         "    return self.fc(x)\n"
     )
@@ -91,7 +91,7 @@ def test_learned_tensors_are_read_where_they_are_used():
     total = draft.op("add", reads=(IMAGE, bias))
     draft.op("mul", reads=(total, scale))
     assert source(draft.graph()) == (
-        'def forward(self, x):\n    x = x + self.pos\n    return x * self._parameters["1"]\n'
+        'def forward(self, x):\n    x = x + self.pos\n    return x * getattr(self, "1")\n'
     )
 
 

@@ -468,3 +468,18 @@ def test_a_path_that_cannot_be_patched_says_where_to(sharing, items, help_):
     with pytest.raises(archspec.SpecError) as raised:
         sharing(f"patch: [{items}]\n")
     assert [each.help for each in raised.value.diagnostics][-1] == help_
+
+
+def test_a_parameter_is_used_where_any_file_of_the_chain_reads_it(tmp_path):
+    (tmp_path / "base.yaml").write_text(
+        "input: [4]\nparams: {width: 3, hidden: 5, size: 6, idle: 1}\n"
+        "layers:\n  - {name: a, linear: width}\n"
+    )
+    variant = (
+        "extends: base.yaml\ninput: [size]\n"
+        "patch: [{insert_after: a, with: {linear: hidden}}]\nparams: {size: 7}\n"
+    )
+    arch = archspec.loads(variant, folder=tmp_path)
+    assert arch.input_shape == ("N", 7)
+    assert [w.message for w in arch.warnings] == ["nothing in the spec uses the parameter 'idle'"]
+    assert len(archspec.load(tmp_path / "base.yaml").warnings) == 3

@@ -7,10 +7,12 @@ import pytest
 import archspec
 from archspec.cli.training_options import OPTIONS
 from archspec.errors import Source, SpecError
+from archspec.language.keys.train import NORMALIZE_KEYS, TRAIN_KEYS
 from archspec.train import recipe_for
 from archspec.train.recipe import (
     Layer,
     Recipe,
+    Statistics,
     layers_for,
     option_layer,
     read_layer,
@@ -30,9 +32,9 @@ train:
 
 
 def message(text, config=None, options=()):
-    spec = archspec.loads(SPEC.format(recipe=text), name="net.yaml")
     layer = read_layer(Source("config.yaml", config)) if config else None
     with pytest.raises(SpecError) as caught:
+        spec = archspec.loads(SPEC.format(recipe=text), name="net.yaml")
         own = spec_layer(spec.train, spec.source)
         resolve(layers_for(own, layer, option_layer(options)))
     return str(caught.value)
@@ -181,3 +183,9 @@ def test_every_field_is_an_option_that_torchrun_lets_through():
     for flag in [*(option.flag for option in OPTIONS), "--run-dir", "--resume", "--set"]:
         # It expands abbreviations, and refuses one that could be two of its own options.
         assert sum(other.startswith(flag) for other in theirs) < 2, flag
+
+
+def test_a_spec_knows_the_fields_of_a_recipe_without_importing_it():
+    assert set(TRAIN_KEYS) == set(Recipe.model_fields)
+    assert set(NORMALIZE_KEYS) == set(Statistics.model_fields)
+    assert len(set(TRAIN_KEYS)) == len(TRAIN_KEYS)

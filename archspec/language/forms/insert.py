@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from archspec.errors import Code, Diagnostic, Note, Refusal, Span, certain_word, mended
 from archspec.ir.graph import Step
 from archspec.ir.op import REGISTRY
 from archspec.language import wording
 from archspec.language.arguments import Argument, LocatedError
-from archspec.language.expressions import inserted, parse
 from archspec.language.forms.block import BlockCall
 from archspec.language.forms.call import Call
 from archspec.language.forms.op import OpCall
 from archspec.language.model import Arguments, Form, Layers, Parameter, Place
 from archspec.language.operations import Env, type_name
 from archspec.language.scope import Scope, hidden_name
-from archspec.language.source import Items, Scalar, Value
+from archspec.language.source import Scalar, Value
 
 
 class Added:
@@ -61,7 +60,7 @@ class Insert(Form):
         form = cls(name, span)
         if value is not None and not (isinstance(value, Scalar) and value.value is None):
             form.added = Added(scope, value)
-            _note_reads(scope, value)
+            scope.note_reads(value)
         return form
 
     def step(self, place: Place) -> Step | None:
@@ -160,18 +159,3 @@ def _op_default(scope: Scope, declared: Parameter) -> str | None:
         return None
     near = certain_word(declared.value.text, {*REGISTRY, *scope.known_blocks()})
     return near and f"did you mean the op? `{declared.name}: {near}`"
-
-
-def _note_reads(scope: Scope, value: Value) -> None:
-    """Names that arguments may read, before it is known which argument is an expression."""
-    if isinstance(value, Scalar):
-        if isinstance(value.value, str):
-            with suppress(Refusal):
-                text = inserted(value.value) or value.value
-                scope.reads.update(parse(text, scope.limits).names)
-    elif isinstance(value, Items):
-        for item in value:
-            _note_reads(scope, item)
-    else:
-        for _, _, item in value.items():
-            _note_reads(scope, item)

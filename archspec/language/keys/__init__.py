@@ -5,7 +5,8 @@ from archspec.language.keys.inputs import Input, Inputs
 from archspec.language.keys.key import FileKey
 from archspec.language.keys.network import Blocks, NetworkLayers, Outputs, Params
 from archspec.language.keys.patch import Patch
-from archspec.language.keys.statements import Doc, Ignore, Init, NetworkName, Train, Version
+from archspec.language.keys.statements import Doc, Ignore, Init, NetworkName, Version
+from archspec.language.keys.train import Train
 
 KEYS: tuple[FileKey, ...] = (
     Version(),

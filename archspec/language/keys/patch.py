@@ -24,13 +24,18 @@ class Patch(FileKey):
         return listed(ref("patch"))
 
 
-def read_patch(file: File, value: Value | None, has_base: bool) -> tuple[PatchItem, ...]:
-    """The changes in the order in which they are written; mistakes are reported."""
+def read_patch(
+    file: File, value: Value | None, has_base: bool
+) -> tuple[tuple[PatchItem, ...], set[str]]:
+    """The changes in the order in which they are written, and the names that their nodes read.
+
+    Mistakes are reported.
+    """
     if value is None:
-        return ()
+        return (), set()
     if not has_base:
         file.report(Code.PATCH, "`patch` changes a base, and this spec extends none", value.span)
-        return ()
+        return (), set()
     if not isinstance(value, Items):
         file.report(
             Code.STRUCTURE,
@@ -38,9 +43,10 @@ def read_patch(file: File, value: Value | None, has_base: bool) -> tuple[PatchIt
             value.span,
             expected=f"a list of {', '.join(PATCH_ACTIONS)}",
         )
-        return ()
+        return (), set()
     parser = file.parser(None)
-    return tuple(found for item in value if (found := _patch_item(file, parser, item)))
+    items = tuple(found for item in value if (found := _patch_item(file, parser, item)))
+    return items, parser.reads
 
 
 def _patch_item(file: File, parser: NodeParser, value: Value) -> PatchItem | None:

@@ -10,9 +10,9 @@ from archspec.ir.schemes import SCHEMES
 from archspec.language import ignores
 from archspec.language.blocks import File
 from archspec.language.keys.key import Statement
+from archspec.language.keys.train import Train
 from archspec.language.schema_words import Schema, listed
 from archspec.language.source import Items, Scalar, Value, kind, shorten
-from archspec.language.source import Mapping as YamlMapping
 
 VERSION = 1
 
@@ -92,31 +92,6 @@ class Init(Statement):
         return name or None
 
 
-class Train(Statement):
-    """`train: {…}`: the default recipe; what its values may be, the trainer and `check` know."""
-
-    name = "train"
-    doc = "The default training recipe."
-    behind_layers = 4
-
-    def schema(self) -> Schema:
-        return {"type": "object"}
-
-    def read(self, file: File, value: Value | None) -> dict[str, Any]:
-        if value is None:
-            return {}
-        if not isinstance(value, YamlMapping):
-            file.report(Code.STRUCTURE, f"`train` must be a mapping, not {kind(value)}", value.span)
-            return {}
-        return {key: _plain(item) for key, _, item in value.items()}
-
-    def inherited(self, said: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        merged: dict[str, Any] = {}
-        for recipe in said:
-            merged.update(recipe)
-        return merged
-
-
 class Ignore(Statement):
     """`ignore: [AS903]`: warnings that the whole file silences."""
 
@@ -140,14 +115,6 @@ class Ignore(Statement):
 
     def inherited(self, said: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(code for codes in said for code in codes))
-
-
-def _plain(value: Value) -> Any:
-    if isinstance(value, Scalar):
-        return value.value
-    if isinstance(value, Items):
-        return [_plain(item) for item in value]
-    return {key: _plain(item) for key, _, item in value.items()}
 
 
 STATEMENTS: tuple[Statement, ...] = (Version(), NetworkName(), Doc(), Init(), Train(), Ignore())

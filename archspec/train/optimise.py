@@ -29,8 +29,9 @@ class Optimizer:
     """
 
     _step_supports_amp_scaling = True
-    # On the class, because the scaler sets these on the object and deletes them again.
-    grad_scale: Tensor | None = None
+    # The scaler sets both on the object and deletes them again. It multiplies by a scale that it
+    # finds, so there must be none on the class.
+    grad_scale: Tensor
     found_inf: Tensor | None = None
 
     def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], recipe: Recipe) -> None:
@@ -78,7 +79,7 @@ class Optimizer:
     def _scaling(self) -> dict[str, Any]:
         if not self.fused:
             return {}
-        return {"grad_scale": self.grad_scale, "found_inf": self.found_inf}
+        return {"grad_scale": getattr(self, "grad_scale", None), "found_inf": self.found_inf}
 
     def _sgd(self, names: list[str], lr: float, decay: float) -> None:
         recipe = self.recipe

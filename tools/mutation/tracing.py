@@ -15,7 +15,8 @@ from typing import Any
 VARIABLE = "ARCHSPEC_MUTATION_TRACE"
 """Where a process that a test starts finds what to trace: the folder's path, and the file."""
 
-_seen: set[tuple[CodeType, int]] = set()
+_left: dict[int, tuple[CodeType, set[int]]] = {}
+"""Lines of a function that have not run yet, by its code's id: a code's hash takes long."""
 _folder = ""
 _log = -1
 
@@ -38,7 +39,7 @@ def start_as_told() -> None:
 
 def forget() -> None:
     """Lines count as not run yet: another test begins, or another process."""
-    _seen.clear()
+    _left.clear()
 
 
 def go_on() -> None:
@@ -48,20 +49,25 @@ def go_on() -> None:
 
 
 def _called(frame: FrameType, event: str, argument: Any) -> Any:
-    if not frame.f_code.co_filename.startswith(_folder):
-        return None
-    _note(frame)
-    return _ran
+    code = frame.f_code
+    if id(code) not in _left:
+        watched = code.co_filename.startswith(_folder)
+        lines = {line for *_, line in code.co_lines() if line} if watched else set()
+        _left[id(code)] = code, lines  # the code too, or another could get its id
+    left = _left[id(code)][1]
+    if not left:
+        return None  # all of it has run: nothing slows it down
+    _note(frame, left)
+
+    def ran(frame: FrameType, event: str, argument: Any) -> Any:
+        _note(frame, left)
+        return ran
+
+    return ran
 
 
-def _ran(frame: FrameType, event: str, argument: Any) -> Any:
-    if event == "line":
-        _note(frame)
-    return _ran
-
-
-def _note(frame: FrameType) -> None:
-    key = (frame.f_code, frame.f_lineno)
-    if key not in _seen:
-        _seen.add(key)
-        os.write(_log, f"{frame.f_code.co_filename}:{frame.f_lineno}\n".encode())
+def _note(frame: FrameType, left: set[int]) -> None:
+    line = frame.f_lineno
+    if line in left:
+        left.remove(line)
+        os.write(_log, f"{frame.f_code.co_filename}:{line}\n".encode())

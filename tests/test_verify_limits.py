@@ -21,13 +21,13 @@ from archspec.verify import Mismatch, Report, verify
 class Drifts(nn.Module):
     """Grows by a bit or two in each call."""
 
-    def __init__(self, by: float = 2.0**-22) -> None:
+    def __init__(self, by: float = 2.0**-22, scale: float = 1.0) -> None:
         super().__init__()
-        self.calls, self.by = 0, by
+        self.calls, self.by, self.scale = 0, by, scale
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.calls += 1
-        return x.relu() * (1 + self.by * self.calls)
+        return x.relu() * (self.scale * (1 + self.by * self.calls))
 
 
 def drifting(**more: Any) -> Report:
@@ -39,6 +39,19 @@ def test_runs_on_the_cpu_must_agree_to_the_last_bit():
         drifting()
     )
     assert "outputs" not in [m.what for m in drifting(by=0.0).mismatches]
+
+
+def test_tiny_outputs_must_agree_as_well():
+    draft = Draft(image(4))
+    draft.op("relu")
+    graph = draft.graph()
+    op = graph.steps[0].op
+    methods = {
+        "__module__": __name__,
+        "build": lambda self, *inputs: Drifts(by=0.1, scale=1e-12),
+    }
+    false = changed(graph, 0, op=type("False", (type(op),), methods)())
+    assert ("", "outputs") in [(m.path, m.what) for m in checked(false).mismatches]
 
 
 def test_outputs_that_are_no_numbers_agree_with_themselves():
@@ -141,7 +154,9 @@ def test_one_image_is_tried_in_eval_alone_and_once():
     assert counted((2, 3)) == 5
     assert counted((1,)) == 2
     assert counted(()) == 1
-    assert verify(network(), name="net").checked["shapes"] == 7 * 22  # N = 2, 3 and 5
+    said: list[str] = []
+    assert verify(network(), name="net", progress=said.append).checked["shapes"] == 7 * 22
+    assert [line.rsplit(" ", 1)[1] for line in said[1:7]] == ["2", "3", "5"] * 2
 
 
 def test_an_image_alone_that_cannot_run_is_no_mismatch():

@@ -98,7 +98,9 @@ def test_lines_are_drawn_evenly_by_the_seed():
 
 CODE = """\
 from functools import cache
-SCALE = 10
+def scale():
+    return 10
+SCALE = scale()
 
 
 @cache
@@ -161,12 +163,12 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 KILLED = {
-    (2, "11"),  # a constant of the module
-    (7, "+"),
-    (15, "-"),
-    (24, "*"),  # in a process that the test starts
+    (3, "11"),  # run once, as the module is imported
+    (9, "+"),
+    (17, "-"),
+    (26, "*"),  # in a process that the test starts
 }
-SURVIVORS = {(11, ">="), (11, "1")}
+SURVIVORS = {(13, ">="), (13, "1")}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
@@ -182,18 +184,18 @@ def test_holes_are_found_and_nothing_else(repository: Path, monkeypatch, capfd):
     assert mutate.main([str(target)]) == 0
     said = capfd.readouterr().out.splitlines()
     assert said[-7:] == [
-        "archspec/tiny.py:11  constant, survived",
+        "archspec/tiny.py:13  constant, survived",
         "  - return n > 0",
         "  + return n > 1",
-        "archspec/tiny.py:11  comparison, survived",
+        "archspec/tiny.py:13  comparison, survived",
         "  - return n > 0",
         "  + return n >= 0",
         "4 of 6 killed, 66.7% (4 killed, 2 survived)",
     ]
     record = copies.recorded(target, [repository / "tests" / "test_tiny.py"])
     again = record.lines["tests/test_tiny.py::test_double_again"]
-    assert {"archspec/tiny.py:7", "archspec/tiny.py:11"} <= {*again}  # though the value is cached
-    endless, texts = [every[20, "pass"]], {"archspec/tiny.py": text}
+    assert {"archspec/tiny.py:9", "archspec/tiny.py:13"} <= {*again}  # though the value is cached
+    endless, texts = [every[22, "pass"]], {"archspec/tiny.py": text}
     ((_, verdict),) = mutate.verdicts(endless, texts, record, jobs=1, limit=1.0)
     assert verdict == "timed out"
     assert files() == before

@@ -63,7 +63,8 @@ def tests_of(mutation: Mutation, record: Record) -> list[str]:
     places = {f"{mutation.file}:{line}" for line in range(first, last + 1)}
     found = [test for test, lines in record.lines.items() if not places.isdisjoint(lines)]
     tests = in_order(found, record)
-    if mutation.at_import:  # which line a test runs says nothing: all can, the likeliest first
+    if mutation.at_import or not places.isdisjoint(record.imported):
+        # Which lines a test runs says nothing: each may notice it, the likeliest first.
         mark = f"{mutation.file}:"
         near = [t for t, lines in record.lines.items() if any(x.startswith(mark) for x in lines)]
         tests += in_order(near, record) + in_order(list(record.lines), record)

@@ -25,10 +25,12 @@ from mutation import tracing
 
 @dataclass
 class Record:
-    """Seconds and lines (`path:number`) by test; the modules of others that were imported."""
+    """Seconds and lines (`path:number`) by test; the lines that ran before the first of them, as
+    modules were imported; the modules of others."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     lines: dict[str, list[str]] = field(default_factory=dict)
+    imported: list[str] = field(default_factory=list)
     modules: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
@@ -50,6 +52,9 @@ class Recorder:
             self.read = file.tell()
         tracing.forget()
         return found
+
+    def pytest_collection_finish(self) -> None:
+        self.record.imported = sorted(self.ran())
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:

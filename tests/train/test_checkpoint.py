@@ -102,3 +102,23 @@ def test_what_a_killed_writer_left_is_removed(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {
         *("last.safetensors", ".best.safetensors.x", ".other")
     }
+
+
+@pytest.mark.parametrize(
+    "read_as",
+    [lambda w: w.view(torch.int32), lambda w: w.reshape(3, 2), lambda w: w.reshape(6)],
+    ids=["dtype", "transposed", "flat"],
+)
+def test_the_same_bytes_as_another_tensor_are_noticed(read_as, tmp_path):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    path = tmp_path / "a"
+    checkpoint.save(path, {"w": torch.arange(6.0).reshape(2, 3)})
+    with safe_open(path, framework="pt") as file:
+        metadata, weight = file.metadata(), file.get_tensor("w")
+    save_file({"w": weight}, path, metadata)
+    assert torch.equal(checkpoint.load(path)["w"], weight)  # written over, and still the same
+    save_file({"w": read_as(weight)}, path, metadata)
+    with pytest.raises(DamagedError, match="do not match its checksum"):
+        checkpoint.load(path)

@@ -203,3 +203,29 @@ def test_a_gradient_scaler_steps_as_with_torchs_own():
     assert scales == [2.0**9, 2.0**9]  # the second step overflowed, and changed nothing
     for one, other in zip(mine.parameters(), reference.parameters(), strict=True):
         assert one.isfinite().all() and torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_eps_is_the_recipe_s(name):
+    """One step from zero: by hand, w - lr * g / (|g| + eps), for the bias corrections cancel."""
+    net = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        net.weight.fill_(1.0)
+    optimizer = Optimizer(net.named_parameters(), Recipe(optimizer=name, eps=0.5))
+    net.weight.grad = torch.full((1, 1), 2.0)
+    optimizer.step(0.1)
+    assert float(net.weight.detach()) == pytest.approx(1 - 0.1 * 2 / (2 + 0.5))
+
+
+def test_the_average_has_the_buffers_of_the_live_network():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    average = Average(net, 0.9)
+    for step in (1, 2):
+        net(torch.randn(8, 3))
+        average.update(net, step)
+    assert float(net[1].running_mean.abs().max()) > 0.01
+    assert torch.equal(average.net[1].running_mean, net[1].running_mean)
+    assert torch.equal(average.net[1].running_var, net[1].running_var)
+    assert int(average.net[1].num_batches_tracked) == 2
+    assert not average.net.training and not any(p.requires_grad for p in average.net.parameters())

@@ -43,3 +43,17 @@ def test_runs_of_equal_sizes():
     assert runs_of([8, 8, 5]) == [(8, 2), (5, 1)]
     assert runs_of([0, 1, 1, 0]) == [(0, 1), (1, 2), (0, 1)]
     assert runs_of([]) == []
+
+
+def test_order_and_augmentation_draw_from_different_generators():
+    plan = Plan(50, 8, seed=3)
+    seeds = [
+        Plan(50, 8, seed).generator(epoch, purpose).initial_seed()
+        for seed in range(3)
+        for epoch in range(20)
+        for purpose in (0, 1)
+    ]
+    assert len(set(seeds)) == 3 * 20 * 2
+    order = torch.randperm(50, generator=plan.generator(4, 1))
+    assert not torch.equal(order, plan.order(4))
+    assert torch.equal(torch.randperm(50, generator=plan.generator(4)), plan.order(4))

@@ -56,3 +56,19 @@ def test_warm_up_is_linear_and_the_schedule_begins_after_it():
     assert found[STEPS] == 0.4
     later = torch_rates(lambda o: theirs.CosineAnnealingLR(o, STEPS * (EPOCHS - 1)))
     assert found[STEPS:] == pytest.approx(later[:-STEPS], abs=1e-12)
+
+
+def test_drops_are_counted_from_the_end_of_the_warm_up():
+    # Half an epoch (5 steps) up to the rate, then a factor of 0.5 after every 10 steps.
+    found = rates(schedule="step", step_epochs=1.0, gamma=0.5, warmup=0.5)
+    assert found[:5] == pytest.approx([0.08, 0.16, 0.24, 0.32, 0.4])
+    assert found[5:15] == pytest.approx([0.4] * 10)
+    assert found[15:25] == pytest.approx([0.2] * 10)
+    assert found[55:] == pytest.approx([0.4 / 2**5] * 5)
+
+
+def test_a_constant_rate_is_warmed_up_too():
+    # 0.4 epochs are 4 steps.
+    found = rates(schedule="constant", warmup=0.4)
+    assert found[:4] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert found[4:] == [0.4] * 56

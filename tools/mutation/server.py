@@ -1,0 +1,113 @@
+"""A process that has everything loaded but the package, and forks for every mutant.
+
+    python -m mutation.server TREE MODULES
+
+TREE is a copy of the repository that nobody else uses, MODULES a JSON file of names to import.
+Each line of standard input is a job, `{"file", "text", "tests", "seconds"}`; a line with a verdict
+comes back: "survived", "killed" or "timed out".
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class Choice:
+    """A pytest plugin: runs the chosen tests in the given order, and makes no failure smaller."""
+
+    def __init__(self, tests: list[str]) -> None:
+        self.place = {name: number for number, name in enumerate(tests)}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        from hypothesis import Phase, settings
+
+        phases = [Phase.explicit, Phase.generate, Phase.target]
+        settings.register_profile("mutation", settings(), phases=phases)
+        settings.load_profile("mutation")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        kept = [item for item in items if item.nodeid in self.place]
+        items[:] = sorted(kept, key=lambda item: self.place[item.nodeid])
+
+
+def preload(names: list[str]) -> None:
+    for name in names:
+        with suppress(ImportError):
+            importlib.import_module(name)
+
+
+@contextmanager
+def written(path: Path, text: str) -> Iterator[None]:
+    """The file with another text, afterwards as it was, to its time (compiled files go by that)."""
+    before, times = path.read_bytes(), path.stat()
+    path.write_text(text, encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def run(tree: Path, job: dict[str, Any]) -> str:
+    with written(tree / job["file"], job["text"]):
+        child = os.fork()
+        if child == 0:
+            run_tests(tree, job["tests"])
+        return verdict(child, time.monotonic() + job["seconds"])
+
+
+def verdict(child: int, until: float) -> str:
+    while time.monotonic() < until:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            with suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)  # what its tests have left
+            code = os.waitstatus_to_exitcode(status)
+            return "survived" if code == pytest.ExitCode.OK else "killed"
+        time.sleep(0.01)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "timed out"
+
+
+def run_tests(tree: Path, tests: list[str]) -> None:
+    """In the child: does not return."""
+    code = 70
+    try:
+        os.setsid()
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(nowhere, number)
+        files = list(dict.fromkeys(name.partition("::")[0] for name in tests))
+        options = ["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={tree.parent / 'tmp'}"]
+        code = int(pytest.main([*options, *files], plugins=[Choice(tests)]))
+    finally:
+        os._exit(code)
+
+
+def main() -> None:
+    tree = Path(sys.argv[1])
+    sys.dont_write_bytecode = True
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    preload(json.loads(Path(sys.argv[2]).read_text()))
+    for line in sys.stdin:
+        answers.write(json.dumps(run(tree, json.loads(line))) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

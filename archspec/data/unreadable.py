@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from archspec.data.errors import DataError
-
-if TYPE_CHECKING:
-    from archspec.data.pictures import Pictures
 
 SHOWN = 10
 """Pictures named in a message; it says how many more there are."""
@@ -35,10 +32,10 @@ class Unreadable:
     def __len__(self) -> int:
         return sum(map(len, self._faults.values()))
 
-    def add(self, pictures: Pictures, faults: Iterable[Fault]) -> None:
+    def add(self, pictures: object, faults: Iterable[Fault]) -> None:
         self._faults.setdefault(id(pictures), []).extend(faults)
 
-    def without(self, pictures: Pictures, rows: Tensor) -> Tensor:
+    def without(self, pictures: object, rows: Tensor) -> Tensor:
         """`rows` less those that cannot be read."""
         bad = [fault.row for fault in self._faults.get(id(pictures), ())]
         return rows[~torch.isin(rows, torch.tensor(bad, dtype=rows.dtype))] if bad else rows

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from archspec.train.distributed import Processes
 from archspec.train.plan import Plan, runs_of
+from archspec.train.position import Position
 
 if TYPE_CHECKING:
     from archspec.data import Split
-    from archspec.train.loop import Position
 
 
 class Batch(NamedTuple):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from archspec.train import state
 from archspec.train.batches import Batch, training_batches
 from archspec.train.device import autocast, synchronise
 from archspec.train.diagnose import BAD_IMAGES, first_bad
@@ -23,6 +24,7 @@ from archspec.train.loss import Loss
 from archspec.train.metrics import Figures, Sums, figures_of
 from archspec.train.optimise import Average, Optimizer
 from archspec.train.plan import Plan
+from archspec.train.position import Best, Position
 from archspec.train.randomness import caller_untouched
 from archspec.train.recipe import Recipe
 from archspec.train.schedule import learning_rate
@@ -57,31 +59,6 @@ class Listener:
 
     def on_end(self) -> None:
         """However the run ends."""
-
-
-@dataclass
-class Position:
-    """How far a run has come: epochs done, batches done in this one, steps in all."""
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-
-
-@dataclass
-class Best:
-    """The best validation so far, and when it was."""
-
-    accuracy: float = -1.0
-    loss: float = math.inf
-    epoch: int = -1
-
-    def is_beaten_by(self, figures: Figures) -> bool:
-        """A loss that is not finite is the worst of all, and NaN compares with nothing."""
-        mine, theirs = (
-            loss if math.isfinite(loss) else math.inf for loss in (self.loss, figures.loss)
-        )
-        return (figures.accuracy, -theirs) > (self.accuracy, -mine)
 
 
 @dataclass
@@ -162,9 +139,7 @@ class Trainer:
 
         `checkpoint.save` writes such a tree. Every one of several processes must call this.
         """
-        from archspec.train.state import take
-
-        return take(self)
+        return state.take(self)
 
     def fit(self) -> None:
         """Trains to the end. Raises `Stopped` after a signal, `TrainingError` where it cannot."""

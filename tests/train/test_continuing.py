@@ -18,8 +18,9 @@ from archspec.cli import main
 from archspec.train import checkpoint
 from archspec.train.errors import Stopped, TrainingError
 from archspec.train.files import write_whole
-from archspec.train.loop import Best, Listener, Trainer
+from archspec.train.loop import Listener, Trainer
 from archspec.train.metrics import Figures
+from archspec.train.position import Best
 from archspec.train.recipe import Recipe, file_layer, resolve
 from archspec.train.resume import changed_course
 from archspec.train.runs import config_text

@@ -16,9 +16,10 @@ from archspec.data import open_dataset
 from archspec.train import checkpoint, recipe_for, state, train
 from archspec.train.distributed import Processes
 from archspec.train.errors import Stopped
-from archspec.train.loop import Best, Listener, Trainer
+from archspec.train.loop import Listener, Trainer
 from archspec.train.loss import Loss
 from archspec.train.plan import Plan
+from archspec.train.position import Best
 from archspec.train.trained import open_trained
 
 CPU = torch.device("cpu")

@@ -8,10 +8,10 @@
 """
 
 from archspec.architecture import Architecture, compile, load, loads
-from archspec.errors import Diagnostic, Span, SpecError
-from archspec.language.files import bundled
-from archspec.language.limits import Limits
-from archspec.train import train
+from archspec.diagnostics.diagnostic import Diagnostic, Span, SpecError
+from archspec.text.files import bundled
+from archspec.text.limits import Limits
+from archspec.training import train
 
 __version__ = "0.1.0"
 __all__ = [

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from warnings import warn
 
-from archspec.errors import Diagnostic, Source
+from archspec.diagnostics.diagnostic import Diagnostic, Source
+from archspec.expand.program import Program, compile_text, read_named
 from archspec.ir.graph import Graph, trained_only
 from archspec.ir.shape import Shape
-from archspec.language.limits import DEFAULT, Limits
-from archspec.language.program import Program, compile_text, read_named
+from archspec.text.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     import torch
@@ -159,7 +159,7 @@ class Architecture:
 
     def expand(self) -> str:
         """The resolved spec as YAML: nothing left to evaluate; it reads back as the same graph."""
-        from archspec.language.write import write
+        from archspec.expand.write import write
 
         return write(self._program)
 

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from archspec.analyses.memory import saved_bytes
+from archspec.diagnostics.diagnostic import Span
 from archspec.emit import emit
 from archspec.emit.observe import Executed, execution, observed
-from archspec.errors import Span
 from archspec.ir.graph import Graph, trained_only, walk
 from archspec.ir.op import Weight
 from archspec.ir.shape import Shape, concrete, is_batched
-from archspec.measure import counting_macs, measure_saved_bytes
+from archspec.runtime.measure import counting_macs, measure_saved_bytes
 
 RUN_ERRORS = (
     ArithmeticError,

@@ -7,9 +7,9 @@ import pkgutil
 from typing import Any
 
 import archspec.ops
-from archspec.errors import Source, Span
-from archspec.infer import infer
+from archspec.diagnostics.diagnostic import Source, Span
 from archspec.ir.graph import INPUT, Graph, Ref, Step
+from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY
 from archspec.ir.shape import N, Shape
 

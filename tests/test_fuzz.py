@@ -16,7 +16,7 @@ from fuzzing.oracle import diagnostics_findings
 from fuzzing.sandbox import Case, Sandbox, Verdict
 
 import archspec
-from archspec.errors import Refusal
+from archspec.diagnostics.diagnostic import Refusal
 from archspec.ops.linear import Linear
 
 FINDINGS = sorted((Path(__file__).parent / "fuzz_findings").glob("*.yaml"))
@@ -137,7 +137,7 @@ def test_a_rule_that_accepts_too_much_is_found(monkeypatch):
 
 
 def test_a_diagnostic_without_a_place_is_found(monkeypatch):
-    from archspec.errors import Code, Diagnostic
+    from archspec.diagnostics.diagnostic import Code, Diagnostic
 
     def refuse(text):
         raise archspec.SpecError([Diagnostic(Code.STRUCTURE, "somewhere")])

@@ -11,9 +11,9 @@ from eager import Eager, pattern
 from hypothesis import HealthCheck, given, settings
 
 import archspec
-from archspec import testing
-from archspec.errors import Code
+from archspec.diagnostics.diagnostic import Code
 from archspec.ir.graph import walk
+from archspec.testing.contract import contract as testing
 
 FIXED = settings(
     max_examples=240,

@@ -3,7 +3,7 @@ from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.functional import scaled_dot_product_attention
 
-from archspec.measure import counting_macs, measure_macs, measure_saved_bytes
+from archspec.runtime.measure import counting_macs, measure_macs, measure_saved_bytes
 
 
 def test_saved_bytes_count_storages_once_and_leave_out_what_the_module_owns():

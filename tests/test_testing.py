@@ -3,14 +3,14 @@
 import pytest
 from hypothesis import find, given, settings
 
-from archspec import testing
-from archspec.errors import Code, Refusal
-from archspec.infer import infer
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY, Weight
 from archspec.ir.shape import N
 from archspec.ops.linear import Linear
 from archspec.ops.merge import Mul
 from archspec.ops.reshape import Chunk
+from archspec.testing.contract import contract as testing
 
 
 class WrongShape(Linear):

@@ -11,7 +11,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from archspec.errors import SpecError
+from archspec.diagnostics.diagnostic import SpecError
 from archspec.weights import WeightsError, load_weights
 from archspec.weights.report import Difference, LoadReport
 

@@ -84,7 +84,8 @@ def bench_process() -> Figures:
 def cold_load(text: str, folder: Path) -> None:
     """Text in memory to a checked graph with shapes and costs; no cached blocks or expressions."""
     import archspec
-    from archspec.language import blocks, expressions
+    from archspec.document import blocks
+    from archspec.expressions import parse as expressions
 
     blocks._LIBRARY.clear()
     expressions.parse.cache_clear()

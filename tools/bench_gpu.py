@@ -29,7 +29,7 @@ from gpu.cells import RECIPES, SMOKE, Scale, cells, warm_up
 from gpu.supervise import Cell, Findings, failures, run
 from gpu.table import table
 
-from archspec.train.runs import now
+from archspec.training.store.runs import now
 
 CHECKING = 0.41
 """Of the whole time, what the untimed part may take."""

@@ -31,8 +31,8 @@ from torch.utils.data import DataLoader
 import archspec
 from archspec.cli.train import keep_freed_memory
 from archspec.data import open_dataset
-from archspec.train import train
-from archspec.train.plan import Plan
+from archspec.training import train
+from archspec.training.plan import Plan
 
 BATCH = 256
 ROUNDS = 5
@@ -161,7 +161,7 @@ def bench_start() -> Iterator[str]:
         "n(torch.ones(1, 2)).sum().backward(); o.step()"
     )
     ours = (
-        "import sys; from archspec.cli import main; from archspec.train.loop import Trainer\n"
+        "import sys; from archspec.cli import main; from archspec.training.loop import Trainer\n"
         "class First(Exception): pass\n"
         "def between(self): raise First\n"
         "Trainer._between_steps = between\n"

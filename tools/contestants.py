@@ -23,12 +23,12 @@ from torchvision.transforms import Compose, Resize, ToTensor
 import archspec
 from archspec.data import open_dataset, register
 from archspec.data.pictures import Pictures, PictureSets
-from archspec.train import fitting, recipe_for, tuning
-from archspec.train.batches import training_batches
-from archspec.train.distributed import Processes
-from archspec.train.loop import Trainer
-from archspec.train.loss import Loss
-from archspec.train.plan import Plan
+from archspec.training import fitting, recipe_for, tuning
+from archspec.training.batches import training_batches
+from archspec.training.distributed import Processes
+from archspec.training.loop import Trainer
+from archspec.training.loss import Loss
+from archspec.training.plan import Plan
 
 Steps: TypeAlias = Iterator[int]
 

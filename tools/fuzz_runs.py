@@ -39,9 +39,9 @@ import torch
 
 import archspec
 from archspec.cli import main as command_line
-from archspec.train import checkpoint
-from archspec.train.errors import Stopped
-from archspec.train.loop import Listener
+from archspec.training.errors import Stopped
+from archspec.training.loop import Listener
+from archspec.training.store import checkpoint
 
 SPEC = """
 name: small
@@ -337,8 +337,8 @@ def prepared() -> Iterator[Runs]:
     without = mock.patch.multiple
     with (
         tempfile.TemporaryDirectory(prefix="fuzz-runs-") as folder,
-        without("archspec.train.report", find_spec=lambda name: None),
-        without("archspec.train.recorder", find_spec=lambda name: None),
+        without("archspec.training.report", find_spec=lambda name: None),
+        without("archspec.training.recorder", find_spec=lambda name: None),
     ):
         yield Runs(Path(folder))
 

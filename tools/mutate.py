@@ -1,6 +1,6 @@
 """Breaks the package on purpose, a small edit at a time, and shows what no test notices.
 
-    python tools/mutate.py archspec/train --count 100 --seed 1
+    python tools/mutate.py archspec/training --count 100 --seed 1
     python tools/mutate.py archspec/verify.py --count 50 --tests tests/test_verify.py
 
 Lines are drawn evenly from the folder or file, and one mutation of each: another comparison,
@@ -11,7 +11,7 @@ equal mutants. What survives is printed with its place; judge it: a hole in the 
 program in other words. The exit status is 0 either way.
 
 Which tests run which lines is recorded once for each state of the repository, and kept under the
-folder for temporary files. The tests of `archspec/train` are `tests/train`, those of
+folder for temporary files. The tests of `archspec/training` are `tests/training`, those of
 `archspec/verify.py` are `tests/test_verify.py`; `--tests` names others.
 """
 

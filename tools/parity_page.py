@@ -15,7 +15,7 @@ from torch import nn
 
 import archspec
 from archspec.ir.graph import walk
-from archspec.language.files import BLOCKS, SPECS, library_blocks
+from archspec.text.files import BLOCKS, SPECS, library_blocks
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "zoo.md"
 HEAD = ("model", "parameters", "MACs", "YAML", "keys", "logits", "train", "figures", "at")

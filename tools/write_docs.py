@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import archspec.ops  # noqa: F401 (fills the registry)
-from archspec.catalogue import CATALOGUE, Entry
-from archspec.errors import Code
-from archspec.infer import infer
+from archspec.diagnostics.catalogue import CATALOGUE, Entry
+from archspec.diagnostics.diagnostic import Code
+from archspec.document.blocks import library_block
+from archspec.expressions.arguments import describe, show_value
+from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY, Example, Op
 from archspec.ir.shape import N, show
-from archspec.language.arguments import describe, show_value
-from archspec.language.blocks import library_block
-from archspec.language.files import library_blocks
+from archspec.text.files import library_blocks
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -36,11 +36,11 @@ primary argument, marked *, may stand alone: `linear: 10`.
 ERRORS_HEAD = """\
 # Errors and warnings
 
-Written by `tools/write_docs.py` from `archspec/catalogue.py`; `archspec explain AS401` prints one
-entry. Codes are stable; their hundreds name the stage that finds the mistake. Codes that begin with
-AS9 are warnings: the network compiles. A warning is silenced by a comment at the end of the line
-that it shows (`# archspec: ignore AS903`), for a whole spec by its key `ignore: [AS903]`, and by
-the caller with `--ignore AS903` or `load(..., ignore=["AS903"])`.
+Written by `tools/write_docs.py` from `archspec/diagnostics/catalogue.py`; `archspec explain AS401`
+prints one entry. Codes are stable; their hundreds name the stage that finds the mistake. Codes that
+begin with AS9 are warnings: the network compiles. A warning is silenced by a comment at the end of
+the line that it shows (`# archspec: ignore AS903`), for a whole spec by its key `ignore: [AS903]`,
+and by the caller with `--ignore AS903` or `load(..., ignore=["AS903"])`.
 """
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from archspec.analyses.cost import Costs
-from archspec.errors import Span
+from archspec.diagnostics.diagnostic import Span
 from archspec.ir.graph import Graph, Visit, walk
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape

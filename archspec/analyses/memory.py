@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from archspec.errors import Diagnostic, Refusal, SpecError
+from archspec.diagnostics.diagnostic import Diagnostic, Refusal, SpecError
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.shape import concrete
 from archspec.ir.tape import Storage, Tape, Tensor, contiguous_strides

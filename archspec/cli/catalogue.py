@@ -10,9 +10,9 @@ from typing import NamedTuple
 import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.analyses.table import cut
 from archspec.cli.output import columns, write, write_json
+from archspec.document.blocks import library_block
 from archspec.ir.op import REGISTRY
-from archspec.language import files
-from archspec.language.blocks import library_block
+from archspec.text import files
 
 
 class Entry(NamedTuple):

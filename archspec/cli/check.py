@@ -10,10 +10,10 @@ from typing import Any
 
 from archspec.cli.output import diagnostics_of, write, write_diagnostics, write_json
 from archspec.cli.specs import as_dicts, figures, line_of_figures, opened
-from archspec.errors import Code, Diagnostic, Source, SpecError, printable
-from archspec.fix import Change, fixed, write_whole
-from archspec.language.limits import DEFAULT
-from archspec.language.program import compile_text, read_named
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Source, SpecError, printable
+from archspec.diagnostics.fix import Change, fixed, write_whole
+from archspec.expand.program import compile_text, read_named
+from archspec.text.limits import DEFAULT
 
 
 def run(args: Namespace) -> int:
@@ -28,7 +28,7 @@ def run(args: Namespace) -> int:
     if args.format == "json":
         write_json(results)
     elif args.format == "sarif":
-        from archspec.cli.sarif import sarif
+        from archspec.diagnostics.sarif import sarif
 
         write_json(sarif(every))
     return 0 if all(result["ok"] for result in results) else 1
@@ -46,7 +46,7 @@ def _check(spec: str, args: Namespace) -> tuple[dict[str, Any], Sequence[Diagnos
                     write(f"{printable(spec)}:{change.line}: {change.before} → {change.after}")
         arch = opened(spec, args, {})
         if arch.train:
-            from archspec.train import recipe  # it needs pydantic, and most specs have no recipe
+            from archspec.training import recipe  # it needs pydantic, and most specs have no recipe
 
             recipe.resolve([recipe.spec_layer(arch.train, arch.source)])
     except (SpecError, OSError) as error:

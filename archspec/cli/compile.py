@@ -14,7 +14,7 @@ from archspec.cli.output import (
     write_json,
 )
 from archspec.cli.specs import as_dicts, figures, line_of_figures, load
-from archspec.errors import SpecError
+from archspec.diagnostics.diagnostic import SpecError
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 
 from archspec.cli.output import write, write_diagnostics, write_json
 from archspec.data.text import one_line
-from archspec.errors import SpecError
-from archspec.train.errors import TrainingError
+from archspec.diagnostics.diagnostic import SpecError
+from archspec.training.errors import TrainingError
 
 if TYPE_CHECKING:
-    from archspec.train.evaluate import Evaluation
-    from archspec.train.trained import TrainedNetwork
+    from archspec.training.evaluate import Evaluation
+    from archspec.training.trained import TrainedNetwork
 
 
 def run(args: Namespace) -> int:
     """Print accuracy and loss, overall and by class; 1 where the run or the data do not serve."""
     from archspec.data import DataError
-    from archspec.train.progress import reading_to
-    from archspec.train.report import class_figures
-    from archspec.train.trained import open_trained
+    from archspec.training.progress import reading_to
+    from archspec.training.report import class_figures
+    from archspec.training.trained import open_trained
 
     try:
         trained = open_trained(

@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from archspec.cli.output import diagnostics_of, write, write_diagnostics
 from archspec.cli.specs import load
-from archspec.errors import SpecError
+from archspec.diagnostics.diagnostic import SpecError
 
 
 def run(args: Namespace) -> int:

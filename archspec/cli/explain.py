@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from argparse import Namespace
 
-from archspec.catalogue import CATALOGUE, Entry
 from archspec.cli.output import columns, write, write_json
-from archspec.errors import Code
+from archspec.diagnostics.catalogue import CATALOGUE, Entry
+from archspec.diagnostics.diagnostic import Code
 
 
 def run(args: Namespace) -> int:

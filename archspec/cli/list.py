@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import archspec
 from archspec.cli.output import diagnostics_of, write, write_diagnostics, write_json
 from archspec.cli.specs import figures, shape_text
-from archspec.errors import SpecError
+from archspec.diagnostics.diagnostic import SpecError
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture

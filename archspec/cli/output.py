@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from archspec.errors import Code, Diagnostic, SpecError, plain
+from archspec.diagnostics.diagnostic import Code, Diagnostic, SpecError, plain
 
 PLAIN = str.maketrans({"×": "x", "→": ">", "…": "~", "─": "-"})
 """For an output whose encoding lacks these: one letter for one, so that tables keep their form."""

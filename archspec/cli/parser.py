@@ -9,7 +9,7 @@ from typing import Any
 
 from archspec import __version__
 from archspec.cli import training_options
-from archspec.errors import did_you_mean
+from archspec.diagnostics.diagnostic import did_you_mean
 
 Subparsers = Any  # argparse names the type of add_subparsers() privately only
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from archspec.cli.output import write, write_diagnostics, write_json
 from archspec.data.text import one_line
-from archspec.errors import SpecError
-from archspec.train.errors import TrainingError
+from archspec.diagnostics.diagnostic import SpecError
+from archspec.training.errors import TrainingError
 
 
 def run(args: Namespace) -> int:
     """Print the likeliest classes of each picture; 1 where one cannot be read."""
-    from archspec.train.trained import open_trained
+    from archspec.training.trained import open_trained
 
     results = []
     notes: list[str] = []

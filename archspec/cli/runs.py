@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from archspec.cli.output import write, write_diagnostics, write_json
-from archspec.errors import SpecError
-from archspec.train.errors import TrainingError
-from archspec.train.recipe import Recipe
-from archspec.train.runs import FOLDER, Run, find_runs
+from archspec.diagnostics.diagnostic import SpecError
+from archspec.training.errors import TrainingError
+from archspec.training.recipe import Recipe
+from archspec.training.store.runs import FOLDER, Run, find_runs
 
 
 def run(args: Namespace) -> int:

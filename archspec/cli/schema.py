@@ -9,7 +9,7 @@ from archspec.cli.output import write_json
 
 def run(args: Namespace) -> int:
     """Print the schema."""
-    from archspec.language.schema import spec_schema
+    from archspec.document.schema import spec_schema
 
     write_json(spec_schema())
     return 0

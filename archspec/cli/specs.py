@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import archspec
 from archspec.analyses.table import NOT_COUNTED, dims
-from archspec.errors import Diagnostic, Refusal, Source, SpecError
-from archspec.language import files
-from archspec.language.limits import DEFAULT
-from archspec.language.program import set_text
+from archspec.diagnostics.diagnostic import Diagnostic, Refusal, Source, SpecError
+from archspec.expand.program import set_text
+from archspec.text import files
+from archspec.text.limits import DEFAULT
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture, InputShape

@@ -10,9 +10,9 @@ from pathlib import Path
 from archspec.cli.output import diagnostics_of, write, write_diagnostics
 from archspec.cli.specs import load
 from archspec.cli.training_options import OPTIONS
-from archspec.errors import Source, SpecError
-from archspec.train import recipe as recipes
-from archspec.train.errors import Stopped, TrainingError
+from archspec.diagnostics.diagnostic import Source, SpecError
+from archspec.training import recipe as recipes
+from archspec.training.errors import Stopped, TrainingError
 
 
 def run(args: Namespace) -> int:
@@ -28,8 +28,8 @@ def run(args: Namespace) -> int:
     keep_freed_memory()
     write_diagnostics(arch.warnings)
     from archspec.data.errors import DataError
-    from archspec.train.progress import closing_table, progress_to, reading_to
-    from archspec.train.session import Session, train
+    from archspec.training.progress import closing_table, progress_to, reading_to
+    from archspec.training.session import Session, train
 
     try:
         with closing(reading_to(sys.stderr)) as reading:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from archspec.data.augment import Augment
+    from archspec.data.keeping import Keeper
+    from archspec.data.pictures import PictureSets
     from archspec.data.prepare import Statistics
     from archspec.data.resize import Resize
     from archspec.data.survey import Progress
@@ -57,68 +60,68 @@ def open_dataset(
     """The data set `name` (`digits`, `image_folder:PATH`), split and ready for batches on `device`.
 
     root: where torchvision's files lie or go. resize: the side of a square in pixels, or height
-    and width; images are brought to it whole, whatever their proportions. channels: 1 (grey) or 3
-    (colour), which images are converted to; left out, all are grey where every one is, else in
-    colour. seed: of the splits and of what `limit_train` and `limit_test` keep, all stratified.
-    validation: share (below 1) or number of training images; ignored where the set brings its
-    own. skip_unreadable: go on without pictures that cannot be read, and say how many; they are an
-    error otherwise. resident: keep the images on the device (true), stream them (false), or as it
-    fits. augment: names as in `random_crop:4`, applied while training. normalize: mean and std of
-    each channel, for pixels of 0 to 1. progress: called as `progress("reading pictures", 256,
-    20000)` while pictures are read. identify: take the data's fingerprint too, which reads files.
-    Raises `DataError`.
+    and width, which images are brought to whole. channels: 1 (grey) or 3 (colour), which they are
+    converted to; left out, all are grey where every one is. seed: of the splits and of what
+    `limit_train` and `limit_test` keep, all stratified. validation: share (below 1) or number of
+    training images, unless the set brings its own. skip_unreadable: go on without pictures that
+    cannot be read, which are an error otherwise. resident: keep the images on the device (true),
+    stream them (false), or as it fits. augment: names as in `random_crop:4`, applied while
+    training. normalize: mean and std of each channel, for pixels of 0 to 1. progress: called as
+    `progress("reading pictures", 256, 20000)`. identify: take the data's fingerprint too, which
+    reads files. Raises `DataError`.
 
     >>> data = open_dataset("digits", resize=28)
     >>> images, labels = next(data.train.batches(16, device="cpu"))
-    >>> images.shape
-    torch.Size([16, 1, 28, 28])
     """
-    import torch
-
     from archspec.data.augment import parse
     from archspec.data.dividing import classes_left_out, divide
-    from archspec.data.keeping import Keeper
-    from archspec.data.prepare import prepared
+    from archspec.data.fingerprint import fingerprint
     from archspec.data.survey import survey
     from archspec.data.unreadable import Unreadable
 
     # 1. the pictures, and which of them are for what
-    steps, size = parse(augment), _size(resize)
-    entry, argument = find(name)
-    sets = entry.opener(data_root(root), *([argument] if argument else []))
+    steps, size, sets = parse(augment), _size(resize), _found(name, root)
     parts = divide(sets, seed, validation, limit_train, limit_test)
     # 2. what they are like
     bad = Unreadable()
     found = survey(parts, channels, size, bad, progress)
     shape = found.shape(channels, size)
     # 3. their bytes, on the device or on the way to it
-    device = torch.device(device)
-    preparation = prepared(size, steps, normalize, shape[0], device)
-    keeper = Keeper(preparation, shape, device, progress)
+    keeper = _keeper(size, steps, normalize, shape, device, progress)
     left, splits, statement = keeper.keep(parts, resident, bad, skip_unreadable)
+    # 4. what is to be said of them
     total = sum(len(part.rows) for part in parts)
-    notes = [*sets.notes, *found.conversion(shape[0]), *classes_left_out(left, sets.classes)]
-    if len(bad):
-        notes.append(bad.statement(total))
-    train, held, test = splits
-    identity = None
-    if identify:
-        from archspec.data.fingerprint import fingerprint
-
-        identity = fingerprint(sets, left)
-    return Data(
-        name=name,
-        classes=sets.classes,
-        channels=shape[0],
-        height=shape[1],
-        width=shape[2],
-        train=train,
-        validation=held,
-        test=test,
-        statement=statement,
-        notes=tuple(map(one_line, notes)),
-        fingerprint=identity,
+    notes = (
+        *(*sets.notes, *found.conversion(shape[0]), *classes_left_out(left, sets.classes)),
+        *([bad.statement(total)] if len(bad) else []),
     )
+    identity = fingerprint(sets, left) if identify else None
+    train, held, test = splits
+    told = tuple(map(one_line, notes))
+    return Data(name, sets.classes, *shape, train, held, test, statement, told, identity)
+
+
+def _keeper(
+    size: Resize,
+    augment: Augment,
+    normalize: Statistics | None,
+    shape: tuple[int, int, int],
+    device: torch.device | str,
+    progress: Progress,
+) -> Keeper:
+    import torch
+
+    from archspec.data.keeping import Keeper
+    from archspec.data.prepare import prepared
+
+    place = torch.device(device)
+    return Keeper(prepared(size, augment, normalize, shape[0], place), shape, place, progress)
+
+
+def _found(name: str, root: str | Path | None) -> PictureSets:
+    entry, argument = find(name)
+    sets: PictureSets = entry.opener(data_root(root), *([argument] if argument else []))
+    return sets
 
 
 def read_images(

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from archspec.data.errors import DataError
-from archspec.errors import did_you_mean
+from archspec.diagnostics.diagnostic import did_you_mean
 
 if TYPE_CHECKING:
     from archspec.data.pictures import PictureSets

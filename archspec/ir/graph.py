@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from archspec.errors import Span
+from archspec.diagnostics.diagnostic import Span
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape
 

@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias, TypeVar, cast
 
-from archspec.errors import Code, Refusal
+from archspec.diagnostics.diagnostic import Code, Refusal
 
 Dim: TypeAlias = int
 Shape: TypeAlias = tuple[Dim, ...]

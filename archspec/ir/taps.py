@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from archspec.errors import Code, Diagnostic, Span, SpecError, did_you_mean
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Span, SpecError, did_you_mean
 from archspec.ir.graph import INPUT, Graph, Ref, Step, Visit, walk
 from archspec.ir.shape import is_batched, show
 

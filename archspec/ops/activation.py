@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from archspec.errors import Refusal
+from archspec.diagnostics.diagnostic import Refusal
 from archspec.ir.op import Doubt, Example, Float, Op, PositiveFloat, PositiveInt, Weight, Weights
 from archspec.ir.shape import Dim, Shape, keep_batch, show
 from archspec.ir.tape import Tape, Tensor, elementwise, empty_like

@@ -136,7 +136,7 @@ class QKVLinear(Op, name="qkv_linear", primary="features"):
         return tape.new((*x.shape[:-1], 3 * self.features), requires_grad=True)
 
     def build(self, *inputs: Shape) -> nn.Module:
-        from archspec.modules_attention import QKVLinear as Module
+        from archspec.runtime.attention import QKVLinear as Module
 
         return Module(inputs[0][-1], self.features)
 
@@ -176,6 +176,6 @@ class ShiftedWindowMask(Op, name="shifted_window_mask"):
         return elementwise(tape, *inputs, tape.new(self._mask, requires_grad=False))
 
     def build(self, *inputs: Shape) -> nn.Module:
-        from archspec.modules_attention import ShiftedWindowMask as Module
+        from archspec.runtime.attention import ShiftedWindowMask as Module
 
         return Module(self.windows, self.window, self.shift)

@@ -72,7 +72,7 @@ class BatchNormScratch(Op, name="batch_norm_scratch"):
         return elementwise(tape, elementwise(tape, owned, normalised), owned)
 
     def build(self, *inputs: Shape) -> nn.Module:
-        from archspec.modules import BatchNormScratch as Module
+        from archspec.runtime.modules import BatchNormScratch as Module
 
         (x,) = inputs
         return Module(x[1], rank=len(x), eps=self.eps, momentum=self.momentum)

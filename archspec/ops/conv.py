@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
-from archspec.errors import Code, Refusal
+from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import Bounds
 from archspec.ir.op import Example, NonNegativeInt, Op, PositiveInt, Weight, Weights
 from archspec.ir.shape import (

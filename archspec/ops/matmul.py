@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from archspec.errors import Code, Refusal
+from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir import tape as tapes
 from archspec.ir.op import Example, Op
 from archspec.ir.shape import Dim, Shape, broadcast, equal, product, show

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from archspec.errors import Code, Refusal
+from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.op import Example, Op
 from archspec.ir.shape import (
     Dim,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from archspec.errors import Code, Refusal
+from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import Bounds
 from archspec.ir.op import (
     Doubt,
@@ -235,7 +235,7 @@ class LayerNorm(Normalization, name="layer_norm"):
     def build(self, *inputs: Shape) -> nn.Module:
         from torch import nn
 
-        from archspec.modules import LayerNormOver
+        from archspec.runtime.modules import LayerNormOver
 
         (x,) = inputs
         _, axes = self._split(len(x))
@@ -359,7 +359,7 @@ class LocalResponseNorm(Normalization, name="local_response_norm", primary="size
     def build(self, *inputs: Shape) -> nn.Module:
         from torch import nn
 
-        from archspec.modules import RowMajorLocalResponseNorm
+        from archspec.runtime.modules import RowMajorLocalResponseNorm
 
         (x,) = inputs
         module = RowMajorLocalResponseNorm if len(x) > 4 else nn.LocalResponseNorm

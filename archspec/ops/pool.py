@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from archspec.errors import Code, Refusal
+from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.op import Example, NonNegativeInt, Op, PositiveInt
 from archspec.ir.shape import Dim, Shape, each, expect_rank, expect_reached, window
 from archspec.ir.tape import Tape, Tensor, layout_of

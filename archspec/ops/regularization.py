@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from archspec.errors import Code, Refusal
+from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.op import Example, Op, Probability
 from archspec.ir.shape import Dim, Shape, show
 from archspec.ir.tape import Tape, Tensor, elementwise, empty_like

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from archspec.errors import Code, Refusal
+from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir import tape as tapes
 from archspec.ir.op import Example, Op, PositiveInt, Weight, Weights
 from archspec.ir.shape import Dim, Shape, is_batched, product, show

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from archspec.errors import Code, Refusal
+from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import Bounds
 from archspec.ir.op import MAX_SIZE, Example, Op, PositiveInt
 from archspec.ir.shape import Dim, Shape, each, expect_positive, expect_rank, product, scaled

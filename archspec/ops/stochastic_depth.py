@@ -50,7 +50,7 @@ class StochasticDepth(Op, name="stochastic_depth", primary="p"):
         return elementwise(tape, x, noise)
 
     def build(self, *inputs: Shape) -> nn.Module:
-        from archspec.modules import StochasticDepth as Module
+        from archspec.runtime.modules import StochasticDepth as Module
 
         (x,) = inputs
         return Module(self.p, self.mode, rank=len(x))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archspec.errors import Code, Diagnostic, Note, SpecError
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, SpecError
 from archspec.weights.report import LoadReport
 
 

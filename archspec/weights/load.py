@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from archspec.errors import Note
+from archspec.diagnostics.diagnostic import Note
 from archspec.weights.errors import WeightsError
 from archspec.weights.match import match
 from archspec.weights.read import Weights, read_weights

@@ -10,11 +10,11 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from archspec.errors import Refusal, did_you_mean
-from archspec.language.files import read_text
-from archspec.language.limits import DEFAULT
-from archspec.language.source import Mapping as YamlMapping
-from archspec.language.source import Scalar, read
+from archspec.diagnostics.diagnostic import Refusal, did_you_mean
+from archspec.text.files import read_text
+from archspec.text.limits import DEFAULT
+from archspec.text.values import Mapping as YamlMapping
+from archspec.text.values import Scalar, read
 from archspec.weights.errors import WeightsError
 
 Renames: TypeAlias = Mapping[str, str] | str | PathLike[str]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from archspec.errors import Source, Span
+from archspec.diagnostics.diagnostic import Source, Span
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import Op, Weight, Weights
 from archspec.ir.shape import N, Shape

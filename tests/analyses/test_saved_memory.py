@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import archspec
-from archspec import testing
 from archspec.analyses.memory import saved_bytes
-from archspec.errors import Refusal
-from archspec.infer import infer
+from archspec.diagnostics.diagnostic import Refusal
+from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY
 from archspec.ir.shape import N, Shape, concrete
-from archspec.measure import measure_saved_bytes
+from archspec.runtime.measure import measure_saved_bytes
+from archspec.testing.contract import contract as testing
 
 BATCHES = (1, 2, 3)
 """A batch of one is an axis of size 1 too."""

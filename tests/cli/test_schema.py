@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from archspec.cli import main
+from archspec.document.blocks import BLOCK_KEYS
+from archspec.document.keys import SPEC_KEYS
+from archspec.document.nodes import NODE_KEYS
+from archspec.document.schema import argument, spec_schema
 from archspec.ir.op import REGISTRY
-from archspec.language.blocks import BLOCK_KEYS
-from archspec.language.keys import SPEC_KEYS
-from archspec.language.nodes import NODE_KEYS
-from archspec.language.schema import argument, spec_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = spec_schema()

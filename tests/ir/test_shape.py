@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from archspec.errors import Code, Refusal
+from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.shape import (
     N,
     axis,

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from archspec.errors import Code, Refusal
-from archspec.infer import infer
+from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import ArgumentsError
+from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY
 from archspec.ir.shape import N
 from archspec.ir.tape import Tape

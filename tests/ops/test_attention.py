@@ -10,12 +10,12 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the name that all torch code uses)
 
 import archspec
-from archspec import testing
-from archspec.errors import Code, Refusal
-from archspec.infer import infer
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.infer import infer
 from archspec.ir.shape import N
-from archspec.modules_attention import QKVLinear as QKVLinearModule
 from archspec.ops.attention import MultiHeadAttention, QKVLinear, ShiftedWindowMask
+from archspec.runtime.attention import QKVLinear as QKVLinearModule
+from archspec.testing.contract import contract as testing
 
 SPEC = "archspec: 1\nname: one\ninput: [5, 8]\nlayers:\n  - {name: attention, %s}\n"
 LAYOUTS = ("row-major", "channels-last", "part")

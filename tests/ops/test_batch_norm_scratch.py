@@ -4,7 +4,7 @@ from torch import nn
 
 from archspec.ir.op import REGISTRY
 from archspec.ir.shape import N
-from archspec.modules import BatchNormScratch
+from archspec.runtime.modules import BatchNormScratch
 
 
 def course_text(x, gamma, beta, moving_mean, moving_var, training, eps=1e-5, momentum=0.9):

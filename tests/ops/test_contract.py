@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, find, given, settings
 from torch import nn
 
 import archspec.ops
-from archspec import testing
-from archspec.errors import Refusal
-from archspec.infer import infer
+from archspec.diagnostics.diagnostic import Refusal
+from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY
 from archspec.ir.shape import concrete
+from archspec.testing.contract import contract as testing
 
 LAYOUTS = ("row-major", "channels-last", "part")
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch_oracle import accepts_as_torch, compare_record, is_accepted, shape, strided
 
-from archspec.errors import Code, Refusal
-from archspec.infer import infer
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.infer import infer
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape, concrete
 from archspec.ops.conv import Conv1d, Conv2d, ConvTranspose2d

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch_oracle import accepts_as_torch, compare_record, is_accepted, shape, strided
 
-from archspec.errors import Code, Refusal
-from archspec.infer import infer
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.infer import infer
 from archspec.ir.op import Op
 from archspec.ir.shape import N, Shape, concrete, is_batched
 from archspec.ops.merge import MAX_TERMS, Add, Concat, Mul

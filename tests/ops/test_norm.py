@@ -3,12 +3,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from archspec.errors import Code, Refusal
-from archspec.infer import infer
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY
 from archspec.ir.shape import N
 from archspec.ir.tape import Tape
-from archspec.modules import LayerNormOver, RowMajorLocalResponseNorm
+from archspec.runtime.modules import LayerNormOver, RowMajorLocalResponseNorm
 
 
 def make(name, **args):

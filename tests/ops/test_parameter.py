@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from archspec.infer import infer
 from archspec.ir.fields import ArgumentsError
+from archspec.ir.infer import infer
 from archspec.ir.op import Weight
 from archspec.ir.tape import Tape
 from archspec.ops.parameter import Parameter

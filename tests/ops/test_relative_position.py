@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import archspec
-from archspec.errors import Code, Refusal
-from archspec.infer import infer
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.infer import infer
 from archspec.ir.shape import N
 from archspec.ops.relative_position import RelativePositionBias, RelativePositionCoordinates
 

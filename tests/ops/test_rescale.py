@@ -2,9 +2,9 @@ import pytest
 import torch
 
 import archspec
-from archspec.errors import Refusal
-from archspec.infer import infer
+from archspec.diagnostics.diagnostic import Refusal
 from archspec.ir.fields import ArgumentsError
+from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY
 from archspec.ir.shape import N
 

@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch_oracle import accepts_as_torch, compare_record, is_accepted, shape, strided
 
-from archspec.errors import Code, Refusal
-from archspec.infer import MAX_RANK, infer
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.infer import MAX_RANK, infer
 from archspec.ir.op import Op
 from archspec.ir.shape import N, Shape, concrete
 from archspec.ops.reshape import Chunk, Flatten, Permute, Reshape, Unflatten

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 from torch_oracle import accepts_as_torch, compare_record, is_accepted, shape, strided
 
-from archspec.errors import Code, Refusal
-from archspec.infer import infer
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.infer import infer
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape, concrete
 from archspec.ops.resize import Interpolate, Upsample

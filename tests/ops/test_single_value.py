@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from archspec.errors import Code, Refusal
-from archspec.infer import infer
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY
 from archspec.ir.shape import N
 

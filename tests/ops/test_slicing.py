@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812 (the name that all torch code uses)
 from torch_oracle import accepts_as_torch, compare_record, is_accepted, real, shape, strided
 
-from archspec.errors import Code, Refusal
-from archspec.infer import infer
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.infer import infer
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape, concrete
 from archspec.ops.slicing import Pad, Roll, Slice

@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the name that all torch code uses)
 from torch_oracle import accepts_as_torch, compare_record, is_accepted, shape
 
-from archspec.errors import Code, Refusal
-from archspec.infer import infer
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY
 from archspec.ops.matmul import MatMul
 from archspec.ops.parameter import Parameter

@@ -16,8 +16,8 @@ from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from archspec.errors import Code, Refusal
-from archspec.infer import infer
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.infer import infer
 from archspec.ir.op import Op
 from archspec.ir.shape import N, Shape, concrete
 from archspec.ir.tape import Storage, Tape, Tensor

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from archspec.ir.op import REGISTRY
-from archspec.language.files import BLOCKS, SPECS
+from archspec.text.files import BLOCKS, SPECS
 from fuzzing.trees import Raw, tree
 
 HEAD = "input: [4, 8, 8]\n"

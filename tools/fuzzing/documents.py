@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Any
 
 import archspec
-from archspec import fix
-from archspec.errors import Diagnostic, Source
+from archspec.diagnostics import fix
+from archspec.diagnostics.diagnostic import Diagnostic, Source
 from archspec.ir.graph import walk
 from fuzzing import corpus
 from fuzzing.oracle import described, diagnostics_findings, outcome

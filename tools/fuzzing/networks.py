@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import yaml
 
 import archspec
-from archspec.errors import SpecError
+from archspec.diagnostics.diagnostic import SpecError
+from archspec.expand.write import scalar
 from archspec.ir.op import REGISTRY, Op
 from archspec.ir.shape import N
-from archspec.language.write import scalar
 from fuzzing.trees import slots, tree, write
 
 Seed: TypeAlias = tuple[str, Callable[[], str | None]]
@@ -39,7 +39,7 @@ MOST_NODES = 400
 """A network larger than this is not run: it would take the time of a hundred others."""
 
 DRAWN = 150
-"""Networks drawn by `archspec.testing_graphs`."""
+"""Networks drawn by `archspec.testing.graphs`."""
 
 
 def seeds(seed: int) -> list[list[Seed]]:
@@ -116,7 +116,7 @@ def _drawn(seed: int) -> list[Seed]:
     from hypothesis import Phase, given, settings
     from hypothesis import seed as seeded
 
-    from archspec import testing_graphs
+    from archspec.testing.contract import graphs as testing_graphs
 
     found: list[Seed] = []
 

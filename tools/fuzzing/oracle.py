@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from archspec.errors import Code, Diagnostic, SpecError, line_starts
+from archspec.diagnostics.diagnostic import Code, Diagnostic, SpecError, line_starts
 from archspec.ir.graph import Graph, walk
 
 SHAPE_RULES = frozenset(

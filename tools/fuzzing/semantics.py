@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import archspec
-from archspec.errors import Code, Refusal, SpecError
+from archspec.diagnostics.diagnostic import Code, Refusal, SpecError
 from archspec.ir.op import REGISTRY, Op
 from archspec.ir.shape import N, Shape
 from fuzzing import networks
@@ -249,7 +249,7 @@ def check(case: Case) -> Verdict:
 
 def _refused(text: str, error: SpecError) -> Verdict:
     """Where a rule of shapes alone refused nodes, torch must fail at each of them."""
-    from archspec.testing import RULES
+    from archspec.testing.contract import RULES
 
     kind = outcome(error)
     if kind != "refused by a shape rule":
@@ -276,7 +276,7 @@ def eager_failures(text: str) -> dict[Any, str]:
     Each node is built and run with torch at every batch size in both modes, and the shapes that
     come out, not those that a rule states, are what the next node reads.
     """
-    with patch("archspec.language.expand.infer", _run):
+    with patch("archspec.expand.expander.infer", _run):
         try:
             archspec.loads(text)
         except SpecError as error:
@@ -288,12 +288,12 @@ def eager_failures(text: str) -> dict[Any, str]:
 
 def _run(op: Op, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
     """In the place of `infer`: shapes as torch makes them. Raises `Refusal` where it fails."""
-    from archspec.testing import BATCH_SIZES, FAILURES, OpCall, real_call
+    from archspec.testing.contract import BATCH_SIZES, FAILURES, OpCase, real_call
 
     seen = []
     for batch, training in product(BATCH_SIZES, (True, False)):
         try:
-            run = real_call(OpCall(op, tuple(inputs)), batch, training, requires_grad=False)
+            run = real_call(OpCase(op, tuple(inputs)), batch, training, requires_grad=False)
         except FAILURES as error:
             if "allocate memory" in str(error):
                 raise TooLarge from None

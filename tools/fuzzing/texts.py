@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import archspec
-from archspec.errors import Code
+from archspec.diagnostics.diagnostic import Code
 from fuzzing.corpus import TOKENS, texts
 from fuzzing.oracle import diagnostics_findings, outcome
 from fuzzing.sandbox import Case, Verdict

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import archspec
-from archspec.train import fitting
-from archspec.train.device import synchronise
-from archspec.train.loop import Trainer
+from archspec.training import fitting
+from archspec.training.device import synchronise
+from archspec.training.loop import Trainer
 from gpu.supervise import Cell, Result
 
 SGD = {"optimizer": "sgd", "momentum": 0.0}

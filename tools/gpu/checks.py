@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from archspec.cli import main
-from archspec.train import checkpoint
+from archspec.training.store import checkpoint
 from gpu.cells import RECIPES, Job, Scale
 from gpu.supervise import Cell, Result
 
@@ -168,7 +168,7 @@ def cuda_tests() -> Result:
     """The tests of the suite that need a GPU."""
     command = [sys.executable, "-m", "pytest", "-m", "cuda", "-q", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [*command, "tests/emit", "tests/train", "tests/data", "tests/test_verify.py"],
+        [*command, "tests/emit", "tests/training", "tests/data", "tests/test_verify.py"],
         capture_output=True,
         text=True,
         cwd=ROOT,

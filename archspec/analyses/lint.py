@@ -1,0 +1,264 @@
+"""Warnings about graphs that compile and yet look like slips. What an op does, `Op` says.
+
+The graph is walked once as it runs: each value knows its producer and its readers, through blocks
+and groups, so that two nodes are neighbours wherever they are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from archspec.analyses.orientation import turned_around, turned_help
+from archspec.diagnostics.call_sites import CallSite, located
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Span
+from archspec.ir.graph import INPUT, Graph, Ref, Step, count_runs
+from archspec.ir.op import Op
+from archspec.ir.shape import show
+
+MAX_USES = 20_000
+"""Runs of ops that are looked at one by one: few lines can call a block millions of times."""
+
+
+@dataclass(slots=True, eq=False)
+class OpUse:
+    """One run of an op: what it reads, who reads it. `calls` lead to its list.
+
+    `gives_image` tells of one whose result has the form that a convolution or pool gave it.
+    """
+
+    op: Op
+    step: Step
+    calls: tuple[CallSite, ...]
+    inputs: tuple[Value, ...]
+    readers: list[OpUse] = field(default_factory=list)
+    shared: bool = False
+    gives_image: bool = False
+
+
+class Value(NamedTuple):
+    """One output of a producer; without a producer, an input of the network."""
+
+    producer: OpUse | None
+    output: int
+
+
+MAX_RUNS = 200_000
+"""Runs of ops that are examined: one graph used by many steps runs at each of them."""
+
+
+def warnings(graph: Graph, spans: Mapping[str, Span]) -> list[Diagnostic]:
+    """All of them, each once, in the order in which the network runs; none of a giant.
+
+    `spans` are the places of the inputs that the spec states; others the caller gives.
+    """
+    if count_runs(graph) > MAX_RUNS:
+        return []
+    walk = _Walk()
+    outputs = walk.graph(graph, [Value(None, i) for i in range(len(graph.inputs))], ())
+    found = [diagnostic for use in walk.uses for diagnostic in _of(use)]
+    found += [located(d, use.calls) for use, d in _at_the_end(outputs)]
+    found += _turned_inputs(graph, walk.uses, spans)
+    return list(dict.fromkeys(found))
+
+
+class _Walk:
+    def __init__(self) -> None:
+        self.uses: list[OpUse] = []
+        self.seen: dict[Graph, list[Value]] = {}
+
+    def graph(
+        self, graph: Graph, inputs: Sequence[Value], calls: tuple[CallSite, ...]
+    ) -> list[Value]:
+        """The values that a list gives for these inputs."""
+        if len(self.uses) > MAX_USES and graph in self.seen:
+            return self.again(graph, inputs)
+        values: list[list[Value]] = []
+        shared = {step.shares for step in graph.steps if step.shares is not None}
+
+        def value(ref: Ref) -> Value:
+            return inputs[ref.output] if ref.step == INPUT else values[ref.step][ref.output]
+
+        for index, step in enumerate(graph.steps):
+            if step.idle:
+                values.append([])
+                continue
+            given = [value(ref) for ref in step.inputs]
+            if step.body is not None:
+                call = CallSite(step.span, step.body.block)
+                values.append(self.graph(step.body, given, (*calls, call)))
+                continue
+            assert step.op is not None
+            if step.op.passes_through:
+                values.append(given)
+                continue
+            use = OpUse(step.op, step, calls, tuple(given))
+            use.shared = index in shared or step.shares is not None
+            use.gives_image = step.op.gives_images or _keeps_image(use)
+            self.uses.append(use)
+            for read in given:
+                if read.producer is not None:
+                    read.producer.readers.append(use)
+            values.append([Value(use, i) for i in range(len(step.outputs))])
+        outputs = [value(ref) for ref in graph.outputs]
+        self.seen[graph] = outputs
+        return outputs
+
+    def again(self, graph: Graph, inputs: Sequence[Value]) -> list[Value]:
+        """As `graph`, for a block that was walked before: nothing is said of it a second time."""
+        for read in inputs:
+            if read.producer is not None:
+                read.producer.shared = True  # its readers are not all known
+        return [
+            inputs[ref.output] if ref.step == INPUT else before
+            for ref, before in zip(graph.outputs, self.seen[graph], strict=True)
+        ]
+
+
+def _of(use: OpUse) -> Iterator[Diagnostic]:
+    checks = (_bias, _activation, _repeated, _on_image, _degenerate)
+    for diagnostic in (check(use) for check in checks):
+        if diagnostic is not None:
+            yield located(diagnostic, use.calls)
+
+
+def _bias(use: OpUse) -> Diagnostic | None:
+    """A bias that the normalisation behind it takes away again."""
+    axis, readers = use.op.bias_axis, use.readers
+    if axis is None or use.shared or not getattr(use.op, "bias", False) or not readers:
+        return None
+    if axis % len(use.step.outputs[0]) != 1:
+        return None
+    if not all(reader.op.blind_to_offsets for reader in readers):
+        return None
+    norm = readers[0].op.op_name
+    return _warning(
+        Code.BIAS_BEFORE_NORM,
+        f"the bias of {use.op.op_name} has no effect: {norm} subtracts the mean after it",
+        use,
+        help="write `bias: false` here",
+    )
+
+
+def _activation(use: OpUse) -> Diagnostic | None:
+    """Two activations with nothing between them."""
+    if not use.op.is_activation:
+        return None
+    before = use.inputs[0].producer
+    if before is None or not before.op.is_activation:
+        return None
+    if before.op == use.op:
+        message = f"{use.op.op_name} stands twice in a row"
+    else:
+        message = f"{use.op.op_name} follows {before.op.op_name} with nothing between them"
+    return _warning(Code.REPEATED_ACTIVATION, message, use, help="remove one of the two")
+
+
+def _repeated(use: OpUse) -> Diagnostic | None:
+    """A merge that reads one value twice, as where two branches are the identity."""
+    if not use.op.variadic or len(set(use.inputs)) == len(use.inputs):
+        return None
+    twice = next(value for value in use.inputs if use.inputs.count(value) > 1).producer
+    what = "the input" if twice is None else f"the output of {twice.op.op_name}"
+    return _warning(
+        Code.REPEATED_INPUT,
+        f"{use.op.op_name} reads the same value twice: {what}",
+        use,
+        help="an empty branch and `identity` both stand for what they read: keep one of the two",
+    )
+
+
+def _keeps_image(use: OpUse) -> bool:
+    """Whether it passes the form of an image on, as activations and norms do."""
+    if use.step.outputs != use.step.input_shapes:
+        return False
+    before = use.inputs[0].producer
+    return before is not None and before.gives_image
+
+
+def _on_image(use: OpUse) -> Diagnostic | None:
+    """A linear layer behind a convolution or a pool, which maps the width of each row alone."""
+    if not use.op.linear_in_last or len(use.step.input_shapes[0]) != 4:
+        return None
+    before = use.inputs[0].producer
+    if before is None or not before.gives_image:
+        return None
+    given, made = show(use.step.input_shapes[0]), show(use.step.outputs[0])
+    return _warning(
+        Code.LINEAR_ON_IMAGE,
+        f"{use.op.op_name} maps the width of an image alone: {given} becomes {made}",
+        use,
+        help="put `flatten` before it, or `global_avg_pool2d` and `flatten`",
+    )
+
+
+def _degenerate(use: OpUse) -> Diagnostic | None:
+    """What the op itself finds strange in its input's sizes."""
+    doubt = use.op.doubt(*use.step.input_shapes)
+    if doubt is None:
+        return None
+    return _warning(Code.ONE_VALUE_NORMALISED, doubt.message, use, doubt.help)
+
+
+def _turned_inputs(
+    graph: Graph, uses: Sequence[OpUse], spans: Mapping[str, Span]
+) -> Iterator[Diagnostic]:
+    """Images whose channels seem to stand last, and that a convolution reads."""
+    convolved = {_origin(use.inputs[0]) for use in uses if use.op.gives_images and use.op.kernels}
+    for number, (name, shape) in enumerate(zip(graph.input_names, graph.inputs, strict=True)):
+        turned = turned_around(shape)
+        if turned is not None and Value(None, number) in convolved:
+            yield Diagnostic(
+                Code.CHANNELS_LAST,
+                f"the input {name!r} has {shape[1]} channels, of {shape[2]} x {shape[3]} pixels",
+                spans.get(name),
+                severity="warning",
+                help=turned_help(name, turned, name in spans),
+            )
+
+
+def _origin(value: Value) -> Value:
+    """The value before all that keeps its shape, as activations and norms do."""
+    while value.producer is not None:
+        step = value.producer.step
+        if step.input_shapes != step.outputs:
+            break
+        value = value.producer.inputs[0]
+    return value
+
+
+def unread_inputs(graph: Graph, spans: Mapping[str, Span]) -> Iterator[Diagnostic]:
+    """Inputs of the network that nothing in it reads."""
+    read = {ref.output for step in graph.steps for ref in step.inputs if ref.step == INPUT}
+    read |= {ref.output for ref in graph.outputs if ref.step == INPUT}
+    for number, name in enumerate(graph.input_names):
+        if number not in read:
+            yield Diagnostic(
+                Code.UNREAD_INPUT,
+                f"nobody reads the input {name!r}",
+                spans.get(name),
+                severity="warning",
+                help=f"read it with `from: {name}`, or remove it",
+            )
+
+
+def _at_the_end(outputs: Sequence[Value]) -> Iterator[tuple[OpUse, Diagnostic]]:
+    """Dropout behind the last layer that has weights."""
+    seen: set[OpUse] = set()
+    for output in outputs:
+        use = output.producer
+        while use not in seen and use and not use.op.weights(*use.step.input_shapes):
+            seen.add(use)
+            if use.op.drops:
+                message = (
+                    f"{use.op.op_name} stands after the last layer: in training it zeroes outputs "
+                    "of the network"
+                )
+                help_ = "put it before the last layer, or remove it"
+                yield use, _warning(Code.DROPOUT_AT_END, message, use, help_)
+            use = use.inputs[0].producer if len(use.inputs) == 1 else None
+
+
+def _warning(code: Code, message: str, use: OpUse, help: str) -> Diagnostic:
+    return Diagnostic(code, message, use.step.span, severity="warning", help=help)

@@ -1,0 +1,1 @@
+"""What is said of a mistake: codes, places, messages, what mends it."""

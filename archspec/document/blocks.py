@@ -1,0 +1,332 @@
+"""Files while they are read, and their blocks; the library's blocks, read when first named."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from archspec.diagnostics.diagnostic import (
+    Code,
+    Diagnostic,
+    Refusal,
+    Source,
+    Span,
+    SpecError,
+    mended,
+)
+from archspec.document import parameters, plugins
+from archspec.document.forms import FIXED
+from archspec.document.nodes import NodeParser
+from archspec.document.records import Block, Output, Parameter
+from archspec.document.schema_words import IDENTIFIER, Schema, ref
+from archspec.expressions.names import MODULE_ATTRIBUTES, check_identifier, check_node_name
+from archspec.ir.op import REGISTRY
+from archspec.text import files
+from archspec.text.limits import Limits
+from archspec.text.values import Items, Mapping, Scalar, Value, kind, read, shorten
+
+BLOCK_KEYS: dict[str, Schema] = {
+    "doc": {"type": "string"},
+    "params": {
+        "type": "object",
+        "propertyNames": {"pattern": IDENTIFIER},
+        "description": "name: default, or a required parameter as name: int, float, bool, "
+        "str, list or layers.",
+    },
+    "inputs": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+    "layers": ref("nodes"),
+    "outputs": ref("outputs"),
+}
+"""The keys of a block, and what may stand there."""
+
+
+class Reader:
+    """Reads the files of one compilation; library blocks are kept for the whole process."""
+
+    def __init__(self, limits: Limits, root: Path | None, anywhere: bool = False) -> None:
+        self.limits, self.root, self.anywhere = limits, root, anywhere
+        self.opened = 0
+
+    def inside(self, path: Path) -> Path:
+        """The path, resolved. Raises `Refusal` where the text may not read it."""
+        return files.inside(path, self.root, self.anywhere)
+
+    def open(self, path: Path, library: bool = False) -> Source:
+        """A file's text. Raises `Refusal`."""
+        self.opened += 1
+        self.limits.check("files", self.opened, "the number of files")
+        shown = files.shown(path)
+        return files.read_text(self.inside(path), self.limits, shown, library)
+
+
+@dataclass(slots=True)
+class File:
+    """One file while it is read: what its nodes may name."""
+
+    source: Source
+    folder: Path | None
+    reader: Reader
+    diagnostics: list[Diagnostic]
+    in_library: bool = False
+    blocks: dict[str, Block] = field(default_factory=dict)
+    used: list[File] = field(default_factory=list)
+    undeclared: dict[str, Block] = field(default_factory=dict)
+    """Blocks whose parameters were not read yet: a call that stands earlier has them read."""
+    foreseeing: bool = False
+    """Set while it is only asked which names are blocks, which needs no parameters of theirs."""
+    parsers: dict[str, NodeParser] = field(default_factory=dict)
+    """For each block the scope of its parameters, in which its body is read."""
+    broken: set[str] = field(default_factory=set)
+    """Names of blocks that were refused: what names them is no further mistake."""
+    params: frozenset[str] = frozenset()
+    """Names of the spec's own parameters, which its blocks do not see."""
+    keys: tuple[str, ...] = ()
+    """Keys of the whole text, for one that stands in a node by mistake."""
+    lost: bool = False
+    """A file of blocks could not be read: an unknown name may be one of them."""
+
+    @property
+    def stem(self) -> str:
+        """The name of a network whose text gives none."""
+        name = self.source.name
+        return Path(name).stem if name.endswith(files.SUFFIX) else "network"
+
+    def find(self, name: str) -> Block | None:
+        """A block by name: the file's own, then those of `use:`, then the standard ones."""
+        if name in self.blocks:
+            if name in self.undeclared and not self.foreseeing:
+                _declare(self, self.undeclared[name])
+            return self.blocks[name]
+        for other in self.used:
+            if name in other.blocks:
+                return other.blocks[name]
+        return library_block(name)
+
+    def known_blocks(self) -> Iterable[str]:
+        names = {*self.blocks, *files.library_blocks()}
+        for other in self.used:
+            names.update(other.blocks)
+        return names
+
+    def parser(self, params: dict[str, Parameter] | None) -> NodeParser:
+        parser = NodeParser(
+            self.diagnostics, self.reader.limits, params, self.find, self.known_blocks, set()
+        )
+        parser.broken, parser.lost, parser.file_keys = self.broken, self.lost, self.keys
+        return parser
+
+    def report(self, code: Code, message: str, span: Span, **more: Any) -> None:
+        self.diagnostics.append(Diagnostic(code, message, span, **more))
+
+    def refuse(self, refusal: Refusal, span: Span) -> None:
+        self.diagnostics.append(Diagnostic.of(refusal, span))
+
+    def check_keys(self, value: Mapping, known: tuple[str, ...], what: str) -> None:
+        """Reports unknown keys. One that is a slip of a known key is then read as that one."""
+        for text in [text for text in value.entries if text not in known]:
+            key, _ = value.entries[text]
+            found = mended(text, known, key.span, value.entries)
+            self.report(
+                Code.UNKNOWN_KEY,
+                f"{shorten(text)!r} is not a key of {what}",
+                key.span,
+                expected=f"one of {', '.join(known)}",
+                **found,
+            )
+            for edit in found["edits"]:
+                value.entries[edit.replacement] = value.entries.pop(text)
+
+    def text(self, value: Value | None, what: str) -> str:
+        """A plain text value, or the empty text (reported) for anything else."""
+        if value is None:
+            return ""
+        if isinstance(value, Scalar) and value.value is not None:
+            return value.text
+        self.report(Code.STRUCTURE, f"`{what}` must be text, not {kind(value)}", value.span)
+        return ""
+
+
+# --- the library ---------------------------------------------------------------------------------
+
+_LIBRARY: dict[str, Block] = {}
+
+
+def library_block(name: str) -> Block | None:
+    """A standard block (or one that an installed package brings), read when first named."""
+    if name in _LIBRARY:
+        return _LIBRARY[name]
+    if name in files.library_blocks():
+        path = files.BLOCKS / f"{name}{files.SUFFIX}"
+    else:
+        found = plugins.block(name) if name.isidentifier() else None
+        if found is None:
+            return None
+        path = found
+    limits = Limits()
+    reader = Reader(limits, None, anywhere=True)
+    file = File(reader.open(path, library=True), path.parent, reader, [], in_library=True)
+    value = read(file.source, limits)
+    assert isinstance(value, Mapping), path
+    block = Block(name, value.span, value, True)
+    _LIBRARY[name] = block  # before its body: a block that names itself must be found
+    fill_block(file, block)
+    if file.diagnostics:
+        del _LIBRARY[name]
+        raise SpecError(file.diagnostics)
+    return block
+
+
+# --- blocks --------------------------------------------------------------------------------------
+
+
+def declare_blocks(file: File, value: Value | None) -> None:
+    """The blocks of a `blocks:` mapping: first their names, so that bodies may name each other."""
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        file.report(
+            Code.STRUCTURE,
+            f"`blocks` must be a mapping, not {kind(value)}",
+            value.span,
+            expected="block name: {params: …, layers: …}",
+        )
+        return
+    for name, key, body in value.items():
+        if not isinstance(body, Mapping):
+            file.broken.add(name)
+            file.report(
+                Code.STRUCTURE,
+                f"the block {shorten(name)!r} must be a mapping, not {kind(body)}",
+                body.span if not (isinstance(body, Scalar) and body.is_absent) else key.span,
+                expected="a mapping with `layers:`",
+            )
+            continue
+        try:
+            check_identifier(name, "a block")
+            if name in REGISTRY or name in FIXED:
+                raise Refusal(
+                    f"{name!r} is a primitive op and cannot name a block",
+                    code=Code.NAME,
+                    help=f"call it my_{name}",
+                )
+        except Refusal as refusal:
+            file.diagnostics.append(Diagnostic.of(refusal, key.span))
+            file.broken.add(name)
+            continue
+        file.blocks[name] = Block(name, key.span, body, file.in_library)
+    file.undeclared = dict(file.blocks)
+    for block in file.blocks.values():
+        fill_block(file, block)
+
+
+def _declare(file: File, block: Block) -> None:
+    """What a call of a block must know of it: its parameters and inputs."""
+    file.undeclared.pop(block.name, None)
+    raw, what = block.raw, f"the block {block.name!r}"
+    file.check_keys(raw, tuple(BLOCK_KEYS), what)
+    block.doc = file.text(raw.get("doc"), "doc")
+    parser = file.parser({})
+    parser.hidden, parser.called = file.params, block.calls
+    # What a default that calls this very block may know of it.
+    file.foreseeing = True
+    block.params = parameters.foreseen(parser, raw.get("params"))
+    file.foreseeing = False
+    block.params = parameters.declare(parser, raw.get("params"), what)
+    block.inputs = _block_inputs(file, raw.get("inputs"))
+    file.parsers[block.name] = parser
+
+
+def fill_block(file: File, block: Block) -> None:
+    """A block's parameters, inputs, body and outputs."""
+    if block.name not in file.parsers:
+        _declare(file, block)
+    raw, what, parser = block.raw, f"the block {block.name!r}", file.parsers[block.name]
+    layers = raw.get("layers")
+    if layers is None:
+        file.report(
+            Code.MISSING_KEY, f"{what} has no `layers`", block.span, expected="a list of nodes"
+        )
+        return
+    block.body = parser.nodes(layers)
+    block.outputs = read_outputs(parser, raw.get("outputs"))
+    warn_unused(file, parser.reads, block.params, what)
+
+
+def _block_inputs(file: File, value: Value | None) -> tuple[str, ...]:
+    if value is None:
+        return ("input",)
+    names: list[str] = []
+    if isinstance(value, Items) and value.items:
+        for item in value:
+            name = file.text(item, "inputs")
+            try:
+                check_identifier(name, "an input")
+                if name != "input" and name not in MODULE_ATTRIBUTES:
+                    check_node_name(name)
+                if name in names:
+                    raise Refusal(f"the input {name!r} stands twice", code=Code.DUPLICATE_NAME)
+                _check_input_order(name, names)
+            except Refusal as refusal:
+                file.diagnostics.append(Diagnostic.of(refusal, item.span))
+            names.append(name)
+        return tuple(names)
+    file.report(
+        Code.STRUCTURE,
+        f"`inputs` of a block must be a list of names, not {kind(value)}",
+        value.span,
+        expected="[x, skip]",
+    )
+    return ("input",)
+
+
+def _check_input_order(name: str, before: Collection[str]) -> None:
+    """Raises `Refusal` for an input called `input` that could not be read under its name."""
+    if name == "input" and before:
+        raise Refusal(
+            "`input` means the first input everywhere, and this is another one",
+            code=Code.NAME,
+            expected="`input` as the first of them",
+            help="give it a name of its own, or put it first",
+        )
+
+
+def read_outputs(parser: NodeParser, value: Value | None) -> tuple[Output, ...] | None:
+    """The `outputs:` of a block or spec; None where it says nothing of them."""
+    if value is None:
+        return None
+    found: list[Output] = []
+    if isinstance(value, Mapping):
+        for name, key, item in value.items():
+            with parser.reporting(key.span):
+                check_identifier(name, "an output")
+            references = parser.references(item, name)
+            if isinstance(item, Items):
+                parser.report(
+                    Code.OUTPUTS,
+                    f"the output {name!r} is one value, not a list",
+                    item.span,
+                    help="give each output a name of its own",
+                )
+            found.extend(Output(name, ref) for ref in references)
+    else:
+        found = [Output(None, ref) for ref in parser.references(value, "outputs")]
+    if not found:
+        parser.report(Code.OUTPUTS, "`outputs` names no node", value.span)
+    return tuple(found)
+
+
+def warn_unused(
+    file: File, reads: Collection[str], params: dict[str, Parameter], what: str
+) -> None:
+    """Warn of each parameter that is not among the names that are read."""
+    for parameter in params.values():
+        if parameter.name not in reads:
+            file.report(
+                Code.UNUSED_PARAMETER,
+                f"nothing in {what} uses the parameter {parameter.name!r}",
+                parameter.span,
+                severity="warning",
+                help="remove it, or use it",
+            )

@@ -1,0 +1,98 @@
+"""Ops and blocks as they are called: a word, and arguments by name."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Span
+from archspec.document import wording
+from archspec.document.node_keys import NODE_KEYS
+from archspec.document.records import Arguments, Form
+from archspec.document.scope import Scope
+from archspec.expressions.arguments import unknown_argument
+from archspec.text.values import Mapping, Scalar, Value, kind
+
+
+class Call(Form):
+    """An op or block with the arguments that are written for it."""
+
+    __slots__ = ("args",)
+
+    is_call = True
+
+    def __init__(self, word: str, span: Span) -> None:
+        super().__init__(word, span)
+        self.args: Arguments = {}
+
+    @property
+    def primary(self) -> str | None:
+        """The argument that may be given alone."""
+        return None
+
+    @property
+    @abstractmethod
+    def known(self) -> Iterable[str]:
+        """The arguments that there are."""
+
+    @property
+    @abstractmethod
+    def required(self) -> Iterable[str]:
+        """Those that must be given."""
+
+    @abstractmethod
+    def read_one(self, scope: Scope, name: str, value: Value) -> Arguments:
+        """One argument, compiled; none (and a diagnostic) where it is not sound."""
+
+    def unknown(self, name: str, key: Scalar, given: Mapping) -> Diagnostic:
+        """The diagnostic of an argument that there is not."""
+        return unknown_argument(self.word, name, self.known, key.span, given.entries)
+
+    def read_edges(self, scope: Scope, value: Value) -> Value | None:
+        """Takes the edges out of the value, if it holds any; what is left."""
+        return value
+
+    def read_arguments(self, scope: Scope, value: Value | None, *, edges: bool = True) -> Arguments:
+        """The arguments of a value; mistakes are reported. With `edges`, a merge's are taken."""
+        if value is None or (isinstance(value, Scalar) and value.plain and value.value is None):
+            return {}
+        if edges:
+            rest = self.read_edges(scope, value)
+            if rest is None:
+                return {}
+            value = rest
+        if isinstance(value, Mapping):
+            return self._by_name(scope, value)
+        if self.primary is not None:
+            return self.read_one(scope, self.primary, value)
+        scope.report(
+            Code.ARGUMENT,
+            f"{self.word} takes its arguments by name, not {kind(value)}",
+            value.span,
+            expected=wording.call_form(self.word, self.known),
+            help=wording.by_name(self.word, list(self.known), list(self.required), value),
+        )
+        return {}
+
+    def _by_name(self, scope: Scope, given: Mapping) -> Arguments:
+        found: Arguments = {}
+        known = frozenset(self.known)
+        for name, key, value in given.items():
+            if name not in known:
+                scope.diagnostics.append(self.unknown(name, key, given))
+            elif isinstance(value, Scalar) and value.is_absent:
+                scope.report(
+                    Code.ARGUMENT,
+                    f"{self.word}: {name} has no value",
+                    key.span,
+                    expected="a value after the colon",
+                    help="write `null` where null is meant",
+                )
+            else:
+                found.update(self.read_one(scope, name, value))
+        return found
+
+
+def misplaced(name: str, word: str, span: Span) -> Diagnostic | None:
+    """The diagnostic of a node key among an op's arguments."""
+    return wording.misplaced_key(word, name, span) if name in NODE_KEYS else None

@@ -1,0 +1,94 @@
+"""A primitive op with its arguments: `conv2d: {out_channels: 64, kernel_size: 3}`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from archspec.diagnostics.diagnostic import Diagnostic, Refusal, Span
+from archspec.document.forms.call import Call, misplaced
+from archspec.document.records import Arguments, Place
+from archspec.document.scope import Scope
+from archspec.document.validate import make_op
+from archspec.expressions.arguments import LocatedError, check_truth, op_kinds, truths
+from archspec.ir.graph import Step
+from archspec.ir.op import Op
+from archspec.text.values import Mapping, Scalar, Value
+
+
+class OpCall(Call):
+    """One op. `ready` is the validated one, where no argument depends on anything."""
+
+    __slots__ = ("op", "ready")
+
+    def __init__(self, op: type[Op], span: Span) -> None:
+        super().__init__(op.op_name, span)
+        self.op = op
+        self.ready: Op | None = None
+
+    @classmethod
+    def read(cls, scope: Scope, op: type[Op], span: Span, value: Value | None) -> OpCall:
+        """The call as written; mistakes are reported."""
+        call, reported = cls(op, span), len(scope.diagnostics)
+        call.args = call.read_arguments(scope, value)
+        sound = len(scope.diagnostics) == reported and not scope.partial
+        if sound and all(argument.evaluate is None for argument in call.args.values()):
+            with scope.reporting(span):
+                call.ready = make_op(
+                    op,
+                    {name: argument.constant for name, argument in call.args.items()},
+                    {name: argument.span for name, argument in call.args.items()},
+                    span,
+                )
+        return call
+
+    @property
+    def primary(self) -> str | None:
+        return self.op.primary
+
+    @property
+    def known(self) -> Iterable[str]:
+        return self.op.fields()
+
+    @property
+    def required(self) -> Iterable[str]:
+        return [name for name, field in self.op.fields().items() if field.is_required]
+
+    def read_one(self, scope: Scope, name: str, value: Value) -> Arguments:
+        with scope.reporting(value.span):
+            if name in truths(self.op) and not scope.is_name(value):
+                check_truth(value)
+            return {name: scope.argument(value, op_kinds(self.op)[name])}
+        return {}
+
+    def unknown(self, name: str, key: Scalar, given: Mapping) -> Diagnostic:
+        return misplaced(name, self.word, key.span) or super().unknown(name, key, given)
+
+    def read_edges(self, scope: Scope, value: Value) -> Value | None:
+        if not self.op.variadic:
+            return value
+        if not isinstance(value, Mapping):
+            self.inputs = scope.references(value, self.word)
+            return None
+        given = value.get("inputs")
+        if given is None:
+            return value
+        self.inputs = scope.references(given, "inputs")
+        rest = {key: entry for key, entry in value.entries.items() if key != "inputs"}
+        return Mapping(rest, value.span, value.size, value.flow)
+
+    def step(self, place: Place) -> Step | None:
+        return place.op(self.made(place))
+
+    def made(self, place: Place) -> Op:
+        """The validated op. Raises `LocatedError`."""
+        return self.ready or place.make(self.op, self.args, self.span)
+
+    def output_count(self, place: Place) -> int:
+        try:
+            return len(place.op(self.made(place)).outputs)
+        except (Refusal, LocatedError):
+            return 1  # what is not there need not fit
+
+    def given(self, place: Place) -> dict[str, Any]:
+        return self.made(place).arguments() if self.args else {}

@@ -1,0 +1,301 @@
+"""Values to nodes: the entries of a `layers:` list.
+
+A mistake is reported and parsing goes on with the next node.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from archspec.diagnostics.diagnostic import Code, Span, mended
+from archspec.document import wording
+from archspec.document.forms import FIXED
+from archspec.document.forms.alone import ShareAlone
+from archspec.document.forms.block import BlockCall
+from archspec.document.forms.form import FixedForm
+from archspec.document.forms.insert import Insert
+from archspec.document.forms.op import OpCall
+from archspec.document.node_keys import KEYS, NODE_KEYS, REPEAT
+from archspec.document.records import Form, Layers, Node, Repeat
+from archspec.document.scope import Scope
+from archspec.expressions.arguments import TEXT, Argument, colon_mended, never_written
+from archspec.expressions.evaluate import MAGIC, Env
+from archspec.ir.op import REGISTRY
+from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
+
+_OP_WORD = re.compile(r"\$?[A-Za-z_]\w*\Z")
+
+
+class NodeParser(Scope):
+    """Parses the nodes of one scope."""
+
+    # --- lists -----------------------------------------------------------------------------------
+
+    def nodes(self, value: Value, what: str = "layers") -> tuple[Node, ...]:
+        if not isinstance(value, Items):
+            self.report(
+                Code.STRUCTURE,
+                f"`{what}` must be a list of nodes, not {kind(value)}",
+                value.span,
+                expected="a list: one `- node` a line",
+                help=wording.list_help(what, value),
+            )
+            return ()
+        outer, self.partial = self.partial, False
+        nodes = [node for item in value if (node := self.node(item)) is not None]
+        self.partial = outer
+        return tuple(nodes)
+
+    def node_or_list(self, value: Value, what: str) -> tuple[Node, ...]:
+        if isinstance(value, Items):
+            return self.nodes(value, what)
+        node = self.node(value)
+        return (node,) if node else ()
+
+    # --- one node --------------------------------------------------------------------------------
+
+    def node(self, value: Value) -> Node | None:
+        """One node; None (and a diagnostic) where it has no sound form."""
+        if isinstance(value, Scalar):
+            return self._bare(value)
+        if isinstance(value, Items):
+            self.report(
+                Code.STRUCTURE,
+                "a list cannot be a node",
+                value.span,
+                expected="an op or block name, or a mapping with one",
+                help="for a list within a list write `- layers: […]`",
+            )
+            return None
+        with self.reporting(value.span):
+            return self._mapped(value)
+        return None
+
+    def _bare(self, value: Scalar) -> Node | None:
+        text = value.text
+        if value.is_absent:
+            self.report(
+                Code.STRUCTURE,
+                "this entry of the list is empty",
+                value.span,
+                expected="an op or block name, or a mapping with one",
+                help="remove the dash, or write a node behind it",
+            )
+            return None
+        if not isinstance(value.value, str) or not _OP_WORD.match(text):
+            self.report(
+                Code.STRUCTURE,
+                f"{kind(value)} is not a node",
+                value.span,
+                expected="an op or block name, or a mapping with one",
+                **self._bare_mended(value),
+            )
+            return None
+        form = self._form(text, value.span, None)
+        return None if form is None else Node(form, form.span, inputs=form.inputs)
+
+    def _bare_mended(self, value: Scalar) -> dict[str, Any]:
+        word = value.text.partition(":")[0]
+        known = [word] if self.is_target(word) else []
+        names = {*REGISTRY, *self.known_blocks()}
+        return colon_mended(value.text, known, value.span) or wording.bare_mended(value, names)
+
+    def _mapped(self, value: Mapping) -> Node | None:
+        entry = self._op_key(value)
+        if entry is None:
+            return None
+        key, args = entry
+        repeat = REPEAT.loop(self, value.get("repeat"))
+        with self._looping(repeat):
+            form = (
+                ShareAlone(value.key("share").span)
+                if key is None
+                else self._form(key.text, key.span, args)
+            )
+            if form is None:
+                return None
+            if isinstance(form, FixedForm):
+                form.read_keys(self, value)
+            node = Node(form, form.span, inputs=form.inputs, repeat=repeat)
+            self._read_keys(node, value, in_loop=True)
+            if repeat is not None and node.name is None:
+                self._refuse_fixed_names(node)
+        self._read_keys(node, value, in_loop=False)
+        return node
+
+    def _read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:
+        """The keys beside the form: those that are each iteration's, or the whole loop's."""
+        for known in KEYS:
+            if known.in_loop is in_loop and (entry := value.entries.get(known.name)):
+                key, item = entry
+                if isinstance(item, Scalar) and item.is_absent:
+                    self.report(Code.STRUCTURE, f"`{known.name}` has no value", key.span)
+                else:
+                    known.read(self, node, key, item)
+
+    def _refuse_fixed_names(self, node: Node) -> None:
+        """In a repeat that opens no scope every iteration would bear a fixed name again."""
+        for inner in node.form.joining():
+            if inner.name is not None and inner.name.is_fixed and inner.when is None:
+                self.report(
+                    Code.DUPLICATE_NAME,
+                    f"every iteration would be called {inner.name.text!r}",
+                    inner.name_span or inner.span,
+                    expected="a name with an expression in braces, since the repeat has no name",
+                    help=f'write `name: "{inner.name.text}{{index}}"`, or name the repeat',
+                )
+
+    @contextmanager
+    def _looping(self, repeat: Repeat | None) -> Iterator[None]:
+        """The loop's variables are in scope for the node's arguments and its name."""
+        if repeat is None:
+            yield
+            return
+        outer = self.loops
+        self.loops = [*outer, "index", *(name for name, _ in repeat.variables)]
+        yield
+        self.loops = outer
+
+    def _op_key(self, value: Mapping) -> tuple[Scalar | None, Value | None] | None:
+        """The one key that names an op, a block, `layers`, `branches` or a layers parameter."""
+        forms = (FIXED[word] for word in value.entries if word in FIXED)
+        own = {*NODE_KEYS, *(key for form in forms for key in form.keys)}
+        others = [(key, item) for text, key, item in value.items() if text not in own]
+        known = [(key, item) for key, item in others if self.is_target(key.text)]
+        if len(known) > 1:
+            names = " and ".join(repr(key.text) for key, _ in known)
+            self.report(
+                Code.STRUCTURE,
+                f"a node has one op, and this has {names}",
+                known[1][0].span,
+                expected="one op or block key beside the node keys",
+                help="begin a node of its own with a dash",
+            )
+            return None
+        if not known:
+            if not others and "share" in value.entries:
+                return None, None
+            self._no_op(value, others)
+            return None
+        key, item = known[0]
+        wrong = [other for other, _ in others if other is not key]
+        for other in wrong:
+            self._unknown_node_key(other, key, item, value.entries)
+        return None if wrong else (key, item)
+
+    def _no_op(self, value: Mapping, others: list[tuple[Scalar, Value]]) -> None:
+        if others:
+            self._unknown_op(others[0][0])
+            return
+        self.report(
+            Code.STRUCTURE,
+            "this node has no op",
+            value.span,
+            expected="an op or block key, such as `relu:`",
+            found=f"only {', '.join(value.entries) or 'an empty mapping'}",
+            help="an op without arguments keeps its colon: {name: bn1, batch_norm: }",
+        )
+
+    def _unknown_node_key(
+        self, other: Scalar, op: Scalar, args: Value | None, taken: Container[str]
+    ) -> None:
+        absent = isinstance(args, Scalar) and args.is_absent
+        fields = self._fields(op.text)
+        help_ = None
+        if other.text in fields:
+            help_ = f"it is an argument of {op.text}: " + (
+                f"indent it under `{op.text}:`" if absent else f"move it into `{op.text}: {{…}}`"
+            )
+        self.report(
+            Code.UNKNOWN_KEY,
+            f"{shorten(other.text)!r} is not a key of a node",
+            other.span,
+            expected=f"one op or block key, and any of {', '.join(NODE_KEYS)}",
+            **(
+                {"help": help_}
+                if help_
+                else colon_mended(other.text, NODE_KEYS, other.span)
+                or never_written(other.text)
+                or self._top_level(other.text)
+                or mended(other.text, NODE_KEYS, other.span, taken)
+            ),
+        )
+
+    def _fields(self, name: str) -> Iterable[str]:
+        op = REGISTRY.get(name)
+        if op is not None:
+            return op.fields()
+        block = self.find(name)
+        return block.params if block else ()
+
+    def _top_level(self, key: str) -> dict[str, Any] | None:
+        """As `mended`, for a key of the whole file that stands in a node."""
+        if key not in self.file_keys or key in FIXED:
+            return None
+        return {"help": f"`{key}:` belongs at the top level of the file, beside `layers:`"}
+
+    # --- what a node is --------------------------------------------------------------------------
+
+    def is_target(self, word: str) -> bool:
+        if word in FIXED or word in REGISTRY or word in self.broken:
+            return True
+        # A search through installed packages may bring the op itself.
+        return word.startswith("$") or self.find(word) is not None or word in REGISTRY
+
+    def _form(self, word: str, span: Span, value: Value | None) -> Form | None:
+        if word in self.broken:
+            return None
+        if word in FIXED:
+            return FIXED[word].read(self, span, value)
+        if word.startswith("$"):
+            return Insert.read(self, word[1:], span, value)
+        block = None if word in REGISTRY else self.find(word)
+        if block is not None:
+            return BlockCall.read(self, block, span, value)
+        if word in REGISTRY:
+            return OpCall.read(self, REGISTRY[word], span, value)
+        self._unknown_op(Scalar(word, word, True, span))
+        return None
+
+    def _unknown_op(self, key: Scalar) -> None:
+        if self.lost:
+            return  # it may be a block of a file that could not be read
+        names = {*REGISTRY, *self.known_blocks()}
+        self.report(
+            Code.UNKNOWN_OP,
+            f"{shorten(key.text)!r} is not an op, nor a block that this file can see",
+            key.span,
+            **(
+                colon_mended(key.text, names, key.span)
+                or wording.op_mended(key.text, names, key.span)
+            ),
+        )
+
+    # --- layers ----------------------------------------------------------------------------------
+
+    def layers_argument(self, value: Value) -> Argument:
+        if isinstance(value, Scalar) and isinstance(value.value, str):
+            word = value.value[1:]
+            declared = self.params.get(word) if self.params is not None else None
+            if value.value.startswith("$") and (declared or self.params is None):
+                return self.argument(value, TEXT)
+        before, self.reads = self.reads, set()
+        outer, is_one = self.partial, not isinstance(value, Items)
+        # The one who places a single op or block may add the arguments that are missing here.
+        self.partial = is_one
+        nodes = self.node_or_list(value, "layers")
+        self.partial = outer
+        names, self.reads = frozenset(self.reads - set(MAGIC)), before | self.reads
+        text = value.text if isinstance(value, Scalar) else None
+        if not names:
+            constant = Layers(nodes, _EMPTY, names, text, is_one)
+            return Argument(value.span, None, lambda env: constant)
+        return Argument(
+            value.span, None, lambda env: Layers(nodes, env, names, text, is_one), names
+        )
+
+
+_EMPTY = Env({}, None, None)  # type: ignore[arg-type]

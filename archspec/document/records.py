@@ -1,0 +1,298 @@
+"""The checked document: nodes, blocks, parameters and specs, linked and compiled once.
+
+`document.py` makes these records from values; `expand.py` turns them into graphs, asking each
+node's form for its step.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
+
+from archspec.diagnostics.diagnostic import Diagnostic, Note, Span
+from archspec.expressions.arguments import Argument
+from archspec.expressions.evaluate import Env
+from archspec.expressions.parse import Expression, Template
+from archspec.ir.graph import Step
+from archspec.ir.op import Op
+from archspec.text.values import Mapping, Value
+
+Arguments: TypeAlias = dict[str, Argument]
+
+
+class Reference(NamedTuple):
+    """An edge as written: `stem`, `halves[1]`, `conv{index}`."""
+
+    name: Template
+    output: Expression | None
+    span: Span
+
+
+class Repeat(NamedTuple):
+    """A loop: over a count (`repeat: 3`) or over lists walked together."""
+
+    times: Argument | None
+    variables: tuple[tuple[str, Argument], ...]
+    span: Span
+
+
+class Condition(NamedTuple):
+    """A `when:`."""
+
+    argument: Argument
+    span: Span
+
+
+class Place(Protocol):
+    """Where a node stands while the graph is made: all that its form may ask for.
+
+    `env` holds the names in scope there, and sees the shape of what the node reads; `span` is the
+    place of the node in its text.
+    """
+
+    @property
+    def env(self) -> Env: ...
+
+    @property
+    def span(self) -> Span: ...
+
+    def within(self, env: Env, span: Span | None = None) -> Place:
+        """The same place with other names in scope, for a node that stands at `span`."""
+
+    def make(
+        self,
+        op: type[Op],
+        args: Arguments,
+        at: Span,
+        added: Arguments | None = None,
+        there: Env | None = None,
+    ) -> Op:
+        """A validated op; `added` arguments are evaluated `there`. Raises `LocatedError`."""
+
+    def op(self, op: Op) -> Step:
+        """The step of an op on what the node reads. Raises `Refusal`."""
+
+    def call(self, block: Block, args: Arguments, written: Span) -> Step | None:
+        """The step of a block, whose call is written at `written`. Raises `Refusal`."""
+
+    def group(self, nodes: tuple[Node, ...]) -> Step | None:
+        """The step of nodes in a scope of their own. Raises `Refusal`."""
+
+    def branches(self, paths: tuple[Branch, ...], merge: Node) -> Step | None:
+        """The step of parallel paths in a scope of their own. Raises `Refusal`."""
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Reports a diagnostic."""
+
+    def trail(self) -> tuple[Note, ...]:
+        """The producers of what the node reads."""
+
+
+class Branch(NamedTuple):
+    """One of several paths: nodes that join the list, or one group with the branch's name.
+
+    An empty branch with a name gives the name to what it hands on.
+    """
+
+    nodes: tuple[Node, ...]
+    name: Template | None
+    span: Span
+
+
+class Form(ABC):
+    """What a node is: an op, a call of a block, a group, …
+
+    `word` is what it is written with; `inputs` are edges within it, as in `add: [a, b]`.
+    """
+
+    __slots__ = ("inputs", "span", "word")
+
+    keys: ClassVar[tuple[str, ...]] = ()
+    """Keys that only nodes of this form have."""
+    is_call: ClassVar[bool] = False
+    """Whether it is an op or block with arguments, which may stand beside `share`."""
+    joins_list: ClassVar[bool] = False
+    """Whether its nodes join the list around it where it has no name."""
+    joins_in_repeat: ClassVar[bool] = False
+    """Whether its nodes join the list where it repeats and has no name."""
+
+    def __init__(self, word: str, span: Span) -> None:
+        self.word, self.span = word, span
+        self.inputs: tuple[Reference, ...] | None = None
+
+    @abstractmethod
+    def step(self, place: Place) -> Step | None:
+        """The step that the node becomes; None (and diagnostics) where it fails.
+
+        Raises `Refusal` and `LocatedError`.
+        """
+
+    def output_count(self, place: Place) -> int:
+        """How many values it would give; 1 where that cannot be told."""
+        return 1
+
+    def given(self, place: Place) -> dict[str, Any]:
+        """The arguments that are written, evaluated, to compare with another's."""
+        return {}
+
+    @property
+    def members(self) -> tuple[Node, ...]:
+        """Its own nodes, where they may stand in the list around it."""
+        return ()
+
+    def joining(self) -> Iterator[Node]:
+        """The nodes that would join the list around it."""
+        return iter(())
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One entry of a `layers:` list: its form, and the keys that stand beside it."""
+
+    form: Form
+    span: Span
+    inputs: tuple[Reference, ...] | None = None
+    name: Template | None = None
+    name_span: Span | None = None
+    when: Condition | None = None
+    repeat: Repeat | None = None
+    share: Reference | None = None
+    training_only: bool = False
+
+    @property
+    def is_bare(self) -> bool:
+        """Nothing stands beside its form: it can take the place of a layers parameter."""
+        return (
+            self.name is None
+            and self.inputs is None
+            and self.when is None
+            and self.repeat is None
+            and self.share is None
+            and not self.training_only
+        )
+
+
+class Layers:
+    """A value of a layers parameter: nodes, and the environment they were written in.
+
+    Equal when the nodes are the same and every name they read has the same value, so that a block
+    called again with the same layers is recognised; a bare op's name compares equal to its text.
+    """
+
+    __slots__ = ("env", "is_one", "key", "nodes", "text")
+
+    def __init__(
+        self,
+        nodes: tuple[Node, ...],
+        env: Env,
+        names: frozenset[str],
+        text: str | None,
+        is_one: bool,
+    ) -> None:
+        self.nodes, self.env, self.text = nodes, env, text
+        # One node stands in the place of the parameter; a list, even of one, is a group there.
+        self.is_one = is_one and len(nodes) == 1
+        values = tuple(sorted((n, id(v)) for n, v in env.names.items() if n in names))
+        self.key = (tuple(map(id, nodes)), values)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            return self.text == other
+        return isinstance(other, Layers) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __str__(self) -> str:
+        return self.text or "[…]"
+
+
+@dataclass(slots=True, eq=False)
+class Parameter:
+    """A declared parameter: its type, and its default unless it is required.
+
+    `type` is one of int, float, bool, str, list, layers, mapping, or any (a null default, or a
+    computed one, whose type shows when it is evaluated).
+    """
+
+    name: str
+    type: str
+    span: Span
+    default: Argument | None
+    required: bool
+    value: Value | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Output:
+    """One entry of `outputs:`; `name` is None in a list of them."""
+
+    name: str | None
+    reference: Reference
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """A named graph with parameters. `in_library` blocks come with archspec or a package."""
+
+    name: str
+    span: Span
+    raw: Mapping
+    in_library: bool
+    doc: str = ""
+    params: dict[str, Parameter] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ("input",)
+    body: tuple[Node, ...] = ()
+    outputs: tuple[Output, ...] | None = None
+    calls: set[Block] = field(default_factory=set)
+    """The blocks that its text calls."""
+
+    def reaches(self, other: Block) -> bool:
+        """Whether its text, or that of a block it calls, calls the other."""
+        seen: set[Block] = set()
+        ahead = [self]
+        while ahead:
+            for called in ahead.pop().calls - seen:
+                seen.add(called)
+                ahead.append(called)
+        return other in seen
+
+
+@dataclass(slots=True, eq=False)
+class PatchItem:
+    """One change to a base spec: replace, insert_before, insert_after or remove at `path`."""
+
+    action: str
+    path: str
+    span: Span
+    nodes: tuple[Node, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Spec:
+    """One file's network, or its changes to the one that it extends, its `base`.
+
+    `said` is what it states beside the network, by key. `overrides` are values for the base's
+    parameters. `parse_override` reads a value given for a parameter (name, value, is it layers?)
+    as this file would.
+    """
+
+    span: Span
+    said: dict[str, Any]
+    base: Spec | None
+    parse_override: Callable[[str, Value, bool], Parameter]
+    inputs: dict[str, tuple[Any, Span]] = field(default_factory=dict)
+    params: dict[str, Parameter] = field(default_factory=dict)
+    body: tuple[Node, ...] | None = None
+    outputs: tuple[Output, ...] | None = None
+    overrides: dict[str, Parameter] = field(default_factory=dict)
+    patch: tuple[PatchItem, ...] = ()
+    reads: set[str] = field(default_factory=set)
+    """Names that its text reads: in nodes, values, inputs and patches."""
+
+    @property
+    def name(self) -> str:
+        name: str = self.said["name"]
+        return name

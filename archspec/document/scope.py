@@ -1,0 +1,247 @@
+"""One lexical scope while a document is parsed: what may be named, and where mistakes go.
+
+Every mistake is reported to a list of diagnostics and parsing goes on, so that one pass finds all
+that are independent; a graph is expanded only from a document without any.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Refusal, Span, certain_word
+from archspec.document.records import Block, Node, Parameter, Reference
+from archspec.expressions.arguments import Argument, LocatedError, Reading, compile_value
+from archspec.expressions.evaluate import MAGIC
+from archspec.expressions.names import check_node_name
+from archspec.expressions.parse import Template, inserted, parse, template, unknown_name
+from archspec.text.limits import Limits
+from archspec.text.values import Items, Scalar, Value, kind, shorten
+
+_REFERENCE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<index>[^\[\]]*)\])?\Z")
+
+FindBlock = Callable[[str], Block | None]
+
+
+class Scope(ABC):
+    """What one list of nodes may name: a spec's own, or a block's.
+
+    `params` are the parameters in scope (None: unknown until the nodes are placed, as in a
+    patch); `find` looks a block up from this file; `reads` collects the names that are used.
+    """
+
+    def __init__(
+        self,
+        diagnostics: list[Diagnostic],
+        limits: Limits,
+        params: dict[str, Parameter] | None,
+        find: FindBlock,
+        known_blocks: Callable[[], Iterable[str]],
+        reads: set[str],
+    ) -> None:
+        self.diagnostics, self.limits, self.params = diagnostics, limits, params
+        self.find, self.known_blocks, self.reads = find, known_blocks, reads
+        self.loops: list[str] = []
+        self.depth = 0
+        self.partial = False
+        self.broken: Container[str] = ()
+        self.lost = False
+        self.called: set[Block] = set()
+        # Parameters of the file around a block, which the block does not see.
+        self.hidden: Container[str] = ()
+        # Keys of the whole file, for one that stands in a node by mistake.
+        self.file_keys: Container[str] = ()
+
+    # --- nodes within nodes ----------------------------------------------------------------------
+
+    @abstractmethod
+    def nodes(self, value: Value, what: str = "layers") -> tuple[Node, ...]:
+        """A list of nodes."""
+
+    @abstractmethod
+    def node(self, value: Value) -> Node | None:
+        """One node; None (and a diagnostic) where it has no sound form."""
+
+    @abstractmethod
+    def node_or_list(self, value: Value, what: str) -> tuple[Node, ...]:
+        """A list of nodes, or one node alone."""
+
+    @abstractmethod
+    def layers_argument(self, value: Value) -> Argument:
+        """A value for a layers parameter: nodes, or `$name` of another such parameter."""
+
+    @abstractmethod
+    def is_target(self, word: str) -> bool:
+        """Whether a word begins a node: an op, a block, a layers parameter, or a form's word."""
+
+    @contextmanager
+    def nested(self, span: Span) -> Iterator[None]:
+        """One group deeper. Raises `LocatedError` where that is too deep."""
+        try:
+            self.limits.check("depth", self.depth + 1, "the nesting of groups")
+        except Refusal as refusal:
+            raise LocatedError(Diagnostic.of(refusal, span)) from None
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
+
+    # --- reporting -------------------------------------------------------------------------------
+
+    def report(self, code: Code, message: str, span: Span, **more: Any) -> None:
+        self.diagnostics.append(Diagnostic(code, message, span, **more))
+
+    def refuse(self, refusal: Refusal, span: Span) -> None:
+        self.diagnostics.append(Diagnostic.of(refusal, span))
+
+    @contextmanager
+    def reporting(self, span: Span) -> Iterator[None]:
+        """Turns a refusal or a located error inside into a diagnostic."""
+        try:
+            yield
+        except Refusal as refusal:
+            self.diagnostics.append(Diagnostic.of(refusal, span))
+        except LocatedError as located:
+            self.diagnostics.extend(located.diagnostics)
+
+    def use_names(self, names: Iterable[str], span: Span, literals: Iterable[str] = ()) -> None:
+        """Note the names an expression reads; report those that are not in scope.
+
+        `literals` are the words that might stand in the place of the expression.
+        """
+        for name in names:
+            self.reads.add(name)
+            if self.params is None or name in MAGIC or name in self.loops or name in self.params:
+                continue
+            if name == "index":
+                self.report(
+                    Code.UNKNOWN_NAME,
+                    "`index` is known inside a repeat only",
+                    span,
+                    help="put `repeat:` on this node or around it",
+                )
+                continue
+            if name in self.hidden:
+                refusal = hidden_name(name)
+                self.diagnostics.append(Diagnostic.of(refusal, span))
+                continue
+            refusal = unknown_name(name, [*self.params, *self.loops], sorted(literals))
+            known = [*literals, *self.params, *self.loops, *MAGIC]
+            edits = renamed(span, name, certain_word(name, known))
+            self.diagnostics.append(Diagnostic.of(refusal, span, edits=edits))
+
+    def note_reads(self, value: Value) -> None:
+        """Names that a value may read, before it is known what in it is an expression."""
+        if isinstance(value, Scalar):
+            if isinstance(value.value, str):
+                with suppress(Refusal):
+                    text = inserted(value.value) or value.value
+                    self.reads.update(parse(text, self.limits).names)
+        elif isinstance(value, Items):
+            for item in value:
+                self.note_reads(item)
+        else:
+            for _, _, item in value.items():
+                self.note_reads(item)
+
+    def is_name(self, value: Value) -> bool:
+        """Whether a value is a name in scope, or may turn out to be one."""
+        return isinstance(value, Scalar) and (
+            self.params is None or value.text in self.params or value.text in self.loops
+        )
+
+    def argument(self, value: Value, kind_: Reading) -> Argument:
+        """Compile a value and check its names. Raises `LocatedError` for an unsound expression."""
+        compiled = compile_value(value, kind_, self.limits)
+        self.use_names(sorted(compiled.names), compiled.span, kind_.literals)
+        return compiled
+
+    def name(self, text: str, span: Span) -> Template | None:
+        """A node's name, checked where it is fixed."""
+        with self.reporting(span):
+            parsed = template(text, self.limits)
+            if parsed.is_fixed:
+                check_node_name(text)
+            self._template_names(parsed, span)
+            return parsed
+        return None
+
+    def _template_names(self, parsed: Template, span: Span) -> None:
+        for part in parsed.parts:
+            if not isinstance(part, str):
+                self.use_names(sorted(part.names), span)
+
+    def references(self, value: Value, what: str) -> tuple[Reference, ...]:
+        """The nodes named by `from`, a merge or `outputs`."""
+        items = value.items if isinstance(value, Items) else (value,)
+        found = []
+        for item in items:
+            if not isinstance(item, Scalar) or item.value is None or isinstance(item.value, bool):
+                self.report(
+                    Code.STRUCTURE,
+                    f"`{what}` names nodes, and {kind(item)} is not a name",
+                    item.span,
+                    expected="a name, or a list of names",
+                )
+                continue
+            reference = self.reference(item.text, item.span)
+            if reference:
+                found.append(reference)
+        return tuple(found)
+
+    def reference(self, text: str, span: Span) -> Reference | None:
+        """One edge as written: a name, or one output of it."""
+        match = _REFERENCE.match(text)
+        if not match or "," in match["name"]:
+            self.report(
+                Code.STRUCTURE,
+                f"{shorten(text)!r} names no node",
+                span,
+                expected="a name, name[i] for one of several outputs, or a list of them",
+                help=f"write a list: [{text}]" if "," in text else None,
+            )
+            return None
+        with self.reporting(span):
+            name = template(match["name"].strip(), self.limits)
+            self._template_names(name, span)
+            index = None
+            if match["index"] is not None:
+                index = parse(match["index"], self.limits)
+                self.use_names(sorted(index.names), span)
+            return Reference(name, index, span)
+        return None
+
+
+def hidden_name(name: str) -> Refusal:
+    """The refusal of a parameter of the file in one of its blocks."""
+    return Refusal(
+        f"the name {name!r} is a parameter of the file, which a block does not see",
+        code=Code.UNKNOWN_NAME,
+        expected="a parameter of the block, or a size of its input",
+        help=f"declare {name!r} under the block's own `params:`, and give it where the block is "
+        f"called: `{{{name}: {name}}}`",
+    )
+
+
+def renamed(span: Span, old: str, new: str | None) -> tuple[Edit, ...]:
+    """The edit that replaces a name wherever it stands in a text of one line."""
+    if new is None or span.line != span.end_line:
+        return ()
+    text = span.source.line(span.line)[span.column - 1 : span.end_column - 1]
+    changed = re.sub(rf"(?<![\w.']){re.escape(old)}(?![\w'])", new, text)
+    return (Edit(span, changed),) if changed != text else ()
+
+
+def missing_argument(of: str, parameter: Parameter, at: Span) -> Diagnostic:
+    """The diagnostic of a required parameter that nobody gave."""
+    return Diagnostic(
+        Code.MISSING_ARGUMENT,
+        f"{of} needs the argument {parameter.name!r}",
+        at,
+        expected=f"{parameter.name}: {parameter.type}",
+        help=f"add it: `{of}: {{{parameter.name}: …}}`",
+    )

@@ -1,0 +1,216 @@
+"""Values to the checked document: specs, what they extend, the files of blocks they use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from archspec.diagnostics.diagnostic import (
+    Code,
+    Diagnostic,
+    Refusal,
+    Source,
+    Span,
+    SpecError,
+    mended,
+)
+from archspec.document import parameters
+from archspec.document.blocks import File, Reader, declare_blocks, read_outputs, warn_unused
+from archspec.document.keys import SPEC_KEYS
+from archspec.document.keys.files import read_use
+from archspec.document.keys.inputs import read_inputs
+from archspec.document.keys.patch import read_patch
+from archspec.document.keys.statements import STATEMENTS
+from archspec.document.nodes import NodeParser
+from archspec.document.records import Node, Parameter, Spec
+from archspec.expressions.arguments import LocatedError
+from archspec.text import files
+from archspec.text.values import Items, Mapping, Scalar, Value, kind, read, shorten
+
+# --- specs ---------------------------------------------------------------------------------------
+
+
+def read_spec(
+    source: Source,
+    folder: Path | None,
+    reader: Reader,
+    diagnostics: list[Diagnostic],
+    chain: tuple[Path, ...] = (),
+) -> Spec:
+    """The spec of a text, with the chain of those it extends. Reports into `diagnostics`.
+
+    Raises `SpecError` only where the text is no mapping at all.
+    """
+    # 1. a mapping, what it says of itself, and the files that it brings in
+    value = _mapping(source, reader)
+    file = File(source, folder, reader, diagnostics, keys=SPEC_KEYS)
+    file.check_keys(value, SPEC_KEYS, "a spec")
+    said = {key.name: key.read(file, value.get(key.name)) for key in STATEMENTS}
+    read_use(file, value.get("use"))
+    base = _base(file, value.get("extends"), chain)
+    # 2. parameters and blocks, then the nodes that may name them
+    start = Span(source, value.span.line, value.span.column, value.span.line, value.span.column + 1)
+    params = value.get("params")
+    file.params = frozenset(params.entries) if isinstance(params, Mapping) else frozenset()
+    declare_blocks(file, value.get("blocks"))
+    parser = file.parser({})
+    spec = Spec(span=start, said=said, base=base, parse_override=_override_parser(file))
+    is_root = base is None and "extends" not in value.entries
+    if is_root:
+        spec.params = parameters.declare(parser, params, "the spec")
+        spec.body = _body(file, parser, value)
+    if base is not None:
+        _refuse_layers(file, value)
+        parser.params = None
+        spec.overrides = _overrides(file, params, base, parser.reads)
+    # 3. what goes in, what comes out, what is changed
+    spec.outputs = read_outputs(parser, value.get("outputs"))
+    spec.inputs = read_inputs(file, value, is_root, start)
+    for key in ("input", "inputs"):
+        if (sizes := value.get(key)) is not None:
+            parser.note_reads(sizes)
+    if is_root or base is not None:
+        spec.patch, reads = read_patch(file, value.get("patch"), base is not None)
+        parser.reads |= reads
+    spec.reads = parser.reads
+    if not chain:  # the spec that was asked for: what it extends is read
+        _warn_unused(file, spec)
+    return spec
+
+
+def _mapping(source: Source, reader: Reader) -> Mapping:
+    value = read(source, reader.limits)
+    if isinstance(value, Mapping):
+        return value
+    raise SpecError(
+        [
+            Diagnostic(
+                Code.STRUCTURE,
+                f"a spec is a mapping, not {kind(value)}",
+                value.span,
+                expected="a mapping with at least `input:` and `layers:`",
+            )
+        ]
+    )
+
+
+def _warn_unused(file: File, spec: Spec) -> None:
+    """Warn of the parameters of the chain that no file of it uses."""
+    reads: set[str] = set()
+    each: Spec | None = spec
+    while each is not None:
+        reads |= each.reads
+        each = each.base
+    warn_unused(file, reads, root_of(spec).params, "the spec")
+
+
+def root_of(spec: Spec) -> Spec:
+    """The spec at the end of the `extends` chain, which has the layers."""
+    while spec.base is not None:
+        spec = spec.base
+    return spec
+
+
+def _body(file: File, parser: NodeParser, value: Mapping) -> tuple[Node, ...]:
+    layers = value.get("layers")
+    if layers is None:
+        file.report(
+            Code.MISSING_KEY,
+            "the spec has no `layers`",
+            Span(*value.span[:3], value.span.line, value.span.column + 1),
+            expected="a list of nodes, or `extends:`",
+        )
+        return ()
+    if isinstance(layers, Items) and not layers.items:
+        file.report(
+            Code.STRUCTURE, "`layers` is empty", layers.span, expected="a list of one node or more"
+        )
+        return ()
+    return parser.nodes(layers)
+
+
+def _refuse_layers(file: File, value: Mapping) -> None:
+    if "layers" in value.entries:
+        file.report(
+            Code.EXTENDS,
+            "a spec that extends another has no `layers` of its own",
+            value.key("layers").span,
+            help="change the base with `params:` and `patch:`, or remove `extends:`",
+        )
+
+
+# --- the spec that it extends --------------------------------------------------------------------
+
+
+def _base(file: File, value: Value | None, chain: tuple[Path, ...]) -> Spec | None:
+    if value is None:
+        return None
+    name = file.text(value, "extends")
+    if not isinstance(value, Scalar) or value.value is None:
+        return None  # which `text` has reported
+    try:
+        path = files.find_spec(name, file.folder)
+        resolved = file.reader.inside(path)
+        if resolved in chain:
+            raise Refusal(
+                f"{name!r} extends, in the end, itself",
+                code=Code.EXTENDS,
+                found=" → ".join(p.name for p in (*chain, resolved)),
+            )
+        source = file.reader.open(path)
+    except Refusal as refusal:
+        file.refuse(refusal, value.span)
+        return None
+    return read_spec(source, path.parent, file.reader, file.diagnostics, (*chain, resolved))
+
+
+def _override_parser(file: File) -> Callable[[str, Value, bool], Parameter]:
+    def parse(name: str, value: Value, layers: bool) -> Parameter:
+        return parameters.given(file.parser({}), name, value, layers)
+
+    return parse
+
+
+def _overrides(
+    file: File, value: Value | None, base: Spec, reads: set[str]
+) -> dict[str, Parameter]:
+    """The values given for the base's parameters; adds the names that they read."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        file.report(Code.STRUCTURE, f"`params` must be a mapping, not {kind(value)}", value.span)
+        return {}
+    declared, found = root_of(base).params, {}
+    parser = file.parser(declared)
+    for name, key, item in value.items():
+        parameter = declared.get(name)
+        if parameter is None:
+            file.diagnostics.append(unknown_parameter(name, declared, key.span))
+            continue
+        with parser.reporting(item.span):
+            found[name] = parameters.given(parser, name, item, parameter.type == "layers")
+    reads |= parser.reads
+    return found
+
+
+def unknown_parameter(name: str, declared: Iterable[str], span: Span) -> Diagnostic:
+    """The diagnostic of a value for a parameter that the spec does not have."""
+    names = list(declared)
+    return Diagnostic(
+        Code.UNKNOWN_PARAMETER,
+        f"the spec has no parameter {shorten(name)!r}",
+        span,
+        expected=f"one of {', '.join(names)}" if names else "a spec with parameters",
+        **mended(name, names, span),
+    )
+
+
+def override(spec: Spec, name: str, value: Value, key: Span) -> Parameter:
+    """A value given from outside for one of the spec's parameters. Raises `LocatedError`.
+
+    `key` is the place of the name, for one that the spec does not have.
+    """
+    declared = root_of(spec).params
+    if name not in declared:
+        raise LocatedError(unknown_parameter(name, declared, key))
+    return spec.parse_override(name, value, declared[name].type == "layers")

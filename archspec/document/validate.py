@@ -1,0 +1,116 @@
+"""An op from its arguments; what is wrong with them in the words of the language, at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args, get_origin
+
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Span, mended
+from archspec.expressions.arguments import (
+    LocatedError,
+    describe,
+    found_value,
+    leaves,
+    show_value,
+    truths,
+    unknown_argument,
+)
+from archspec.ir.fields import ArgumentsError, Problem
+from archspec.ir.op import MAX_SIZE, Op
+
+
+def make_op(op: type[Op], values: dict[str, Any], spans: dict[str, Span], at: Span) -> Op:
+    """Validate an op's arguments. Raises `LocatedError` with all that are wrong."""
+    try:
+        return op(**values)
+    except ArgumentsError as error:
+        raise LocatedError(*_diagnostics(op, error.problems, values, spans, at)) from None
+    except Refusal as refusal:
+        raise LocatedError(Diagnostic.of(refusal, at)) from None
+
+
+def _diagnostics(
+    op: type[Op],
+    problems: Sequence[Problem],
+    values: dict[str, Any],
+    spans: dict[str, Span],
+    at: Span,
+) -> list[Diagnostic]:
+    found: list[Diagnostic] = []
+    missing = [problem.argument for problem in problems if problem.kind == "missing"]
+    if missing:
+        found.append(_missing(op, missing, values, at))
+    for kind, name, message in problems:
+        span = spans.get(name, at)
+        if kind == "rule":
+            found.append(_broken(op, name, message, values, span))
+        elif kind == "unknown":
+            found.append(unknown_argument(op.op_name, name, op.fields(), span))
+        elif kind == "wrong":
+            found.append(_wrong(op, name, values[name], span))
+    return found
+
+
+def _missing(op: type[Op], names: list[str], values: dict[str, Any], at: Span) -> Diagnostic:
+    called = " and ".join(map(repr, names))
+    expected = [
+        f"{name}: {describe(field.annotation)}"
+        for name in names
+        if (field := op.fields().get(name)) is not None
+    ]
+    written = {**{name: show_value(value) for name, value in values.items()}}
+    written |= dict.fromkeys(names, "…")
+    form = "{" + ", ".join(f"{name}: {value}" for name, value in written.items()) + "}"
+    if list(written) == [op.primary]:
+        form = "…"
+    return Diagnostic(
+        Code.MISSING_ARGUMENT,
+        f"{op.op_name} needs the argument{'s' if len(names) > 1 else ''} {called}",
+        at,
+        expected="; ".join(expected),
+        help=f"write `{op.op_name}: {form}`",
+    )
+
+
+def _broken(
+    op: type[Op], name: str, message: str, values: dict[str, Any], span: Span
+) -> Diagnostic:
+    where = f"{op.op_name}: {name}" if name else op.op_name
+    found = show_value(values[name]) if name else None
+    return Diagnostic(Code.ARGUMENT, f"{where}: {message}", span, found=found)
+
+
+def _wrong(op: type[Op], name: str, value: Any, span: Span) -> Diagnostic:
+    annotation = op.fields()[name].annotation
+    expected = describe(annotation)
+    if value.__class__ is int and value > MAX_SIZE:
+        expected += f", {MAX_SIZE} at most"
+    return Diagnostic(
+        Code.ARGUMENT,
+        f"{op.op_name}: {name} cannot be {show_value(value)}",
+        span,
+        expected=expected,
+        found=found_value(value),
+        **_remedy(op, name, annotation, value, span),
+    )
+
+
+def _remedy(op: type[Op], name: str, annotation: Any, value: Any, span: Span) -> dict[str, Any]:
+    if value.__class__ is int and value in (0, 1) and name in truths(op):
+        return {"help": f"write {'true' if value else 'false'}"}
+    if value.__class__ is float and float not in leaves(annotation):
+        if value == int(value):
+            help_ = f"write {int(value)}, or divide with // to stay with whole numbers"
+        else:
+            help_ = "`//` divides whole numbers and rounds down; `int`, `round` and `ceil` round"
+        return {"help": help_}
+    if isinstance(value, str):
+        words = [
+            word
+            for leaf in leaves(annotation)
+            if get_origin(leaf) is Literal
+            for word in get_args(leaf)
+            if isinstance(word, str)
+        ]
+        return mended(value, words, span)
+    return {}

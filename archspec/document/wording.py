@@ -1,0 +1,100 @@
+"""How mistakes in nodes are worded: what would help, and in which form it is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Span, certain_word, mended
+from archspec.document.other_words import elsewhere
+from archspec.text.values import Items, Mapping, Scalar, Value, shorten
+
+
+def dollar_mended(name: str, found: dict[str, Any]) -> dict[str, Any]:
+    """As `mended`, for the name of a layers parameter, which stands behind a `$`."""
+    found["help"] = found["help"] or f"declare it: `params: {{{name}: layers}}`"
+    found["edits"] = tuple(Edit(e.span, f"${e.replacement}") for e in found["edits"])
+    return found
+
+
+def op_mended(word: str, names: Iterable[str], span: Span) -> dict[str, Any]:
+    """As `mended`, for a word that should name an op or a block."""
+    bare = word.rpartition(".")[2]  # nn.ReLU
+    found = mended(bare, names, span)
+    if not found["edits"] and (known := elsewhere(word)):
+        return {"help": known}
+    found["help"] = found["help"] or (
+        "`archspec list --ops` names them all; define your own under `blocks:`"
+    )
+    return found
+
+
+def list_help(what: str, value: Value) -> str | None:
+    """How a list of nodes is written, for what stands in its place."""
+    if isinstance(value, Mapping):
+        return "begin each node with a dash"
+    if isinstance(value, Scalar) and value.text.startswith("-"):
+        return f"write a space after the dash: `- {value.text.split()[0][1:]}`"
+    if isinstance(value, Scalar) and isinstance(value.value, str):
+        return f"write `{what}: [{shorten(value.text)}]`"
+    return None
+
+
+_CALL = re.compile(r"([A-Za-z_][\w.]*)\s*\(")
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z")
+
+
+def bare_mended(value: Scalar, names: Iterable[str]) -> dict[str, Any]:
+    """As `mended`, for a text that is no node; `names` are those of ops and blocks."""
+    text = value.text
+    words = text.split()
+    if len(words) == 2 and value.span.end_line > value.span.line:
+        return {"help": f"a dash is missing on the next line: `- {words[1]}`"}
+    if len(words) == 3 and words[1] == "-":
+        return {"help": f"begin `- {words[2]}` in the column of the dash before it"}
+    if len(words) == 2 and words[0] in names:
+        return {"help": f"write a colon: `{words[0]}: {words[1]}`"}
+    called = _CALL.match(text)
+    if called:
+        name = certain_word(called[1], names) or called[1]
+        return {"help": f"arguments follow a colon, by name: `{name}: {{argument: value}}`"}
+    if _DOTTED.match(text):
+        return op_mended(text, names, value.span)
+    return {"help": "write a space after the colon" if ":" in text else None}
+
+
+def with_article(type_: str) -> str:
+    """A parameter's type in words."""
+    return {"int": "a number", "float": "a number", "bool": "a truth value", "str": "text"}.get(
+        type_, f"a {type_}"
+    )
+
+
+def by_name(of: str, names: list[str], required: Iterable[str], args: Value) -> str:
+    """The arguments given by position, with the names that they have in this order."""
+    items = list(args) if isinstance(args, Items) else [args]
+    values = [item.text for item in items if isinstance(item, Scalar)]
+    needed = list(required)
+    if names and not needed:
+        return f"name the argument, one of {', '.join(names)}: sizes of the input are inferred"
+    if not names or len(values) != len(items) or len(items) > len(names):
+        return f"write `{of}: {{argument: value}}`"
+    given = dict(zip(names, values, strict=False))
+    given |= {key: "…" for key in needed if key not in given}
+    return f"write `{of}: {{{', '.join(f'{key}: {value}' for key, value in given.items())}}}`"
+
+
+def call_form(of: str, names: Iterable[str]) -> str:
+    """How an op or block is written with its first arguments."""
+    return f"{of}: {{{', '.join(f'{name}: …' for name in list(names)[:4])}}}"
+
+
+def misplaced_key(name: str, key: str, span: Span) -> Diagnostic:
+    """The diagnostic of a node key that stands among the arguments of an op."""
+    return Diagnostic(
+        Code.UNKNOWN_ARGUMENT,
+        f"{name} has no argument {key!r}: it is a key of the node",
+        span,
+        help=f"move `{key}:` beside `{name}:`, at the same indentation",
+    )

@@ -1,0 +1,1 @@
+"""A checked document to a graph with shapes."""

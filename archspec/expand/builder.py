@@ -1,0 +1,340 @@
+"""One graph while it is built: its steps, what its names stand for, which steps are read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+from archspec.diagnostics.diagnostic import Code, Note, Refusal, Span, certain_word, did_you_mean
+from archspec.document.records import Node, PatchItem
+from archspec.expressions.evaluate import Env
+from archspec.ir.graph import INPUT, Graph, Ref, Step
+from archspec.ir.op import REGISTRY
+from archspec.ir.shape import Shape, product, show
+
+Refs: TypeAlias = tuple[Ref, ...]
+Bindings: TypeAlias = list[dict[str, Any]]
+"""What a repeat binds, an iteration an entry."""
+
+MAX_TRAIL = 6
+"""Producers shown with a shape error."""
+MAX_WAY = 100
+"""Producers followed from a value back to where it took its form."""
+
+
+class Stop(Exception):
+    """The expansion is too large to go on."""
+
+
+@dataclass(slots=True)
+class PatchTree:
+    """The patches below one path: those of the path itself, and by label those below it."""
+
+    items: list[PatchItem] = field(default_factory=list)
+    children: dict[str, PatchTree] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, items: Iterable[PatchItem]) -> PatchTree:
+        root = cls()
+        for item in items:
+            tree = root
+            for label in item.path.split("."):
+                tree = tree.children.setdefault(label, cls())
+            tree.items.append(item)
+        return root
+
+
+Levels = tuple[PatchTree | None, ...]
+"""One tree for each spec of an `extends` chain, the base's child first; None where it has none."""
+
+
+class Builder:
+    """Collects the steps of one list. `parent` is where it is called, and what it was given."""
+
+    __slots__ = (
+        "counters",
+        "dead_names",
+        "input_names",
+        "inputs",
+        "labels",
+        "levels",
+        "lists",
+        "loop",
+        "modules",
+        "names",
+        "parent",
+        "position",
+        "recipes",
+        "steps",
+        "training_only",
+        "uncertain",
+    )
+
+    def __init__(
+        self,
+        inputs: tuple[Shape, ...],
+        input_names: tuple[str, ...],
+        levels: Levels,
+        parent: tuple[Builder, Refs] | None,
+    ) -> None:
+        self.inputs, self.input_names = inputs, input_names
+        self.steps: list[Step] = []
+        # A name's value is None where the node failed: its readers stay silent.
+        self.names: dict[str, Refs | None] = {}
+        self.dead_names: dict[str, Refs | None] = {}
+        self.recipes: list[Made] = []
+        self.position = 0
+        self.levels = levels if any(levels) else ()
+        self.counters = [0] * len(self.levels)
+        # For each level of patches, what the names and numbers mean that are written below it.
+        self.labels: list[dict[str, Refs | None]] = [{} for _ in self.levels]
+        # Which step a name or number means as a module, for each level and for what comes of them.
+        self.modules: list[dict[str, int]] = [{} for _ in range(len(self.levels) + 1)]
+        self.parent = parent
+        # The lists of nodes that are placed here, to know a name that comes later.
+        self.lists: list[tuple[Node, ...]] = []
+        # From which number on a number may mean another node: one failed that would have given any.
+        self.uncertain: float = math.inf
+        # Set while the nodes of an in-place repeat or branches that is training_only are placed.
+        self.training_only = False
+        # Whether this is the scope of a named repeat, whose node keys stand on the scope itself.
+        self.loop = False
+
+    @property
+    def start(self) -> Refs:
+        """What the first node reads: the first input."""
+        return (Ref(INPUT, 0),) if self.inputs else ()
+
+    def shape(self, ref: Ref) -> Shape:
+        if ref.step == INPUT:
+            return self.inputs[ref.output]
+        return self.steps[ref.step].outputs[ref.output]
+
+    def shapes(self, refs: Refs) -> tuple[Shape, ...]:
+        return tuple([self.shape(ref) for ref in refs])
+
+    def define(self, name: str, refs: Refs | None) -> None:
+        """Give a live node its name. Raises `Refusal` where the list has that name already."""
+        if name in self.names:
+            raise Refusal(
+                f"the name {name!r} stands twice in this list",
+                code=Code.DUPLICATE_NAME,
+                expected="each name once",
+                found=self._first(name),
+            )
+        if name in self.input_names:
+            raise Refusal(f"{name!r} is an input of this list", code=Code.DUPLICATE_NAME)
+        self.names[name] = refs
+
+    def _first(self, name: str) -> str | None:
+        """Where the node stands that has a name already."""
+        refs = self.names[name]
+        if not refs or refs[0].step == INPUT:
+            return None
+        step = self.steps[refs[0].step]
+        line = place(step.span)
+        if step.named:
+            return f"the first is at {line}"
+        return f"the node at {line}, which has no name, is called by its number"
+
+    def _elsewhere(self, name: str) -> str | None:
+        """Help for a name that another list has, inside a node of this one or around it."""
+        for step in self.steps:
+            if step.body is not None and any(inner.name == name for inner in step.body.steps):
+                return f"it stands inside {step.name!r}, and only {step.name!r} can be read here"
+        outer = self.parent[0] if self.parent else None
+        while outer is not None:
+            if name in outer.names:
+                return (
+                    "it stands in the list around this one, whose nodes cannot be read here: "
+                    "make this a block with `inputs:`"
+                )
+            outer = outer.parent[0] if outer.parent else None
+        return None
+
+    def look_up(self, name: str, level: int) -> Refs | None:
+        """What a name stands for; None where its node failed. Raises `Refusal`.
+
+        `level` is the first level of patches that applies to the reader: it was written when the
+        nodes had the numbers that they have below those patches.
+        """
+        names = self.labels[level] if level < len(self.labels) else self.names
+        if self.uncertain < math.inf and name.isdecimal() and int(name) >= self.uncertain:
+            return None
+        if name in names:
+            return names[name]
+        if self.names.get(name, ()) is None:
+            return None
+        if name in self.dead_names:
+            return self.dead_names[name]
+        if name in self.input_names:
+            return (Ref(INPUT, self.input_names.index(name)),)
+        for node in (node for nodes in self.lists for node in nodes):
+            if node.name is not None and node.name.text == name:
+                raise Refusal(
+                    f"{name!r} stands after the node that reads it",
+                    code=Code.FORWARD_REFERENCE,
+                    expected="a node before this one: a graph has no cycles",
+                    help=f"move {name!r}, at {place(node.span)}, before its reader",
+                )
+        known = [*names, *self.dead_names, *self.input_names]
+        elsewhere = self._elsewhere(name)
+        if "input" not in known:
+            known.append("input")
+        raise Refusal(
+            f"no node before this one is called {name!r}",
+            code=Code.UNKNOWN_NODE,
+            expected=f"one of {', '.join(known[-12:])}",
+            help=elsewhere or did_you_mean(name, known) or self._called(name),
+            replacement=None if elsewhere else certain_word(name, known),
+        )
+
+    def _called(self, name: str) -> str | None:
+        """Help for what names a node by its op, its position or the way to it."""
+        outer = name.partition(".")[0]
+        if outer != name and outer in self.names:
+            return f"only {outer!r} itself can be read here, and no node inside it"
+        if name.isdigit() and int(name) < len(self.steps) == self.position:
+            return f"the node at that position is called {self.steps[int(name)].name!r}"
+        of_kind = [step for step in self.steps if step.kind == name]
+        if of_kind:
+            step = of_kind[-1]
+            return f"the {name} at {place(step.span)} is called {step.name!r} here"
+        if name in REGISTRY:
+            return f"{name} is an op, and edges name nodes; for parallel paths write `branches:`"
+        return None
+
+    def finish(
+        self, block: str | None, outputs: Refs, output_names: tuple[str, ...] | None
+    ) -> tuple[Graph, list[Step]]:
+        """The graph of the steps that are read, and the steps that nobody reads.
+
+        One whose module others share stays, to own it; like all others it does not run.
+        """
+        read = [False] * len(self.steps)
+        owners: set[int] = set()
+        for ref in outputs:
+            if ref.step != INPUT:
+                read[ref.step] = True
+        for index in range(len(self.steps) - 1, -1, -1):
+            step = self.steps[index]
+            if read[index]:
+                for ref in step.inputs:
+                    if ref.step != INPUT:
+                        read[ref.step] = True
+                if step.shares is not None:
+                    owners.add(step.shares)
+            elif index in owners:
+                step.idle, step.inputs = True, ()
+        unread = [step for step, keep in zip(self.steps, read, strict=True) if not keep]
+        used = [keep or index in owners for index, keep in enumerate(read)]
+        steps: Sequence[Step] = self.steps
+        if unread:
+            moved = {INPUT: INPUT}
+            for index, keep in enumerate(used):
+                if keep:
+                    moved[index] = len(moved) - 1
+            steps = [step for step, keep in zip(self.steps, used, strict=True) if keep]
+            for step in steps:
+                step.inputs = tuple(Ref(moved[ref.step], ref.output) for ref in step.inputs)
+                if step.shares is not None:
+                    step.shares = moved[step.shares]
+            outputs = tuple(Ref(moved[ref.step], ref.output) for ref in outputs)
+        graph = Graph(block, self.input_names, self.inputs, tuple(steps), outputs, output_names)
+        return graph, unread
+
+    def trail(self, refs: Refs) -> tuple[Note, ...]:
+        """The producers of the values, back to where each took its present form."""
+        notes: list[Note] = []
+        most = max(MAX_TRAIL // len(refs), 1) if refs else 0
+        for number, ref in enumerate(refs[:MAX_TRAIL], start=1):
+            way: list[Note] = []
+            self._follow(ref, way)
+            if len(refs) > 1 and way:
+                way[0] = way[0]._replace(message=f"input {number}: {way[0].message}")
+            # The last one is where the value took its form: it stays.
+            notes += way if len(way) <= most else [*way[: most - 1], way[-1]]
+        return tuple(dict.fromkeys(notes))
+
+    def _follow(self, ref: Ref, notes: list[Note]) -> None:
+        builder: Builder = self
+        for _ in range(MAX_WAY):
+            while ref.step == INPUT:
+                if builder.parent is None:
+                    name = builder.input_names[ref.output]
+                    notes.append(Note(f"{name} {show(builder.inputs[ref.output])}"))
+                    return
+                shape = builder.inputs[ref.output]
+                builder, refs = builder.parent
+                ref = refs[ref.output]
+                assert builder.shape(ref) == shape
+            step = builder.steps[ref.step]
+            title = step.kind if step.name.isdigit() else f"{step.name} ({step.kind})"
+            notes.append(Note(f"{title} gives {show(step.outputs[ref.output])}", step.span))
+            if not step.inputs or step.input_shapes[0] != step.outputs[ref.output]:
+                return
+            ref = step.inputs[0]
+
+
+class Live(NamedTuple):
+    """A node that is there: its name, rendered, and what a named repeat binds in its iterations.
+
+    `level` is the first level of patches that applies to it. `steps` tells which step was made.
+    """
+
+    node: Node
+    name: str | None
+    bindings: Bindings | None
+    level: int
+    steps: list[int]
+
+
+class Made(NamedTuple):
+    """What a step was made of: for `share`, and for messages about it."""
+
+    live: Live
+    env: Env
+    levels: Levels
+
+
+class Site(NamedTuple):
+    """Where a node is placed: its list, the names in scope, and what the list's first node reads.
+
+    `level` is the first level of patches that applies to the node.
+    """
+
+    builder: Builder
+    env: Env
+    start: Refs | None
+    level: int = 0
+
+    def over(self, refs: Refs, env: Env | None = None) -> Env:
+        """The environment of a node that reads `refs`: it sees the shape of the first of them."""
+        env = env or self.env
+        env.shape = self.builder.shape(refs[0]) if refs else None
+        return env
+
+
+def parameter_count(step: Step) -> int:
+    """Parameters of a step and all below it, shared ones left out."""
+    counted: dict[Graph, int] = {}  # one graph may stand in a step very many times
+
+    def of_step(step: Step) -> int:
+        if step.shares is not None:
+            return 0
+        if step.body is not None:
+            if step.body not in counted:
+                counted[step.body] = sum(map(of_step, step.body.steps))
+            return counted[step.body]
+        assert step.op is not None
+        weights = step.op.weights(*step.input_shapes)
+        return sum(product(weight.shape) for weight in weights if not weight.buffer)
+
+    return of_step(step)
+
+
+def place(span: Span) -> str:
+    """`line 12`, for messages that name a second place of the same file."""
+    return f"line {span.line}"

@@ -1,0 +1,51 @@
+"""What `from`, a merge, `share` and `outputs` name: references to values of the same list."""
+
+from __future__ import annotations
+
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.document.records import Reference
+from archspec.expand.builder import Refs, Site
+from archspec.expressions.arguments import found_value
+from archspec.expressions.evaluate import Env
+from archspec.expressions.parse import Expression
+from archspec.ir.graph import Ref
+
+
+def resolve(reference: Reference, site: Site, own: str | None) -> Refs | None:
+    """The values that a reference names; None where their node failed. Raises `Refusal`.
+
+    `own` is the name of the node that reads them, as written.
+    """
+    b, name = site.builder, reference.name.render(site.env)
+    if name == "input" and "input" not in b.names:
+        refs = site.start
+    elif own == name and name not in b.names:
+        raise Refusal(
+            f"{name!r} reads itself",
+            code=Code.FORWARD_REFERENCE,
+            help="without `from` a node reads the one before it",
+        )
+    else:
+        refs = b.look_up(name, site.level)
+    if refs is None or reference.output is None:
+        return refs
+    return (_output(name, refs, reference.output, site.env),)
+
+
+def _output(name: str, refs: Refs, output: Expression, env: Env) -> Ref:
+    index = output.evaluate(env)
+    if index.__class__ is not int:
+        raise Refusal(
+            f"an output is counted with whole numbers, got {found_value(index)}",
+            code=Code.OUTPUT_INDEX,
+        )
+    if not 0 <= index < len(refs):
+        one = len(refs) == 1
+        raise Refusal(
+            f"{name!r} has {'1 output' if one else f'{len(refs)} outputs'}, counted from 0",
+            code=Code.OUTPUT_INDEX,
+            expected=f"`{name}` alone" if one else f"an index from 0 to {len(refs) - 1}",
+            found=str(index),
+        )
+    found: Ref = refs[index]
+    return found

@@ -1,0 +1,320 @@
+"""The checked document to a graph: repeats unrolled, conditions decided, blocks expanded.
+
+Expansion and inference are one pass: each node's shape is known before the next node's
+expressions are evaluated. A block that is called again with equal arguments and input shapes is
+expanded once. A node that fails is reported, and whatever depends on it is silently left out.
+
+Here are the nodes of one list, one after the other. `edges` finds what they read, `iterations`
+what a repeat binds, `scopes` the lists within the list, `patching` what `extends` changes, and
+`sharing` modules that are used again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.document.forms.branches import Branches
+from archspec.document.records import Form, Node, Reference
+from archspec.expand import edges, patching, sharing
+from archspec.expand import nested as scopes
+from archspec.expand.builder import Bindings, Builder, Levels, Live, Made, Refs, Site, Stop
+from archspec.expand.expansion import Expansion
+from archspec.expand.loops import bindings
+from archspec.expand.nested import At
+from archspec.expressions.arguments import LocatedError
+from archspec.expressions.evaluate import Env, truth
+from archspec.expressions.names import check_node_name
+from archspec.ir.graph import Ref, Step
+
+
+class Expander(Expansion):
+    """Expands one spec."""
+
+    def trial(self) -> Expander:
+        return Expander(self.limits, [], is_trial=True)
+
+    # --- lists and nodes -------------------------------------------------------------------------
+
+    def run(self, nodes: tuple[Node, ...], site: Site) -> Refs | None:
+        current = site.start
+        site.builder.lists.append(nodes)
+        for node in nodes:
+            current = self.node(node, site, current)
+        site.builder.lists.pop()
+        return current
+
+    def node(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
+        try:
+            self.budget.count(1)
+        except Refusal as refusal:
+            self.report(refusal, node.span)
+            raise Stop from None
+        refs = current
+        if node.inputs is not None:
+            refs = self.resolve(node.inputs, site, node.name.text if node.name else None)
+        if refs is None:
+            self.poison(node, site)
+            return None
+        env = site.over(refs)
+        if node.when is not None:
+            alive = self.condition(node, env)
+            if alive is None:
+                self.poison(node, site)
+                return None
+            if not alive:
+                return self.pass_through(node, site, refs)
+        if node.repeat is not None:
+            return self._repeat(node, site, refs)
+        return self.place(node, site, refs)
+
+    def resolve(
+        self, references: tuple[Reference, ...], site: Site, own: str | None
+    ) -> Refs | None:
+        found: list[Ref] = []
+        sound = True
+        for reference in references:
+            try:
+                refs = edges.resolve(reference, site, own)
+            except Refusal as refusal:
+                if reference.output is not None or not reference.name.is_fixed:
+                    refusal.replacement = None  # it stands for a part of the place only
+                self.report(refusal, reference.span)
+                sound = False
+                continue
+            if refs is None:
+                sound = False
+            else:
+                found.extend(refs)
+        return tuple(found) if sound else None
+
+    def condition(self, node: Node, env: Env) -> bool | None:
+        assert node.when is not None
+        try:
+            return truth(node.when.argument.value(env), "`when`")
+        except Refusal as refusal:
+            self.report(refusal, node.when.span)
+            return None
+
+    def poison(self, node: Node, site: Site) -> None:
+        b = site.builder
+        b.uncertain = min(b.uncertain, b.position, *b.counters)
+        b.position += 1
+        if node.name is not None and node.name.is_fixed:
+            b.names.setdefault(node.name.text, None)
+        elif node.name is not None:
+            try:
+                b.names.setdefault(node.name.render(site.env), None)
+            except Refusal:
+                return
+
+    def pass_through(self, node: Node, site: Site, refs: Refs) -> Refs:
+        passed = refs[:1]
+        if node.form.output_count(At(self, site, refs, (), node.span)) > 1:
+            self._refuse_when(node)
+        try:
+            name = None if node.repeat else self._name(node, site.env)
+        except Refusal as refusal:
+            self.report(refusal, node.name_span or node.span)
+            return passed
+        if name is None and node.repeat and node.name is not None and node.name.is_fixed:
+            name = node.name.text
+        if name is not None:
+            site.builder.dead_names[name] = passed
+        return passed
+
+    def _name(self, node: Node, env: Env) -> str | None:
+        """The node's name, rendered; None for a node without one. Raises `Refusal`."""
+        if node.name is None:
+            return None
+        if node.name.is_fixed:
+            return node.name.text
+        name = node.name.render(env)
+        check_node_name(name)
+        return name
+
+    def _refuse_when(self, node: Node) -> None:
+        assert node.when is not None
+        self.report(
+            Refusal(
+                "`when` cannot stand on a node with several outputs",
+                code=Code.STRUCTURE,
+                help="put it on the nodes that read them",
+            ),
+            node.when.span,
+        )
+
+    # --- repeat ----------------------------------------------------------------------------------
+
+    def _repeat(self, node: Node, site: Site, refs: Refs) -> Refs | None:
+        """A loop: a scope where it has a fixed name, else in place."""
+        assert node.repeat is not None
+        try:
+            bound = bindings(node.repeat, site.env, self.limits)
+        except Refusal as refusal:
+            self.report(refusal, node.repeat.span)
+            self.poison(node, site)
+            return None
+        if not bound:
+            return self.pass_through(node, site, refs)
+        if node.name is not None and node.name.is_fixed:
+            return self.place(node, site._replace(start=refs), refs, bound)
+        with self._in_place(node, site) as sound:
+            return self.iterate(node, site, refs, bound) if sound else None
+
+    def iterate(
+        self,
+        node: Node,
+        site: Site,
+        refs: Refs | None,
+        bound: Bindings,
+        named: bool = False,
+    ) -> Refs | None:
+        joins = node.form.joins_in_repeat and node.name is None and node.share is None
+        for binding in bound:
+            if refs is None:
+                return None
+            try:
+                inner = site._replace(env=site.env.bind(binding), start=refs)
+            except Refusal as refusal:
+                self.report(refusal, node.span)
+                raise Stop from None
+            if joins:
+                refs = self.run(node.form.members, inner)
+            else:
+                inner.over(refs)
+                refs = self.place(node, inner, refs, anonymous=named)
+        return refs
+
+    @contextmanager
+    def _in_place(self, node: Node, site: Site) -> Iterator[bool]:
+        """Around nodes that join the list: they are training_only where the node around them is.
+
+        Gives whether the nesting is within its limit; else that was reported.
+        """
+        b, before = site.builder, site.builder.training_only
+        b.training_only = before or node.training_only
+        self.joined += 1
+        try:
+            self.check_depth()
+            sound = True
+        except Refusal as refusal:
+            self.report(refusal, node.span)
+            self.poison(node, site)
+            sound = False
+        yield sound
+        self.joined -= 1
+        b.training_only = before
+
+    # --- placing: numbers and names --------------------------------------------------------------
+
+    def place(
+        self,
+        node: Node,
+        site: Site,
+        refs: Refs,
+        bound: Bindings | None = None,
+        anonymous: bool = False,
+    ) -> Refs | None:
+        in_place = node.form.joins_list and node.name is None and node.share is None
+        if in_place and bound is None:
+            with self._in_place(node, site) as sound:
+                return self._joined(node.form, site, refs) if sound else None
+        try:
+            name = None if anonymous else self._name(node, site.env)
+        except Refusal as refusal:
+            self.report(refusal, node.name_span or node.span)
+            return None
+        live = Live(node, name, bound, site.level, [])
+        if site.level < len(site.builder.levels):
+            return patching.patched(self, live, site, refs, ())
+        return self.put(live, site, refs, ())
+
+    def _joined(self, form: Form, site: Site, refs: Refs) -> Refs | None:
+        assert isinstance(form, Branches) and form.merge is not None
+        return scopes.branches(self, form.paths, form.merge, site, refs)
+
+    def put(self, live: Live, site: Site, refs: Refs, levels: Levels) -> Refs | None:
+        b, node = site.builder, live.node
+        label = live.name if live.name is not None else str(b.position)
+        b.position += 1
+        self.nodes += 1
+        step = self._made(live, site, refs, levels)
+        if step is None:
+            b.names.setdefault(label, None)
+            return None
+        step.name, step.named = label, live.name is not None
+        step.training_only = b.training_only or (node.training_only and not b.loop)
+        result = tuple([Ref(len(b.steps), i) for i in range(len(step.outputs))])
+        try:
+            _check_training(step, b)
+            b.define(label, result)
+        except Refusal as refusal:
+            if refusal.code is Code.DUPLICATE_NAME:
+                refusal.help = self._other_name(live, site, label)
+            self.report(refusal, node.name_span or node.span)
+            return None
+        if node.when is not None and len(step.outputs) > 1:
+            self._refuse_when(node)
+        live.steps.append(len(b.steps))
+        b.modules[-1][label] = len(b.steps)
+        b.steps.append(step)
+        b.recipes.append(Made(live, site.env, levels))
+        return result
+
+    def _other_name(self, live: Live, site: Site, label: str) -> str | None:
+        """What helps a node whose name another one of its list bears already."""
+        b = site.builder
+        others = [
+            recipe.live.node
+            for recipe, step in zip(b.recipes, b.steps, strict=True)
+            if step.name == label
+        ]
+        if live.node.when is not None and any(other.when is not None for other in others):
+            return (
+                "both conditions hold here: two nodes may bear one name where at most one of them "
+                "is there, as with `when: a` and `when: not a`"
+            )
+        return (
+            f"in a repeat give each its own: {label}{{index}}"
+            if "index" in site.env.names
+            else None
+        )
+
+    def _made(self, live: Live, site: Site, refs: Refs, levels: Levels) -> Step | None:
+        """The step of a node; None (and diagnostics) where it fails."""
+        node = live.node
+        try:
+            self.limits.check("nodes", self.nodes, "the number of nodes")
+            if live.bindings is not None:
+                return scopes.loop(self, live, site, refs, levels)
+            if node.share is not None:
+                return sharing.shared(self, live, site, refs)
+            return self.step(node, site, refs, levels)
+        except Refusal as refusal:
+            self.report(
+                refusal, node.span, site.builder.trail(refs) if refusal.code.is_shape else ()
+            )
+            if refusal.code is Code.LIMIT and self.nodes > self.limits.nodes:
+                raise Stop from None
+        except LocatedError as error:
+            for diagnostic in error.diagnostics:
+                self.add(diagnostic)
+        return None
+
+    def step(self, node: Node, site: Site, refs: Refs, levels: Levels) -> Step | None:
+        return node.form.step(At(self, site, refs, levels, node.span))
+
+
+def _check_training(step: Step, b: Builder) -> None:
+    if step.training_only:
+        return
+    for ref in step.inputs:
+        if ref.step >= 0 and b.steps[ref.step].training_only:
+            name = b.steps[ref.step].name
+            raise Refusal(
+                f"it reads {name!r}, which is not there in eval()",
+                code=Code.TRAINING_ONLY,
+                help="say what it reads with `from:`, or mark it `training_only: true` too",
+            )

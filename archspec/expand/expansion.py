@@ -1,0 +1,201 @@
+"""One expansion of a spec: what is shared by all of its lists, and what may be asked of it.
+
+`expand.py` places nodes; `scopes`, `sharing` and `patching` work on an `Expansion`, and know
+nothing else of it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from archspec.diagnostics.call_sites import CallSite, located
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
+from archspec.document.records import Arguments, Block, Node, Reference
+from archspec.document.validate import make_op
+from archspec.expand.builder import Bindings, Builder, Levels, Live, Refs, Site
+from archspec.expand.remedies import remedy
+from archspec.expressions.arguments import LocatedError
+from archspec.expressions.evaluate import Budget, Env, Table
+from archspec.ir.graph import Graph, Step
+from archspec.ir.infer import infer
+from archspec.ir.op import Op
+from archspec.ir.shape import Shape
+from archspec.text.limits import Limits
+
+
+class Expansion(ABC):
+    """The state of one expansion. `diagnostics` collects what is wrong and what to warn of."""
+
+    def __init__(
+        self, limits: Limits, diagnostics: list[Diagnostic], is_trial: bool = False
+    ) -> None:
+        self.limits, self.diagnostics = limits, diagnostics
+        self.budget = Budget(limits)
+        if is_trial:  # of many: what costs much is not tried again
+            self.budget.steps = limits.evaluation_steps - limits.evaluation_steps // 20
+        # The blocks and groups that are being expanded, the outermost first.
+        self.calls: list[tuple[Span, Block | None]] = []
+        # Where the calls of those blocks are written; None for a group.
+        self.entered: list[Span | None] = []
+        # Repeats and branches that they stand in, and whose nodes join the list around them.
+        self.joined = 0
+        self.nodes = 0
+        self.failed = False
+        # Patches whose path was met, and nodes of which it was said that nobody reads them.
+        self.applied: set[int] = set()
+        self.warned: set[Span] = set()
+        # What was made before of equal arguments and input shapes.
+        self.graphs: dict[Any, Graph] = {}
+        self.retries = 0
+        self._ops: dict[Any, Op] = {}
+        self._inferred: dict[Any, tuple[Shape, ...]] = {}
+
+    # --- nodes -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def run(self, nodes: tuple[Node, ...], site: Site) -> Refs | None:
+        """The nodes of one list, in order; each reads the one before it, the first `site.start`."""
+
+    @abstractmethod
+    def node(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
+        """One node: its inputs, its condition, its iterations. None where it cannot be known."""
+
+    @abstractmethod
+    def iterate(
+        self, node: Node, site: Site, refs: Refs | None, bound: Bindings, named: bool = False
+    ) -> Refs | None:
+        """The iterations of a loop, each reading the one before it.
+
+        Those of a `named` one have no names of their own in its scope.
+        """
+
+    @abstractmethod
+    def place(
+        self, node: Node, site: Site, refs: Refs, bound: Bindings | None = None
+    ) -> Refs | None:
+        """A live node, at its position in its list; patches of the position come first."""
+
+    @abstractmethod
+    def put(self, live: Live, site: Site, refs: Refs, levels: Levels) -> Refs | None:
+        """Makes the step of a node. None where it fails (and has been reported)."""
+
+    @abstractmethod
+    def step(self, node: Node, site: Site, refs: Refs, levels: Levels) -> Step | None:
+        """The step of a node by its form. Raises `Refusal` and `LocatedError`."""
+
+    @abstractmethod
+    def resolve(
+        self, references: tuple[Reference, ...], site: Site, own: str | None
+    ) -> Refs | None:
+        """The values that `from`, a merge or `outputs` names; None where one is unknown.
+
+        `own` is the name of the node that reads them, as written.
+        """
+
+    @abstractmethod
+    def condition(self, node: Node, env: Env) -> bool | None:
+        """Whether the node is there; None (and a diagnostic) where that cannot be told."""
+
+    @abstractmethod
+    def poison(self, node: Node, site: Site) -> None:
+        """A node whose input failed: it counts, and its readers stay silent too."""
+
+    @abstractmethod
+    def pass_through(self, node: Node, site: Site, refs: Refs) -> Refs:
+        """A node that is not there: its name stands for what it would have read."""
+
+    @abstractmethod
+    def trial(self) -> Expansion:
+        """Another one, of which nobody hears, to see whether a change would mend a mistake."""
+
+    # --- reporting -------------------------------------------------------------------------------
+
+    def report(self, refusal: Refusal, span: Span, trail: tuple[Note, ...] = ()) -> None:
+        """A refusal becomes a diagnostic at the user's own line, inner places below it."""
+        self.add(Diagnostic.of(refusal, span, trail=trail))
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Moves a place inside a library block to the user's call, and notes the way there."""
+        if diagnostic.severity == "error":
+            self.failed = True
+        calls = [CallSite(span, block.name if block else None) for span, block in self.calls]
+        placed = located(diagnostic, calls)
+        if placed not in self.diagnostics:
+            self.diagnostics.append(placed)
+
+    def check_depth(self) -> None:
+        """Raises `Refusal` where lists stand too deep within each other."""
+        depth = len(self.calls) + self.joined
+        self.limits.check("depth", depth, "the nesting of blocks and groups")
+
+    # --- ops -------------------------------------------------------------------------------------
+
+    def make(
+        self, target: type[Op], args: Arguments, env: Env, span: Span, *more: tuple[Arguments, Env]
+    ) -> Op:
+        """A validated op, made once for equal arguments. Raises `LocatedError`."""
+        values: dict[str, Any] = {}
+        spans: dict[str, Span] = {}
+        wrong: list[Diagnostic] = []
+        for source, scope in ((args, env), *more):
+            for name, argument in source.items():
+                if name in values:
+                    raise LocatedError(
+                        Diagnostic(
+                            Code.ARGUMENT,
+                            f"{target.op_name}: {name} is given twice, here and with the layers",
+                            argument.span,
+                            help="give it in one of the two places",
+                        )
+                    )
+                try:
+                    values[name] = (
+                        argument.constant if argument.evaluate is None else argument.evaluate(scope)
+                    )
+                except Refusal as refusal:
+                    wrong.append(Diagnostic.of(refusal, argument.span))
+                spans[name] = argument.span
+        if wrong:
+            raise LocatedError(*wrong)
+        key = (target, tuple([(name, key_of(v, self.budget)) for name, v in values.items()]))
+        op = self._ops.get(key)
+        if op is None:
+            op = self._ops[key] = make_op(target, values, spans, span)
+        return op
+
+    def op_step(self, op: Op, b: Builder, refs: Refs, span: Span) -> Step:
+        """The step of an op on these values. Raises `Refusal` where its shape rule does."""
+        if op.num_inputs == 0 and not op.variadic:
+            refs = ()
+        shapes = b.shapes(refs)
+        key = (id(op), shapes)
+        outputs = self._inferred.get(key)
+        if outputs is None:
+            try:
+                outputs = self._inferred[key] = self._infer(op, shapes)
+            except Refusal as refusal:
+                if refusal.help is None and refusal.code.is_shape and not span.source.library:
+                    refusal.help = remedy(op, b, refs, refusal.code)
+                if not refusal.message.startswith(op.op_name):
+                    refusal.message = f"{op.op_name}: {refusal.message}"
+                raise
+        return Step("", op, None, refs, shapes, outputs, span)
+
+    def _infer(self, op: Op, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        """The shapes of its outputs; no code of a package runs that the caller did not allow."""
+        if op.foreign is not None:
+            self.limits.check_module(op.foreign)
+        return infer(op, shapes)
+
+
+def key_of(value: Any, budget: Budget) -> Any:
+    """A hashable key that keeps 1, 1.0 and true apart. Raises `Refusal` for too much work."""
+    kind = value.__class__
+    if kind is tuple:
+        budget.count(len(value))
+        return tuple([key_of(item, budget) for item in value])
+    if kind is Table:
+        budget.count(len(value))
+        return (kind, tuple([(name, key_of(item, budget)) for name, item in value.items()]))
+    return (kind, value)

@@ -1,0 +1,334 @@
+"""Lists within a list: calls of blocks, groups, named repeats and branches; what a list returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
+from archspec.document import parameters
+from archspec.document.records import Arguments, Block, Branch, Node, Output
+from archspec.expand.builder import Builder, Levels, Live, Refs, Site, Stop, parameter_count
+from archspec.expand.expansion import Expansion, key_of
+from archspec.expand.other_arguments import with_other_arguments
+from archspec.expressions.arguments import LocatedError
+from archspec.expressions.evaluate import Env
+from archspec.ir.graph import Graph, Ref, Step
+from archspec.ir.op import Op
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """A `Place`: where a node stands, for its form."""
+
+    expansion: Expansion
+    site: Site
+    refs: Refs
+    levels: Levels
+    span: Span
+
+    @property
+    def env(self) -> Env:
+        return self.site.env
+
+    def within(self, env: Env, span: Span | None = None) -> At:
+        inner = self.site._replace(env=Env(env.names, None, self.expansion.budget))
+        inner.over(self.refs)
+        return At(self.expansion, inner, self.refs, self.levels, span or self.span)
+
+    def make(
+        self,
+        op: type[Op],
+        args: Arguments,
+        at: Span,
+        added: Arguments | None = None,
+        there: Env | None = None,
+    ) -> Op:
+        more = [(added, there)] if added and there else []
+        return self.expansion.make(op, args, self.env, at, *more)
+
+    def op(self, op: Op) -> Step:
+        return self.expansion.op_step(op, self.site.builder, self.refs, self.span)
+
+    def call(self, block: Block, args: Arguments, written: Span) -> Step | None:
+        x, site, levels = self.expansion, self.site, self.levels
+        return call(x, block, args, site, self.refs, self.span, levels, written)
+
+    def group(self, nodes: tuple[Node, ...]) -> Step | None:
+        return group(self.expansion, nodes, self.site, self.refs, self.span, self.levels)
+
+    def branches(self, paths: tuple[Branch, ...], merge: Node) -> Step | None:
+        return named_branches(self, paths, merge)
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        self.expansion.add(diagnostic)
+
+    def trail(self) -> tuple[Note, ...]:
+        return self.site.builder.trail(self.refs)
+
+
+# --- blocks --------------------------------------------------------------------------------------
+
+
+def call(
+    x: Expansion,
+    block: Block,
+    args: Arguments,
+    site: Site,
+    refs: Refs,
+    span: Span,
+    levels: Levels,
+    written: Span,
+) -> Step | None:
+    """A block for these arguments and input shapes, expanded once for equal ones.
+
+    `written` is the place of the call itself, where it stands for a layers parameter at `span`.
+    """
+    _check_call(x, block, refs, written)
+    b, reported = site.builder, len(x.diagnostics)
+    shapes = b.shapes(refs)
+    inner = Env({}, shapes[0] if shapes else None, x.budget)
+    if not parameters.evaluate_all(block.params, args, site.env, inner, block.name, span, x.add):
+        return None
+    patched = any(levels)
+    key = (block, shapes, tuple([key_of(value, x.budget) for value in inner.names.values()]))
+    graph = None if patched else x.graphs.get(key)
+    if graph is None:
+        builder = Builder(shapes, block.inputs, levels, (b, refs))
+        with _entered(x, span, block, written):
+            last = x.run(block.body, Site(builder, inner, builder.start))
+            graph = finish(x, Site(builder, inner, builder.start), last, block.outputs, block.name)
+        if graph is not None and not patched:
+            x.graphs[key] = graph
+        elif graph is None and not patched:
+
+            def fits(other: Arguments) -> bool:
+                with suppress(Refusal, LocatedError, Stop):
+                    trial = x.trial()
+                    return call(trial, block, other, site, refs, span, (), written) is not None
+                return False
+
+            if not span.source.library:
+                with_other_arguments(x, reported, block, args, site.env, fits)
+    return graph_step(graph, b, refs, span)
+
+
+def _check_call(x: Expansion, block: Block, refs: Refs, written: Span) -> None:
+    if len(refs) != len(block.inputs):
+        raise Refusal(
+            f"{block.name} takes {len(block.inputs)} input(s), got {len(refs)}",
+            code=Code.ARITY,
+            expected=f"inputs {', '.join(block.inputs)}",
+            help=f"say `from: [{', '.join(block.inputs)}]`" if len(block.inputs) > 1 else None,
+        )
+    # A block within the layers that it is given is no circle; one whose text leads to itself is.
+    if written in x.entered and block.reaches(block):
+        first = x.entered.index(written)
+        names = [c.name for _, c in x.calls[first:] if c]
+        raise Refusal(
+            f"the block {block.name!r} calls itself",
+            code=Code.BLOCK_CYCLE,
+            found=" → ".join([*names, block.name]),
+            help="to stack a block, write `repeat: N` beside its call",
+        )
+
+
+@contextmanager
+def _entered(
+    x: Expansion, span: Span, block: Block | None, written: Span | None = None
+) -> Iterator[None]:
+    """Diagnostics made inside know the way there. Raises `Refusal` where it is too deep."""
+    x.calls.append((span, block))
+    x.entered.append(written)
+    try:
+        x.check_depth()
+        yield
+    finally:
+        x.calls.pop()
+        x.entered.pop()
+
+
+def graph_step(graph: Graph | None, b: Builder, refs: Refs, span: Span) -> Step | None:
+    """The step of a nested graph; None where the graph could not be made."""
+    if graph is None:
+        return None
+    return Step("", None, graph, refs, b.shapes(refs), graph.output_shapes, span)
+
+
+# --- groups, named repeats and branches ----------------------------------------------------------
+
+
+def group(
+    x: Expansion, nodes: tuple[Node, ...], site: Site, refs: Refs, span: Span, levels: Levels
+) -> Step | None:
+    """An inline group, in the environment where it is written."""
+    _check_one(refs, "a group")
+    inner = _inside(x, site, refs, levels)
+    with _entered(x, span, None):
+        graph = finish(x, inner, x.run(nodes, inner))
+    return graph_step(graph, site.builder, refs, span)
+
+
+def loop(x: Expansion, live: Live, site: Site, refs: Refs, levels: Levels) -> Step | None:
+    """A named repeat: a scope whose children are its iterations, 0 to n - 1."""
+    _check_one(refs, "a named repeat")
+    node, bindings = live.node, live.bindings
+    assert bindings is not None
+    inner = _inside(x, site, refs, levels)._replace(env=site.env)
+    inner.builder.loop = True
+    with _entered(x, node.span, None):
+        last = x.iterate(node, inner, inner.start, bindings, named=True)
+        graph = finish(x, inner, last)
+    return graph_step(graph, site.builder, refs, node.span)
+
+
+def named_branches(at: At, paths: tuple[Branch, ...], merge: Node) -> Step | None:
+    """Branches with a name: a scope of their own, in which their nodes are placed."""
+    x, site, refs = at.expansion, at.site, at.refs
+    _check_one(refs, "a node of named branches")
+    inner = _inside(x, site, refs, at.levels)
+    with _entered(x, at.span, None):
+        last = branches(x, paths, merge, inner, inner.builder.start)
+        graph = finish(x, inner, last)
+    return graph_step(graph, site.builder, refs, at.span)
+
+
+def _check_one(refs: Refs, what: str) -> None:
+    if len(refs) != 1:
+        raise Refusal(
+            f"{what} takes one input, got {len(refs)}",
+            code=Code.ARITY,
+            help="make it a block with `inputs: [a, b]`",
+        )
+
+
+def _inside(x: Expansion, site: Site, refs: Refs, levels: Levels) -> Site:
+    builder = Builder(site.builder.shapes(refs), ("input",), levels, (site.builder, refs))
+    shape = builder.inputs[0] if builder.inputs else None
+    return Site(builder, Env(site.env.names, shape, x.budget), builder.start)
+
+
+def branches(
+    x: Expansion, paths: tuple[Branch, ...], merge: Node, site: Site, refs: Refs
+) -> Refs | None:
+    """Parallel paths, in place: their nodes join the list, then the merge."""
+    found = [_branch(x, branch, site._replace(start=refs), refs) for branch in paths]
+    results = tuple([ref for ref in found if ref is not None])
+    if len(results) < len(found):
+        site.builder.position += 1
+        return None
+    site.over(results)
+    if merge.when is not None:
+        alive = x.condition(merge, site.env)
+        if alive is None:
+            x.poison(merge, site)
+            return None
+        if not alive:
+            return x.pass_through(merge, site, results)
+    return x.place(merge, site._replace(start=refs), results)
+
+
+def _branch(x: Expansion, branch: Branch, site: Site, refs: Refs) -> Ref | None:
+    """What one path gives; None (and a diagnostic) where that is not one value."""
+    found = x.run(branch.nodes, site)
+    if branch.name is not None and not branch.nodes:
+        try:
+            site.builder.dead_names[branch.name.render(site.env)] = found
+        except Refusal as refusal:
+            x.report(refusal, branch.span)
+            return None
+    if found is not None and len(found) != 1:
+        several = Refusal(f"a branch with {len(found)} outputs", code=Code.ARITY)
+        x.report(several, branch.span)
+        return None
+    return found[0] if found else None
+
+
+# --- what a list returns -------------------------------------------------------------------------
+
+
+def finish(
+    x: Expansion,
+    site: Site,
+    last: Refs | None,
+    outputs: tuple[Output, ...] | None = None,
+    block: str | None = None,
+) -> Graph | None:
+    """Close a nested list: what it returns, and a warning for each node that nobody reads."""
+    b = site.builder
+    if outputs is not None:
+        last = _outputs(x, outputs, site)
+    if last is None:
+        return None
+    if any(ref.step >= 0 and b.steps[ref.step].training_only for ref in last):
+        x.report(
+            Refusal(
+                "a block or group cannot return a training_only node",
+                code=Code.TRAINING_ONLY,
+                help="mark the block's call `training_only: true` instead",
+            ),
+            b.steps[last[-1].step].span,
+        )
+        return None
+    return _closed(x, b, block, last, None)
+
+
+def finish_root(
+    x: Expansion, site: Site, last: Refs | None, outputs: tuple[Output, ...] | None
+) -> Graph | None:
+    """As `finish`, for the spec's own list, whose outputs may have names."""
+    names: tuple[str, ...] = ()
+    if outputs is not None:
+        last = _outputs(x, outputs, site)
+        names = tuple(output.name for output in outputs if output.name is not None)
+    return None if last is None else _closed(x, site.builder, None, last, names or None)
+
+
+def _closed(
+    x: Expansion, b: Builder, block: str | None, last: Refs, names: tuple[str, ...] | None
+) -> Graph:
+    graph, unread = b.finish(block, last, names)
+    for step in unread:
+        _warn_unread(x, step)
+    return graph
+
+
+def _outputs(x: Expansion, outputs: tuple[Output, ...], site: Site) -> Refs | None:
+    found: list[Ref] = []
+    sound = True
+    for output in outputs:
+        refs = x.resolve((output.reference,), site, None)
+        if refs is None:
+            sound = False
+        elif len(refs) != 1:
+            sound = False
+            name = output.reference.name.text
+            several = Refusal(
+                f"{name!r} has {len(refs)} outputs", code=Code.OUTPUTS, help=f"{name}[0]"
+            )
+            x.report(several, output.reference.span)
+        else:
+            found.extend(refs)
+    return tuple(found) if sound else None
+
+
+def _warn_unread(x: Expansion, step: Step) -> None:
+    if step.span in x.warned:
+        return
+    x.warned.add(step.span)
+    count = parameter_count(step)
+    cost = f"its {count:,} parameters are" if count else "it is"
+    what, help_ = f"{cost} left out of the module", "read it with `from:` or a merge, or remove it"
+    if step.idle:
+        what = "it does not run, and only keeps the module that others share"
+        help_ = "read it with `from:` or a merge, or put its layer where it is shared first"
+    x.add(
+        Diagnostic(
+            Code.UNREAD_NODE,
+            f"nobody reads {step.name!r} ({step.kind}): {what}",
+            step.span,
+            severity="warning",
+            help=help_,
+        )
+    )

@@ -1,0 +1,96 @@
+"""Patches of `extends`: what stands before, after or in the place of a node of the base."""
+
+from __future__ import annotations
+
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.document.records import Node
+from archspec.expand.builder import Levels, Live, PatchTree, Refs, Site
+from archspec.expand.expansion import Expansion
+from archspec.expressions.parse import Template
+
+
+def patched(x: Expansion, live: Live, site: Site, refs: Refs | None, below: Levels) -> Refs | None:
+    """Apply the patches of one level, then hand what comes of it to the next, and place that.
+
+    `below` are the patches that earlier levels have for the nodes inside this one.
+    """
+    b, level = site.builder, site.level
+    if refs is None:
+        return None
+    if level == len(b.levels):
+        return x.put(live, site, refs, below)
+    label = live.name or str(b.counters[level])
+    b.counters[level] += 1
+    tree = b.levels[level]
+    found = tree.children.get(label) if tree else None
+    if found is None or not found.items:
+        result = patched(x, live, site._replace(level=level + 1), refs, (*below, found))
+    else:
+        result = _changed(x, live, site, refs, below, found)
+    b.labels[level].setdefault(label, result)
+    if live.steps:
+        b.modules[level].setdefault(label, live.steps[-1])
+    return result
+
+
+def _changed(
+    x: Expansion, live: Live, site: Site, refs: Refs, below: Levels, found: PatchTree
+) -> Refs | None:
+    """A node with what the patches of its path put before, after or in the place of it."""
+    b, name = site.builder, live.name
+    inner = site._replace(level=site.level + 1)
+    x.applied.update(map(id, found.items))
+    changes = [item for item in found.items if item.action in ("replace", "remove")]
+    for second in changes[1:]:
+        x.report(
+            Refusal(f"the node at {second.path!r} is replaced or removed twice", code=Code.PATCH),
+            second.span,
+        )
+    # Of a merge's inputs the first is the one that a node before it changes, and that is
+    # passed on without it, as by `when`.
+    first = _inserted(x, found, "insert_before", inner, refs[:1])
+    if first is None:
+        x.poison(live.node, inner)
+        return None
+    reads = (*first, *refs[1:])
+    current: Refs | None = reads
+    inner.over(reads)  # what was put before it is what it reads
+    if not changes:
+        current = patched(x, live, inner, current, (*below, found))
+    elif changes[0].action == "remove":
+        current = first
+        if name is not None:
+            b.dead_names[name] = first
+    else:
+        made = len(b.steps)
+        current = _replaced(x, changes[0].nodes, inner, current, name)
+        if len(changes[0].nodes) == 1 and len(b.steps) == made + 1:
+            live.steps.append(made)  # `share` at this path means what stands there now
+    result = _inserted(x, found, "insert_after", inner, current)
+    if name in b.names and result != current:
+        b.names[name] = result  # readers by name see the patched value too
+    return result
+
+
+def _inserted(
+    x: Expansion, tree: PatchTree, action: str, site: Site, current: Refs | None
+) -> Refs | None:
+    """The nodes that patches of one path insert, in written order."""
+    for item in tree.items:
+        for extra in item.nodes if item.action == action else ():
+            current = x.node(extra, site, current)
+    return current
+
+
+def _replaced(
+    x: Expansion, nodes: tuple[Node, ...], site: Site, current: Refs | None, name: str | None
+) -> Refs | None:
+    """New nodes in the place of one; where it is one node, it keeps the name."""
+    b = site.builder
+    for node in nodes:
+        if name is not None and node.name is None and len(nodes) == 1:
+            node.name = Template(name, (name,))
+        current = x.node(node, site, current)
+    if name is not None and name not in b.names:
+        b.dead_names[name] = current
+    return current

@@ -1,0 +1,134 @@
+"""`share: other_node`: the module of another node of the list, applied again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.document.forms.alone import ShareAlone
+from archspec.document.records import Form
+from archspec.expand import nested as scopes
+from archspec.expand.builder import Builder, Live, Refs, Site
+from archspec.expand.expansion import Expansion
+from archspec.expressions.arguments import show_value
+from archspec.expressions.evaluate import Env
+from archspec.ir.graph import Graph, Step
+from archspec.ir.shape import show
+
+
+def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
+    """The step that applies the module again; its weights must fit this input too."""
+    node = live.node
+    assert node.share is not None
+    b, name = site.builder, node.share.name.render(site.env)
+    if b.names.get(name, ()) is None:
+        return None
+    owner = _owner(b, name, live.level)
+    made, scope, levels = b.recipes[owner]
+    original, first = made.node, b.steps[owner]
+    if not isinstance(node.form, ShareAlone):
+        at = scopes.At(x, site, refs, (), node.span)
+        _check_same(at, node.share.name.text, node.form, original.form, at.within(scope), first)
+    again = site._replace(env=Env(scope.names, None, x.budget))
+    again.over(refs)
+    if first.op is not None:
+        step: Step | None = x.op_step(first.op, b, refs, node.span)
+    elif made.bindings is not None:
+        step = scopes.loop(x, made, again, refs, levels)
+    else:
+        step = x.step(original, again, refs, levels)
+    if step is None:
+        raise Refusal(f"{name!r} cannot be applied to this input", code=Code.SHARE)
+    if not _serves(first, step, {}):
+        raise Refusal(
+            f"the module of {name!r} does not fit an input of {show(step.input_shapes[0])}",
+            code=Code.SHARE,
+            expected=f"an input like {show(first.input_shapes[0])}",
+            found=show(step.input_shapes[0]),
+        )
+    step.shares = owner
+    return step
+
+
+def _check_same(
+    at: scopes.At, name: str, form: Form, original: Form, there: scopes.At, first: Step
+) -> None:
+    """Refuse what stands beside `share` unless it says what the module is: it could not count."""
+    alone = "write `share` alone: it says what the node is"
+    if (type(form), form.word) != (type(original), original.word):
+        raise Refusal(f"{name!r} is a {first.kind}, not a {form.word}", code=Code.SHARE, help=alone)
+    if not form.is_call:
+        raise Refusal(
+            f"the layers beside `share` could not count: {name!r} has its own",
+            code=Code.SHARE,
+            help=alone,
+        )
+    own, theirs = form.given(at), original.given(there)
+    if own and own != theirs:
+        raise Refusal(
+            f"the arguments beside `share` are not those of {name!r}",
+            code=Code.SHARE,
+            expected=_written(first.kind, theirs),
+            found=_written(form.word, own),
+            help=alone,
+        )
+
+
+def _written(kind: str, arguments: dict[str, Any]) -> str:
+    said = ", ".join(f"{name}: {show_value(value)}" for name, value in arguments.items())
+    return f"{kind}: {{{said}}}" if said else kind
+
+
+def _owner(b: Builder, name: str, level: int) -> int:
+    """The step whose module the node called `name` uses. Raises `Refusal` where it has none."""
+    found = b.modules[level].get(name)
+    if found is None:
+        b.look_up(name, level)  # refuses a name that is unknown, or stands later
+        raise Refusal(f"{name!r} has no module to share", code=Code.SHARE)
+    shares = b.steps[found].shares
+    return found if shares is None else shares
+
+
+def _serves(first: Step, again: Step, known: dict[tuple[Graph, Graph], bool]) -> bool:
+    """Whether the module made for `first` is the one that `again` would have on its own.
+
+    `known` holds the graphs that were compared before, since blocks may call blocks many times.
+    """
+    if first.op is not None:
+        return again.op == first.op and _module(again) == _module(first)
+    ours, theirs = first.body, again.body
+    if ours is None or theirs is None or ours is theirs:
+        return ours is theirs
+    if (ours, theirs) not in known:
+        known[ours, theirs] = (
+            ours.outputs == theirs.outputs
+            and len(ours.steps) == len(theirs.steps)
+            and all(map(_alike, ours.steps, theirs.steps))
+            and all(_serves(a, b, known) for a, b in zip(ours.steps, theirs.steps, strict=True))
+        )
+    return known[ours, theirs]
+
+
+def _module(step: Step) -> Any:
+    """What makes the module of an op, beside its arguments."""
+    assert step.op is not None
+    return step.op.weights(*step.input_shapes), step.op.module_key(*step.input_shapes)
+
+
+def _alike(a: Step, b: Step) -> bool:
+    """Whether two steps stand in the same place of a module, and its code applies them alike."""
+    return _place(a) == _place(b) and _code(a) == _code(b)
+
+
+def _place(step: Step) -> Any:
+    """What of a step decides where it stands in its module, and when it runs."""
+    marks = step.training_only, step.idle
+    return step.name, step.inputs, step.shares, marks, len(step.outputs)
+
+
+def _code(step: Step) -> str | None:
+    """The line of the generated `forward` around it, which may hold sizes of its inputs."""
+    if step.op is None or step.idle:
+        return None
+    values = [f"x{number}" for number in range(len(step.inputs))]
+    return step.op.source("own", values, step.input_shapes)

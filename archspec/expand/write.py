@@ -1,0 +1,222 @@
+"""A graph written back as a spec: nothing left to evaluate, and read back as the same graph.
+
+Repeats are unrolled, conditions decided, expressions replaced by their values. Each distinct block
+becomes an entry of `blocks:` without parameters. Nodes that were left out leave gaps in the
+numbering, so a node behind one bears its number as a name: paths stay as they were. An idle node,
+which reads nothing, is given something of the right shape to read: so it stays idle.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from archspec.document.keys import KEYS
+from archspec.document.listed import Listed, edge
+from archspec.document.node_keys import KEYS as NODE
+from archspec.expand.program import Program
+from archspec.ir.graph import INPUT, Graph, Ref, Step
+from archspec.ir.op import REGISTRY, Op
+from archspec.ir.shape import Shape, is_batched
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
+_KEYWORDS = frozenset(("true", "false", "null", "True", "False", "Null", "TRUE", "FALSE", "NULL"))
+
+
+def write(program: Program) -> str:
+    """The resolved spec of a compiled program as YAML text."""
+    return "\n".join(_Writer(program).lines()) + "\n"
+
+
+def scalar(value: Any) -> str:
+    """A value in YAML's flow form, quoted where it would read as something else."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        plain = _WORD.match(value) and value not in _KEYWORDS
+        return value if plain else _quoted(value)
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(scalar, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{scalar(k)}: {scalar(v)}" for k, v in value.items()) + "}"
+    return repr(value)
+
+
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""What JSON leaves as it is, and YAML does not take, or takes for a line's end."""
+
+
+def _quoted(text: str) -> str:
+    """Between quotation marks, with the escapes that JSON and YAML share."""
+    written = json.dumps(text, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
+
+
+def _verbatim(value: Any) -> Any:
+    """An argument of an op, its texts so that none is taken for an expression."""
+    if isinstance(value, str):
+        return f"$({value!r})" if value.startswith("$") else value
+    if isinstance(value, tuple):
+        return tuple(map(_verbatim, value))
+    if isinstance(value, dict):
+        return {key: _verbatim(item) for key, item in value.items()}
+    return value
+
+
+def _stand_in(name: str, shape: Shape, batched: str) -> Iterator[str]:
+    """Nodes that give a value of the shape from any batched one; nobody but idle nodes read it."""
+    if not is_batched(shape):
+        yield f"{{name: {name}, parameter: {scalar(shape)}}}"
+        return
+    ones = [1] * (len(shape) - 1)
+    yield f"{{name: {name}_flat, flatten: , from: {batched}}}"
+    yield f"{{name: {name}_one, slice: {{dim: 1, end: 1}}}}"
+    yield f"{{name: {name}_ones, reshape: {ones}}}"
+    yield f"{{name: {name}_sizes, parameter: {scalar([1, *shape[1:]])}}}"
+    yield f"{{name: {name}, mul: [{name}_ones, {name}_sizes]}}"
+
+
+class _Writer:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.blocks: dict[Graph, str] = {}
+        self.taken: set[str] = set(REGISTRY)
+
+    def lines(self) -> Iterator[str]:
+        graph = self.program.graph
+        self._collect(graph)
+        yield from self._said(late=False)
+        if self.blocks:
+            yield "blocks:"
+            for body, name in self.blocks.items():
+                yield f"  {name}:"
+                if body.input_names != ("input",):
+                    yield f"    inputs: {scalar(body.input_names)}"
+                yield from self._outputs(body, "    ")
+                yield from self._list(body, "    ")
+        yield from self._list(graph, "")
+        yield from self._outputs(graph, "")
+        yield from self._said(late=True)
+
+    def _said(self, *, late: bool) -> Iterator[str]:
+        """The keys that say it all in one line, before the layers or behind them."""
+        for key in sorted(KEYS, key=lambda key: key.behind_layers):
+            if bool(key.behind_layers) is late:
+                value = key.written(self.program.said, self.program.graph)
+                if value is not None:
+                    yield f"{key.name}: {scalar(value)}"
+
+    def _collect(self, graph: Graph) -> None:
+        """Names for all blocks, those inside a block before it."""
+        for step in graph.steps:
+            if step.body is None or step.body in self.blocks or step.shares is not None:
+                continue
+            self._collect(step.body)
+            if step.body.block is not None:
+                name, number = step.body.block, 1
+                while name in self.taken:
+                    number += 1
+                    name = f"{step.body.block}_{number}"
+                self.taken.add(name)
+                self.blocks[step.body] = name
+
+    def _outputs(self, graph: Graph, indent: str) -> Iterator[str]:
+        if graph.output_names is not None:
+            named = zip(graph.output_names, graph.outputs, strict=True)
+            yield f"{indent}outputs:"
+            for name, ref in named:
+                yield f"{indent}  {name}: {scalar(edge(graph, ref))}"
+        elif graph.outputs != self._all_of_last(graph):
+            refs = [edge(graph, ref) for ref in graph.outputs]
+            yield f"{indent}outputs: {scalar(refs)}"
+
+    def _all_of_last(self, graph: Graph) -> tuple[Ref, ...]:
+        """What a list returns unless it says otherwise: all outputs of its last node."""
+        if not graph.steps:
+            return (Ref(INPUT, 0),)
+        last = len(graph.steps) - 1
+        return tuple(Ref(last, i) for i in range(len(graph.steps[last].outputs)))
+
+    def _list(self, graph: Graph, indent: str) -> Iterator[str]:
+        if not graph.steps:
+            yield f"{indent}layers: []"
+            return
+        yield f"{indent}layers:"
+        previous: tuple[Ref, ...] = (Ref(INPUT, 0),)
+        written = 0  # a node without a name has the number of those before it
+        for index, step in enumerate(graph.steps):
+            reads, in_turn = [edge(graph, ref) for ref in step.inputs], step.inputs == previous
+            if step.idle:
+                reads, stand_ins = self._idle_reads(graph, index)
+                yield from (f"{indent}  - {line}" for line in stand_ins)
+                written += len(stand_ins)
+                in_turn = False
+            listed = Listed(graph, step, written, tuple(reads), in_turn)
+            keys = {key.name: said for key in NODE if (said := key.written(listed)) is not None}
+            yield from self._node(step, keys, reads, indent + "  ")
+            written += 1
+            previous = tuple(Ref(index, i) for i in range(len(step.outputs)))
+        if graph.block is None and graph is not self.program.graph and graph.outputs != previous:
+            # A node that is not there passes on what it reads: a group has no `outputs:`.
+            chosen = scalar(edge(graph, graph.outputs[0]))
+            yield f"{indent}  - {{identity: , from: {chosen}, when: false}}"
+
+    def _idle_reads(self, graph: Graph, index: int) -> tuple[list[str], list[str]]:
+        """What an idle node may read, by its shapes, and nodes that make what is not there."""
+        there = {shape: Ref(INPUT, i) for i, shape in enumerate(graph.inputs)}
+        for position, step in enumerate(graph.steps[:index]):
+            if not step.idle and not step.training_only:
+                for output, shape in enumerate(step.outputs):
+                    there.setdefault(shape, Ref(position, output))
+        names = {*graph.input_names, *(step.name for step in graph.steps)}
+        reads: list[str] = []
+        lines: list[str] = []
+        for shape in graph.steps[index].input_shapes:
+            if shape in there:
+                reads.append(edge(graph, there[shape]))
+                continue
+            name = f"shaped_{index}_{len(reads)}"
+            while any(taken.startswith(name) for taken in names):
+                name = f"{name}_"
+            lines += _stand_in(name, shape, edge(graph, Ref(INPUT)))
+            reads.append(name)
+        return reads, lines
+
+    def _node(
+        self, step: Step, keys: dict[str, Any], reads: Sequence[str], indent: str
+    ) -> Iterator[str]:
+        entries = [f"{key}: {scalar(value)}" for key, value in keys.items()]
+        body: Graph | None = None
+        if step.shares is not None:
+            pass  # which says what the node is
+        elif step.op is not None:
+            entries.append(self._op(step.op, reads))
+        elif step.body in self.blocks:
+            entries.append(f"{self.blocks[step.body]}:")
+        else:
+            body = step.body
+        if len(entries) == 1 and entries[0].endswith(":"):
+            entries[0] = entries[0][:-1]
+        lead = f"{indent}- "
+        for entry in entries:
+            yield lead + entry
+            lead = f"{indent}  "
+        if body is not None:
+            lines = self._list(body, f"{indent}  ")
+            first = next(lines)
+            yield lead + first.lstrip()
+            yield from lines
+
+    def _op(self, op: Op, reads: Sequence[str]) -> str:
+        args = {name: _verbatim(value) for name, value in op.arguments().items()}
+        if op.variadic:
+            if not args:
+                return f"{op.op_name}: {scalar(reads)}"
+            return f"{op.op_name}: {scalar({'inputs': reads, **args})}"
+        if not args:
+            return f"{op.op_name}:"
+        if op.primary is not None and list(args) == [op.primary]:
+            return f"{op.op_name}: {scalar(args[op.primary])}"
+        return f"{op.op_name}: {scalar(args)}"

@@ -1,0 +1,1 @@
+"""Expressions: parsed once, evaluated within a budget."""

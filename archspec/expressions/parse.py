@@ -1,0 +1,415 @@
+"""Expressions: parsed once with `ast`, compiled to closures over a whitelist, bounded.
+
+Nothing a spec says is ever run as Python. The parser only gives a tree; each kind of tree node
+that the language knows has one compiling function below, and everything else is refused. Values
+are None, truth values, numbers, text, tuples (lists) and `Table`s (mappings).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from archspec.diagnostics.diagnostic import Code, Refusal, did_you_mean
+from archspec.expressions.evaluate import (
+    BINARY,
+    COMPARE,
+    CONSTANTS,
+    FUNCTIONS,
+    MAGIC,
+    RESERVED,
+    Env,
+    Evaluate,
+    Table,
+    as_list,
+    checked,
+    number,
+    refuse,
+    truth,
+    type_name,
+)
+from archspec.text.limits import DEFAULT, Limits
+
+
+class Expression(NamedTuple):
+    """A compiled expression: its text, the names it reads, and how to evaluate it.
+
+    `evaluate` raises `Refusal` for whatever has no value.
+    """
+
+    text: str
+    names: frozenset[str]
+    evaluate: Evaluate
+
+    @property
+    def is_constant(self) -> bool:
+        return not self.names
+
+
+# --- compiling -----------------------------------------------------------------------------------
+
+
+class _Compiler:
+    """Compiles one tree; collects the names that it reads."""
+
+    def __init__(self, text: str, limits: Limits) -> None:
+        self.text, self.limits = text, limits
+        self.names: set[str] = set()
+        self.bound: list[str] = []
+        self.depth = self.size = 0
+
+    def compile(self, node: ast.expr) -> Evaluate:
+        method = getattr(self, f"_{type(node).__name__}", None)
+        if method is None:
+            refuse(
+                f"{_WORDS_FOR.get(type(node).__name__, type(node).__name__)} is not part of the "
+                "language of expressions",
+                Code.EXPRESSION,
+            )
+        self.depth += 1
+        self.limits.check("expression_depth", self.depth, "the nesting of this expression")
+        self.size += 1
+        result: Evaluate = method(node)
+        self.depth -= 1
+        return result
+
+    def written(self, node: ast.expr) -> str:
+        """The beginning of what stands there, as it was written."""
+        segment = ast.get_source_segment(self.text, node) or ""
+        return segment if len(segment) <= 40 else f"{segment[:39]}…"
+
+    def _Constant(self, node: ast.Constant) -> Evaluate:  # noqa: N802
+        value = node.value
+        if value is not None and value.__class__ not in (bool, int, float, str):
+            refuse(f"{value!r} is not a value of the language", Code.EXPRESSION)
+        checked(value)
+        return lambda env: value
+
+    def _Name(self, node: ast.Name) -> Evaluate:  # noqa: N802
+        name = node.id
+        if name in CONSTANTS:
+            constant = CONSTANTS[name]
+            return lambda env: constant
+        if name in FUNCTIONS:
+            refuse(f"{name} is a function", Code.EXPRESSION, help=f"call it: {name}(…)")
+        if name not in self.bound:
+            self.names.add(name)
+        if name in MAGIC:
+            return MAGIC[name]
+
+        def evaluate(env: Env) -> Any:
+            try:
+                return env.names[name]
+            except KeyError:
+                raise unknown_name(name, env.names) from None
+
+        return evaluate
+
+    def _BinOp(self, node: ast.BinOp) -> Evaluate:  # noqa: N802
+        apply = BINARY.get(type(node.op))
+        if apply is None:
+            refuse("this operator is not part of the language", Code.EXPRESSION)
+        left, right = self.compile(node.left), self.compile(node.right)
+        return lambda env: apply(env, left(env), right(env))
+
+    def _UnaryOp(self, node: ast.UnaryOp) -> Evaluate:  # noqa: N802
+        operand = self.compile(node.operand)
+        if isinstance(node.op, ast.Not):
+            return lambda env: not truth(operand(env), "the operand of not")
+        if isinstance(node.op, ast.USub):
+            return lambda env: checked(-number(operand(env), "-"))
+        if not isinstance(node.op, ast.UAdd):
+            refuse("this operator is not part of the language", Code.EXPRESSION)
+        return lambda env: number(operand(env), "+")
+
+    def _BoolOp(self, node: ast.BoolOp) -> Evaluate:  # noqa: N802
+        parts = [self.compile(value) for value in node.values]
+        word = "and" if isinstance(node.op, ast.And) else "or"
+        stop = word == "or"
+
+        def evaluate(env: Env) -> bool:
+            for part in parts:
+                if truth(part(env), f"each side of {word}") is stop:
+                    return stop
+            return not stop
+
+        return evaluate
+
+    def _Compare(self, node: ast.Compare) -> Evaluate:  # noqa: N802
+        first = self.compile(node.left)
+        rest: list[tuple[Callable[[Any, Any], bool], Evaluate]] = []
+        for op, right in zip(node.ops, node.comparators, strict=True):
+            apply = COMPARE.get(type(op))
+            if apply is None:
+                refuse("`is` is not part of the language", Code.EXPRESSION, help="write ==")
+            rest.append((apply, self.compile(right)))
+
+        def evaluate(env: Env) -> bool:
+            left = first(env)
+            for apply, compiled in rest:
+                right = env.budget.walk(compiled(env))
+                if not apply(env.budget.walk(left), right):
+                    return False
+                left = right
+            return True
+
+        return evaluate
+
+    def _IfExp(self, node: ast.IfExp) -> Evaluate:  # noqa: N802
+        test, body, other = map(self.compile, (node.test, node.body, node.orelse))
+        return lambda env: body(env) if truth(test(env)) else other(env)
+
+    def _List(self, node: ast.List) -> Evaluate:  # noqa: N802
+        items = [self.compile(item) for item in node.elts]
+        return lambda env: tuple([item(env) for item in items])
+
+    def _Subscript(self, node: ast.Subscript) -> Evaluate:  # noqa: N802
+        value = self.compile(node.value)
+        if isinstance(node.slice, ast.Slice):
+            bounds = [
+                self.compile(part) if part else (lambda env: None)
+                for part in (node.slice.lower, node.slice.upper, node.slice.step)
+            ]
+            return lambda env: env.budget.walk(
+                _slice(as_list(value(env), "a slice"), [part(env) for part in bounds])
+            )
+        index = self.compile(node.slice)
+        return lambda env: _item(value(env), index(env))
+
+    def _Attribute(self, node: ast.Attribute) -> Evaluate:  # noqa: N802
+        value, key = self.compile(node.value), node.attr
+
+        def evaluate(env: Env) -> Any:
+            table = value(env)
+            if not isinstance(table, Table):
+                refuse(f".{key} needs a mapping before it, got {type_name(table)}")
+            if key not in table:
+                refuse(
+                    f"the mapping has no {key!r}; it has {', '.join(table) or 'nothing'}",
+                    help=did_you_mean(key, table),
+                )
+            return table[key]
+
+        return evaluate
+
+    def _Call(self, node: ast.Call) -> Evaluate:  # noqa: N802
+        if not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS:
+            text = self.written(node.func)
+            refuse(
+                f"{text!r} is not a function of the language",
+                Code.EXPRESSION,
+                expected=f"one of {', '.join(FUNCTIONS)}",
+                help=did_you_mean(text, FUNCTIONS),
+            )
+        name = node.func.id
+        least, most, function = FUNCTIONS[name]
+        if node.keywords or any(isinstance(arg, ast.Starred) for arg in node.args):
+            refuse(f"{name} takes plain arguments only", Code.EXPRESSION)
+        if not least <= len(node.args) <= most:
+            wanted = str(least) if least == most else f"{least} to {most}"
+            refuse(f"{name} takes {wanted} argument(s), got {len(node.args)}", Code.EXPRESSION)
+        args = [self.compile(arg) for arg in node.args]
+        return lambda env: checked(function(env, *[arg(env) for arg in args]))
+
+    def _ListComp(self, node: ast.ListComp) -> Evaluate:  # noqa: N802
+        generator = node.generators[0]
+        target = generator.target
+        if len(node.generators) > 1 or generator.is_async or not isinstance(target, ast.Name):
+            refuse("a list is built by one `for` over one name", Code.EXPRESSION)
+        if target.id in RESERVED:
+            refuse(f"{target.id} is a name of the language", Code.EXPRESSION)
+        source, name = self.compile(generator.iter), target.id
+        self.bound.append(name)
+        before = self.size
+        tests = [self.compile(test) for test in generator.ifs]
+        element = self.compile(node.elt)
+        self.bound.remove(name)
+        cost = self.size - before
+
+        def evaluate(env: Env) -> tuple[Any, ...]:
+            items = as_list(source(env), "for … in")
+            env.budget.spend(len(items))
+            env.budget.count(len(items) * cost)
+            inner = env.bind({name: None})
+            result = []
+            for item in items:
+                inner.names[name] = item
+                if all(truth(test(inner)) for test in tests):
+                    result.append(element(inner))
+            return tuple(result)
+
+        return evaluate
+
+
+_WORDS_FOR = {
+    "Lambda": "a lambda",
+    "Tuple": "a tuple (write a list in brackets)",
+    "Dict": "a mapping",
+    "Set": "a set",
+    "GeneratorExp": "a generator (write brackets)",
+    "NamedExpr": "an assignment",
+    "JoinedStr": "a formatted text",
+    "Starred": "*",
+    "Slice": "a slice here",
+}
+
+
+def unknown_name(name: str, known: Iterable[str], literals: Iterable[str] = ()) -> Refusal:
+    """The refusal of a name that is not in scope, where the words `literals` might stand too."""
+    names = [*known, *MAGIC]
+    in_scope = ", ".join([*literals, *sorted(set(names))])
+    return Refusal(
+        f"the name {name!r} is not known here",
+        code=Code.UNKNOWN_NAME,
+        expected=f"one of {in_scope}",
+        help=did_you_mean(name, [*literals, *names])
+        or f"declare it under `params:`; text in an expression stands in quotes: '{name}'",
+    )
+
+
+def _slice(items: tuple[Any, ...], bounds: list[Any]) -> tuple[Any, ...]:
+    for bound in bounds:
+        if bound is not None and bound.__class__ is not int:
+            refuse(f"a slice needs whole numbers, got {type_name(bound)}")
+    if bounds[2] == 0:
+        refuse("a slice with a step of 0")
+    return items[slice(*bounds)]
+
+
+def _item(items: Any, index: Any) -> Any:
+    if isinstance(items, Table):
+        if not isinstance(index, str):
+            refuse(f"a mapping is indexed by text, got {type_name(index)}")
+        if index not in items:
+            refuse(f"the mapping has no {index!r}; it has {', '.join(items) or 'nothing'}")
+        return items[index]
+    as_list(items, "an index")
+    if index.__class__ is not int:
+        refuse(f"an index is a whole number, got {type_name(index)}")
+    if not -len(items) <= index < len(items):
+        refuse(f"index {index} is outside a list of {len(items)}")
+    return items[index]
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str, limits: Limits = DEFAULT) -> Expression:
+    """Compile a text. Raises `Refusal` where it is no expression of the language."""
+    limits.check("expression_length", len(text), "the length of this expression")
+    try:
+        with warnings.catch_warnings():
+            # Python warns of `1if x`, `'a' is 'b'` and the like: the whitelist decides, not it.
+            warnings.simplefilter("ignore")
+            stripped = text.strip()
+            tree = ast.parse(stripped, mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        refuse(
+            f"{text[:60]!r} is not an expression",
+            Code.EXPRESSION,
+            expected="arithmetic, a comparison, a list, a name or a call",
+            help=_syntax_help(text),
+        )
+    compiler = _Compiler(stripped, limits)
+    evaluate = compiler.compile(tree.body)
+    if compiler.size > CHEAP:
+        evaluate = _counted(evaluate, compiler.size)
+    return Expression(text, frozenset(compiler.names), evaluate)
+
+
+CHEAP = 20
+"""Parts of an expression up to which its work need not be counted."""
+
+
+def _counted(evaluate: Evaluate, size: int) -> Evaluate:
+    def counted(env: Env) -> Any:
+        env.budget.count(size)
+        return evaluate(env)
+
+    return counted
+
+
+def _syntax_help(text: str) -> str | None:
+    if unspaced := re.fullmatch(r"\s*(\w+):(\S.*)", text):
+        return f"write a space after the colon: `{unspaced[1]}: {unspaced[2][:60]}`"
+    if "&&" in text or "||" in text:
+        return "write `and`, `or`"
+    if percent := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", text):
+        return f"write {float(percent[1]) / 100:g}"
+    if "$" in text:
+        return f"write no `$` inside an expression: {text.replace('$', '')[:60]}"
+    if "?" in text:
+        return "write `a if condition else b`"
+    if re.search(r"(?<![=!<>])=(?!=)", text):
+        return "compare with =="
+    if "!" in text.replace("!=", ""):
+        return "write `not x`"
+    return None
+
+
+_INSERT = re.compile(r"\$(?:\((?P<whole>.*)\)|(?P<name>[A-Za-z_]\w*(?:\.\w+|\[[^\]]*\])*))\Z", re.S)
+
+
+def inserted(text: str) -> str | None:
+    """The expression of `$name` or `$(expression)`; None for text without a leading `$`.
+
+    Raises `Refusal` where a `$` does not cover the whole scalar.
+    """
+    if not text.startswith("$"):
+        return None
+    match = _INSERT.match(text.rstrip())  # a block scalar ends with a line end
+    if not match:
+        refuse(
+            f"{text[:60]!r}: `$` covers a whole value",
+            Code.EXPRESSION,
+            expected="$name or $(expression)",
+            help=f"$({text[1:].strip('()')})",
+        )
+    return match["whole"] if match["whole"] is not None else match["name"]
+
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+class Template(NamedTuple):
+    """A name that may hold expressions in braces: literal texts and expressions, alternating."""
+
+    text: str
+    parts: tuple[str | Expression, ...]
+
+    @property
+    def is_fixed(self) -> bool:
+        return len(self.parts) == 1 and isinstance(self.parts[0], str)
+
+    def render(self, env: Env) -> str:
+        """The name; raises `Refusal` where an expression gives neither text nor whole number."""
+        if self.is_fixed:
+            return self.text
+        env.budget.count(len(self.parts))
+        out = []
+        for part in self.parts:
+            if isinstance(part, str):
+                out.append(part)
+                continue
+            value = part.evaluate(env)
+            if value.__class__ not in (int, str):
+                refuse(
+                    f"{{{part.text}}} gives {type_name(value)}; a name is made of text and whole "
+                    "numbers"
+                )
+            out.append(str(value))
+        return "".join(out)
+
+
+def template(text: str, limits: Limits = DEFAULT) -> Template:
+    """Parse a name. Raises `Refusal` for an expression in braces that is none."""
+    pieces = _BRACES.split(text)
+    parts: list[str | Expression] = []
+    for position, piece in enumerate(pieces):
+        if position % 2:
+            parts.append(parse(piece, limits))
+        elif piece or len(pieces) == 1:
+            parts.append(piece)
+    return Template(text, tuple(parts))

@@ -1,0 +1,82 @@
+"""One node: its inputs' shapes to its outputs' shapes. The only caller of `Op.infer`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.op import Op
+from archspec.ir.shape import Shape, expect_positive, is_batched, product, show
+
+MAX_ELEMENTS = 2**40
+"""Largest number of elements of one value, for one sample, and of one weight: past it no machine
+could run it."""
+
+
+MAX_RANK = 64
+"""Largest number of axes of one value: torch's kernels go no further."""
+
+
+def infer(op: Op, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
+    """Output shapes of `op`. Raises `Refusal` (without place) where the node cannot run."""
+    _check_inputs(op, inputs)
+    result = op.infer(*inputs)
+    outputs = tuple(result) if isinstance(result, list) else (result,)
+    for shape in outputs:
+        if len(shape) > MAX_RANK:
+            raise Refusal(
+                f"the output would have {len(shape)} axes",
+                code=Code.LIMIT,
+                expected=f"at most {MAX_RANK}",
+            )
+        elements = 1
+        for position, dim in enumerate(shape):
+            if position or not is_batched(shape):
+                expect_positive(dim, f"size of dim {position} of the output {show(shape)}")
+                elements *= dim
+        _check_size(elements, f"the output {show(shape)} would have {{}} elements per sample")
+    for weight in op.weights(*inputs):
+        _check_size(
+            product(weight.shape), f"its {weight.name or 'tensor'} would have {{}} elements"
+        )
+    return outputs
+
+
+def _check_size(elements: int, what: str) -> None:
+    if elements > MAX_ELEMENTS:
+        raise Refusal(
+            what.format(f"{elements:,}" if elements < 10**18 else "far too many"),
+            code=Code.LIMIT,
+            expected=f"at most {MAX_ELEMENTS:,}",
+        )
+
+
+def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:
+    count = len(inputs)
+    if (op.variadic and count < 2) or (not op.variadic and count != op.num_inputs):
+        wanted = "two or more inputs" if op.variadic else f"{op.num_inputs} input(s)"
+        raise Refusal(
+            f"{op.op_name} takes {wanted}, got {count}",
+            code=Code.ARITY,
+            expected=wanted,
+            found=str(count),
+            help=_arity_help(op, count),
+        )
+    if not op.takes_unbatched:
+        for shape in inputs:
+            if not is_batched(shape):
+                raise Refusal(
+                    f"{op.op_name} needs a batched input, and {show(shape)} is a learned tensor",
+                    code=Code.UNBATCHED,
+                    expected="an input whose first axis is N",
+                    found=show(shape),
+                    help="join it to the batch first with add, mul or concat",
+                )
+
+
+def _arity_help(op: Op, count: int) -> str | None:
+    if op.variadic:
+        return f"name them: `{op.op_name}: [a, b]`"
+    if count > op.num_inputs:
+        return "name one value: `from: name`, or one output of several: `from: name[0]`"
+    return None

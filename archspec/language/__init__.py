@@ -1,1 +1,0 @@
-"""The language: text to values with places, to a checked document, to a graph of ops."""

@@ -1,0 +1,257 @@
+"""What is known of a module of another package: found by running it, since no rule says it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import torch
+from torch import nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.nn.parameter import is_lazy
+
+from archspec.diagnostics.diagnostic import Code, Refusal, did_you_mean
+from archspec.ir import tape as tapes
+from archspec.ir.op import Weight, Weights
+from archspec.ir.shape import N, Shape, concrete
+from archspec.ir.tape import Storage, Tape
+from archspec.runtime.measure import measure_macs, uncounted
+
+BATCHES = (2, 3, 5)
+"""Batch sizes of the runs on the CPU."""
+FAILURES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What another package's code raises where it does not fit."""
+
+Result = TypeVar("Result")
+_known: dict[tuple[object, ...], Facts] = {}
+
+
+class Constructed(Protocol):
+    """A class of another package by its path, and what it is called with."""
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def args(self) -> Sequence[Any]: ...
+
+    @property
+    def kwargs(self) -> Mapping[str, Any]: ...
+
+
+class Facts(NamedTuple):
+    """What a module does with an input of one shape."""
+
+    outputs: Shape | list[Shape]
+    weights: Weights
+    macs: int | None
+
+
+def facts(op: Constructed, shape: Shape) -> Facts:
+    """Found once for a class, its arguments and a shape. Raises `Refusal`."""
+    key = _found_class(op.type), repr(op.args), repr(op.kwargs), shape
+    if key not in _known:
+        _known[key] = _find(op, shape)
+    return _known[key]
+
+
+def made(op: Constructed) -> nn.Module:
+    """A new module, in `train()` mode. Raises `Refusal`."""
+    cls = _found_class(op.type)
+    return _tried(f"cannot make {op.type}", lambda: cls(*op.args, **op.kwargs))
+
+
+def _found_class(path: str) -> type[nn.Module]:
+    """The class. Nothing but a class of modules is ever called."""
+    package, _, name = path.rpartition(".")
+    module = _tried(f"cannot import {package}", lambda: import_module(package))
+    cls = getattr(module, name, None)
+    if inspect.isclass(cls) and issubclass(cls, nn.Module):
+        return cls
+    known = [n for n, v in vars(module).items() if inspect.isclass(v) and issubclass(v, nn.Module)]
+    raise Refusal(
+        f"{package} has no nn.Module called {name!r}",
+        code=Code.MODULE,
+        found="nothing of this name" if cls is None else f"a {type(cls).__name__}",
+        help=did_you_mean(name, known),
+    )
+
+
+# --- shapes, weights, cost -----------------------------------------------------------------------
+
+
+def _find(op: Constructed, shape: Shape) -> Facts:
+    with _fixed_randomness():
+        with torch.device("meta"):
+            planned = made(op)
+            outputs = _outputs(op, planned, shape, BATCHES[:2], "the meta device")
+        with torch.device("cpu"):
+            module = made(op)
+            weights = _weights(op, module)
+            confirmed = _outputs(op, module, shape, BATCHES, "the CPU")
+            if confirmed != outputs:
+                raise _refusal(
+                    op, f"gives {confirmed} on the CPU, and {outputs} on the meta device"
+                )
+            macs = _macs(op, module, shape)
+    return Facts(outputs[0] if len(outputs) == 1 else outputs, weights, macs)
+
+
+def _outputs(
+    op: Constructed, module: nn.Module, shape: Shape, batches: Sequence[int], where: str
+) -> list[Shape]:
+    """The shapes it gives, the same in every run but for the batch."""
+    found: list[Shape] = []
+    for training in (True, False):
+        module.train(training)
+        for batch in batches:
+            with torch.no_grad():
+                values = _run(op, module, _input(shape, batch), f"on {where} at N = {batch}")
+            if any(value.dim() == 0 or value.shape[0] != batch for value in values):
+                first = [tuple(value.shape) for value in values]
+                raise _refusal(op, f"gives {first} for a batch of {batch}: N is not first in it")
+            shapes: list[Shape] = [(N, *value.shape[1:]) for value in values]
+            if found and shapes != found:
+                raise _refusal(op, f"gives {shapes} in one run and {found} in another")
+            found = shapes
+    return found
+
+
+def _run(op: Constructed, module: nn.Module, value: torch.Tensor, when: str) -> list[torch.Tensor]:
+    before = value._version
+    result = _tried(f"{op.type} fails {when}", lambda: module(value), Code.SHAPE)
+    if value._version != before:
+        raise _refusal(op, "writes to its input, which other nodes may read")
+    values = list(result) if isinstance(result, tuple | list) else [result]
+    if not values or not all(isinstance(each, torch.Tensor) for each in values):
+        raise _refusal(op, f"gives {type(result).__name__}, and no tensor or tuple of tensors")
+    for each in values:
+        if each.dtype != torch.float32 or each.layout != torch.strided:
+            kind = str(each.dtype if each.layout == torch.strided else each.layout)
+            raise _refusal(op, f"gives {kind.removeprefix('torch.')} for float32")
+    return values
+
+
+def _input(shape: Shape, batch: int) -> torch.Tensor:
+    return torch.randn(concrete(shape, batch))
+
+
+def _weights(op: Constructed, module: nn.Module) -> Weights:
+    values = module.state_dict(keep_vars=True)
+    if any(map(is_lazy, values.values())):
+        raise _refusal(op, "is lazy: its weights have no shapes before it runs")
+    parameters = [value for value in values.values() if isinstance(value, nn.Parameter)]
+    if len(set(map(id, parameters))) < len(parameters):
+        raise _refusal(op, "keeps one parameter under two names, so it would count twice")
+    return tuple(
+        Weight(
+            key,
+            tuple(value.shape),
+            buffer=not isinstance(value, nn.Parameter),
+            itemsize=value.element_size(),
+            trainable=value.requires_grad or not isinstance(value, nn.Parameter),
+        )
+        for key, value in values.items()
+    )
+
+
+def _macs(op: Constructed, module: nn.Module, shape: Shape) -> int | None:
+    """For one sample, in `eval()`; None where torch's counter does not know what runs."""
+    module.eval()
+    if uncounted(partial(module, _input(shape, 2)), module.parameters()):
+        return None
+    two, three = (measure_macs(partial(module, _input(shape, batch))) for batch in (2, 3))
+    if 3 * two != 2 * three:
+        raise _refusal(op, f"costs {two:,} MACs for two samples and {three:,} for three")
+    return two // 2
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+def record(op: Constructed, tape: Tape, x: tapes.Tensor) -> tapes.Tensor | list[tapes.Tensor]:
+    """What a real run on the CPU leaves: its outputs, and on the tape what autograd saves."""
+    saved: dict[int, torch.UntypedStorage] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        saved[storage.data_ptr()] = storage  # held, so that no other gets its address
+        return tensor.detach()
+
+    with _fixed_randomness(), torch.device("cpu"), torch.enable_grad():
+        module = made(op).train(tape.training)
+        value = _laid_out(x)
+        with saved_tensors_hooks(pack, lambda tensor: tensor):
+            values = _run(op, module, value, f"at N = {x.shape[0]}")
+    places = {value.untyped_storage().data_ptr(): x.storage}
+    for owned in (*module.parameters(), *module.buffers()):
+        places[owned.untyped_storage().data_ptr()] = Storage(0, is_weight=True)
+    outputs = [_as_recorded(output, tape, places) for output in values]
+    for address, storage in saved.items():
+        kept = places.setdefault(address, Storage(storage.nbytes()))
+        if not kept.is_weight:
+            tape.saved[kept] = None
+    return outputs[0] if len(outputs) == 1 else outputs
+
+
+def _as_recorded(output: torch.Tensor, tape: Tape, places: dict[int, Storage]) -> tapes.Tensor:
+    storage = output.untyped_storage()
+    if storage.data_ptr() not in places:
+        places[storage.data_ptr()] = Storage(storage.nbytes())
+        tape.allocated[places[storage.data_ptr()]] = None
+    return tapes.Tensor(
+        tuple(output.shape),
+        tuple(output.stride()),
+        places[storage.data_ptr()],
+        output.requires_grad,
+        output.element_size(),
+    )
+
+
+def _laid_out(x: tapes.Tensor) -> torch.Tensor:
+    """A real tensor with the sizes and strides of a recorded one."""
+    last = sum((size - 1) * step for size, step in zip(x.shape, x.strides, strict=True))
+    value = torch.randn(last + 1).as_strided(x.shape, x.strides)
+    return value.requires_grad_(x.requires_grad)
+
+
+# --- running it ----------------------------------------------------------------------------------
+
+
+def _tried(what: str, run: Callable[[], Result], code: Code = Code.MODULE) -> Result:
+    try:
+        return run()
+    except FAILURES as error:
+        lines = str(error).strip().splitlines()
+        reason = f"{type(error).__name__}: {lines[0][:200] if lines else ''}"
+        raise Refusal(what, code=code, found=reason) from None
+
+
+def _refusal(op: Constructed, what: str) -> Refusal:
+    return Refusal(f"{op.type} {what}", code=Code.MODULE)
+
+
+@contextmanager
+def _fixed_randomness() -> Iterator[None]:
+    """Compiling a spec leaves the global random state as it was."""
+    state = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(0)
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(state)

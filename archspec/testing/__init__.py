@@ -1,0 +1,6 @@
+"""For tests of ops and specs of one's own: random calls and graphs, held against real torch."""
+
+from archspec.testing.contract import OpCase, check_call, examples, op_calls
+from archspec.testing.graphs import check_spec, specs, to_text
+
+__all__ = ["OpCase", "check_call", "check_spec", "examples", "op_calls", "specs", "to_text"]

@@ -1,0 +1,371 @@
+"""Strategies that draw whole specs for hypothesis, and the check that archspec keeps its word.
+
+Specs are plain data, as a YAML reader would give them; `to_text` writes them:
+
+    from hypothesis import given
+    from archspec.testing.contract import contract as testing
+
+    @given(testing.specs())
+    def test_specs(spec):
+        testing.check_spec(testing.to_text(spec))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import yaml
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+import archspec
+from archspec.diagnostics.diagnostic import Code, SpecError
+from archspec.ir.graph import Graph, walk
+
+Data: TypeAlias = Any
+"""Plain data of a spec: mappings, lists, text, numbers, truth values, None."""
+
+SIZES = ("in_channels", "in_channels * 2", "in_channels // 2", "in_channels + 1")
+"""Sizes as they are written most often: relative to the input."""
+
+ACTIVATIONS = ("relu", "gelu", "sigmoid", "tanh", "identity", "hardswish")
+
+
+def specs(max_nodes: int = 4) -> SearchStrategy[dict[str, Data]]:
+    """Specs of ops, groups, blocks, branches, repeats, conditions, merges, nodes with several
+    outputs, shared modules, layers as parameters and training_only heads, all small.
+
+    About half of them are drawn without care for shapes, and most of those are refused.
+    """
+    return _specs(max_nodes)
+
+
+def to_text(spec: dict[str, Data]) -> str:
+    """The YAML text of a drawn spec."""
+    return yaml.safe_dump(spec, sort_keys=False, default_flow_style=None)
+
+
+def check_spec(text: str) -> SpecError | None:
+    """Asserts that what archspec accepts is so; the refusal, for a spec that it refuses.
+
+    Accepted, the real module must run with the stated shapes, parameters, costs and saved memory,
+    and the expansion must read back as the same graph.
+    """
+    try:
+        arch = archspec.loads(text)
+    except SpecError as refusal:
+        return refusal
+    report = arch.verify()
+    assert report.ok, f"{report}\n{text}"
+    again = archspec.loads(arch.expand())
+    assert facts(again.graph) == facts(arch.graph), f"{text}\n{arch.expand()}"
+    return None
+
+
+def facts(graph: Graph) -> list[Any]:
+    """All that makes a graph the one it is: every node's path, op, edges and shapes."""
+    nodes = [
+        (
+            visit.path,
+            visit.step.op,
+            visit.step.inputs,
+            visit.step.outputs,
+            visit.step.shares,
+            visit.step.idle,
+            visit.step.training_only,
+            visit.step.body and visit.step.body.outputs,
+        )
+        for visit in walk(graph)
+    ]
+    return [graph.inputs, graph.input_names, graph.outputs, graph.output_names, *nodes]
+
+
+SHAPE_RULES = frozenset({Code.SHAPE, Code.RANK})
+"""Codes of refusals after which torch must fail too; all others fall under a documented rule."""
+
+
+# --- drawing -------------------------------------------------------------------------------------
+
+
+@st.composite
+def _specs(draw: DrawFn, max_nodes: int) -> dict[str, Data]:
+    careless = draw(st.sampled_from([True, True, True, False, False]))
+    spec: dict[str, Data] = {
+        "input": [draw(st.sampled_from([1, 2, 4, 6])), *draw(_images(careless))],
+        "blocks": {},
+    }
+    draft = _Draft(draw, spec["blocks"], careless, max_nodes)
+    layers = draft.nodes(2, ())
+    if draw(st.integers(0, 3)) == 0:
+        layers += [
+            _named("body", draw(draft.op(()))),
+            {**_named("aux", {"layers": draft.nodes(0, ())}), "training_only": True},
+            {**_named("head", draw(draft.op(()))), "from": "body"},
+        ]
+        spec["outputs"] = {"logits": "head", "aux": "aux"}
+    elif draw(st.booleans()):
+        layers += ["global_avg_pool2d", "flatten", {"linear": draw(st.integers(1, 5))}]
+    spec["layers"] = layers
+    if not spec["blocks"]:
+        del spec["blocks"]
+    return spec
+
+
+def _images(careless: bool) -> SearchStrategy[list[int]]:
+    sizes = st.integers(1, 9) if careless else st.sampled_from([6, 8])
+    return st.lists(sizes, min_size=2, max_size=2)
+
+
+def _named(name: str, node: Data) -> dict[str, Data]:
+    return {"name": name, **(node if isinstance(node, dict) else {node: None})}
+
+
+class _Draft:
+    """Draws lists of nodes. `names` are the loop variables and parameters in scope."""
+
+    def __init__(
+        self, draw: DrawFn, blocks: dict[str, Data], careless: bool, max_nodes: int
+    ) -> None:
+        self.draw, self.blocks, self.careless, self.max_nodes = draw, blocks, careless, max_nodes
+        self.count = 0
+
+    def name(self) -> str:
+        self.count += 1
+        return f"n{self.count}"
+
+    def choose(self, *options: Any) -> Any:
+        return self.draw(st.sampled_from(options))
+
+    def nodes(self, depth: int, names: Sequence[str], least: int = 1) -> list[Data]:
+        """A list of nodes; some come with the helpers that they read."""
+        found: list[Data] = []
+        for _ in range(self.draw(st.integers(least, self.max_nodes if depth else 2))):
+            forms = [self.plain] * 4 + [self.residual, self.gate, self.halves, self.learned]
+            if depth:
+                forms += [self.group, self.branches, self.repeat, self.loop, self.call] * 2
+                forms += [self.sharing, self.condition, self.library]
+            found += self.choose(*forms)(depth, names)
+        return found
+
+    # Each of the following gives some nodes that follow one another.
+
+    def plain(self, depth: int, names: Sequence[str]) -> list[Data]:
+        return [self.draw(self.op(names))]
+
+    def library(self, depth: int, names: Sequence[str]) -> list[Data]:
+        return [self.draw(self.standard(names))]
+
+    def residual(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """A merge of two values of the list, equal in shape or not."""
+        first, second = self.name(), self.name()
+        merge = self.choose("add", "mul", "concat")
+        reads = [second, first] if self.careless else [second, second, first]
+        return [
+            _named(first, self.draw(self.same() if not self.careless else self.op(names))),
+            _named(second, self.draw(self.same() if not self.careless else self.op(names))),
+            {merge: reads},
+        ]
+
+    def gate(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """Squeeze and excitation: a merge that broadcasts."""
+        whole, gate = self.name(), self.name()
+        squeeze = self.choose("global_avg_pool2d", "global_avg_pool2d", "flatten")
+        return [
+            _named(whole, self.draw(self.same())),
+            squeeze if self.careless else "global_avg_pool2d",
+            _named(gate, "sigmoid"),
+            {self.choose("mul", "add"): [whole, gate]},
+        ]
+
+    def halves(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """A node with several outputs, one of them worked on."""
+        halves, part = self.name(), self.name()
+        index = self.draw(st.integers(0, 2)) if self.careless else 0
+        return [
+            _named(halves, {"chunk": {"chunks": 2, "dim": self.choose(1, 1, -1)}}),
+            {**_named(part, self.draw(self.same())), "from": f"{halves}[{index}]"},
+            {"concat": [part, halves]},
+        ]
+
+    def learned(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """A learned tensor: one value for each channel, or a position embedding."""
+        name, whole = self.name(), self.name()
+        shape: Data = self.choose("[in_channels, 1, 1]", "[1] + in_shape", "in_shape")
+        if self.careless:
+            shape = self.choose(shape, [2, 1], [3], [1, 2, 3, 4])
+        return [
+            _named(whole, self.draw(self.same())),
+            {**_named(name, {"parameter": {"shape": shape}}), "from": whole},
+            {self.choose("add", "mul"): [whole, name]},
+        ]
+
+    def group(self, depth: int, names: Sequence[str]) -> list[Data]:
+        node: Data = {"layers": self.nodes(depth - 1, names)}
+        return [_named(self.name(), node) if self.choose(True, False) else node]
+
+    def branches(self, depth: int, names: Sequence[str]) -> list[Data]:
+        least, merge = self.draw(st.integers(0, 1)), self.choose("concat", "add")
+        paths: list[Data] = [
+            self.nodes(0, names, least) if self.careless else [self.draw(self.same())],
+            [] if least == 0 else [self.draw(self.same())],
+        ]
+        if self.choose(True, False):
+            return [{"branches": {self.name(): path for path in paths}, "merge": merge}]
+        return [{"branches": paths, "merge": merge}]
+
+    def repeat(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """A counted loop: named, in place, or with a name for each iteration."""
+        times = self.choose(1, 2, 3)
+        match self.choose("named", "in place", "each", "one op"):
+            case "named":
+                body = self.nodes(depth - 1, (*names, "index"))
+                return [{"name": self.name(), "repeat": times, "layers": body}]
+            case "in place":
+                body = [self.draw(self.op((*names, "index"))) for _ in range(2)]
+                return [{"repeat": times, "layers": body}]
+            case "each":
+                body = self.nodes(depth - 1, (*names, "index"))
+                return [{"name": self.name() + "_{index + 1}", "repeat": times, "layers": body}]
+            case _:
+                return [{"repeat": times, **_mapping(self.draw(self.op((*names, "index"))))}]
+
+    def loop(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """A loop over a list, its elements used as sizes."""
+        variable = self.name() + "_size"
+        sizes = self.draw(st.lists(st.sampled_from([1, 2, 4, 6]), min_size=1, max_size=3))
+        body = self.nodes(depth - 1, (*names, variable))
+        return [{"name": self.name(), "repeat": {variable: sizes}, "layers": body}]
+
+    def condition(self, depth: int, names: Sequence[str]) -> list[Data]:
+        when = self.choose("in_channels > 2", "in_channels == 4", "true", "false")
+        return [{**_mapping(self.draw(self.op(names))), "when": when}]
+
+    def sharing(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """A module used twice, on values of one shape (or not)."""
+        name = self.name()
+        node: Data = {"conv2d": {"out_channels": "in_channels", "kernel_size": 3, "padding": 1}}
+        if self.choose(True, False):
+            node = {"layers": [node, "batch_norm", "relu"]}
+        between = [self.draw(self.same())]
+        return [_named(name, node), *between, {"share": name}]
+
+    def call(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """A call of a block of the file, with a size and with layers; or one with two inputs."""
+        if self.choose(True, True, False):
+            block = self.name() + "_block"
+            body = self.nodes(0, ("size",))
+            act = self.choose("$act", _named(self.name(), "$act"))
+            body.insert(self.choose(0, len(body)), act)
+            self.blocks[block] = {"params": {"size": "int", "act": "relu"}, "layers": body}
+            given = self.choose(
+                "tanh", {"leaky_relu": {"negative_slope": 0.3}}, ["batch_norm", "relu"]
+            )
+            args = {"size": self.draw(self.size(names)), "act": given}
+            return [{block: {key: args[key] for key in self.choose(("size",), ("size", "act"))}}]
+        block, left, right, both = (self.name() for _ in range(4))
+        self.blocks[block] = {
+            "inputs": ["x", "y"],
+            "outputs": ["b", "a"],
+            "layers": [
+                _named("a", self.draw(self.same())),
+                {**_named("b", self.draw(self.same())), "from": "y"},
+            ],
+        }
+        return [
+            _named(left, self.draw(self.same())),
+            _named(right, self.draw(self.op(names) if self.careless else self.same())),
+            {**_named(both, block), "from": [left, right]},
+            {self.choose("concat", "add"): [f"{both}[1]", f"{both}[0]"]},
+        ]
+
+    # Ops
+
+    def size(self, names: Sequence[str]) -> SearchStrategy[Data]:
+        sizes = [st.sampled_from([1, 2, 4, 6]), st.sampled_from(SIZES)]
+        if names:
+            sizes.append(st.sampled_from([f"{name} + 1" for name in names]))
+        return st.one_of(sizes)
+
+    def same(self) -> SearchStrategy[Data]:
+        """Ops that keep the shape of any image."""
+        return st.sampled_from(
+            [
+                *ACTIVATIONS,
+                "batch_norm",
+                {"conv2d": {"out_channels": "in_channels", "kernel_size": 3, "padding": "same"}},
+                {"max_pool2d": {"kernel_size": 3, "stride": 1, "padding": 1}},
+                {"linear": "in_features"},
+                {"dropout": 0.25},
+            ]
+        )
+
+    def op(self, names: Sequence[str]) -> SearchStrategy[Data]:
+        """Any op on an image; careless ones have windows and groups that may not fit."""
+        window = st.integers(1, 5 if self.careless else 3)
+        pair = window | st.lists(window, min_size=2, max_size=2)
+        stride = st.sampled_from([1, 1, 2] if not self.careless else [1, 2, 3])
+        # A padding of at most half the kernel is legal for pooling.
+        padding = st.integers(0, 2) if self.careless else st.just(1)
+        pools = ["max_pool2d", "avg_pool2d"]
+        pool = st.fixed_dictionaries(
+            {"kernel_size": pair if self.careless else st.just(2)},
+            optional={
+                "stride": stride,
+                "ceil_mode": st.booleans(),
+                **({"padding": padding} if self.careless else {}),
+            },
+        )
+        conv = st.fixed_dictionaries(
+            {"out_channels": self.size(names), "kernel_size": pair},
+            optional={
+                "stride": stride,
+                "padding": padding,
+                "bias": st.booleans(),
+                **(
+                    {"groups": st.sampled_from([1, 2, 3]), "dilation": stride}
+                    if self.careless
+                    else {}
+                ),
+            },
+        )
+        choices: list[SearchStrategy[Data]] = [
+            conv.map(lambda args: {"conv2d": args}),
+            conv.map(lambda args: {"conv2d": args}),
+            st.tuples(st.sampled_from(pools), pool).map(lambda both: {both[0]: both[1]}),
+            self.same(),
+            self.size(names).map(lambda size: {"linear": size}),
+            st.just({"layer_norm": None}),
+            st.just({"softmax": {"dim": 1}}),
+        ]
+        if self.careless:
+            choices += [
+                st.sampled_from([1, 2, 3]).map(lambda n: {"group_norm": n}),
+                st.sampled_from(["flatten", "global_avg_pool2d"]),
+                st.sampled_from([[2, 2], [4, None], [9, 1]]).map(
+                    lambda size: {"adaptive_avg_pool2d": size}
+                ),
+                st.sampled_from([[0, 1, 3, 2], [0, 2, 1]]).map(lambda dims: {"permute": dims}),
+                st.sampled_from([[-1], [4, -1], [8, 8]]).map(lambda shape: {"reshape": shape}),
+            ]
+        return st.one_of(choices)
+
+    def standard(self, names: Sequence[str]) -> SearchStrategy[Data]:
+        """Calls of blocks of the library."""
+        size, count = self.size(names), st.integers(1, 2)
+        return st.one_of(
+            st.fixed_dictionaries(
+                {"out_channels": size}, optional={"stride": st.sampled_from([1, 2])}
+            ).map(lambda args: {"residual": args}),
+            st.fixed_dictionaries({"num_convs": count, "growth_rate": size}).map(
+                lambda args: {"dense": args}
+            ),
+            st.fixed_dictionaries({"num_convs": count, "out_channels": size}).map(
+                lambda args: {"vgg_block": args}
+            ),
+            st.fixed_dictionaries({"out_channels": size}).map(lambda args: {"transition": args}),
+        )
+
+
+def _mapping(node: Data) -> dict[str, Data]:
+    return node if isinstance(node, dict) else {node: None}

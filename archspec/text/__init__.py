@@ -1,0 +1,1 @@
+"""YAML texts to values with places, within bounds."""

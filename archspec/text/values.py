@@ -1,0 +1,405 @@
+"""Text to values that know their place: a strict reading of YAML 1.2.
+
+Works from libyaml's events, because a ready-made loader loses places, keeps the last of two equal
+keys, reads `no` as false and `010` as eight, and walks an alias bomb to its end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import yaml
+
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Refusal, Source, Span, SpecError
+from archspec.text.limits import Limits
+from archspec.text.slips import (
+    scanner_help,
+    structure_help,
+    unbalanced,
+    unfinished,
+    unspaced,
+)
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_INT = re.compile(r"[-+]?[0-9]+\Z")
+_RADIX = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)\Z")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)\Z|\.(?:nan|NaN|NAN)\Z")
+_PROPERTIES = re.compile(r"(?:[&!]\S*[ \t]*(?:[ \t]#[^\n]*)?(?:\s+|$))+")
+_WORDS: dict[str, bool | None] = {
+    "": None,
+    "~": None,
+    **dict.fromkeys(("null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
+Atom: TypeAlias = str | int | float | bool | None
+
+
+class Scalar:
+    """A single value: `value` as YAML 1.2 resolves it, `text` as written (quotes removed)."""
+
+    __slots__ = ("plain", "span", "text", "value")
+    size = 1
+
+    def __init__(self, value: Atom, text: str, plain: bool, span: Span) -> None:
+        self.value, self.text, self.plain, self.span = value, text, plain, span
+
+    @property
+    def is_absent(self) -> bool:
+        """Nothing written where a value belongs (`stride:`), unlike an explicit `null`."""
+        return self.plain and self.text == ""
+
+
+class Items:
+    """A list of values."""
+
+    __slots__ = ("items", "size", "span")
+
+    def __init__(self, items: tuple[Value, ...], span: Span, size: int) -> None:
+        self.items, self.span, self.size = items, span, size
+
+    def __iter__(self) -> Iterator[Value]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class Mapping:
+    """A mapping; keys are scalars with places, unique by their text."""
+
+    __slots__ = ("entries", "flow", "size", "span")
+
+    def __init__(
+        self, entries: dict[str, tuple[Scalar, Value]], span: Span, size: int, flow: bool
+    ) -> None:
+        self.entries, self.span, self.size, self.flow = entries, span, size, flow
+
+    def get(self, key: str) -> Value | None:
+        entry = self.entries.get(key)
+        return entry[1] if entry else None
+
+    def key(self, key: str) -> Scalar:
+        return self.entries[key][0]
+
+    def items(self) -> Iterator[tuple[str, Scalar, Value]]:
+        for text, (key, value) in self.entries.items():
+            yield text, key, value
+
+
+Value: TypeAlias = Scalar | Items | Mapping
+
+
+def kind(value: Value) -> str:
+    """What a value is, for messages."""
+    if isinstance(value, Items):
+        return "a list"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if value.is_absent:
+        return "nothing"
+    if value.value is None:
+        return "null"
+    if isinstance(value.value, bool):
+        return f"the truth value {value.text}"
+    if isinstance(value.value, str):
+        return f"the text {shorten(value.text)!r}"
+    return f"the number {shorten(value.text)}"
+
+
+def shorten(text: str, width: int = 60) -> str:
+    """The text, cut with an ellipsis where it is longer than `width`."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def read(source: Source, limits: Limits) -> Value:
+    """The one document of a text. Raises `SpecError` for anything but one sound document."""
+    try:
+        size = len(source.text.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        raise _failure(
+            source, Code.ENCODING, "the text is not valid Unicode", error.start
+        ) from None
+    if size > limits.text_bytes:
+        try:
+            limits.check("text_bytes", size, "the size of the text in bytes")
+        except Refusal as refusal:
+            raise SpecError([Diagnostic.of(refusal, Span(source, 1, 1, 1, 1))]) from None
+    try:
+        return _Reader(source, limits).read()
+    except yaml.YAMLError as error:
+        raise SpecError([_from_yaml(source, error, limits)]) from None
+
+
+def resolve(text: str, span: Span) -> Atom:
+    """A plain scalar's value by the YAML 1.2 core schema."""
+    if text in _WORDS:
+        return _WORDS[text]
+    first = text[0]
+    if first in "0123456789.+-":
+        if _INT.match(text) or _RADIX.match(text):
+            if len(text) > 100:
+                raise _at(span, Code.SCALAR, "a whole number of more than 100 digits")
+            return int(text, 0) if _RADIX.match(text) else int(text)
+        if _FLOAT.match(text):
+            number = float(text)
+            if number in (float("inf"), float("-inf")):
+                raise _at(span, Code.SCALAR, f"{shorten(text)} is too large for a number")
+            return number
+        if _NOT_FINITE.match(text):
+            raise _at(
+                span,
+                Code.SCALAR,
+                f"{text} is not a size, rate or count",
+                expected="a finite number",
+            )
+    return text
+
+
+class _Reader:
+    """Builds values from events with a stack of its own, so that no nesting can overflow."""
+
+    def __init__(self, source: Source, limits: Limits) -> None:
+        self.source, self.limits = source, limits
+        self.anchors: dict[str, Value | None] = {}
+        self.total = 0
+
+    def span(self, event: Any) -> Span:
+        start, end = event.start_mark, event.end_mark
+        return Span(self.source, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+
+    def read(self) -> Value:
+        documents: list[Value] = []
+        # Each open collection: its event, and the values collected so far (keys and values
+        # alternate in a mapping).
+        stack: list[tuple[Any, list[Value]]] = []
+        for event in yaml.parse(self.source.text, Loader=_Loader):
+            if isinstance(event, yaml.ScalarEvent):
+                value: Value = self.scalar(event, bool(stack) and stack[-1][0].flow_style is True)
+            elif isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent):
+                self.open(event, stack)
+                continue
+            elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
+                start, values = stack.pop()
+                value = self.close(start, event, values)
+            elif isinstance(event, yaml.AliasEvent):
+                value = self.alias(event)
+            else:
+                if isinstance(event, yaml.DocumentStartEvent) and documents:
+                    raise _at(
+                        self.span(event),
+                        Code.YAML_FEATURE,
+                        "a second document begins here",
+                        expected="one document in a file",
+                        help="put it into a file of its own",
+                    )
+                continue
+            (stack[-1][1] if stack else documents).append(value)
+        if not documents:
+            raise _at(
+                Span(self.source, 1, 1, 1, 1),
+                Code.STRUCTURE,
+                "the spec is empty",
+                expected="a mapping with at least `input:` and `layers:`",
+            )
+        return documents[0]
+
+    def open(self, event: Any, stack: list[tuple[Any, list[Value]]]) -> None:
+        self.refuse_tag(event, event.implicit)
+        if len(stack) >= self.limits.nesting:
+            raise _limit(self.limits, "nesting", len(stack) + 1, "the nesting", self.span(event))
+        if event.anchor:
+            self.anchors[event.anchor] = None
+        stack.append((event, []))
+
+    def close(self, start: Any, end: Any, values: list[Value]) -> Value:
+        first, last = start.start_mark, end.end_mark
+        span = Span(self.source, first.line + 1, first.column + 1, last.line + 1, last.column + 1)
+        size = 1 + sum(value.size for value in values)
+        self.count(size, span)
+        result: Value
+        if isinstance(start, yaml.SequenceStartEvent):
+            result = Items(tuple(values), span, size)
+        else:
+            result = Mapping(self.entries(values), span, size, bool(start.flow_style))
+        if start.anchor:
+            self.anchors[start.anchor] = result
+        return result
+
+    def entries(self, values: list[Value]) -> dict[str, tuple[Scalar, Value]]:
+        entries: dict[str, tuple[Scalar, Value]] = {}
+        for key, value in zip(values[::2], values[1::2], strict=True):
+            if not isinstance(key, Scalar):
+                raise _at(
+                    key.span,
+                    Code.STRUCTURE,
+                    f"{kind(key)} cannot be a key",
+                    expected="a word before the colon",
+                    help='quote text that begins with a bracket or brace: "[a, b]"',
+                )
+            if key.text == "<<" and key.plain:
+                raise _at(
+                    key.span,
+                    Code.YAML_FEATURE,
+                    "merge keys (`<<`) are not part of the language",
+                    help="write the keys out, or make a block with parameters",
+                )
+            if key.text in entries:
+                raise SpecError(
+                    [
+                        Diagnostic(
+                            Code.DUPLICATE_KEY,
+                            f"the key {shorten(key.text)!r} stands twice in one mapping",
+                            key.span,
+                            expected="each key once",
+                            found=f"the first is at line {entries[key.text][0].span.line}",
+                            help="remove one of the two",
+                        )
+                    ]
+                )
+            entries[key.text] = (key, value)
+        return entries
+
+    def scalar(self, event: Any, in_flow: bool) -> Scalar:
+        span, text = self.span(event), event.value
+        if len(text) > self.limits.scalar_length:
+            raise _limit(self.limits, "scalar_length", len(text), "the length of this text", span)
+        plain = event.style is None or event.style == ""
+        self.refuse_tag(event, event.implicit[0] or event.implicit[1])
+        if plain and in_flow and (help_ := unbalanced(text, self.source, span)):
+            raise _at(
+                span,
+                Code.YAML,
+                f"{shorten(text)!r} is cut at a comma: inside braces a plain text ends there",
+                help=help_,
+            )
+        if event.anchor or event.tag:
+            span = _behind_properties(span)
+        value = Scalar(resolve(text, span) if plain else text, text, plain, span)
+        if event.anchor:
+            self.anchors[event.anchor] = value
+        return value
+
+    def alias(self, event: Any) -> Value:
+        value = self.anchors.get(event.anchor)
+        if value is None:
+            inside = event.anchor in self.anchors
+            raise _at(
+                self.span(event),
+                Code.YAML_FEATURE,
+                f"*{shorten(event.anchor)} "
+                + ("stands inside the value it names" if inside else "names no anchor"),
+            )
+        self.count(value.size, self.span(event))
+        return value
+
+    def count(self, size: int, span: Span) -> None:
+        if size > self.limits.values:
+            raise _limit(
+                self.limits, "values", size, "the number of values (aliases expanded)", span
+            )
+
+    def refuse_tag(self, event: Any, implicit: bool) -> None:
+        if event.tag is not None and event.tag != "!" and not implicit:
+            raise _at(
+                self.span(event),
+                Code.YAML_FEATURE,
+                f"the tag {shorten(str(event.tag))} is not part of the language",
+                help="remove it; write text in quotes",
+            )
+
+
+def _behind_properties(span: Span) -> Span:
+    """The place of a scalar itself, where that of libyaml begins at its anchor or tag."""
+    lines = [span.source.line(number) for number in range(span.line, span.end_line + 1)]
+    lines[-1] = lines[-1][: span.end_column - 1]
+    lines[0] = lines[0][span.column - 1 :]
+    found = _PROPERTIES.match("\n".join(lines))
+    if found is None:
+        return span
+    before = found[0].split("\n")
+    column = len(before[-1]) + (span.column if len(before) == 1 else 1)
+    return span._replace(line=span.line + len(before) - 1, column=column)
+
+
+def _at(span: Span, code: Code, message: str, **more: Any) -> SpecError:
+    return SpecError([Diagnostic(code, message, span, **more)])
+
+
+def _limit(limits: Limits, name: str, value: int, what: str, span: Span) -> SpecError:
+    try:
+        limits.check(name, value, what)
+    except Refusal as refusal:
+        return SpecError([Diagnostic.of(refusal, span)])
+    raise AssertionError(f"{name} is within its limit")
+
+
+def _failure(source: Source, code: Code, message: str, index: int) -> SpecError:
+    before = source.text[:index]
+    line = before.count("\n") + 1
+    column = index - (before.rfind("\n") + 1) + 1
+    return _at(Span(source, line, column, line, column + 1), code, message)
+
+
+LIBYAML_NESTING = 1_000
+"""The depth that libyaml allows by itself, and refuses while it reads ahead, before any event."""
+
+
+def _from_yaml(source: Source, error: yaml.YAMLError, limits: Limits) -> Diagnostic:
+    """libyaml's refusal as a diagnostic, with a hint where the slip is a known one."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
+    if mark is None:
+        position = getattr(error, "position", 0) or 0
+        before = source.text[: position if isinstance(position, int) else 0]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        code = Code.ENCODING
+    else:
+        line, column, code = mark.line + 1, mark.column + 1, Code.YAML
+    span = Span(source, line, column, line, column + 1)
+    if code is Code.ENCODING:
+        return Diagnostic(
+            code,
+            f"this is not YAML: {problem}",
+            span,
+            found=_code_point(error),
+            help="remove the character",
+        )
+    if problem == "exceeded maximum nesting depth":
+        least = replace(limits, nesting=min(limits.nesting, LIBYAML_NESTING))
+        (diagnostic,) = _limit(
+            least, "nesting", LIBYAML_NESTING + 1, "the nesting", span
+        ).diagnostics
+        raised = limits.nesting > LIBYAML_NESTING
+        return replace(diagnostic, help="libyaml nests no deeper") if raised else diagnostic
+    opened = getattr(error, "context_mark", None)
+    slip = None
+    if problem == "could not find expected ':'" and opened is not None:
+        slip = unspaced(source, opened.line + 1)
+    elif "mapping values are not allowed" in problem:
+        slip = unspaced(source, line)
+    if slip is not None:
+        key = Span(source, slip.line, slip.column, slip.line, slip.column + len(slip.key))
+        return Diagnostic(
+            code,
+            "this key has no space after its colon, so YAML reads on as if it were text",
+            key,
+            help=f"write a space after the colon: `{slip.key}: {slip.value}`",
+            edits=(Edit(key._replace(end_column=key.end_column + 1), f"{slip.key}: "),),
+        )
+    if opened is not None and (found := unfinished(source, problem, opened.line + 1, line)):
+        start = Span(source, opened.line + 1, opened.column + 1, opened.line + 1, opened.column + 2)
+        return Diagnostic(code, f"this is not YAML: {found.message}", start, help=found.help)
+    help_ = scanner_help(source, line, problem) or structure_help(source, line, column, problem)
+    return Diagnostic(code, f"this is not YAML: {problem}", span, help=help_)
+
+
+def _code_point(error: yaml.YAMLError) -> str | None:
+    character = getattr(error, "character", None)
+    return f"U+{character:04X}" if isinstance(character, int) else None

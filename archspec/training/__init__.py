@@ -1,0 +1,90 @@
+"""The trainer: `train` is all that most callers need. Nothing here imports torch by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from archspec.architecture import Architecture
+    from archspec.training.loop import Listener, Trainer
+
+
+class Trained(NamedTuple):
+    """What `train` returns: the network with its best weights, and a row of figures an epoch."""
+
+    net: nn.Module
+    history: list[dict[str, Any]]
+
+
+def train(
+    arch: Architecture | str | PathLike[str],
+    *,
+    run: str | PathLike[str] | None = None,
+    resume: bool = False,
+    data_root: str | PathLike[str] | None = None,
+    config: str | PathLike[str] | None = None,
+    listeners: Sequence[Listener] = (),
+    trainer: type[Trainer] | None = None,
+    quiet: bool = True,
+    **recipe: Any,
+) -> Trained:
+    """Trains a network: `net, history = archspec.train(arch, dataset="digits", epochs=3)`.
+
+    `arch` may be a spec that `archspec.load` takes. The recipe is the spec's `train:`, then the
+    `config` file, then the keywords. `run` is the folder that everything is written to (a new one
+    below `runs/` unless given); `resume` continues what is in it. Nothing is printed unless `quiet`
+    is false. `listeners` are told of intervals, epochs and checkpoints; a subclass
+    of `Trainer` may change the step.
+
+    Raises `SpecError`, `TrainingError`, or `DataError`; `Stopped` where a signal asked for it.
+    """
+    from archspec.data.opening import nothing_shown
+    from archspec.training import session
+    from archspec.training.loop import Trainer as PlainTrainer
+    from archspec.training.progress import PlainProgress, PlainReading
+
+    if isinstance(arch, str | PathLike):
+        from archspec.architecture import load
+
+        arch = load(arch)
+    given = (*listeners,) if quiet else (PlainProgress(), *listeners)
+    finished = session.train(
+        session.Session(
+            arch=arch,
+            recipe=recipe_for(arch, config, recipe),
+            folder=None if run is None else Path(run),
+            data_root=None if data_root is None else str(data_root),
+            resume=resume,
+            listeners=given,
+            trainer=trainer or PlainTrainer,
+            say=_nothing if quiet else print,
+            reading=nothing_shown if quiet else PlainReading(),
+        )
+    )
+    return Trained(finished.net, finished.history)
+
+
+def recipe_for(
+    arch: Architecture, config: str | PathLike[str] | None, given: Mapping[str, Any]
+) -> Any:
+    """The recipe that `train` would use. Raises `SpecError`."""
+    from archspec.training import recipe as recipes
+
+    layer = None
+    if config is not None:
+        layer = recipes.file_layer(Path(config))
+    own = recipes.spec_layer(arch.train, arch.source)
+    keywords = recipes.plain_layer(given)
+    return recipes.resolve(recipes.layers_for(own, layer, keywords))
+
+
+def _nothing(line: str) -> None:
+    pass
+
+
+__all__ = ["Trained", "recipe_for", "train"]

@@ -1,0 +1,429 @@
+"""The training loop: epochs, steps, evaluation, and when to save."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from archspec.training import state
+from archspec.training.batches import Batch, training_batches
+from archspec.training.device import autocast, synchronise
+from archspec.training.diagnose import BAD_IMAGES, first_bad
+from archspec.training.distributed import Processes, exchange_held_back
+from archspec.training.errors import Stopped, TrainingError
+from archspec.training.evaluate import Evaluation, evaluate
+from archspec.training.loss import Loss
+from archspec.training.metrics import Figures, Sums, figures_of
+from archspec.training.optimise import Average, Optimizer
+from archspec.training.plan import Plan
+from archspec.training.position import Best, Position
+from archspec.training.randomness import caller_untouched
+from archspec.training.recipe import Recipe
+from archspec.training.schedule import learning_rate
+from archspec.training.signals import stoppable
+from archspec.training.sound import Watch
+
+if TYPE_CHECKING:
+    from archspec.data import Data
+
+Row = dict[str, Any]
+AGREE_EVERY = 10
+"""Steps between two looks at what other processes wish (to stop, to save)."""
+
+INTACT = "The last checkpoint is intact"
+ADVICE = f"{INTACT}. A smaller --lr, --warmup or --clip-norm may help"
+
+
+class Listener:
+    """What wants to know of a run's course; every method may be left as it is."""
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Before the first step (of this process)."""
+
+    def on_interval(self, trainer: Trainer, row: Row) -> None:
+        """Every `log_every` seconds, with the means since the last time."""
+
+    def on_epoch(self, trainer: Trainer, row: Row) -> None:
+        """After each epoch, with all its figures."""
+
+    def on_save(self, trainer: Trainer, best: bool) -> None:
+        """The moment to write `trainer.state()`; `best`: its weights are the best so far."""
+
+    def on_end(self) -> None:
+        """However the run ends."""
+
+
+@dataclass
+class Trainer:
+    """Trains `net`. To change the step, override `forward`; for the rest there are listeners."""
+
+    net: nn.Module
+    data: Data
+    recipe: Recipe
+    device: torch.device
+    loss: Loss
+    plan: Plan
+    processes: Processes = field(default_factory=Processes)
+    listeners: tuple[Listener, ...] = ()
+    history: list[Row] = field(default_factory=list)
+    position: Position = field(default_factory=Position)
+    best: Best = field(default_factory=Best)
+
+    def __post_init__(self) -> None:
+        recipe, device = self.recipe, self.device
+        self.layout = (
+            torch.channels_last
+            if recipe.memory_format == "channels_last"
+            else torch.contiguous_format
+        )
+        self.net.to(memory_format=self.layout)
+        self.average = Average(self.net, recipe.ema) if recipe.ema else None
+        idle = self._idle() if self.processes.world > 1 else []
+        self.model = self.processes.wrap(self.net, device, fsdp=recipe.fsdp, idle=idle)
+        if self.average and recipe.fsdp:
+            self.processes.shard(self.average.net, device)
+        if recipe.compile:
+            self.model.compile()
+        self.optimizer = Optimizer(self.net.named_parameters(), recipe)
+        self.scaler = torch.amp.GradScaler(device.type) if recipe.precision == "fp16" else None
+        self.sums = Sums(device)
+        self.logged = torch.zeros_like(self.sums.total)
+        # The first step whose loss was not finite; -1 as long as there is none.
+        self.bad_step = torch.full((), -1, dtype=torch.int64, device=device)
+        self.stop_signal = 0
+        kept = (self.net, self.average.net) if self.average else (self.net,)
+        self.watch = Watch(kept, self.processes)
+
+    def _idle(self) -> list[str]:
+        """Parameters that get no gradient, because what they lead to has no part in the loss."""
+        if not self.loss.has_idle_outputs:
+            return []
+        data, net = self.data, deepcopy(self.net).train()
+        images = torch.zeros(2, data.channels, data.height, data.width, device=self.device)
+        labels = torch.zeros(2, dtype=torch.int64, device=self.device)
+        with caller_untouched():
+            loss = self.loss(net(images), labels)
+        named = {name: each for name, each in net.named_parameters() if each.requires_grad}
+        gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+        return [name for name, found in zip(named, gradients, strict=True) if found is None]
+
+    # --- what one may override -----------------------------------------------------------------
+
+    def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, summed over the images, and the logits."""
+        output = self.model(images)
+        return self.loss(output, labels), self.loss.logits(output)
+
+    # --- the run -------------------------------------------------------------------------------
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return learning_rate(self.recipe, self.position.step, self.plan.steps)
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that is evaluated and kept: the average where there is one."""
+        return self.net if self.average is None else self.average.net
+
+    def state(self) -> dict[str, Any]:
+        """All that the run's future depends on, as a tree of tensors and plain values.
+
+        `checkpoint.save` writes such a tree. Every one of several processes must call this.
+        """
+        return state.take(self)
+
+    def fit(self) -> None:
+        """Trains to the end. Raises `Stopped` after a signal, `TrainingError` where it cannot."""
+        with stoppable(self.ask_to_stop):
+            try:
+                for listener in self.listeners:
+                    listener.on_start(self)
+                if not self.position.step:
+                    self._save()
+                while self.position.epoch < self.recipe.epochs and not self._is_out_of_patience():
+                    self._epoch()
+            finally:
+                for listener in self.listeners:
+                    listener.on_end()
+
+    def _epoch(self) -> None:
+        started, steps_before = time.monotonic(), self.position.batch
+        if not self.position.batch:
+            self.sums.reset()
+            self.logged.zero_()
+        self._start_interval()
+        self.model.train()
+        for batch in training_batches(
+            self.data.train, self.plan, self.position, self.processes, self.device
+        ):
+            self._step(*batch)
+            self._between_steps()
+        self._log()
+        synchronise(self.device)
+        seconds = time.monotonic() - started
+        share = (self.plan.steps - steps_before) / self.plan.steps
+        self._finish_epoch(seconds, self.plan.count * share / max(seconds, 1e-9))
+
+    def _step(self, images: Tensor, labels: Tensor, weight: float, total: int) -> None:
+        """One update. The gradient is the mean over the `total` images of all processes."""
+        lr, batch = self.lr, Batch(images, labels, weight, total)
+        pieces = self._pieces(batch)
+        # DDP and FSDP average over processes; the sum is wanted.
+        factor = weight * self.processes.world / total
+        bad: Tensor | None = None
+        for index, (x, y) in enumerate(pieces, 1):
+            with exchange_held_back(self.model, index < len(pieces)):
+                with autocast(self.recipe.precision, self.device):
+                    loss, logits = self.forward(x, y)
+                scaled = loss * factor
+                torch.autograd.backward(self.scaler.scale(scaled) if self.scaler else scaled)
+            if weight:
+                self.sums.add(loss, logits, y)
+            bad = loss.detach() if bad is None else bad + loss.detach()
+        assert bad is not None
+        self._check(bad, batch)
+        self._update(lr)
+
+    def _pieces(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+        """The parts that a batch is computed in: of two images at least, and equally many in all
+        processes, because FSDP gathers weights for each."""
+        images, labels = batch.images.contiguous(memory_format=self.layout), batch.labels
+        smallest_share = batch.total // self.processes.world
+        count = max(1, min(self.recipe.accumulate, smallest_share // 2))
+        if count == 1:
+            return [(images, labels)]
+        return list(zip(images.tensor_split(count), labels.tensor_split(count), strict=True))
+
+    def _update(self, lr: float) -> None:
+        recipe, optimizer = self.recipe, self.optimizer
+        if self.scaler:
+            # Not left to the optimiser: kernels of MPS would take the scale and not use it.
+            self.scaler.unscale_(optimizer)  # type: ignore[arg-type]
+        if recipe.clip_norm:
+            nn.utils.clip_grad_norm_(self.net.parameters(), recipe.clip_norm)
+        if self.scaler:
+            self.scaler.step(optimizer, lr)  # type: ignore[arg-type]
+            self.scaler.update()
+        else:
+            optimizer.step(lr)
+        optimizer.zero_grad()
+        position = self.position
+        position.step, position.batch = position.step + 1, position.batch + 1
+        if self.average:
+            self.average.update(self.net, position.step)
+
+    def ask_to_stop(self, number: int) -> None:
+        """Save and stop after the present step, as if that signal had come."""
+        self.stop_signal = number
+
+    # --- losses that are no numbers ------------------------------------------------------------
+
+    def _check(self, loss: Tensor, batch: Batch) -> None:
+        """Keeps an update that would spoil the weights from happening.
+
+        The CPU can look at once. Elsewhere looking would mean waiting: a flag is raised on the
+        device, every later update does nothing, and whoever reads the flag next reports it, before
+        anything is saved. Gradients that overflow under a finite loss are the scaler's: it leaves
+        out that step alone.
+        """
+        if self.device.type == "cpu" and self.processes.world == 1:
+            if not math.isfinite(loss.item()):
+                self._report_bad(batch, self.position.step)
+            return
+        bad = (~torch.isfinite(loss)).to(torch.float32)
+        self.processes.largest(bad)
+        is_first = (bad > 0) & (self.bad_step < 0)
+        self.bad_step.masked_fill_(is_first, self.position.step)
+        self.optimizer.frozen = (self.bad_step >= 0).to(torch.float32)
+
+    def _read_flag(self) -> None:
+        """Reports a bad step. Of several processes, all must call this after the same step.
+
+        The weights are as they were before that step, so its batch shows what happened.
+        """
+        step = int(self.bad_step.item())
+        if step >= 0:
+            at = Position(self.position.epoch, self.position.batch, step)
+            at.batch -= self.position.step - step
+            again = training_batches(self.data.train, self.plan, at, self.processes, self.device)
+            self._report_bad(next(again), step)
+
+    def _report_bad(self, batch: Batch, step: int) -> None:
+        def run() -> Tensor:
+            with autocast(self.recipe.precision, self.device):
+                losses = [self.forward(x, y)[0] for x, y in self._pieces(batch)]
+            return torch.stack(losses).sum()
+
+        findings = self.processes.gather_findings(first_bad(self.net, batch.images, run))
+        rank = next((rank for rank, found in enumerate(findings) if found), 0)
+        cause = findings[rank] or "computed again, the same batch has a finite one"
+        where = f"in process {rank}, {cause}" if self.processes.world > 1 else cause
+        lr = learning_rate(self.recipe, step, self.plan.steps)
+        raise TrainingError(
+            f"the loss is not finite at step {step + 1:,} (epoch {self.position.epoch + 1}), with "
+            f"a learning rate of {lr:.3g}: {where}. {INTACT if cause == BAD_IMAGES else ADVICE}"
+        )
+
+    # --- between steps -------------------------------------------------------------------------
+
+    def _between_steps(self) -> None:
+        now = time.monotonic()
+        if now >= self.next_log:
+            self._log()
+        stop, save = self.stop_signal != 0, now >= self.next_save
+        if self.processes.world > 1:
+            if self.position.step % AGREE_EVERY:
+                return
+            self._read_flag()
+            stop, save = self._agree(stop, save)
+        if stop or save:
+            self._save()
+        if stop:
+            raise Stopped(self.stop_signal or signal.SIGTERM, self.position.step)
+
+    def _agree(self, stop: bool, save: bool) -> tuple[bool, bool]:
+        stop_all, save_all = self._any(torch.tensor([stop, save], device=self.device))
+        return stop_all, save_all
+
+    def _any(self, flags: Tensor) -> list[bool]:
+        """Each flag as it is in any of the processes."""
+        return [bool(flag) for flag in self.processes.largest(flags.to(torch.float32)).tolist()]
+
+    def _start_interval(self) -> None:
+        now = time.monotonic()
+        self.interval = (now, self.position.step)
+        self.next_log = now + self.recipe.log_every
+        self.next_save = now + self.recipe.save_every
+
+    def _log(self) -> None:
+        """Reads the sums of the interval, the one moment at which the device is waited for."""
+        position, now = self.position, time.monotonic()
+        since, step = self.interval
+        if position.step == step:
+            return
+        figures = figures_of(self.sums.total - self.logged)
+        self.logged.copy_(self.sums.total)
+        if self.processes.world == 1:
+            self._read_flag()
+        elif not math.isfinite(figures.loss):
+            return  # each process logs when its time has come, and all of them read the flag soon
+        speed = figures.examples * self.processes.world / max(now - since, 1e-9)
+        row: Row = {
+            "kind": "interval",
+            "epoch": position.epoch + position.batch / self.plan.steps,
+            "step": position.step,
+            "lr": learning_rate(self.recipe, position.step - 1, self.plan.steps),
+            "train_loss": figures.loss,
+            "train_accuracy": figures.accuracy,
+            "examples_per_second": speed,
+            "seconds_left": self._seconds_left(now - since, position.step - step),
+        }
+        self.interval = (now, position.step)
+        self.next_log = now + self.recipe.log_every
+        for listener in self.listeners:
+            listener.on_interval(self, row)
+
+    def _seconds_left(self, seconds: float, steps: int) -> float:
+        left = self.recipe.epochs * self.plan.steps - self.position.step
+        return seconds / max(steps, 1) * left
+
+    def _finish_epoch(self, seconds: float, speed: float) -> None:
+        self._read_flag()
+        train = figures_of(self.processes.sum(self.sums.total.clone()))
+        validation = self.evaluate("validation").figures
+        test = self.evaluate("test").figures
+        row: Row = {
+            "kind": "epoch",
+            "epoch": self.position.epoch + 1,
+            "step": self.position.step,
+            "lr": learning_rate(self.recipe, self.position.step - 1, self.plan.steps),
+            "train_loss": train.loss,
+            "train_accuracy": train.accuracy,
+            **_named("validation", validation),
+            **_named("test", test),
+            "examples_per_second": speed,
+            "seconds": seconds,
+        }
+        row = {key: _json(value) for key, value in row.items()}
+        self.history.append(row)
+        self.position.epoch, self.position.batch = self.position.epoch + 1, 0
+        is_best = not validation.examples or self.best.is_beaten_by(validation)
+        if is_best:
+            self.best = Best(validation.accuracy, validation.loss, self.position.epoch)
+        for listener in self.listeners:
+            listener.on_epoch(self, row)
+        self._save(best=is_best)
+        (stop,) = self._any(torch.tensor([self.stop_signal != 0], device=self.device))
+        if stop and self.position.epoch < self.recipe.epochs:
+            raise Stopped(self.stop_signal or signal.SIGTERM, self.position.step)
+
+    def evaluate(self, split: str) -> Evaluation:
+        """Loss, accuracy and confusion of the evaluated network on one part of the data.
+
+        All processes must call this.
+        """
+        self.processes.share_buffers(self.evaluated)
+        return evaluate(
+            self.evaluated,
+            getattr(self.data, split),
+            self.loss,
+            classes=len(self.data.classes),
+            batch_size=self.evaluation_batch,
+            device=self.device,
+            precision=self.recipe.precision,
+            layout=self.layout,
+            processes=self.processes,
+        )
+
+    @property
+    def evaluation_batch(self) -> int:
+        """Larger than a training batch for small images: no gradients need room.
+
+        Not larger than what is computed at once where a batch is computed in pieces.
+        """
+        share = self.plan.batch_size // (self.processes.world * self.recipe.accumulate)
+        if self.recipe.accumulate > 1:
+            return max(share, 1)
+        pixels = self.data.channels * self.data.height * self.data.width
+        return max(share, min(256, 2**22 // pixels), 1)
+
+    def _is_out_of_patience(self) -> bool:
+        patience = self.recipe.patience
+        return patience is not None and self.position.epoch - max(self.best.epoch, 0) >= patience
+
+    def _save(self, best: bool = False) -> None:
+        self._read_flag()
+        for net in self.watch.nets:
+            self.processes.share_buffers(net)
+        self._refuse_bad_weights()
+        for listener in self.listeners:
+            listener.on_save(self, best)
+        self.next_save = time.monotonic() + self.recipe.save_every
+
+    def _refuse_bad_weights(self) -> None:
+        """A checkpoint is only worth its name when one can go on from it."""
+        if complaint := self.watch.complaint():
+            raise TrainingError(
+                f"{complaint} after step {self.position.step:,}, at a learning rate of "
+                f"{self.lr:.3g}. {ADVICE}"
+            )
+
+
+def _named(split: str, figures: Figures) -> Mapping[str, Any]:
+    if not figures.examples:
+        return {}
+    return {f"{split}_loss": figures.loss, f"{split}_accuracy": figures.accuracy}
+
+
+def _json(value: Any) -> Any:
+    """JSON knows no NaN."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,186 @@
+"""The optimisers, over the same kernels as `torch.optim`'s, with their state under the names of
+the parameters.
+
+The first object of a `torch.optim` class makes torch import its compiler, which takes as long as
+importing torch itself. The functions that those classes call need nothing of it, and named state
+is what a checkpoint wants anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.adam import adam
+from torch.optim.sgd import sgd
+
+from archspec.training.recipe import Recipe
+
+FUSED = frozenset({"cpu", "cuda", "mps"})
+READ_FLAGS = frozenset({"cpu", "cuda"})
+"""Where the fused kernels heed `found_inf`; those of MPS take it and update all the same."""
+
+
+class Optimizer:
+    """Steps of SGD, Adam or AdamW over named parameters.
+
+    `param_groups` and `found_inf` are there for `torch.amp.GradScaler`, whose `unscale_` must come
+    before its `step`. A step where `found_inf` or `frozen` is 1 changes nothing, without anybody
+    waiting for the device where its kernels can read that.
+    """
+
+    _step_supports_amp_scaling = True
+    # On the class, because the scaler sets it on the object and deletes it again.
+    found_inf: Tensor | None = None
+    frozen: Tensor | None = None
+
+    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.named = {name: p for name, p in parameters if p.requires_grad}
+        decayed = {name for name, p in self.named.items() if recipe.decay_all or p.ndim > 1}
+        groups = [
+            ([name for name in self.named if name in decayed], recipe.weight_decay),
+            ([name for name in self.named if name not in decayed], 0.0),
+        ]
+        self._groups = [(names, decay) for names, decay in groups if names]
+        self.param_groups = [{"params": list(self.named.values())}]
+        self.state: dict[str, dict[str, Tensor]] = {
+            name: self._fresh(parameter) for name, parameter in self.named.items()
+        }
+        devices = {p.device.type for p in self.named.values()}
+        self.fused = devices <= FUSED
+        self.reads_flags = devices <= READ_FLAGS
+
+    def _fresh(self, parameter: nn.Parameter) -> dict[str, Tensor]:
+        if self.recipe.optimizer == "sgd":
+            # Zeros, and not torch's None: the first step gives the same bits, and may be skipped.
+            return {"momentum": torch.zeros_like(parameter)} if self.recipe.momentum else {}
+        return {
+            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+            "average": torch.zeros_like(parameter),
+            "square": torch.zeros_like(parameter),
+        }
+
+    def zero_grad(self) -> None:
+        for parameter in self.named.values():
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """One update with the gradients that are there; a parameter without one keeps still."""
+        flag = self._flag()
+        if flag is not None and not self.reads_flags and flag.item():
+            return
+        for names, decay in self._groups:
+            with_grad = [name for name in names if self.named[name].grad is not None]
+            if with_grad:
+                update = self._sgd if self.recipe.optimizer == "sgd" else self._adam
+                update(with_grad, lr, decay, flag if self.reads_flags else None)
+
+    def _flag(self) -> Tensor | None:
+        flags = [flag for flag in (self.found_inf, self.frozen) if flag is not None]
+        # Not their sum: kernels ask whether it is 1.
+        return torch.maximum(*flags) if len(flags) > 1 else next(iter(flags), None)
+
+    def _columns(self, names: list[str], *keys: str) -> list[list[Tensor]]:
+        return [[local(self.state[name][key]) for name in names] for key in keys]
+
+    def _sgd(self, names: list[str], lr: float, decay: float, flag: Tensor | None) -> None:
+        recipe = self.recipe
+        buffers: list[Any] = [None] * len(names)
+        if recipe.momentum:
+            (buffers,) = self._columns(names, "momentum")
+        sgd(
+            [local(self.named[name]) for name in names],
+            [self._grad(name) for name in names],
+            buffers,
+            fused=self.fused,
+            foreach=not self.fused,
+            weight_decay=decay,
+            momentum=recipe.momentum,
+            lr=lr,
+            dampening=0.0,
+            nesterov=recipe.nesterov,
+            maximize=False,
+            found_inf=flag,
+        )
+
+    def _adam(self, names: list[str], lr: float, decay: float, flag: Tensor | None) -> None:
+        recipe = self.recipe
+        averages, squares, steps = self._columns(names, "average", "square", "step")
+        adam(
+            [local(self.named[name]) for name in names],
+            [self._grad(name) for name in names],
+            averages,
+            squares,
+            [],
+            steps,
+            fused=self.fused,
+            foreach=not self.fused,
+            decoupled_weight_decay=recipe.optimizer == "adamw",
+            amsgrad=False,
+            beta1=recipe.betas[0],
+            beta2=recipe.betas[1],
+            lr=lr,
+            weight_decay=decay,
+            eps=recipe.eps,
+            maximize=False,
+            found_inf=flag,
+        )
+
+    def _grad(self, name: str) -> Tensor:
+        grad = self.named[name].grad
+        assert grad is not None
+        return local(grad)
+
+    def state_dict(self) -> dict[str, dict[str, Tensor]]:
+        """State by parameter name; the tensors are the live ones."""
+        return self.state
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Copies a state of the same parameters and the same kind of optimiser."""
+        for name, tensors in self.state.items():
+            for key, tensor in tensors.items():
+                tensor.copy_(state[name][key])
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This process's part of a sharded tensor, sharing its memory; any other as it is.
+
+    The updates are element by element, so each process can compute its own.
+    """
+    if type(tensor) in (Tensor, nn.Parameter):
+        return tensor
+    from torch.distributed.tensor import DTensor
+
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+class Average:
+    """An exponential moving average of a network's weights, in a network of its own.
+
+    The decay grows as (1 + n) / (10 + n) at first, so that the random start is soon forgotten.
+    Buffers are copied: moving statistics are averages already.
+    """
+
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        from copy import deepcopy
+
+        self.net = deepcopy(net).eval().requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, net: nn.Module, step: int) -> None:
+        """After step `step` (from 1)."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        live = dict(net.named_parameters())
+        mine = dict(self.net.named_parameters())
+        torch._foreach_lerp_(
+            [local(each) for each in mine.values()], [local(live[key]) for key in mine], 1 - decay
+        )
+        if kept := dict(self.net.named_buffers()):
+            buffers = dict(net.named_buffers())
+            torch._foreach_copy_(list(kept.values()), [buffers[key] for key in kept])

@@ -1,0 +1,459 @@
+"""One training run from end to end, in numbered stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from archspec.data.errors import DataError
+from archspec.data.opening import nothing_shown
+from archspec.training import device, fitting, state, tuning
+from archspec.training.distributed import Processes, is_connection_lost, joined
+from archspec.training.errors import Stopped, TrainingError
+from archspec.training.evaluate import Evaluation
+from archspec.training.loop import Listener, Row, Trainer
+from archspec.training.loss import Loss
+from archspec.training.plan import Plan
+from archspec.training.randomness import caller_untouched, make_deterministic, seed_everything
+from archspec.training.recipe import Recipe
+from archspec.training.recorder import Recorder
+from archspec.training.report import write_report
+from archspec.training.resume import (
+    Saved,
+    changed_course,
+    check_can_be_written,
+    check_classes,
+    check_data,
+    continued,
+    identity,
+    saved_run,
+)
+from archspec.training.store import checkpoint
+from archspec.training.store.files import remove_leftovers, write_text
+from archspec.training.store.lock import locked
+from archspec.training.store.records import finite
+from archspec.training.store.runs import Run, about_of, make, make_numbered, numbered, spec_hash
+from archspec.training.store.trees import Kept, check_form
+from archspec.training.synchronised import synchronised
+
+if TYPE_CHECKING:
+    from archspec.architecture import Architecture
+    from archspec.data import Data
+    from archspec.data.survey import Progress
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a run is asked to be. `say` gets the lines that tell what was chosen, and why;
+    `reading` is told how many pictures were read, and of how many."""
+
+    arch: Architecture
+    recipe: Recipe
+    folder: Path | None = None
+    data_root: str | None = None
+    resume: bool = False
+    listeners: tuple[Listener, ...] = ()
+    trainer: type[Trainer] = Trainer
+    say: Callable[[str], None] = lambda line: None
+    reading: Progress = nothing_shown
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that came to its end: the network with its best weights, and all figures."""
+
+    net: nn.Module
+    history: list[Row]
+    result: dict[str, Any]
+    run: Run
+    is_main: bool = True
+    """Whether this process, of several, is the one that writes and speaks."""
+
+
+def train(session: Session) -> Finished:
+    """Trains. Raises `SpecError`, `TrainingError`, `DataError`, or `Stopped` after a signal."""
+    if find_spec("safetensors") is None:
+        raise TrainingError("checkpoints need safetensors: pip install 'archspec-nn[train]'")
+    device_name = session.recipe.device
+    with caller_untouched(), joined(device_name) as processes, ExitStack() as held:
+        return _Stages(session, processes, held).run()
+
+
+class _Stages:
+    def __init__(self, session: Session, processes: Processes, held: ExitStack) -> None:
+        self.session, self.processes, self.held = session, processes, held
+        self.locked: list[Path] = []
+        self.recipe = session.recipe
+        self.statements: list[str] = []
+
+    def run(self) -> Finished:
+        if self.recipe.deterministic:
+            make_deterministic()  # before anything is computed
+        # 1. the network at the size of the images, and the data that fit it
+        self.size = fitting.image_size(self.session.arch, self.recipe.resize)
+        self.arch = fitting.check_sizes(self.session.arch, self.size)
+        self.place = device.choose_device(self.recipe.device, self.processes)
+        if self.place.type == "cuda" and not self.recipe.deterministic:
+            torch.backends.cudnn.benchmark = True
+        data = self._open_data()
+        fitting.check_data(self.arch, data.name, data.channels, len(data.classes))
+        if self.recipe.patience and not len(data.validation):
+            raise TrainingError(
+                "--patience stops by the accuracy on validation images, of which there are none: "
+                "--validation 0.1 holds some back"
+            )
+        if warning := fitting.warn_of_probabilities(self.arch):
+            self._tell(warning)
+        # 2. a new run, or an old one
+        saved = self._saved(data)
+        self.recipe = saved.recipe if saved else self._decided(data)
+        net = self._net()
+        plan = self._plan(net, len(data.train))
+        run = saved.run if saved else self._new_run(data)
+        threads = self.recipe.threads
+        # Sums are rounded as threads share them out: a run goes on with as many as it began with.
+        with tuning.threads(torch.get_num_threads() if threads == "auto" else threads):
+            # 3. the trainer, as it was where it stopped
+            trainer = self._trainer(net, data, plan, run)
+            if saved:
+                self._go_on(trainer, saved)
+            # 4. the training, and its figures
+            self._fit(trainer)
+            return self._close(trainer, run)
+
+    def _tell(self, line: str) -> None:
+        self.statements.append(line)
+        if self.processes.is_main:
+            self.session.say(line)
+
+    def _open_data(self) -> Data:
+        from archspec.data import open_dataset
+
+        recipe = self.recipe
+        data = open_dataset(
+            recipe.dataset,
+            self.session.data_root,
+            resize=self.size,
+            channels=fitting.channels_of_pictures(self.arch),
+            seed=recipe.seed,
+            validation=recipe.validation,
+            limit_train=recipe.limit_train,
+            limit_test=recipe.limit_test,
+            skip_unreadable=recipe.skip_unreadable,
+            resident=recipe.resident,
+            augment=recipe.augment,
+            normalize=recipe.normalize,
+            device=self.place,
+            progress=self.session.reading if self.processes.is_main else nothing_shown,
+            identify=self.processes.is_main,
+        )
+        self._tell(
+            f"data: {data.name}, {len(data.train):,} images to train on, "
+            f"{len(data.validation):,} to choose by, {len(data.test):,} to test on; "
+            f"{data.statement}"
+        )
+        for note in data.notes:
+            self._tell(note)
+        if not len(data.train):
+            raise TrainingError(f"{data.name} has no images left to train on")
+        return data
+
+    def _decided(self, data: Data) -> Recipe:
+        """The recipe with every `auto` replaced by what was found."""
+        recipe, place = self.recipe, self.place
+        precision = device.choose_precision(recipe.precision, place)
+        self._tell(f"device: {place}, {precision.value} ({precision.why})")
+        recipe = recipe.model_copy(update={"precision": precision.value})
+        if recipe.batch_size == "auto":
+            size = tuning.choose_batch_size(self.arch, recipe, place, len(data.train))
+            self._tell(f"batch size: {size.value} ({size.why}); the learning rate stays")
+            pieces = recipe.accumulate * self.processes.world
+            common = max(1, self._as_main(int(size.value)) // pieces) * pieces
+            recipe = recipe.model_copy(update={"batch_size": common})
+        batch = int(recipe.batch_size) // (recipe.accumulate * self.processes.world)
+        steps = recipe.epochs * (len(data.train) // int(recipe.batch_size))
+        way, why = tuning.choose_way(self.arch, recipe, place, max(batch, 2), steps)
+        self._tell(f"computing: {way} ({why})")
+        layout = tuning.LAYOUTS[self._as_main(tuning.LAYOUTS.index(way.layout))]
+        threads = self._as_main(way.threads)
+        return recipe.model_copy(update={"memory_format": layout, "threads": threads})
+
+    def _as_main(self, number: int) -> int:
+        """What the first process has found: measurements differ, and all must do the same."""
+        return int(self.processes.same_as_main(torch.tensor(number, device=self.place)).item())
+
+    # --- run folders ---------------------------------------------------------------------------
+
+    def _main_does(self, action: Callable[[], int]) -> int:
+        """What touches files is done by the first process; where it fails, all of them stop."""
+        found, refusal = 0, None
+        if self.processes.is_main:
+            try:
+                found = action()
+            except (TrainingError, DataError) as error:
+                refusal = error
+        if self._as_main(int(refusal is not None)):
+            raise refusal or TrainingError("the first process of the run could not go on")
+        return self._as_main(found)
+
+    def _lock(self, run: Run) -> int:
+        """From here to the end of the run, no other one may write into its folder."""
+        if run.folder not in self.locked:
+            self.held.enter_context(locked(run.folder, self._tell))
+            self.locked.append(run.folder)
+        return 0
+
+    def _saved(self, data: Data) -> Saved | None:
+        """What the run goes on from, locked; None where it is a new one."""
+        if self.session.folder is None:
+            return None
+        run = Run(self.session.folder)
+        if not self.session.resume:
+            run.refuse_existing()
+        if not self.session.resume or not run.exists:
+            return None
+        self._main_does(lambda: self._lock(run) or check_can_be_written(run))
+        saved = saved_run(run, self._tell)
+        if saved is None:
+            self._main_does(run.refuse_figures)
+            return None
+        if saved.tree["spec_sha256"] != spec_hash(self.arch.expand()):
+            raise TrainingError(
+                f"{run.folder} was trained with another network: its resolved spec is {run.spec}"
+            )
+        check_classes(saved, data)
+        recipe = continued(saved, self.recipe)
+        self._main_does(lambda: check_data(saved, data))
+        self._tell(f"run: {run.folder}, resumed after step {saved.tree['position']['step']:,}")
+        return replace(saved, recipe=recipe)
+
+    def _new_run(self, data: Data) -> Run:
+        # Nobody may look for the folder after the first process has made it.
+        self.processes.wait()
+        number = self._main_does(lambda: self._made(data))
+        run = Run(self._folder(number))
+        self._tell(f"run: {run.folder}")
+        return run
+
+    def _folder(self, number: int) -> Path:
+        return self.session.folder or numbered(self.arch.name, self.recipe.dataset, number)
+
+    def _made(self, data: Data) -> int:
+        """Makes the run's folder, and returns its number where it has one."""
+        session, number = self.session, 0
+        if session.folder is None:
+            number = make_numbered(self.arch.name, self.recipe.dataset)
+        else:
+            make(session.folder)
+        run = Run(self._folder(number))
+        run.refuse_others_files()
+        self._lock(run)
+        if not session.resume:
+            run.refuse_existing()  # once more: it may have been begun, and ended, meanwhile
+        about = about_of(
+            self.arch,
+            data,
+            data_root=session.data_root,
+            world=self.processes.world,
+            statements=self.statements,
+        )
+        files = data.fingerprint.files if data.fingerprint else None
+        run.create(self.arch.expand(), self.recipe, about, files)
+        return number
+
+    def _go_on(self, trainer: Trainer, saved: Saved) -> None:
+        """Puts the trainer, and the run's files, where the checkpoint was written."""
+        state.put_back(trainer, saved.tree)
+        step, steps = trainer.position.step, trainer.plan.steps
+        if line := changed_course(saved.run.recipe(), self.recipe, step, steps):
+            self._tell(line)
+        if self.processes.is_main:
+            remove_leftovers(saved.run.checkpoints)
+            if line := saved.run.rewind(step, trainer.history):
+                self._tell(line)
+            saved.run.write_recipe(self.recipe)
+
+    # --- the training --------------------------------------------------------------------------
+
+    def _plan(self, net: nn.Module, images: int) -> Plan:
+        """The batches of an epoch. Raises `TrainingError` where they cannot be computed."""
+        recipe, world = self.recipe, self.processes.world
+        batch = int(recipe.batch_size)
+        if batch % world:
+            raise TrainingError(
+                f"a batch of {batch} images cannot be shared by {world} processes: "
+                f"--batch-size {batch // world * world or world} can"
+            )
+        least = 2 * world * recipe.accumulate if _has_batch_statistics(net) else 1
+        plan = Plan(images, batch, recipe.seed, least)
+        _check_smallest(plan, least, world * recipe.accumulate)
+        return plan
+
+    def _trainer(self, net: nn.Module, data: Data, plan: Plan, run: Run) -> Trainer:
+        recipe = self.recipe
+        # After the weights, whose seed is their own; other processes drop out other units.
+        seed_everything(recipe.seed + self.processes.rank)
+        # Only the first process writes, and only it has the data's fingerprint.
+        found = data.fingerprint
+        recorder = Recorder(run, identity(run, recipe, found.parts) if found else {})
+        main, names = fitting.outputs_of(self.arch)
+        shown = self.session.listeners if self.processes.is_main else ()
+        return self.session.trainer(
+            net=net,
+            data=data,
+            recipe=recipe,
+            device=self.place,
+            loss=Loss(recipe, main, names),
+            plan=plan,
+            processes=self.processes,
+            listeners=(recorder, *shown),
+        )
+
+    def _net(self) -> nn.Module:
+        """The network with its first weights, which follow from the seed alone."""
+        from archspec.emit import emit
+
+        recipe = self.recipe
+        net = emit(
+            self.arch.graph,
+            name=self.arch.name,
+            device=self.place,
+            init=recipe.init or self.arch.init,
+            seed=recipe.seed,
+        )
+        return synchronised(net, self.place) if recipe.sync_batch_norm else net
+
+    def _fit(self, trainer: Trainer) -> None:
+        try:
+            trainer.fit()
+        except (RuntimeError, MemoryError) as error:
+            if self.processes.world > 1 and is_connection_lost(error):
+                raise TrainingError(_connection_lost(error)) from None
+            if not device.is_out_of_memory(error):
+                raise
+            reason = str(error).split(". ")[0].splitlines()[0]
+        else:
+            return
+        # Outside the `except`, so that the traceback no longer holds the tensors.
+        batch = trainer.plan.batch_size
+        trainer.optimizer.zero_grad()
+        if self.place.type == "cuda":
+            torch.cuda.empty_cache()
+        share = batch // trainer.recipe.accumulate // self.processes.world
+        fitting_share = tuning.largest_that_fits(self.arch, self.recipe, self.place, share)
+        raise TrainingError(_out_of_memory(trainer, fitting_share, share, reason))
+
+    def _close(self, trainer: Trainer, run: Run) -> Finished:
+        last = self._figures(trainer, trainer.position.epoch)
+        best_epoch = self._load_best(trainer, run)
+        confusion = trainer.evaluate("test")
+        best = self._figures(trainer, best_epoch, confusion)
+        result = finite({"best": best, "last": last, "epochs": trainer.position.epoch})
+        if self.processes.is_main:
+            import json
+
+            result = {"run": run.about()["run"], **result}
+            write_text(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
+            matrix = confusion.confusion.tolist()
+            write_report(run, trainer.history, matrix, trainer.data.classes)
+        self.processes.wait()
+        return Finished(trainer.evaluated, trainer.history, result, run, self.processes.is_main)
+
+    def _load_best(self, trainer: Trainer, run: Run) -> int:
+        """Gives the evaluated network its best weights, and returns their epoch.
+
+        All processes evaluate the same ones: the last, where one of them cannot read the best.
+        """
+        tree, wrong = {}, None
+        try:
+            tree = self._best(trainer, run)
+        except TrainingError as error:
+            wrong = error
+        failed = torch.tensor(float(wrong is not None), device=self.place)
+        if self.processes.largest(failed).item():
+            what = wrong or "another process cannot read the best weights"
+            self._tell(f"{what}. The last weights stand in for the best")
+            return trainer.position.epoch
+        state.load_weights(trainer.evaluated, tree["model"])
+        return int(tree["epoch"])
+
+    def _best(self, trainer: Trainer, run: Run) -> dict[str, Any]:
+        path = run.checkpoints / checkpoint.BEST
+        tree = checkpoint.load(path)
+        check_form(Kept, path, tree)
+        if tree["run"] != run.about()["run"]:
+            raise checkpoint.DamagedError(f"{path} belongs to another run")
+        own = trainer.evaluated.state_dict()
+        state.check_same(own, tree["model"], "weights of another network")
+        return tree
+
+    def _figures(
+        self, trainer: Trainer, epoch: int, test: Evaluation | None = None
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = {"epoch": epoch}
+        for split in ("validation", "test"):
+            given = test if split == "test" else None
+            figures = (given or trainer.evaluate(split)).figures
+            if figures.examples:
+                found[split] = {"loss": figures.loss, "accuracy": figures.accuracy}
+        return found
+
+
+def _has_batch_statistics(net: nn.Module) -> bool:
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    from archspec.runtime.modules import BatchNormScratch
+
+    return any(isinstance(module, _BatchNorm | BatchNormScratch) for module in net.modules())
+
+
+def _check_smallest(plan: Plan, least: int, pieces: int) -> None:
+    """Refuse steps in which a process or piece would have one image, of which no mean is taken."""
+    smallest = min(stop - start for start, stop in plan.bounds)
+    if smallest >= least:
+        return
+    each = f" in each of its {pieces} parts" if pieces > 1 else ""
+    mend = f"--batch-size {least} or more" if plan.count >= least else "more training images"
+    raise TrainingError(
+        f"the network has batch normalisation, which needs two images{each}, and a step has "
+        f"{smallest}: it takes {mend}"
+    )
+
+
+def _connection_lost(error: BaseException) -> str:
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return (
+        f"another process of the run is gone ({said[0][:200]}). The last checkpoint is intact: "
+        "torchrun --max-restarts N starts all processes again, and --resume goes on from it"
+    )
+
+
+def _out_of_memory(trainer: Trainer, fits: int, share: int, reason: str) -> str:
+    recipe, batch = trainer.recipe, trainer.plan.batch_size
+    message = f"out of memory with batches of {batch} images ({reason})."
+    if not fits:
+        return f"{message} Not even one image fits: choose a smaller --resize or network"
+    pieces = -(-share // fits) * recipe.accumulate
+    while batch % pieces:
+        pieces += 1
+    smaller = fits * recipe.accumulate * trainer.processes.world
+    return (
+        f"{message} --batch-size {smaller} fits; --accumulate {pieces} computes the same batch in "
+        f"{pieces} pieces that fit. The last checkpoint is intact"
+    )
+
+
+def statements_of(finished: Finished) -> Sequence[str]:
+    """What was chosen for a run."""
+    found: Mapping[str, Any] = finished.run.about()
+    return tuple(found["statements"])
+
+
+__all__ = ["Finished", "Session", "Stopped", "train"]

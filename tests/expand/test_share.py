@@ -1,0 +1,291 @@
+"""`share: other_node` uses the same module again: counted once, with one key."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from listing import first_line, keys, listed, listing, loaded, refused
+
+import archspec
+from archspec.ir.shape import N
+from archspec.testing.graphs import facts
+
+
+def test_a_shared_module_is_counted_once_and_has_one_key():
+    arch = loaded("- {name: a, linear: 8}\n- relu\n- {share: a}\n- {name: c, share: a}")
+    assert listing(arch) == [
+        "a = linear(input) -> 4x8x8",
+        "1 = relu(a) -> 4x8x8",
+        "2 = linear(1) -> 4x8x8 shares a",
+        "c = linear(2) -> 4x8x8 shares a",
+    ]
+    assert keys(arch) == ["a.weight", "a.bias"]
+    assert arch.num_parameters == 72
+    assert arch.macs == 3 * 4 * 8 * 64  # it runs three times
+    assert arch.verify(batch_sizes=(2,)).ok
+
+
+def test_the_same_weights_are_applied():
+    net = loaded("- {name: a, linear: 8}\n- {share: a}").build()
+    x = torch.rand(2, 4, 8, 8)
+    assert torch.equal(net(x), net.a(net.a(x)))
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        "{name: a, layers: [{linear: 8}, relu]}",
+        "{name: a, repeat: 2, linear: 8}",
+        "{name: a, repeat: 2, layers: [{linear: 8}]}",
+        "{name: a, branches: [[{linear: 8}], []], merge: add}",
+        "{name: a, residual: {out_channels: 4}}",
+    ],
+)
+def test_whatever_has_a_name_may_be_shared(node):
+    arch = loaded(f"- {node}\n- share: a")
+    once = loaded(f"- {node}")
+    assert keys(arch) == keys(once)
+    assert any(" shares " in row for row in listing(arch))
+    report = arch.verify(batch_sizes=(2,))
+    assert report.ok, str(report)
+
+
+def test_a_node_without_weights_may_be_shared_too():
+    text = "- {name: a, add: [input, input]}\n- {name: b, relu}\n- {share: a, from: [a, b]}"
+    assert listed(text)[2] == "2 = add(a, b) -> 4x8x8 shares a"
+
+
+def test_sharing_the_share_is_sharing_the_owner():
+    rows = listed("- {name: a, linear: 8}\n- {name: b, share: a}\n- {name: c, share: b}")
+    assert rows[2] == "c = linear(b) -> 4x8x8 shares a"
+
+
+def test_a_shared_convolution_takes_another_size():
+    assert listed(
+        "- {name: a, conv2d: {out_channels: 4, kernel_size: 3}}\n- {share: a}\n- {share: a}"
+    )[1:] == ["1 = conv2d(a) -> 4x4x4 shares a", "2 = conv2d(1) -> 4x2x2 shares a"]
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (
+            "- {name: a, linear: 3}\n- {share: a}",
+            "<text>:4:6: error AS507: the module of 'a' does not fit an input of (N, 4, 8, 3)\n"
+            "  4 |   - {share: a}\n"
+            "    |      ^^^^^\n"
+            "  expected: an input like (N, 4, 8, 8)\n"
+            "  found:    (N, 4, 8, 3)",
+        ),
+        (
+            "- {share: b}\n- {name: b, relu}",
+            "<text>:3:6: error AS502: 'b' stands after the node that reads it\n"
+            "  3 |   - {share: b}\n"
+            "    |      ^^^^^\n"
+            "  expected: a node before this one: a graph has no cycles\n"
+            "  help: move 'b', at line 4, before its reader",
+        ),
+    ],
+)
+def test_wrong_shares(layers, message):
+    assert refused(layers) == message
+
+
+def test_a_node_that_is_not_there_has_no_module():
+    said = refused("- {name: a, linear: 8, when: false}\n- relu\n- {share: a}")
+    assert first_line(said) == "5:6: error AS507: 'a' has no module to share"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        "conv2d: {out_channels: 4, kernel_size: 3, padding: 1}",
+        "conv2d: {kernel_size: 3, padding: 1, out_channels: in_channels, stride: 1}",
+    ],
+)
+def test_arguments_beside_share_may_say_again_what_it_is(beside):
+    text = "- {name: a, conv2d: {out_channels: 4, kernel_size: 3, padding: 1}}\n"
+    assert listed(f"{text}- {{share: a, {beside}}}")[1] == "1 = conv2d(a) -> 4x8x8 shares a"
+
+
+@pytest.mark.parametrize(
+    ("node", "beside"),
+    [
+        ("linear: 8", "linear: 4"),
+        ("linear: 8", "linear: {out_features: 8, bias: false}"),
+        ("residual: {out_channels: 4}", "residual: {out_channels: 8}"),
+        ("layers: [relu]", "layers: [tanh]"),
+        ("layers: [relu]", "layers: [relu]"),
+        ("branches: [[relu], []], merge: add", "layers: [relu]"),
+        ("branches: [[relu], []], merge: add", "branches: [[relu], []], merge: add"),
+        ("layers: [relu]", "repeat: 2, layers: [relu]"),
+    ],
+)
+def test_what_could_not_count_beside_share_is_refused(node, beside):
+    said = refused(f"- {{name: a, {node}}}\n- {{share: a, {beside}}}")
+    assert "error AS507" in said and "write `share` alone" in said
+
+
+def test_only_the_same_kind_can_be_shared():
+    said = refused("- {name: a, linear: 8}\n- {linear: 8, share: a}\n- {layers: [relu], share: a}")
+    assert "error AS507: 'a' is a linear, not a layers" in said
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape"),
+    [
+        ("- {name: a, relu}\n- flatten\n- {share: a}", (N, 256)),
+        (
+            "- {name: a, linear: 8}\n- unflatten: {dim: 1, unflattened_size: [2, 2]}\n- share: a",
+            (N, 2, 2, 8, 8),
+        ),
+        ("- {name: a, layer_norm}\n- reshape: [32, 8]\n- share: a", (N, 32, 8)),
+        ("- {name: a, dropout: 0.3}\n- flatten\n- {share: a}", (N, 256)),
+        (
+            "- {name: a, layers: [relu, {dropout: 0.1}]}\n- flatten\n- {share: a}",
+            (N, 256),
+        ),
+    ],
+)
+def test_a_module_that_takes_any_rank_is_shared_across_ranks(layers, shape):
+    arch = loaded(layers)
+    assert arch.output_shape == shape
+    report = arch.verify(batch_sizes=(2, 3))
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        "- {name: a, batch_norm: {affine: false, track_running_stats: false}}\n"
+        "- flatten: {start_dim: 2}\n- {share: a}",
+        "- {name: a, layer_norm: {elementwise_affine: false}}\n"
+        "- permute: [0, 3, 2, 1]\n- {share: a}",
+        "- {name: a, layer_norm: {axes: [1]}}\n- flatten: {start_dim: 2}\n- {share: a}",
+        "- {name: a, stochastic_depth: {p: 0.1}}\n- flatten\n- {share: a}",
+    ],
+)
+def test_a_module_made_for_other_inputs_is_refused(layers):
+    assert "error AS507: the module of 'a' does not fit an input of" in refused(layers)
+
+
+@pytest.mark.parametrize("named", ["[a, b]", "'a[0]'"])
+def test_share_names_one_node(named):
+    said = refused(f"- {{name: a, relu: }}\n- {{name: b, tanh: }}\n- {{share: {named}}}")
+    assert "AS201: `share` names one node, whose module is applied again" in said
+    assert "write `share: a`" in said
+
+
+def test_each_iteration_may_share_another_module():
+    rows = listed(
+        "- {name: a0, linear: 8}\n- {name: a1, linear: 8}\n- {repeat: 2, share: 'a{index}'}"
+    )
+    assert rows[2:] == [
+        "2 = linear(a1) -> 4x8x8 shares a0",
+        "3 = linear(2) -> 4x8x8 shares a1",
+    ]
+
+
+def test_layers_beside_share_are_compared_as_they_are_written():
+    head = "blocks: {b: {params: {f: layers}, layers: [$f]}}\n"
+    same = "- {name: a, b: {f: {linear: 8}}}\n- {share: a, b: {f: {linear:   8}}}"
+    assert listed(same, head=head)[-2] == "1 = b(a) -> 4x8x8 shares a"
+    assert "AS507" in refused(same.replace("   8", "   9"), head=head)
+
+
+def test_an_owner_that_nobody_reads_does_not_run():
+    arch = archspec.loads(
+        "input: [4]\nlayers:\n  - {name: a, linear: 4}\n  - {name: b, share: a, from: input}\n"
+    )
+    assert arch.macs == 4 * 4
+    assert [(w.code, w.span.line) for w in arch.warnings] == [("AS901", 3)]
+    assert "it does not run, and only keeps the module that others share" in str(arch.warnings[0])
+    net = arch.build()
+    assert net.code == "def forward(self, x):\n    return self.a(x)\n"
+    assert list(net.state_dict()) == ["a.weight", "a.bias"]
+    rows = {layer.path: (layer.num_parameters, layer.macs, layer.idle) for layer in arch.layers}
+    assert rows == {"a": (20, 0, True), "b": (0, 16, False)}
+    # Saved: the input alone, which both would have read.
+    assert arch.summary(batch_size=3).saved_bytes == 3 * 4 * 4
+    assert arch.summary(batch_size=3).activation_bytes == 3 * 4 * 4
+
+
+def test_statistics_and_draws_of_an_owner_that_nobody_reads_are_left_alone():
+    text = (
+        "input: [4, 3]\nlayers:\n  - {name: a, layers: [batch_norm, {dropout: 0.5}]}\n"
+        "  - {name: b, share: a, from: input}\n"
+    )
+    arch = archspec.loads(text)
+    net, x = arch.build(), torch.rand(5, 4, 3)
+    torch.manual_seed(0)
+    y = net(x)
+    assert net.a.get_submodule("0").num_batches_tracked == 1
+    torch.manual_seed(0)
+    assert torch.equal(y, torch.nn.functional.dropout(torch.nn.BatchNorm1d(4)(x), 0.5))
+    assert arch.verify(batch_sizes=(2, 3)).ok
+
+
+OWNERS_INPUT_IS_GONE = """\
+input: [4, 2]
+layers:
+  - {name: other, linear: 6}
+  - {name: a, layers: [{linear: 3}, batch_norm]}
+  - {name: r, linear: 6, from: input}
+  - {name: b, share: a}
+  - {name: c, share: b, from: r}
+  - add: [b, c]
+"""
+
+
+def test_what_only_an_idle_owner_reads_is_left_out():
+    arch = archspec.loads(OWNERS_INPUT_IS_GONE)
+    said = [str(w.message) for w in arch.warnings]
+    assert said == [
+        "nobody reads 'other' (linear): its 18 parameters are left out of the module",
+        "nobody reads 'a' (group): it does not run, and only keeps the module that others share",
+    ]
+    assert arch.macs == 4 * (2 * 6) + 2 * 4 * (6 * 3)
+    assert arch.num_parameters == (6 * 3 + 3) + 2 * 4 + (2 * 6 + 6)
+    report = arch.verify(batch_sizes=(2, 3))
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        OWNERS_INPUT_IS_GONE,
+        "input: [4]\nlayers: [{name: p, parameter: [1, 4]}, {name: q, share: p}, "
+        "{add: [q, input]}]",
+        "input: [4, 8, 8]\nlayers: [{name: z, conv2d: {out_channels: 6, kernel_size: 3}}, "
+        "{name: a, add: [z, z]}, {name: b, share: a, from: [input, input]}]",
+        "input: [4]\nlayers: [{name: p, parameter: [2, 4]}, {name: a, linear: 3, from: p}, "
+        "{share: a, from: input}]",
+    ],
+)
+def test_an_idle_owner_is_expanded_to_the_same_graph(text):
+    arch = archspec.loads(text)
+    again = archspec.loads(arch.expand())
+    assert facts(again.graph) == facts(arch.graph)
+    assert any(layer.idle for layer in again.nodes)
+    assert list(again.build().state_dict()) == list(arch.build().state_dict())
+
+
+def test_an_input_that_only_an_idle_owner_reads_is_unread():
+    arch = archspec.loads(
+        "inputs: {x: [4], y: [4]}\nlayers:\n  - {name: a, linear: 4, from: x}\n"
+        "  - {share: a, from: y}\n"
+    )
+    assert [w.code for w in arch.warnings] == ["AS908", "AS901"]
+
+
+def test_blocks_with_an_idle_owner_are_shared_themselves():
+    head = (
+        "blocks:\n  twice:\n    inputs: [x, y]\n    layers:\n"
+        "      - {name: a, linear: 8, from: x}\n      - {share: a, from: y}\n"
+    )
+    arch = loaded(
+        "- {name: one, twice: , from: [input, input]}\n- {share: one, from: [one, one]}", head=head
+    )
+    assert arch.macs == 2 * 4 * 8 * 64
+    report = arch.verify(batch_sizes=(2,))
+    assert report.ok, str(report)

@@ -1,0 +1,462 @@
+"""Expressions: held against Python's own evaluation, and against what the language leaves out."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from listing import first_line, listed, loaded, refused
+
+import archspec
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.expressions.evaluate import Budget, Env, Table
+from archspec.expressions.parse import inserted, parse, template
+from archspec.ir.shape import N
+from archspec.text.limits import Limits
+
+QUIET = settings(max_examples=300)
+
+
+def value(text: str, shape=None, limits: Limits | None = None, **names):
+    limits = limits or Limits()
+    return parse(text, limits).evaluate(Env(names, shape, Budget(limits)))
+
+
+def refusal(text: str, **names) -> Refusal:
+    with pytest.raises(Refusal) as raised:
+        value(text, **names)
+    return raised.value
+
+
+# --- against Python ------------------------------------------------------------------------------
+
+
+@st.composite
+def texts(draw, depth=4):
+    """Arithmetic of all kinds, a text that Python reads too."""
+    if depth == 0 or draw(st.integers(0, 4)) == 0:
+        atoms = ["0", "1", "2", "7", "40", "0.5", "2.25", "1e2", ".1", "a", "b", "c"]
+        return draw(st.sampled_from(atoms))
+    x, y = draw(texts(depth - 1)), draw(texts(depth - 1))
+    form = draw(st.sampled_from(["operator"] * 6 + ["power", "sign", "call", "list", "choice"]))
+    match form:
+        case "operator":
+            symbol = draw(st.sampled_from(["+", " - ", "*", " / ", " // ", "%"]))
+            return draw(st.sampled_from(["{}{}{}", "({}{}{})"])).format(x, symbol, y)
+        case "power":
+            return f"{x} ** {draw(st.sampled_from(['0', '2', '3', '-1', '0.5']))}"
+        case "sign":
+            return f"-{x}"
+        case "call":
+            call = draw(
+                st.sampled_from(["abs({})", "round({}, 2)", "max({}, {})", "min([{}, {}])"])
+            )
+            return call.format(x, y)
+        case "list":
+            return draw(
+                st.sampled_from(
+                    [
+                        "sum([v * {} for v in range(4) if v != {}])",
+                        "len([{}, {}, 3][1:])",
+                        "[{}, {}, 3][-2]",
+                    ]
+                )
+            ).format(x, y)
+        case _:
+            condition = draw(conditions(x, y))
+            return f"({x} if {condition} else {y})"
+
+
+@st.composite
+def conditions(draw, x, y):
+    symbols = st.sampled_from([" < ", "<=", " > ", ">=", " == ", " != "])
+    first, second = (f"{x}{draw(symbols)}{y}" for _ in range(2))
+    return draw(
+        st.sampled_from(
+            [first, f"not {first}", f"{first} and {second}", f"not {first} or {second}"]
+        )
+    )
+
+
+@QUIET
+@given(texts())
+def test_arithmetic_is_pythons(text):
+    names = {"a": 3, "b": 0.75, "c": -2}
+    functions = {f.__name__: f for f in (abs, round, max, min, sum, range, len)}
+    # The texts are made of the pieces above alone, and Python itself is the oracle.
+    try:
+        expected = eval(text, {"__builtins__": {}, **functions, **names})
+    except (ZeroDivisionError, OverflowError, TypeError):
+        expected = None  # no value, or a complex number where Python needs a real one
+    try:
+        found = value(text, **names)
+    except Refusal as refused:
+        # The bounds hold for every part, so a part beyond them is refused in any case.
+        bounds = "the result is not a finite number", "the result is not a real number"
+        beyond = refused.code is Code.LIMIT or refused.message in bounds
+        assert beyond or not isinstance(expected, int | float), text
+        return
+    assert (found, type(found)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2 + 3 * 4 ** 2 // 5 % 7", 2 + 3 * 4**2 // 5 % 7),
+        ("-2 ** 2", -4),
+        ("7 // -2", -4),
+        ("-7 % 3", 2),
+        ("4 / 2", 2.0),
+        ("1 < 2 < 3", True),
+        ("1 < 2 > 3", False),
+        ("true and not false or false", True),
+        ("1 if false else 2", 2),
+        ("null == null", True),
+        ("1 == 1.0", True),
+        ("1 == true", False),
+        ("'a' == 'a' and 'a' != 'b'", True),
+        ("2 in [1, 2]", True),
+        ("true in [1]", False),
+        ("'x' not in ['x']", False),
+        ("[1, 2] + [3]", (1, 2, 3)),
+        ("[1, 2] * 2", (1, 2, 1, 2)),
+        ("2 * [0]", (0, 0)),
+        ("[]", ()),
+        ("[1, [2, 3]][1][0]", 2),
+        ("[1, 2, 3][-1]", 3),
+        ("[1, 2, 3, 4][1:3]", (2, 3)),
+        ("[1, 2, 3, 4][::2]", (1, 3)),
+        ("[1, 2, 3, 4][::-1]", (4, 3, 2, 1)),
+        ("[x * x for x in [1, 2, 3] if x != 2]", (1, 9)),
+        ("[[y for y in range(x)] for x in range(3)]", ((), (0,), (0, 1))),
+        ("range(3)", (0, 1, 2)),
+        ("range(2, 5)", (2, 3, 4)),
+        ("range(5, 0, -2)", (5, 3, 1)),
+        ("range(0, 5, 2)", (0, 2, 4)),
+        ("range(3, 1)", ()),
+        ("len([4, 5])", 2),
+        ("min(3, 1, 2)", 1),
+        ("max([3, 1, 2])", 3),
+        ("sum([1, 2.5])", 3.5),
+        ("round(2.5)", 2),
+        ("round(2.567, 1)", 2.6),
+        ("ceil(1.2)", 2),
+        ("floor(-1.2)", -2),
+        ("abs(-3)", 3),
+        ("int(3.9)", 3),
+        ("int(-3.9)", -3),
+        ("int(true)", 1),
+        ("sqrt(9)", 3.0),
+        ("log(1)", 0.0),
+        ("log(8, 2)", 3.0),
+        ("0x10 + 1", 17),
+        ("  3", 3),
+        ("'it''s'", "its"),
+    ],
+)
+def test_values(text, expected):
+    found = value(text)
+    assert found == expected and type(found) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("channels", "width", "expected"),
+    # The channels of MobileNetV2 at width 0.35, 1.4 and of MobileNetV3's squeezes.
+    [(32, 0.35, 16), (24, 0.35, 8), (96, 0.35, 32), (1280, 1.4, 1792), (72, 0.25, 24), (9, 1, 16)],
+)
+def test_divisible_is_the_rule_of_mobilenet(channels, width, expected):
+    assert value(f"divisible({channels} * {width}, 8)") == expected
+
+
+def test_divisible_agrees_with_torchvision():
+    models = pytest.importorskip("torchvision.models._utils")
+    for tenths in range(1, 3000, 7):
+        assert value(f"divisible({tenths / 10}, 8)") == models._make_divisible(tenths / 10, 8)
+
+
+def test_a_mapping_is_read_by_its_keys():
+    table = Table({"channels": 3, "depth": Table({"first": 2})})
+    assert value("stage.channels", stage=table) == 3
+    assert value("stage['channels']", stage=table) == 3
+    assert value("stage.depth.first", stage=table) == 2
+    refused = refusal("stage.chanels", stage=table)
+    assert refused.message == "the mapping has no 'chanels'; it has channels, depth"
+    assert refused.help == "did you mean 'channels'?"
+
+
+# --- what has no value ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1 // 0", "division by zero: 1 // 0"),
+        ("1 % 0", "division by zero: 1 % 0"),
+        ("0 ** -1", "division by zero: 0 ** -1"),
+        ("2 ** 63", "the result is a whole number beyond 2**63"),
+        ("9 ** 9 ** 9 ** 9", "the result is a whole number beyond 2**63"),
+        ("-2 ** 99999999", "the result is a whole number beyond 2**63"),
+        ("2 ** 62 * 2", "the result is a whole number beyond 2**63"),
+        ("9223372036854775808", "the result is a whole number beyond 2**63"),
+        ("10.0 ** 400", "the result is too large for a number"),
+        ("1e999", "the result is not a finite number"),
+        ("1e308 * 10", "the result is not a finite number"),
+        ("(-8) ** 0.5", "the result is not a real number"),
+        ("sqrt(-1)", "sqrt of -1"),
+        ("log(0)", "log of 0"),
+        ("true + 1", "+ needs a number, got a truth value"),
+        ("-true", "- needs a number, got a truth value"),
+        ("'a' + 'b'", "+ needs a number, got text"),
+        ("'a' < 'b'", "< needs a number, got text"),
+        ("[1] < [2]", "< needs a number, got a list"),
+        ("[1] * 1.5", "* needs a number, got a list"),
+        ("1 and true", "each side of and must be true or false, got a number"),
+        ("not 0", "the operand of not must be true or false, got a number"),
+        ("1 if 1 else 2", "a condition must be true or false, got a number"),
+        ("[1][1]", "index 1 is outside a list of 1"),
+        ("[1][-2]", "index -2 is outside a list of 1"),
+        ("[1][0.0]", "an index is a whole number, got a number"),
+        ("[1][true]", "an index is a whole number, got a truth value"),
+        ("[1][::0]", "a slice with a step of 0"),
+        ("[1]['a':]", "a slice needs whole numbers, got text"),
+        ("(3)[0]", "an index needs a list, got a number"),
+        ("(3).x", ".x needs a mapping before it, got a number"),
+        ("range(1.0)", "range needs whole numbers, got a number 1.0"),
+        ("range(0, 3, 0)", "range with a step of 0"),
+        ("min([])", "min of an empty list"),
+        ("max(true, 1)", "max needs a number, got a truth value"),
+        ("len('abc')", "len needs a list, got text"),
+        ("1 in 3", "in needs a list, got a number"),
+        ("[x for x in 3]", "for … in needs a list, got a number"),
+        ("divisible(8, 0)", "divisible needs a whole divisor above 0, got 0"),
+        ("round(1.5, 99)", "round to 99 digits"),
+        ("x", "the name 'x' is not known here"),
+        ("in_channels", "in_channels has no value here: there is no input whose shape it could "),
+    ],
+)
+def test_what_has_no_value(text, message):
+    assert refusal(text).message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1 +", "'1 +' is not an expression"),
+        ("", "'' is not an expression"),
+        ("a = 1", "'a = 1' is not an expression"),
+        ("1; 2", "'1; 2' is not an expression"),
+        ("import os", "'import os' is not an expression"),
+        ("a && b", "'a && b' is not an expression"),
+        ("\0", "'\\x00' is not an expression"),
+        ("lambda: 1", "a lambda is not part of the language of expressions"),
+        ("(1, 2)", "a tuple (write a list in brackets) is not part of the language of expressions"),
+        ("{'a': 1}", "a mapping is not part of the language of expressions"),
+        ("{1}", "a set is not part of the language of expressions"),
+        ("(x for x in [1])", "a generator (write brackets) is not part of the language"),
+        ("(y := 1)", "an assignment is not part of the language of expressions"),
+        ("f'{1}'", "a formatted text is not part of the language of expressions"),
+        ("...", "Ellipsis is not a value of the language"),
+        ("1j", "1j is not a value of the language"),
+        ("b'a'", "b'a' is not a value of the language"),
+        ("1 is 1", "`is` is not part of the language"),
+        ("1 << 2", "this operator is not part of the language"),
+        ("1 @ 2", "this operator is not part of the language"),
+        ("~1", "this operator is not part of the language"),
+        ("len", "len is a function"),
+        ("open('x')", "'open' is not a function of the language"),
+        ("''.join([])", "\"''.join\" is not a function of the language"),
+        ("[].__class__.__base__()", "'[].__class__.__base__' is not a function of the language"),
+        ("len(x=1)", "len takes plain arguments only"),
+        ("max(*[1, 2])", "max takes plain arguments only"),
+        ("len()", "len takes 1 argument(s), got 0"),
+        ("log(1, 2, 3)", "log takes 1 to 2 argument(s), got 3"),
+        ("[x + y for x in [1] for y in [2]]", "a list is built by one `for` over one name"),
+        ("[a for a, b in [[1, 2]]]", "a list is built by one `for` over one name"),
+        ("[len for len in [1]]", "len is a name of the language"),
+        ("a" * 2001, "the length of this expression is over the limit of 2,000"),
+        ("-" * 61 + "1", "the nesting of this expression is over the limit of 60"),
+        ("(" * 999 + "1" + ")" * 999, "'(((("),
+    ],
+)
+def test_what_is_no_expression(text, message):
+    assert refusal(text, a=1).message.startswith(message)
+
+
+def test_attributes_reach_tables_alone():
+    for text in ("a.__class__", "[].append", "'a'.format", "f.__globals__"):
+        assert "needs a mapping before it" in refusal(text, a=1, f=(1,)).message
+
+
+@pytest.mark.parametrize(
+    ("text", "help_"),
+    [
+        ("a && b", "write `and`, `or`"),
+        ("a ? 1 : 2", "write `a if condition else b`"),
+        ("a = 2", "compare with =="),
+        ("!a", "write `not x`"),
+        ("maxx(1, 2)", "did you mean 'max'?"),
+        ("1 if 1 else 2", "compare it: `x > 0`, `x == 'text'`"),
+        ("same", "declare it under `params:`; text in an expression stands in quotes: 'same'"),
+    ],
+)
+def test_the_help_that_is_given(text, help_):
+    assert refusal(text).help == help_
+
+
+def test_truth_values_and_numbers_differ_inside_lists_too():
+    assert value("[true] == [1]") is False
+    assert value("[[1.0]] == [[1]]") is True
+    assert value("[true] in [[1], [true]]") is True
+    assert value("[true] in [[1]]") is False
+
+
+def test_the_work_of_expressions_is_bounded():
+    small = Limits(list_length=10, evaluation_steps=15)
+    for text in ("range(11)", "[0] * 11", "range(-9000000000000000000, 9000000000000000000)"):
+        with pytest.raises(Refusal, match="the length of a list is over the limit of 10"):
+            value(text, limits=small)
+    with pytest.raises(Refusal, match="the work of the whole spec is over the limit of 15"):
+        value("[[y for y in range(3)] for x in range(4)]", limits=small)
+
+
+# --- names of the node's input -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((N, 3, 5, 7), (3, 5, 7, 7, (3, 5, 7))),
+        ((N, 3, 7), (3, None, 7, 7, (3, 7))),
+        ((N, 7), (7, None, None, 7, (7,))),
+        ((N, 3, 2, 5, 7), (3, None, None, 7, (3, 2, 5, 7))),
+    ],
+)
+def test_sizes_of_the_input(shape, expected):
+    names = ("in_channels", "in_height", "in_width", "in_features", "in_shape")
+    for name, size in zip(names, expected, strict=True):
+        if size is None:
+            with pytest.raises(Refusal, match=f"{name} has no value for an input of shape"):
+                value(name, shape)
+        else:
+            assert value(name, shape) == size
+
+
+def test_sizes_belong_to_the_node_itself():
+    assert listed(
+        "- linear: in_features * 2\n- linear: in_features * 2\n- {linear: in_features, from: '0'}\n"
+        "- add: [input, input]",
+        input="[3]",
+        head="outputs: {a: '2', b: '1'}\n",
+    ) == ["0 = linear(input) -> 6", "1 = linear(0) -> 12", "2 = linear(0) -> 6"]
+
+
+# --- where they stand ----------------------------------------------------------------------------
+
+
+def test_dollar_inserts_a_value_anywhere():
+    text = "- {linear: $n}\n- {linear: $(n + 1)}\n- {linear: $table.x}\n- {linear: '$list[1]'}"
+    head = "params: {n: 2, table: {x: 5}, list: [6, 7]}\n"
+    assert [row.split("-> ")[1] for row in listed(text, input="[1]", head=head)] == [
+        *("2", "3", "5", "7")
+    ]
+
+
+def test_dollar_covers_the_whole_scalar():
+    said = refused("- linear: $n + 1", head="params: {n: 2}\n")
+    assert said == (
+        "<text>:4:13: error AS301: '$n + 1': `$` covers a whole value\n"
+        "  4 |   - linear: $n + 1\n"
+        "    |             ^^^^^^\n"
+        "  expected: $name or $(expression)\n"
+        "  help: $(n + 1)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a", None),
+        ("$a", "a"),
+        ("$(a + b)", "a + b"),
+        ("$a.b[0]", "a.b[0]"),
+        ("$((a))", "(a)"),
+        ("", None),
+    ],
+)
+def test_inserted(text, expected):
+    assert inserted(text) == expected
+
+
+def test_plain_text_is_an_expression_where_numbers_truth_values_and_lists_are_expected():
+    arch = loaded(
+        "- conv2d:\n    out_channels: 2 * n\n    kernel_size: [n, 1]\n    bias: n > 2\n"
+        "    padding: '[1] + [n // 2]'",
+        head="params: {n: 2}\n",
+    )
+    assert arch.output_shape == ("N", 4, 9, 10)
+    assert arch.num_parameters == 4 * 4 * 2
+
+
+def test_literals_are_text_and_all_else_is_an_expression_where_both_may_stand():
+    arch = loaded(
+        "- conv2d: {out_channels: 2, kernel_size: 3, padding: same}\n"
+        "- conv2d: {out_channels: 2, kernel_size: 3, padding: valid}\n"
+        "- conv2d: {out_channels: 2, kernel_size: 3, padding: n}\n"
+        "- conv2d: {out_channels: 2, kernel_size: 3, padding: $text}\n",
+        head="params: {n: 2, text: same}\n",
+    )
+    assert [layer.output_shape[2] for layer in arch.layers] == [8, 6, 8, 8]
+    said = refused("- conv2d: {out_channels: 2, kernel_size: 3, padding: sane}")
+    assert first_line(said) == "3:56: error AS302: the name 'sane' is not known here"
+
+
+def test_plain_text_is_itself_where_text_alone_is_expected():
+    arch = loaded("- conv2d: {out_channels: 2, kernel_size: 3, padding: 1, padding_mode: circular}")
+    assert arch.layers[0].output_shape == ("N", 2, 8, 8)
+
+
+def test_plain_text_is_itself_under_params_and_in_tables():
+    arch = loaded(
+        "- {relu: , when: mode == 'n + 1'}\n- {tanh: , when: \"rows[0].name == 'n'\"}",
+        head="params: {n: 2, mode: n + 1, rows: [{name: n}]}\n",
+    )
+    assert [layer.op for layer in arch.layers] == ["relu", "tanh"]
+    assert arch.params == {"n": 2, "mode": "n + 1", "rows": ({"name": "n"},)}
+
+
+def test_where_one_number_is_expected_a_list_is_checked_where_it_is_used():
+    head = """
+        blocks:
+          conv: {params: {kernel: int}, layers: [{conv2d: {out_channels: 2, kernel_size: kernel}}]}
+          fc: {params: {size: int}, layers: [{linear: size}]}
+        """
+    assert loaded("- conv: {kernel: [1, 7]}", head=head).output_shape == ("N", 2, 8, 2)
+    said = refused("- fc: {size: [1, 7]}", head=head)
+    assert first_line(said) == "5:47: error AS205: linear: out_features cannot be [1, 7]"
+
+
+# --- names in braces -----------------------------------------------------------------------------
+
+
+def test_templates():
+    limits = Limits()
+    env = Env({"index": 2, "tag": "x"}, None, Budget(limits))
+    assert template("conv").is_fixed
+    assert template("denseblock{index + 1}").render(env) == "denseblock3"
+    assert template("{tag}_{index}{index}").render(env) == "x_22"
+    with pytest.raises(Refusal, match="gives a number; a name is made of text and whole numbers"):
+        template("a{index / 2}").render(env)
+    with pytest.raises(Refusal, match="is not an expression"):
+        template("a{}")
+
+
+def test_python_and_the_language_agree_on_rounding_to_even():
+    assert [value(f"round({n} / 2)") for n in range(-5, 6)] == [round(n / 2) for n in range(-5, 6)]
+    assert value("floor(7 / 2) + ceil(7 / 2)") == math.floor(3.5) + math.ceil(3.5)
+
+
+def test_an_expression_may_stand_in_a_block_scalar():
+    arch = archspec.loads("input: [3]\nlayers:\n  - linear: >\n      $(2 +\n      3)\n")
+    assert arch.output_shape == ("N", 5)

@@ -1,0 +1,99 @@
+"""A program that trains in forked children, so that tests pay for importing torch once.
+
+Each line of standard input is a job: {"children": [{"env": {…}, "argv": […], "kill_at": N}]}.
+Every child runs the command line with its output in the file `log`; `kill_at` makes it kill itself
+with SIGKILL at the begin of its Nth step, `signal_at` send itself that signal, `group_at` send its
+own process group (workers among it) SIGTERM; `poison_at` turns
+the images of its Nth step to NaN. A line of exit statuses comes back.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+# Imported before any fork, because each child would import them anew.
+import matplotlib.figure  # noqa: F401
+import torch
+import torch._dynamo
+import torch.distributed.fsdp
+import torch.nn.parallel
+import torch.utils.tensorboard
+
+from archspec.cli import main
+from archspec.training import loop
+from archspec.training.loop import Trainer
+
+torch.set_num_threads(1)
+train_step = Trainer._step
+
+
+def strike(number, at, before, to_all=False):
+    """Sends this process, or all of its group, a signal at its `at`th step, before or within it."""
+    count = 0
+
+    def step(self, *batch):
+        nonlocal count
+        count += 1
+        if count == at and before:
+            os.kill(os.getpid(), number)
+        train_step(self, *batch)
+        if count == at and not before:
+            if to_all:  # from outside: torch's workers take what their parent sends otherwise
+                subprocess.run(["sh", "-c", f"kill -{int(number)} -{os.getpid()}"], check=False)
+                time.sleep(0.3)  # until the death of workers that die of it is known
+            else:
+                os.kill(os.getpid(), number)
+
+    Trainer._step = step
+
+
+def poison(at):
+    """Lets the images of the `at`th step be no numbers."""
+    prepare = loop.training_batches
+
+    def batches(split, plan, position, *more):
+        for number, batch in enumerate(prepare(split, plan, position, *more), position.step + 1):
+            images = torch.full_like(batch.images, torch.nan) if number == at else batch.images
+            yield batch._replace(images=images)
+
+    loop.training_batches = batches
+
+
+def child(job):
+    os.environ.update(job.get("env", {}))
+    log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+    if "kill_at" in job:
+        strike(signal.SIGKILL, job["kill_at"], before=True)
+    if "poison_at" in job:
+        poison(job["poison_at"])
+    if "group_at" in job:
+        os.setpgid(0, 0)
+        strike(signal.SIGTERM, job["group_at"], before=False, to_all=True)
+    if "signal_at" in job:
+        strike(*job["signal_at"], before=False)
+    try:
+        status = main(job["argv"])
+    except SystemExit as stop:
+        status = stop.code
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
+
+
+for line in sys.stdin:
+    jobs = json.loads(line)["children"]
+    pids = []
+    for job in jobs:
+        pid = os.fork()
+        if pid == 0:
+            child(job)
+        pids.append(pid)
+    statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    print(json.dumps(statuses), flush=True)

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+
+import archspec
+from archspec.diagnostics.diagnostic import SpecError
+from archspec.training.fitting import check_data, check_sizes, image_size, outputs_of
+
+SPEC = """\
+input: [1, 28, 28]
+params: {num_classes: 10}
+layers:
+  - conv2d: {out_channels: 4, kernel_size: 3}
+  - flatten
+  - linear: num_classes
+"""
+
+
+def load(text=SPEC):
+    return archspec.loads(text, name="net.yaml")
+
+
+def message(check, *arguments):
+    with pytest.raises(SpecError) as caught:
+        check(*arguments)
+    return str(caught.value)
+
+
+def test_another_number_of_classes_names_the_parameter_that_mends_it():
+    assert message(check_data, load(), "cifar100", 1, 100) == (
+        "net.yaml:6:5: error AS401: the network tells 10 classes apart; cifar100 has 100\n"
+        "  6 |   - linear: num_classes\n"
+        "    |     ^^^^^^\n"
+        "  expected: 100 values for each image\n"
+        "  found:    10\n"
+        "  help: say so: --set num_classes=100"
+    )
+    check_data(load().variant({"num_classes": 100}), "cifar100", 1, 100)
+
+
+def test_a_number_that_stands_in_the_layers_has_no_mend():
+    text = SPEC.replace("linear: num_classes", "linear: 10").replace("num_classes", "width")
+    assert "--set" not in message(check_data, load(text), "cifar100", 1, 100)
+
+
+def test_other_channels_name_the_input_that_mends_it():
+    assert message(check_data, load(), "cifar10", 3, 10) == (
+        "net.yaml:1:8: error AS401: the network takes images of 1 channels; cifar10 has 3\n"
+        "  1 | input: [1, 28, 28]\n"
+        "    |        ^^^^^^^^^^^\n"
+        "  expected: 3 channels\n"
+        "  found:    1 channels\n"
+        "  help: compile it for them: --input 3x28x28"
+    )
+    named = SPEC.replace("[1, 28, 28]", "[colours, 28, 28]").replace("{num", "{colours: 1, num")
+    assert message(check_data, load(named), "c", 3, 10).endswith("them: --set colours=3")
+
+
+def test_the_network_is_compiled_for_the_size_of_the_images():
+    assert image_size(load(), None) == (28, 28)
+    assert image_size(load(), 96) == (96, 96)
+    assert check_sizes(load(), (96, 64)).input_shape == ("N", 1, 96, 64)
+    assert check_sizes(archspec.load("resnet18"), (96, 96)).output_shape == ("N", 10)
+    said = message(check_sizes, load(), (2, 2))
+    assert "note: the recipe brings images to 2x2; --resize asks for another size" in said
+
+
+def test_outputs():
+    assert outputs_of(load()) == ("output", ("output",))
+    text = SPEC + (
+        "  - {name: aux, linear: num_classes, from: 1, training_only: true}\n"
+        "outputs: {main: 2, aux: aux}\n"
+    )
+    assert outputs_of(load(text)) == ("main", ("main", "aux"))
+
+
+def test_what_is_no_image_classifier_is_refused():
+    flat = "input: [7]\nlayers: [{linear: 3}]\n"
+    assert "the trainer feeds it images" in message(image_size, load(flat), None)
+    maps = "input: [1, 8, 8]\nlayers: [{conv2d: {out_channels: 10, kernel_size: 1}}]\n"
+    assert "is not a classification" in message(check_data, load(maps), "digits", 1, 10)
+
+
+def test_a_softmax_at_the_end_is_warned_of_through_groups(small):
+    from archspec.training.fitting import warn_of_probabilities
+
+    text = "input: [1, 8, 8]\nlayers:\n  - flatten\n  - name: head\n"
+    text += "    layers: [{linear: 10}, {softmax: 1}]\n"
+    said = warn_of_probabilities(archspec.loads(text))
+    assert said.startswith(
+        "warning: the network ends with softmax (<text>:5:29), and the loss takes"
+    )
+    assert warn_of_probabilities(small) is None

@@ -1,0 +1,130 @@
+"""The trainer on a GPU: what a CPU cannot show."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+import archspec
+from archspec.training import train
+from archspec.training.errors import TrainingError
+from archspec.training.loop import Trainer
+from archspec.training.store import checkpoint
+
+pytestmark = pytest.mark.cuda
+
+FAST = {"device": "cuda", "memory_format": "contiguous", "limit_train": 400, "limit_test": 100}
+
+
+@pytest.fixture(autouse=True)
+def plain_arithmetic():
+    """Float32 products in full, so that the CPU's results can be compared with."""
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+    yield
+    torch.backends.cudnn.allow_tf32 = before[0]
+    torch.set_float32_matmul_precision(before[1])
+
+
+def last(folder):
+    return checkpoint.load(folder / "checkpoints" / checkpoint.LAST)
+
+
+def test_float32_losses_are_those_of_the_cpu(tmp_path):
+    arch = archspec.load("lenet_bn")
+    found = {}
+    for device in ("cpu", "cuda"):
+        given = {**FAST, "device": device, "precision": "fp32", "epochs": 2, "batch_size": 32}
+        _, rows = train(arch, run=tmp_path / device, dataset="digits", **given)
+        found[device] = [row["train_loss"] for row in rows]
+    assert found["cuda"] == pytest.approx(found["cpu"], rel=1e-3)
+
+
+def test_digits_are_learnt_in_the_gpus_own_precision(tmp_path):
+    train(archspec.load("lenet_bn"), run=tmp_path / "run", dataset="digits", device="cuda")
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["best"]["test"]["accuracy"] > 0.96
+    assert 'precision: "bf16"' in (tmp_path / "run" / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_no_step_waits_for_the_gpu(precision, small, tmp_path):
+    class Strict(Trainer):
+        """Lets a wait of the steps 2 to 19 raise."""
+
+        def _step(self, *batch):
+            torch.cuda.set_sync_debug_mode("error" if 1 < self.position.step < 20 else "default")
+            try:
+                super()._step(*batch)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+
+    given = {**FAST, "precision": precision, "log_every": 1e9, "augment": ("random_crop:1",)}
+    train(small, run=tmp_path / "run", trainer=Strict, clip_norm=1.0, ema=0.9, **given)
+    assert last(tmp_path / "run")["position"]["step"] >= 20
+
+
+def test_a_loss_that_is_no_number_is_reported_at_its_step(small, tmp_path):
+    class Poisoned(Trainer):
+        """The images of step 12 are not finite."""
+
+        def forward(self, images, labels):
+            if self.position.step == 11:
+                images = images * float("nan")
+            return super().forward(images, labels)
+
+    with pytest.raises(TrainingError, match=r"step 12\b"):
+        train(small, run=tmp_path / "run", trainer=Poisoned, log_every=1e9, **FAST)
+    state = last(tmp_path / "run")["model"]
+    assert all(tensor.isfinite().all() for tensor in state.values())
+
+
+def test_fp16_steps_over_an_overflow_and_goes_on(small, tmp_path):
+    scales, weights = [], []
+
+    class Overflowing(Trainer):
+        """Begins with a scale that no gradient survives."""
+
+        def _step(self, *batch):
+            if not self.position.step:
+                self.scaler = torch.amp.GradScaler("cuda", init_scale=2.0**40)
+            super()._step(*batch)
+            scales.append(self.scaler.get_scale())
+            weights.append(self.net.get_parameter("0.weight").detach().clone())
+
+    _, history = train(small, run=tmp_path / "run", precision="fp16", trainer=Overflowing, **FAST)
+    assert scales[0] == 2.0**39 and scales[-1] < 2.0**39
+    assert torch.equal(weights[0], small.build(seed=0).get_parameter("0.weight").cuda())
+    assert not torch.equal(weights[-1], weights[0]) and weights[-1].isfinite().all()
+    assert history[-1]["train_loss"] < 2.3
+
+
+def test_deterministic_runs_end_with_the_same_bits(tmp_path):
+    states = []
+    for name in ("one", "two"):
+        given = {**FAST, "deterministic": True, "epochs": 2, "augment": ("random_rotation",)}
+        train(archspec.load("lenet_bn"), run=tmp_path / name, dataset="digits", **given)
+        states.append(last(tmp_path / name)["model"])
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_a_batch_that_does_not_fit_is_answered_with_one_that_does(tmp_path):
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(2 * 2**30 / total)
+    try:
+        with pytest.raises(TrainingError, match=r"--batch-size \d+ fits"):
+            given = {"resize": 224, "batch_size": 1024, "epochs": 1, "limit_test": 100}
+            train(
+                archspec.load("resnet18"),
+                run=tmp_path / "run",
+                dataset="digits",
+                device="cuda",
+                memory_format="contiguous",
+                **given,
+            )
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+        torch.cuda.empty_cache()

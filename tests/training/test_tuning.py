@@ -1,0 +1,153 @@
+"""What is found by trying: which layout, and how many threads."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+import archspec
+from archspec.training import recipe_for, tuning
+from archspec.training.loop import Listener
+from archspec.training.recipe import Recipe
+from archspec.training.tuning import Way, choose_way, compared
+
+CPU = torch.device("cpu")
+PLAIN, PLAIN_2 = Way("contiguous", 1), Way("contiguous", 2)
+LAST, LAST_2 = Way("channels_last", 1), Way("channels_last", 2)
+
+
+@pytest.fixture
+def two_threads(one_thread):
+    torch.set_num_threads(2)
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """Makes each way take so long; the network is never run."""
+
+    def set_times(times):
+        class Probe:
+            def __init__(self, arch, recipe, device, *, channels_last):
+                self.layout = "channels_last" if channels_last else "contiguous"
+
+            def step(self, batch):
+                pass
+
+            def seconds(self, batch):
+                return times[Way(self.layout, torch.get_num_threads())]
+
+        monkeypatch.setattr(tuning, "Probe", Probe)
+
+    return set_times
+
+
+def chosen(small, steps=10_000, **recipe):
+    return choose_way(small, Recipe(**recipe), CPU, 16, steps)
+
+
+@pytest.mark.parametrize(
+    ("times", "best"),
+    [
+        ({PLAIN: 3, PLAIN_2: 2, LAST: 4, LAST_2: 1}, LAST_2),
+        ({PLAIN: 1, PLAIN_2: 2, LAST: 4, LAST_2: 3}, PLAIN),
+        ({PLAIN: 1.02, PLAIN_2: 1, LAST: 1, LAST_2: 1}, PLAIN),  # noise does not decide
+        ({PLAIN: 2, PLAIN_2: 1.02, LAST: 1, LAST_2: 1}, PLAIN_2),
+        ({PLAIN: 2, PLAIN_2: 1.05, LAST: 1, LAST_2: 1}, LAST),
+    ],
+)
+def test_the_fastest_way_is_chosen(small, two_threads, timed, times, best):
+    timed({way: seconds / 1000 for way, seconds in times.items()})
+    found = chosen(small)
+    assert found.way == best
+    fastest = times[best]
+    assert found.why.startswith(f"a step of 16 images took {fastest:.3g} ms; ")
+    assert all(str(way) in found.why for way in times if way != best)
+    assert torch.get_num_threads() == 2
+
+
+def test_what_is_asked_for_is_not_measured(small, two_threads, timed):
+    timed({LAST: 1.0, LAST_2: 2.0})
+    assert chosen(small, memory_format="channels_last").way == LAST
+    assert chosen(small, memory_format="channels_last", threads=7) == (
+        Way("channels_last", 7),
+        "as asked",
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"deterministic": True}, "a measurement would not be reproducible"),
+    ],
+)
+def test_without_measuring_it_is_the_plain_layout_in_all_threads(
+    small, two_threads, timed, given, why
+):
+    timed({PLAIN: 0.02, PLAIN_2: 0.01, LAST: 0.02, LAST_2: 0.001})
+    assert chosen(small, **given) == (PLAIN_2, why)
+
+
+@pytest.mark.parametrize(("one", "two", "best"), [(0.02, 0.01, PLAIN_2), (0.01, 0.02, PLAIN)])
+def test_a_short_run_tries_the_threads_once(small, two_threads, timed, one, two, best):
+    timed({PLAIN: one, PLAIN_2: two, LAST: 0.001, LAST_2: 0.001})
+    assert chosen(small, steps=20) == (
+        best,
+        "a run of about 0 s is too short to measure more than a step each",
+    )
+
+
+def test_one_core_leaves_nothing_to_choose_but_the_layout(small, timed):
+    timed({PLAIN: 2.0, LAST: 1.0})
+    assert chosen(small).way == LAST
+    assert chosen(small, memory_format="contiguous").why == "the only one here"
+
+
+def test_hopeless_ways_are_tried_once_and_time_is_bounded():
+    tried = {PLAIN: 0, PLAIN_2: 0, LAST: 0}
+
+    def attempt(way, seconds):
+        def run():
+            tried[way] += 1
+            return seconds
+
+        return run
+
+    times = {PLAIN: 0.2, PLAIN_2: 0.1, LAST: 0.125}
+    tries = {way: attempt(way, seconds) for way, seconds in times.items()}
+    assert compared(tries, 4.0) == times
+    assert tried == {PLAIN: 1, PLAIN_2: 5, LAST: 5}
+    tried.update(dict.fromkeys(tried, 0))
+    compared(tries, 0.6)
+    assert tried == {PLAIN: 1, PLAIN_2: 2, LAST: 2}  # after 0.65 s no round begins
+
+
+def test_a_busy_machine_shows_in_the_median_and_not_in_the_shortest_time():
+    steady, uneven = iter([2.0] * 5), iter([1.0, 2.5, 2.5, 1.0, 2.5])
+    found = compared({PLAIN: lambda: next(steady), PLAIN_2: lambda: next(uneven)}, 100.0)
+    assert found == {PLAIN: 2.0, PLAIN_2: 2.5}
+
+
+def test_real_steps_are_measured(small, two_threads):
+    found = chosen(small)
+    assert found.way in (PLAIN, PLAIN_2, LAST, LAST_2)
+    assert re.search(r"took [\d.]+ ms; ", found.why)
+    assert torch.get_num_threads() == 2
+
+
+def test_a_run_keeps_its_threads_and_gives_the_setting_back(small, tmp_path, two_threads):
+    seen = []
+
+    class Ear(Listener):
+        def on_epoch(self, trainer, row):
+            seen.append(torch.get_num_threads())
+
+    given = {"limit_train": 100, "limit_test": 40, "epochs": 1, "threads": 1}
+    archspec.train(small, run=tmp_path / "r", listeners=[Ear()], **given)
+    assert seen == [1] and torch.get_num_threads() == 2
+    torch.set_num_threads(2)
+    again = {**given, "epochs": 2, "threads": "auto"}
+    archspec.train(small, run=tmp_path / "r", resume=True, listeners=[Ear()], **again)
+    assert seen == [1, 1] and torch.get_num_threads() == 2
+    assert recipe_for(small, tmp_path / "r" / "config.yaml", {}).threads == 1

@@ -242,7 +242,7 @@ def test_the_keys_of_a_whole_spec():
     arch = archspec.loads(
         "archspec: 1\nname: net\ndoc: Some words.\ninput: [3]\nparams: {n: 5}\n"
         "layers: [{linear: n}]\ninit: xavier_uniform\n"
-        "train: {dataset: fashion_mnist, lr: 1e-1, milestones: [1, 2], sub: {a: no}}\n"
+        "train: {dataset: fashion_mnist, lr: 1e-1, betas: [1, 2], loss_weights: {a: no}}\n"
     )
     assert (arch.name, arch.doc, arch.init, arch.params) == (
         *("net", "Some words.", "xavier_uniform"),
@@ -251,8 +251,8 @@ def test_the_keys_of_a_whole_spec():
     assert arch.train == {
         "dataset": "fashion_mnist",
         "lr": 0.1,
-        "milestones": [1, 2],
-        "sub": {"a": "no"},
+        "betas": [1, 2],
+        "loss_weights": {"a": "no"},
     }
     assert arch.output_shape == ("N", 5)
 

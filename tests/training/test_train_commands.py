@@ -150,14 +150,16 @@ def test_one_image_has_no_batch_statistics(options, mend, small_file, tmp_path, 
 
 def test_check_reads_the_recipe_too(tmp_path, capsys):
     spec = tmp_path / "net.yaml"
-    spec.write_text(
-        "input: [1, 8, 8]\nlayers: [flatten, {linear: 10}]\ntrain: {epochs: 0, lrr: 1}\n"
-    )
+    text = "input: [1, 8, 8]\nlayers: [flatten, {linear: 10}]\ntrain: {epochs: 0, %s: 1}\n"
+    spec.write_text(text % "lr")
     assert main(["compile", str(spec)]) == 0
     assert main(["check", str(spec)]) == 1
     said = capsys.readouterr().err
     assert "net.yaml:3:17: error AS205: `epochs` cannot be 0" in said
-    assert "net.yaml:3:20: error AS202: a recipe has no 'lrr'" in said
+    spec.write_text(text % "lrr")
+    for command in ("compile", "check", "expand"):  # keys are known wherever a spec is read
+        assert main([command, str(spec)]) == 1
+        assert "net.yaml:3:20: error AS202: a recipe has no 'lrr'" in capsys.readouterr().err
 
 
 def test_a_folder_with_somebody_s_files_is_not_written_over(small_file, tmp_path, capsys):

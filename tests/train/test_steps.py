@@ -339,6 +339,19 @@ def test_limits_of_training_are_not_those_of_another_data_set(tmp_path, monkeypa
     assert whole > 300 and network.evaluate("numerals").figures.examples == whole
 
 
+def test_a_run_is_evaluated_on_the_images_that_its_seed_left_for_that(tmp_path):
+    train(archspec.loads(PLAIN), run=tmp_path / "run", seed=3, **WHOLE)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    network = open_trained(tmp_path / "run")
+    figures = network.evaluate().figures
+    assert figures.loss == pytest.approx(result["best"]["test"]["loss"], rel=1e-6)
+    data = open_dataset("digits", resize=8, validation=0, limit_test=40, limit_train=96, seed=3)
+    images, labels = next(data.test.batches(40, device="cpu"))
+    assert figures.loss == pytest.approx(float(cross_entropy(network.net(images), labels).detach()))
+    other = open_dataset("digits", resize=8, validation=0, limit_test=40, limit_train=96)
+    assert not torch.equal(other.test.rows, data.test.rows)
+
+
 def test_processes_of_one_change_nothing():
     alone, tensor = Processes(), torch.ones(2)
     assert alone.sum(tensor) is tensor and alone.largest(tensor) is tensor

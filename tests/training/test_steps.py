@@ -329,9 +329,10 @@ def test_the_last_weights_of_an_averaged_run_are_its_average(tmp_path):
 
 
 def test_limits_of_training_are_not_those_of_another_data_set(tmp_path, monkeypatch):
-    from archspec.data import register, registry
+    from archspec.data import names, register, registry
     from archspec.data.digits import digits
 
+    names()  # the bundled ones are registered for good
     monkeypatch.setattr(registry, "_entries", dict(registry._entries))
     register("numerals")(digits)
     train(archspec.loads(PLAIN), run=tmp_path / "run", **WHOLE)
@@ -339,6 +340,19 @@ def test_limits_of_training_are_not_those_of_another_data_set(tmp_path, monkeypa
     assert network.evaluate().figures.examples == 40
     whole = len(open_dataset("digits", resize=8).test)
     assert whole > 300 and network.evaluate("numerals").figures.examples == whole
+
+
+def test_a_run_is_evaluated_on_the_images_that_its_seed_left_for_that(tmp_path):
+    train(archspec.loads(PLAIN), run=tmp_path / "run", seed=3, **WHOLE)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    network = open_trained(tmp_path / "run")
+    figures = network.evaluate().figures
+    assert figures.loss == pytest.approx(result["best"]["test"]["loss"], rel=1e-6)
+    data = open_dataset("digits", resize=8, validation=0, limit_test=40, limit_train=96, seed=3)
+    images, labels = next(data.test.batches(40, device="cpu"))
+    assert figures.loss == pytest.approx(float(cross_entropy(network.net(images), labels).detach()))
+    other = open_dataset("digits", resize=8, validation=0, limit_test=40, limit_train=96)
+    assert not torch.equal(other.test.rows, data.test.rows)
 
 
 def test_processes_of_one_change_nothing():

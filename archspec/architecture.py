@@ -84,7 +84,7 @@ class Architecture:
         return init
 
     @property
-    def train(self) -> dict[str, Any]:
+    def recipe(self) -> dict[str, Any]:
         """The default recipe, as written."""
         return dict(self._program.said["train"])
 

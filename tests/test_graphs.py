@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 import archspec
 from archspec.diagnostics.diagnostic import Code
 from archspec.ir.graph import walk
-from archspec.testing.contract import contract as testing
+from archspec.testing import contract as testing
 
 FIXED = settings(
     max_examples=240,

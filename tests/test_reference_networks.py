@@ -225,7 +225,7 @@ def test_equals_the_network_written_by_hand(name: str) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_training_recipe(name: str) -> None:
     optimizer, lr, epochs, batch_size, resize = RECIPES[name]
-    recipe = archspec.load(name).train
+    recipe = archspec.load(name).recipe
     assert recipe["dataset"] == "fashion_mnist"
     assert (recipe["optimizer"], recipe["lr"]) == (optimizer, lr)
     assert (recipe["epochs"], recipe["batch_size"]) == (epochs, batch_size)

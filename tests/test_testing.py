@@ -10,7 +10,7 @@ from archspec.ir.shape import N
 from archspec.ops.linear import Linear
 from archspec.ops.merge import Mul
 from archspec.ops.reshape import Chunk
-from archspec.testing.contract import contract as testing
+from archspec.testing import contract as testing
 
 
 class WrongShape(Linear):

@@ -45,10 +45,10 @@ def _check(spec: str, args: Namespace) -> tuple[dict[str, Any], Sequence[Diagnos
                 for change in changes:
                     write(f"{printable(spec)}:{change.line}: {change.before} → {change.after}")
         arch = opened(spec, args, {})
-        if arch.train:
+        if arch.recipe:
             from archspec.training import recipe  # it needs pydantic, and most specs have no recipe
 
-            recipe.resolve([recipe.spec_layer(arch.train, arch.source)])
+            recipe.resolve([recipe.spec_layer(arch.recipe, arch.source)])
     except (SpecError, OSError) as error:
         return {**result, "ok": False}, diagnostics_of(error)
     if args.format == "table":

@@ -21,7 +21,7 @@ def run(args: Namespace) -> int:
         args.parser.error("--resume needs --run DIR, the folder to continue")
     try:
         arch = load(args)
-        recipe = _recipe(args, arch.train, arch.source)
+        recipe = _recipe(args, arch.recipe, arch.source)
     except (SpecError, OSError) as error:
         write_diagnostics(diagnostics_of(error))
         return 1

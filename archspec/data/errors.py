@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from archspec.data.text import one_line
+from archspec.diagnostics.diagnostic import ArchspecError
 
 
-class DataError(Exception):
+class DataError(ArchspecError):
     """A data set cannot be had or used as asked. `help` says what would mend it, where known."""
 
     def __init__(self, message: str, help: str | None = None) -> None:

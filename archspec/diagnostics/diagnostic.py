@@ -308,7 +308,11 @@ def excerpt(span: Span, width: int = 100) -> list[str]:
     return [f"  {number} | {shown}", f"  {' ' * len(number)} | {carets}"]
 
 
-class SpecError(Exception):
+class ArchspecError(Exception):
+    """The base of all that archspec raises for what a user can mend."""
+
+
+class SpecError(ArchspecError):
     """A spec is wrong. `diagnostics` says where and why; the message holds them all."""
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:

@@ -4,7 +4,7 @@ For tests of archspec, and of ops that others add to it. Needs `hypothesis`, whi
 installs. A whole property-based test of an op:
 
     from hypothesis import given
-    from archspec.testing.contract import contract as testing
+    from archspec.testing import contract as testing
 
     @given(testing.op_calls("layer_norm"))
     def test_layer_norm(call):
@@ -172,7 +172,7 @@ def _values(annotation: Any, metadata: Sequence[Any] = ()) -> SearchStrategy[Any
     if annotation is float:
         least, most = _range(metadata, -2.0, 2.0)
         return st.sampled_from([least, most, 1.0, 0.5]) | st.floats(least, most, width=32)
-    raise TypeError(f"cannot draw values of {annotation}; say how in archspec.testing.contract")
+    raise TypeError(f"cannot draw values of {annotation}; say how in archspec.testing")
 
 
 def _range(metadata: Sequence[Any], least: float, most: float) -> tuple[float, float]:

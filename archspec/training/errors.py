@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 
+from archspec.diagnostics.diagnostic import ArchspecError
 
-class TrainingError(Exception):
+
+class TrainingError(ArchspecError):
     """The run cannot go on (or begin); the message is for a person and says what would help."""
 
 
-class Stopped(Exception):
+class Stopped(ArchspecError):
     """A signal asked the run to stop; all is saved up to `step`."""
 
     def __init__(self, number: int, step: int) -> None:

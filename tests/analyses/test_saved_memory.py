@@ -20,7 +20,7 @@ from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY
 from archspec.ir.shape import N, Shape, concrete
 from archspec.runtime.measure import measure_saved_bytes
-from archspec.testing.contract import contract as testing
+from archspec.testing import contract as testing
 
 BATCHES = (1, 2, 3)
 """A batch of one is an axis of size 1 too."""

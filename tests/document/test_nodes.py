@@ -248,7 +248,7 @@ def test_the_keys_of_a_whole_spec():
         *("net", "Some words.", "xavier_uniform"),
         {"n": 5},
     )
-    assert arch.train == {
+    assert arch.recipe == {
         "dataset": "fashion_mnist",
         "lr": 0.1,
         "resize": [1, 2],

@@ -31,9 +31,9 @@ def same(arch: archspec.Architecture) -> archspec.Architecture:
         for a in (again, arch)
     ]
     assert bodies[0] == bodies[1], text
-    assert (again.name, again.doc, again.init, again.train) == (
+    assert (again.name, again.doc, again.init, again.recipe) == (
         *(arch.name, arch.doc),
-        *(arch.init, arch.train),
+        *(arch.init, arch.recipe),
     ), text
     assert again.expand() == text
     return again

@@ -73,7 +73,7 @@ def changed(rows: list[str], *changes: tuple[str, list[str]]) -> list[str]:
 def test_a_variant_without_changes_is_the_base(variant):
     arch = variant("")
     assert listing(arch) == ROWS
-    assert (arch.name, arch.doc, arch.init, arch.train) == (
+    assert (arch.name, arch.doc, arch.init, arch.recipe) == (
         *("variant", "The base.", "xavier_uniform"),
         {"lr": 0.1, "epochs": 3},
     )
@@ -105,7 +105,7 @@ def test_name_doc_init_train_input_and_outputs_may_be_stated_anew(variant):
         "train: {lr: 1}\noutputs: {y: fc, z: stem}\n"
     )
     assert (arch.name, arch.doc, arch.init) == ("mine", "Mine.", "orthogonal")
-    assert arch.train == {"lr": 1, "epochs": 3}
+    assert arch.recipe == {"lr": 1, "epochs": 3}
     assert arch.output_shape == {"y": ("N", 4, 4, 3), "z": ("N", 4, 4, 4)}
 
 
@@ -292,7 +292,7 @@ def test_the_last_value_of_a_chain_wins(tmp_path):
         c="extends: b.yaml\nparams: {n: 3}\ntrain: {epochs: 2}\n",
     )
     arch = archspec.load(tmp_path / "c.yaml")
-    assert (arch.params, arch.train) == ({"n": 3, "m": 2}, {"lr": 1, "epochs": 2})
+    assert (arch.params, arch.recipe) == ({"n": 3, "m": 2}, {"lr": 1, "epochs": 2})
 
 
 def test_a_variants_own_blocks_serve_its_patches(variant):

@@ -15,7 +15,7 @@ from archspec.ir.infer import infer
 from archspec.ir.shape import N
 from archspec.ops.attention import MultiHeadAttention, QKVLinear, ShiftedWindowMask
 from archspec.runtime.attention import QKVLinear as QKVLinearModule
-from archspec.testing.contract import contract as testing
+from archspec.testing import contract as testing
 
 SPEC = "archspec: 1\nname: one\ninput: [5, 8]\nlayers:\n  - {name: attention, %s}\n"
 LAYOUTS = ("row-major", "channels-last", "part")

@@ -15,7 +15,7 @@ from archspec.diagnostics.diagnostic import Refusal
 from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY
 from archspec.ir.shape import concrete
-from archspec.testing.contract import contract as testing
+from archspec.testing import contract as testing
 
 LAYOUTS = ("row-major", "channels-last", "part")
 

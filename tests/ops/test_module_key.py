@@ -11,7 +11,7 @@ from archspec.emit.module import _description
 from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY, Op
 from archspec.ir.shape import N, concrete
-from archspec.testing.contract import contract as testing
+from archspec.testing import contract as testing
 
 SHAPES = [
     *((N, 6), (N, 6, 6), (N, 6, 6, 6), (N, 6, 6, 6, 6), (N, 5, 6), (N, 6, 5), (N, 5, 5, 6)),

@@ -35,7 +35,7 @@ def message(text, config=None, options=()):
     layer = read_layer(Source("config.yaml", config)) if config else None
     with pytest.raises(SpecError) as caught:
         spec = archspec.loads(SPEC.format(recipe=text), name="net.yaml")
-        own = spec_layer(spec.train, spec.source)
+        own = spec_layer(spec.recipe, spec.source)
         resolve(layers_for(own, layer, option_layer(options)))
     return str(caught.value)
 
@@ -111,7 +111,7 @@ def test_the_place_of_an_inherited_recipe_is_the_base(tmp_path):
     (tmp_path / "child.yaml").write_text("extends: base.yaml\ntrain: {epochs: 0}\n")
     spec = archspec.load(tmp_path / "child.yaml")
     with pytest.raises(SpecError) as caught:
-        resolve([spec_layer(spec.train, spec.source)])
+        resolve([spec_layer(spec.recipe, spec.source)])
     places = [str(d.span) for d in caught.value.diagnostics]
     assert sorted(places) == [f"{tmp_path}/base.yaml:6:7", f"{tmp_path}/child.yaml:2:17"]
 

@@ -61,7 +61,7 @@ def check(case: Case) -> Verdict:
     again = archspec.loads(expanded)
     if described(again.graph) != described(arch.graph):
         found.append("expand: reads back as another graph")
-    said = [(a.num_parameters, a.macs, a.name, a.doc, a.init, a.train) for a in (arch, again)]
+    said = [(a.num_parameters, a.macs, a.name, a.doc, a.init, a.recipe) for a in (arch, again)]
     if said[0] != said[1]:
         found.append("expand: reads back with other costs, or another head")
     if again.expand() != expanded:

@@ -116,7 +116,7 @@ def _drawn(seed: int) -> list[Seed]:
     from hypothesis import Phase, given, settings
     from hypothesis import seed as seeded
 
-    from archspec.testing.contract import graphs as testing_graphs
+    from archspec.testing import graphs as testing_graphs
 
     found: list[Seed] = []
 

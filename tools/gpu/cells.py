@@ -68,9 +68,9 @@ class Job:
     @property
     def recipe(self) -> dict[str, Any]:
         """The published recipe, in batches that the scale allows."""
-        own = {**archspec.load(self.name).train, **RECIPES[self.name]}
+        own = {**archspec.load(self.name).recipe, **RECIPES[self.name]}
         if self.name == "lenet_bn_scratch":
-            own = {**archspec.load("lenet_bn").train, **RECIPES[self.name]}
+            own = {**archspec.load("lenet_bn").recipe, **RECIPES[self.name]}
         own = {key: value for key, value in own.items() if key != "dataset"}
         if self.scale.batch:
             own["batch_size"] = min(own["batch_size"], self.scale.batch)

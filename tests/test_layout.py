@@ -16,8 +16,8 @@ PACKAGE = Path(archspec.__file__).parent
 ORDER = (
     "diagnostics",
     "text",
-    "runtime",
     "ir",
+    "runtime",
     "ops",
     "analyses",
     "expressions",

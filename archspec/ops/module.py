@@ -53,26 +53,26 @@ class ForeignModule(Op, name="module", primary="type"):
         return self.type
 
     def infer(self, *inputs: Shape) -> Shape | list[Shape]:
-        from archspec.ops.foreign import facts
+        from archspec.runtime.foreign import facts
 
         return facts(self, inputs[0]).outputs
 
     def weights(self, *inputs: Shape) -> Weights:
-        from archspec.ops.foreign import facts
+        from archspec.runtime.foreign import facts
 
         return facts(self, inputs[0]).weights
 
     def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim | None:
-        from archspec.ops.foreign import facts
+        from archspec.runtime.foreign import facts
 
         return facts(self, inputs[0]).macs
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor | list[Tensor]:
-        from archspec.ops.foreign import record
+        from archspec.runtime.foreign import record
 
         return record(self, tape, inputs[0])
 
     def build(self, *inputs: Shape) -> nn.Module:
-        from archspec.ops.foreign import made
+        from archspec.runtime.foreign import made
 
         return made(self)

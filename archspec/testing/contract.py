@@ -4,7 +4,7 @@ For tests of archspec, and of ops that others add to it. Needs `hypothesis`, whi
 installs. A whole property-based test of an op:
 
     from hypothesis import given
-    from archspec.testing import contract as testing
+    from archspec import testing
 
     @given(testing.op_calls("layer_norm"))
     def test_layer_norm(call):

@@ -3,7 +3,7 @@
 Specs are plain data, as a YAML reader would give them; `to_text` writes them:
 
     from hypothesis import given
-    from archspec.testing import contract as testing
+    from archspec import testing
 
     @given(testing.specs())
     def test_specs(spec):

@@ -7,7 +7,8 @@ Nothing is downloaded: random images of Fashion-MNIST's form stand in for it. Fo
 reference networks, with its published batch and size, four loops are timed: `course` (the course
 text's own: PIL, DataLoader with 4 workers, figures read every step), `bare` (by hand over images
 that lie ready on the device in their final size, float32 without TF32), `compiled` (the same in
-bf16, channels-last, under torch.compile), and the trainer in fp32, in fp32 with TF32, and in bf16.
+bf16, channels-last, under torch.compile), and the trainer in fp32, in fp32 with TF32, and in bf16
+(channels-last).
 First, side by side and untimed: every network is verified on the device, runs are repeated,
 killed and resumed, fp16 overflows, the suite's CUDA tests run, and torch.compile fills its cache.
 A cell that takes too long is ended, and the file is written anew after each.

@@ -28,13 +28,15 @@ GREY, COLOUR = noise(1, 5, 7), noise(3, 5, 7, seed=1)
     ],
 )
 def test_arrays_tensors_and_images_are_the_same_pixels(given, pixels) -> None:
-    assert torch.equal(from_pil(as_pil(given, None)), pixels)
-    assert as_pil(given, 3).mode == "RGB" and as_pil(given, 1).mode == "L"
+    pictures = Pictures(torch.zeros(1, dtype=torch.int64), read=lambda row: given)
+    assert torch.equal(from_pil(as_pil(given)), pixels)
+    assert tuple(pictures.form(0)) == tuple(pixels.shape)
+    grey, colour = (pictures.load([0], channels, None).images[0] for channels in (1, 3))
     if len(pixels) == 1:
-        assert torch.equal(from_pil(as_pil(given, 3)), pixels.expand(3, -1, -1))
+        assert torch.equal(grey, pixels) and torch.equal(colour, pixels.expand(3, -1, -1))
     else:
-        grey = from_pil(Image.fromarray(pixels.permute(1, 2, 0).numpy()).convert("L"))
-        assert torch.equal(from_pil(as_pil(given, 1)), grey)
+        by_pil = Image.fromarray(pixels.permute(1, 2, 0).numpy()).convert("L")
+        assert torch.equal(grey, from_pil(by_pil)) and torch.equal(colour, pixels)
 
 
 def test_pictures_are_given_in_one_way() -> None:
@@ -55,7 +57,7 @@ def test_an_array_of_another_form_is_read_picture_by_picture(shape) -> None:
 
     odd = Odd(data=torch.zeros(shape, dtype=torch.uint8), targets=[0, 1, 0, 1])
     sets = from_torchvision(odd)
-    assert sets.train.array is None and sets.train.shape == (3, 5, 7)
+    assert sets.train.array is None and tuple(sets.train.form(0)) == (3, 5, 7)
 
 
 def test_sets_of_other_packages_are_among_the_names(monkeypatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from archspec.diagnostics.diagnostic import (
     Code,
@@ -109,6 +110,22 @@ def root_of(spec: Spec) -> Spec:
     while spec.base is not None:
         spec = spec.base
     return spec
+
+
+def chain(spec: Spec) -> list[Spec]:
+    """The spec and those it extends, the one with the layers first."""
+    found: list[Spec] = [spec]
+    while found[-1].base is not None:
+        found.append(found[-1].base)
+    return found[::-1]
+
+
+def nearest(spec: Spec, name: str) -> Any:
+    """What the nearest spec of the chain has under a field that is not empty."""
+    for each in reversed(chain(spec)):
+        if value := getattr(each, name):
+            return value
+    return None
 
 
 def _body(file: File, parser: NodeParser, value: Mapping) -> tuple[Node, ...]:

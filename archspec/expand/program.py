@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from collections.abc import Mapping as AbstractMapping
 from contextlib import suppress
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 
 import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.analyses import lint
-from archspec.diagnostics import silencing as ignores
+from archspec.diagnostics import silencing
 from archspec.diagnostics.diagnostic import (
     Code,
     Diagnostic,
@@ -27,30 +26,22 @@ from archspec.document import parameters
 from archspec.document.blocks import Reader
 from archspec.document.keys.statements import inherited
 from archspec.document.records import Layers, PatchItem, Spec
-from archspec.document.spec import override, read_spec, root_of
-from archspec.expand import smallest_input as smallest
+from archspec.document.spec import chain, nearest, read_spec, root_of
+from archspec.expand import smallest_input
 from archspec.expand.builder import Builder, PatchTree, Site, Stop
 from archspec.expand.expander import Expander
+from archspec.expand.given import given_arguments, set_text
+from archspec.expand.inputs import Sizes, given_inputs, input_shapes
 from archspec.expand.nested import finish_root
 from archspec.expressions.arguments import (
-    NUMBERS,
     Argument,
-    LocatedError,
-    compile_value,
-    found_value,
-    show_value,
 )
-from archspec.expressions.evaluate import Budget, Env
+from archspec.expressions.evaluate import Env
 from archspec.ir.graph import INPUT, Graph, count_runs, walk
-from archspec.ir.infer import MAX_ELEMENTS
-from archspec.ir.op import MAX_SIZE
-from archspec.ir.shape import N, Shape, is_batched, product, show
+from archspec.ir.shape import Shape, is_batched, show
 from archspec.text import files
 from archspec.text.bounded import Collected
 from archspec.text.limits import Limits
-from archspec.text.values import Items, Scalar, Value, kind, read
-
-Sizes = Sequence[int]
 
 
 class Program(NamedTuple):
@@ -117,7 +108,7 @@ def _compiled(
     reader = Reader(limits, folder, allow_outside)
     spec = read_spec(source, folder, reader, diagnostics)
     # 2. values given from outside
-    given = _given(spec, params, limits, diagnostics)
+    given = given_arguments(spec, params, limits, diagnostics)
     if any(d.severity == "error" for d in diagnostics):
         raise SpecError(_ordered(diagnostics, "error"))
     # 3. document to graph, shapes inferred on the way
@@ -139,14 +130,14 @@ def _compiled(
     if expander.failed:
         raise SpecError(_ordered(diagnostics, "error"))
     # 5. what compiles and yet looks like a slip
-    stated = {name: span for name, (_, span) in (_inherited(spec, "inputs") or {}).items()}
-    theirs = _given_inputs(stated, input_shape)
+    stated = {name: span for name, (_, span) in (nearest(spec, "inputs") or {}).items()}
+    theirs = given_inputs(stated, input_shape)
     own = {name: span for name, span in stated.items() if name not in theirs}
     found = [*diagnostics, *lint.warnings(graph, own), *lint.unread_inputs(graph, stated)]
     every = _ordered(found, "warning")
     said = inherited([each.said for each in chain(spec)])
     ignored = {*ignore, *said["ignore"]}
-    warnings = ignores.kept(every, ignored)[: limits.errors]
+    warnings = silencing.kept(every, ignored)[: limits.errors]
     said["ignore"] = tuple(sorted({str(d.code) for d in every} - {str(d.code) for d in warnings}))
     return Program(said, graph, values, tuple(warnings), source)
 
@@ -154,7 +145,7 @@ def _compiled(
 def _check_ignored(codes: Collection[str]) -> None:
     try:
         for code in codes:
-            ignores.check_code(code)
+            silencing.check_code(code)
     except Refusal as refusal:
         raise SpecError([Diagnostic.of(refusal, None)]) from None
 
@@ -163,87 +154,6 @@ def _ordered(diagnostics: Sequence[Diagnostic], severity: str) -> list[Diagnosti
     """Those of one severity, in the order of the text, each once."""
     chosen = dict.fromkeys(d for d in diagnostics if d.severity == severity)
     return sorted(chosen, key=lambda d: (d.span.line, d.span.column) if d.span else (0, 0))
-
-
-def chain(spec: Spec) -> list[Spec]:
-    """The spec and those it extends, the one with the layers first."""
-    found: list[Spec] = [spec]
-    while found[-1].base is not None:
-        found.append(found[-1].base)
-    return found[::-1]
-
-
-def _inherited(spec: Spec, name: str) -> Any:
-    for each in reversed(chain(spec)):
-        if value := getattr(each, name):
-            return value
-    return None
-
-
-# --- values from outside -------------------------------------------------------------------------
-
-
-def _given(
-    spec: Spec,
-    params: AbstractMapping[str, Any],
-    limits: Limits,
-    diagnostics: list[Diagnostic],
-) -> dict[str, Argument]:
-    """Arguments for the root's parameters: those of the chain, then the caller's."""
-    found: dict[str, Argument] = {}
-    for each in chain(spec):
-        for name, parameter in each.overrides.items():
-            assert parameter.default is not None
-            found[name] = parameter.default
-    if any(d.severity == "error" for d in diagnostics) and root_of(spec).body is None:
-        return found  # the base is not there: its parameters are not known
-    for name, value in params.items():
-        try:
-            parameter = override(spec, name, _as_value(name, value, limits), _key_of(name, value))
-        except LocatedError as error:
-            diagnostics.extend(error.diagnostics)
-            continue
-        assert parameter.default is not None
-        found[name] = parameter.default
-    return found
-
-
-def _as_value(name: str, given: Any, limits: Limits) -> Value:
-    """A Python value (or the text after `=` of --set) as a value of the language."""
-    if isinstance(given, _Text):
-        return read(Source(f"--set {name}", str(given)), limits)
-    return read(Source(f"params[{name!r}]", _as_json(name, given)), limits)
-
-
-def _key_of(name: str, given: Any) -> Span:
-    """The place of the name itself, for one that the spec does not know."""
-    if isinstance(given, _Text):
-        return Span(Source("--set", f"{name}={given}"), 1, 1, 1, len(name) + 1)
-    return Span(Source("params", f"{name!r}: {given!r}"[:200]), 1, 1, 1, len(repr(name)) + 1)
-
-
-class _Text(str):
-    """The text of a `--set K=V`, to be read as YAML."""
-
-    __slots__ = ()
-
-
-def set_text(text: str) -> Any:
-    """Marks the text after `=` of `--set K=V`: it is read as a value in a spec would be."""
-    return _Text(text)
-
-
-def _as_json(name: str, given: Any) -> str:
-    try:
-        return json.dumps(given, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        refusal = Refusal(
-            f"the value given for {name!r} is not plain data",
-            code=Code.PARAMETER,
-            expected="numbers, text, truth values, lists and mappings of them",
-            found=type(given).__name__,
-        )
-        raise SpecError([Diagnostic.of(refusal, None)]) from None
 
 
 # --- the root graph ------------------------------------------------------------------------------
@@ -256,7 +166,7 @@ def _expand(
     expander: Expander,
 ) -> tuple[Graph | None, dict[str, Any]]:
     root = root_of(spec)
-    inputs = _input_shapes(spec, input_shape, given, expander)
+    inputs = input_shapes(spec, input_shape, given, expander)
     if inputs is None:
         return None, {}
     first = next(iter(inputs.values()))
@@ -288,7 +198,7 @@ def _with_smallest(
 ) -> list[Diagnostic]:
     """The first window that does not fit its input is told from which size on it would."""
     index = next((i for i, error in enumerate(errors) if error.too_small is not None), None)
-    if index is None or expander.nodes > smallest.MAX_NODES:
+    if index is None or expander.nodes > smallest_input.MAX_NODES:
         return errors
     limits = expander.limits
 
@@ -299,10 +209,10 @@ def _with_smallest(
             _expand(spec, given, sizes, Expander(limits, found, is_trial=True))
         return found
 
-    inputs = _input_shapes(spec, input_shape, given, Expander(limits, []))
+    inputs = input_shapes(spec, input_shape, given, Expander(limits, []))
     if inputs:
         stated = input_shape is None
-        errors[index] = smallest.with_smallest_input(errors[index], inputs, check, stated)
+        errors[index] = smallest_input.with_smallest_input(errors[index], inputs, check, stated)
     return errors
 
 
@@ -327,7 +237,7 @@ def _check_outputs(spec: Spec, graph: Graph, expander: Expander) -> None:
         message = "the spec has no nodes that are read"
         expander.report(Refusal(message, code=Code.OUTPUTS), root.span)
     elif graph.output_names is None and len(graph.outputs) > 1:
-        stated = _inherited(spec, "outputs")
+        stated = nearest(spec, "outputs")
         what = "`outputs` lists" if stated else "the last node has"
         expander.report(
             Refusal(
@@ -368,121 +278,6 @@ def _unbatched_output(shape: Shape) -> Refusal:
         found=show(shape),
         help="join it to the batch with add, mul or concat",
     )
-
-
-def _input_shapes(
-    spec: Spec,
-    given: Sizes | AbstractMapping[str, Sizes] | None,
-    params: dict[str, Argument],
-    expander: Expander,
-) -> dict[str, Shape] | None:
-    """Named input shapes, N first; the caller's where given. None where one is wrong."""
-    stated = _inherited(spec, "inputs")
-    shapes: dict[str, Shape] = {}
-    names = _scalar_params(spec, params, expander)
-    for name, (value, span) in stated.items():
-        try:
-            shapes[name] = _sizes(value, names, expander)
-        except Refusal as refusal:
-            expander.report(refusal, span)
-        except LocatedError as error:
-            for diagnostic in error.diagnostics:
-                expander.add(diagnostic)
-    if given is not None:
-        if not isinstance(given, AbstractMapping | Sequence) or isinstance(given, str):
-            raise TypeError(
-                "input_shape is a list of sizes without the batch, such as (3, 64, 64), or a "
-                f"mapping of names to such lists, not {given!r}"
-            )
-        wanted = _given_inputs(stated, given)
-        for name, sizes in wanted.items():
-            if name not in stated:
-                raise SpecError(
-                    [
-                        Diagnostic(
-                            Code.UNKNOWN_NAME,
-                            f"the spec has no input {name!r}",
-                            expected=f"one of {', '.join(stated)}",
-                            help=did_you_mean(name, stated),
-                        )
-                    ]
-                )
-            try:
-                shapes[name] = _checked_sizes(tuple(sizes))
-            except Refusal as refusal:
-                raise SpecError([Diagnostic.of(refusal, None)]) from None
-    return shapes if len(shapes) == len(stated) and not expander.failed else None
-
-
-def _given_inputs(
-    stated: AbstractMapping[str, Any], given: Sizes | AbstractMapping[str, Sizes] | None
-) -> AbstractMapping[str, Sizes]:
-    """The inputs whose sizes the caller gives, by name; sizes alone are those of the first."""
-    if given is None:
-        return {}
-    return given if isinstance(given, AbstractMapping) else {next(iter(stated)): given}
-
-
-def _scalar_params(spec: Spec, given: dict[str, Argument], expander: Expander) -> dict[str, Any]:
-    """The parameters that sizes of an input may name: those that depend on no input."""
-    values: dict[str, Any] = {}
-    env = Env(values, None, Budget(expander.limits))
-    for name, parameter in root_of(spec).params.items():
-        argument = given.get(name, parameter.default)
-        if argument is not None and parameter.type != "layers":
-            try:
-                values[name] = argument.value(env)
-            except Refusal:
-                continue
-    return values
-
-
-def _sizes(value: Value, names: dict[str, Any], expander: Expander) -> Shape:
-    if not isinstance(value, Items):
-        raise Refusal(
-            f"an input is a list of sizes, not {kind(value)}",
-            code=Code.STRUCTURE,
-            expected="[channels, height, width], without the batch",
-            help=f"write `[{value.text}]`" if isinstance(value, Scalar) and value.text else None,
-        )
-    env = Env(names, None, expander.budget)
-    sizes: list[Any] = []
-    for item in value:
-        argument = compile_value(item, NUMBERS, expander.limits)
-        try:
-            sizes.append(argument.value(env))
-            _check_size(sizes[-1])
-        except Refusal as refusal:
-            raise LocatedError(Diagnostic.of(refusal, item.span)) from None
-    return _checked_sizes(tuple(sizes))
-
-
-def _checked_sizes(sizes: tuple[Any, ...]) -> Shape:
-    if not 1 <= len(sizes) <= 6:
-        raise Refusal(
-            f"an input of {len(sizes)} sizes",
-            code=Code.STRUCTURE,
-            expected="1 to 6 sizes, without N",
-        )
-    for size in sizes:
-        _check_size(size)
-    if product(sizes) > MAX_ELEMENTS:
-        raise Refusal(
-            f"an input of {product(sizes):,} elements",
-            code=Code.LIMIT,
-            expected=f"at most {MAX_ELEMENTS:,}",
-        )
-    return (N, *sizes)
-
-
-def _check_size(size: Any) -> None:
-    if size.__class__ is not int or not 1 <= size <= MAX_SIZE:
-        raise Refusal(
-            f"an input's size cannot be {show_value(size)}",
-            code=Code.STRUCTURE,
-            expected=f"a whole number from 1 to {MAX_SIZE}",
-            found=found_value(size),
-        )
 
 
 def _check_patches(spec: Spec, expander: Expander, graph: Graph) -> None:

@@ -1,0 +1,148 @@
+"""The shapes of a network's inputs: as the spec states them, or as the caller asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as AbstractMapping
+from collections.abc import Sequence
+from typing import Any
+
+from archspec.diagnostics.diagnostic import (
+    Code,
+    Diagnostic,
+    Refusal,
+    SpecError,
+    did_you_mean,
+)
+from archspec.document.records import Spec
+from archspec.document.spec import nearest, root_of
+from archspec.expand.expander import Expander
+from archspec.expressions.arguments import (
+    NUMBERS,
+    Argument,
+    LocatedError,
+    compile_value,
+    found_value,
+    show_value,
+)
+from archspec.expressions.evaluate import Budget, Env
+from archspec.ir.infer import MAX_ELEMENTS
+from archspec.ir.op import MAX_SIZE
+from archspec.ir.shape import N, Shape, product
+from archspec.text.values import Items, Scalar, Value, kind
+
+Sizes = Sequence[int]
+
+
+def input_shapes(
+    spec: Spec,
+    given: Sizes | AbstractMapping[str, Sizes] | None,
+    params: dict[str, Argument],
+    expander: Expander,
+) -> dict[str, Shape] | None:
+    """Named input shapes, N first; the caller's where given. None where one is wrong."""
+    stated = nearest(spec, "inputs")
+    shapes: dict[str, Shape] = {}
+    names = _scalar_params(spec, params, expander)
+    for name, (value, span) in stated.items():
+        try:
+            shapes[name] = _sizes(value, names, expander)
+        except Refusal as refusal:
+            expander.report(refusal, span)
+        except LocatedError as error:
+            for diagnostic in error.diagnostics:
+                expander.add(diagnostic)
+    if given is not None:
+        if not isinstance(given, AbstractMapping | Sequence) or isinstance(given, str):
+            raise TypeError(
+                "input_shape is a list of sizes without the batch, such as (3, 64, 64), or a "
+                f"mapping of names to such lists, not {given!r}"
+            )
+        wanted = given_inputs(stated, given)
+        for name, sizes in wanted.items():
+            if name not in stated:
+                raise SpecError(
+                    [
+                        Diagnostic(
+                            Code.UNKNOWN_NAME,
+                            f"the spec has no input {name!r}",
+                            expected=f"one of {', '.join(stated)}",
+                            help=did_you_mean(name, stated),
+                        )
+                    ]
+                )
+            try:
+                shapes[name] = _checked_sizes(tuple(sizes))
+            except Refusal as refusal:
+                raise SpecError([Diagnostic.of(refusal, None)]) from None
+    return shapes if len(shapes) == len(stated) and not expander.failed else None
+
+
+def given_inputs(
+    stated: AbstractMapping[str, Any], given: Sizes | AbstractMapping[str, Sizes] | None
+) -> AbstractMapping[str, Sizes]:
+    """The inputs whose sizes the caller gives, by name; sizes alone are those of the first."""
+    if given is None:
+        return {}
+    return given if isinstance(given, AbstractMapping) else {next(iter(stated)): given}
+
+
+def _scalar_params(spec: Spec, given: dict[str, Argument], expander: Expander) -> dict[str, Any]:
+    """The parameters that sizes of an input may name: those that depend on no input."""
+    values: dict[str, Any] = {}
+    env = Env(values, None, Budget(expander.limits))
+    for name, parameter in root_of(spec).params.items():
+        argument = given.get(name, parameter.default)
+        if argument is not None and parameter.type != "layers":
+            try:
+                values[name] = argument.value(env)
+            except Refusal:
+                continue
+    return values
+
+
+def _sizes(value: Value, names: dict[str, Any], expander: Expander) -> Shape:
+    if not isinstance(value, Items):
+        raise Refusal(
+            f"an input is a list of sizes, not {kind(value)}",
+            code=Code.STRUCTURE,
+            expected="[channels, height, width], without the batch",
+            help=f"write `[{value.text}]`" if isinstance(value, Scalar) and value.text else None,
+        )
+    env = Env(names, None, expander.budget)
+    sizes: list[Any] = []
+    for item in value:
+        argument = compile_value(item, NUMBERS, expander.limits)
+        try:
+            sizes.append(argument.value(env))
+            _check_size(sizes[-1])
+        except Refusal as refusal:
+            raise LocatedError(Diagnostic.of(refusal, item.span)) from None
+    return _checked_sizes(tuple(sizes))
+
+
+def _checked_sizes(sizes: tuple[Any, ...]) -> Shape:
+    if not 1 <= len(sizes) <= 6:
+        raise Refusal(
+            f"an input of {len(sizes)} sizes",
+            code=Code.STRUCTURE,
+            expected="1 to 6 sizes, without N",
+        )
+    for size in sizes:
+        _check_size(size)
+    if product(sizes) > MAX_ELEMENTS:
+        raise Refusal(
+            f"an input of {product(sizes):,} elements",
+            code=Code.LIMIT,
+            expected=f"at most {MAX_ELEMENTS:,}",
+        )
+    return (N, *sizes)
+
+
+def _check_size(size: Any) -> None:
+    if size.__class__ is not int or not 1 <= size <= MAX_SIZE:
+        raise Refusal(
+            f"an input's size cannot be {show_value(size)}",
+            code=Code.STRUCTURE,
+            expected=f"a whole number from 1 to {MAX_SIZE}",
+            found=found_value(size),
+        )

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from warnings import warn
 
-from archspec.diagnostics.diagnostic import Diagnostic, Source
+from archspec.diagnostics.diagnostic import Diagnostic, Source, Span
+from archspec.document.keys.train import Located, plain
 from archspec.expand.program import Program, compile_text, read_named
 from archspec.ir.graph import Graph, trained_only
 from archspec.ir.shape import Shape
@@ -86,7 +87,18 @@ class Architecture:
     @property
     def recipe(self) -> dict[str, Any]:
         """The default recipe, as written."""
-        return dict(self._program.said["train"])
+        return plain(self._program.said["train"])
+
+    @property
+    def located_recipe(self) -> Located:
+        """The default recipe with the places where its values stand."""
+        located: Located = self._program.said["train"]
+        return located
+
+    @property
+    def input_span(self) -> Span:
+        """Where the spec states its first input."""
+        return next(iter(self._program.inputs.values()))
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:

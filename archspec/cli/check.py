@@ -48,7 +48,7 @@ def _check(spec: str, args: Namespace) -> tuple[dict[str, Any], Sequence[Diagnos
         if arch.recipe:
             from archspec.training import recipe  # it needs pydantic, and most specs have no recipe
 
-            recipe.resolve([recipe.spec_layer(arch.recipe, arch.source)])
+            recipe.resolve([recipe.spec_layer(arch.located_recipe)])
     except (SpecError, OSError) as error:
         return {**result, "ok": False}, diagnostics_of(error)
     if args.format == "table":

@@ -7,10 +7,11 @@ from argparse import Namespace
 from contextlib import closing
 from pathlib import Path
 
+from archspec.architecture import Architecture
 from archspec.cli.output import diagnostics_of, write, write_diagnostics
 from archspec.cli.specs import load
 from archspec.cli.training_options import OPTIONS
-from archspec.diagnostics.diagnostic import Source, SpecError
+from archspec.diagnostics.diagnostic import SpecError
 from archspec.training import recipe as recipes
 from archspec.training.errors import Stopped, TrainingError
 
@@ -21,7 +22,7 @@ def run(args: Namespace) -> int:
         args.parser.error("--resume needs --run DIR, the folder to continue")
     try:
         arch = load(args)
-        recipe = _recipe(args, arch.recipe, arch.source)
+        recipe = _recipe(args, arch)
     except (SpecError, OSError) as error:
         write_diagnostics(diagnostics_of(error))
         return 1
@@ -60,7 +61,7 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _recipe(args: Namespace, train: dict[str, object], source: Source) -> recipes.Recipe:
+def _recipe(args: Namespace, arch: Architecture) -> recipes.Recipe:
     config = None
     if args.config:
         config = recipes.file_layer(Path(args.config))
@@ -70,7 +71,7 @@ def _recipe(args: Namespace, train: dict[str, object], source: Source) -> recipe
         if (text := getattr(args, option.field)) is not None
     ]
     size = args.inputs[0][1] if len(args.inputs) == 1 else ()
-    own = recipes.spec_layer(train, source)
+    own = recipes.spec_layer(arch.located_recipe)
     if len(size) == 3:
         # An input that is asked for is the size that images are brought to.
         own = recipes.Layer({**own.values, "resize": tuple(size[1:])}, own.spans)

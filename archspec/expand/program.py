@@ -54,6 +54,8 @@ class Program(NamedTuple):
     params: dict[str, Any]
     warnings: tuple[Diagnostic, ...]
     source: Source
+    inputs: dict[str, Span]
+    """Where each input of the network is stated."""
 
     @property
     def name(self) -> str:
@@ -139,7 +141,7 @@ def _compiled(
     ignored = {*ignore, *said["ignore"]}
     warnings = silencing.kept(every, ignored)[: limits.errors]
     said["ignore"] = tuple(sorted({str(d.code) for d in every} - {str(d.code) for d in warnings}))
-    return Program(said, graph, values, tuple(warnings), source)
+    return Program(said, graph, values, tuple(warnings), source, stated)
 
 
 def _check_ignored(codes: Collection[str]) -> None:

@@ -78,7 +78,7 @@ def recipe_for(
     layer = None
     if config is not None:
         layer = recipes.file_layer(Path(config))
-    own = recipes.spec_layer(arch.recipe, arch.source)
+    own = recipes.spec_layer(arch.located_recipe)
     keywords = recipes.plain_layer(given)
     return recipes.resolve(recipes.layers_for(own, layer, keywords))
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Source, Span, SpecError
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Span, SpecError
 from archspec.ir.shape import show
-from archspec.text import values as yaml
-from archspec.text.limits import DEFAULT
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
@@ -51,7 +49,7 @@ def check_data(arch: Architecture, name: str, channels: int, classes: int) -> No
                 Diagnostic(
                     Code.SHAPE,
                     f"the network takes images of {wanted} channels; {name} has {channels}",
-                    _input_span(arch.source),
+                    arch.input_span,
                     expected=f"{channels} channels",
                     found=f"{wanted} channels",
                     help=f"compile it for them: {_channels_mend(arch, channels, height, width)}",
@@ -118,7 +116,7 @@ def image_shape(arch: Architecture) -> tuple[int, int, int]:
                     Code.SHAPE,
                     f"{arch.name} has {len(shape)} inputs ({', '.join(shape)}); "
                     "the trainer feeds images to one",
-                    _input_span(arch.source),
+                    arch.input_span,
                 )
             ]
         )
@@ -128,7 +126,7 @@ def image_shape(arch: Architecture) -> tuple[int, int, int]:
                 Diagnostic(
                     Code.SHAPE,
                     f"{arch.name} takes {len(shape) - 1} sizes; the trainer feeds it images",
-                    _input_span(arch.source),
+                    arch.input_span,
                     expected="input: [channels, height, width]",
                 )
             ]
@@ -184,16 +182,6 @@ def _channels_mend(arch: Architecture, channels: int, height: int, width: int) -
             except SpecError:
                 continue
     return f"--input {channels}x{height}x{width}"
-
-
-def _input_span(source: Source) -> Span | None:
-    value = yaml.read(source, DEFAULT)
-    if isinstance(value, yaml.Mapping):
-        for key in ("input", "inputs"):
-            if (found := value.get(key)) is not None:
-                return found.span
-        return value.key("extends").span if value.get("extends") else None
-    return None
 
 
 def _for_size(diagnostic: Diagnostic, height: int, width: int) -> Diagnostic:

@@ -29,9 +29,10 @@ from archspec.diagnostics.diagnostic import (
     SpecError,
     did_you_mean,
 )
+from archspec.document.keys.train import Located
 from archspec.ir.schemes import SCHEMES
 from archspec.text import values as yaml
-from archspec.text.files import find_spec, read_text
+from archspec.text.files import read_text
 from archspec.text.limits import DEFAULT
 
 Count: TypeAlias = Annotated[int, Field(ge=1)]
@@ -199,7 +200,7 @@ def read_layer(source: Source) -> Layer:
     if not isinstance(value, yaml.Mapping):
         found = yaml.kind(value)
         raise _wrong(f"a recipe is a mapping, not {found}", value.span, Code.STRUCTURE)
-    return _layer(value)
+    return _layer(value.entries)
 
 
 def file_layer(path: Path) -> Layer:
@@ -233,19 +234,9 @@ def option_layer(options: Iterable[tuple[str, str, str]]) -> Layer:
     return Layer(values, spans)
 
 
-def spec_layer(train: Mapping[str, Any], source: Source) -> Layer:
-    """The layer of a spec's `train:`, with the places where its values stand.
-
-    `train` is already merged along `extends`; a place is looked for in the text itself, then in
-    the specs that it extends.
-    """
-    spans: dict[str, Span] = {}
-    for text in _chain(source):
-        value = yaml.read(text, DEFAULT)
-        written = value.get("train") if isinstance(value, yaml.Mapping) else None
-        if isinstance(written, yaml.Mapping):
-            spans = {**_layer(written).spans, **spans}
-    return Layer({key: _tuples(value) for key, value in train.items()}, spans)
+def spec_layer(recipe: Located) -> Layer:
+    """The layer of a spec's `train:`, already merged along `extends`."""
+    return _layer(recipe)
 
 
 def resolve(layers: Sequence[Layer], fallback: Span | None = None) -> Recipe:
@@ -282,9 +273,9 @@ def layers_for(
 # --- values and places ---------------------------------------------------------------------------
 
 
-def _layer(value: yaml.Mapping) -> Layer:
+def _layer(entries: Located) -> Layer:
     values, spans = {}, {}
-    for name, key, item in value.items():
+    for name, (key, item) in entries.items():
         values[name] = _plain(item)
         spans[name], spans[f"key:{name}"] = item.span, key.span
         if isinstance(item, yaml.Mapping):
@@ -307,20 +298,6 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
     return value
-
-
-def _chain(source: Source) -> Iterable[Source]:
-    """A spec's text and those it extends. All of them compiled before: they are sound."""
-    seen: set[str] = set()
-    while source.name not in seen:
-        seen.add(source.name)
-        yield source
-        value = yaml.read(source, DEFAULT)
-        base = value.get("extends") if isinstance(value, yaml.Mapping) else None
-        if not isinstance(base, yaml.Scalar):
-            return
-        folder = Path(source.name).parent
-        source = read_text(find_spec(base.text, folder), DEFAULT)
 
 
 # --- mistakes ------------------------------------------------------------------------------------

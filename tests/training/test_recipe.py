@@ -35,7 +35,7 @@ def message(text, config=None, options=()):
     layer = read_layer(Source("config.yaml", config)) if config else None
     with pytest.raises(SpecError) as caught:
         spec = archspec.loads(SPEC.format(recipe=text), name="net.yaml")
-        own = spec_layer(spec.recipe, spec.source)
+        own = spec_layer(spec.located_recipe)
         resolve(layers_for(own, layer, option_layer(options)))
     return str(caught.value)
 
@@ -111,7 +111,7 @@ def test_the_place_of_an_inherited_recipe_is_the_base(tmp_path):
     (tmp_path / "child.yaml").write_text("extends: base.yaml\ntrain: {epochs: 0}\n")
     spec = archspec.load(tmp_path / "child.yaml")
     with pytest.raises(SpecError) as caught:
-        resolve([spec_layer(spec.recipe, spec.source)])
+        resolve([spec_layer(spec.located_recipe)])
     places = [str(d.span) for d in caught.value.diagnostics]
     assert sorted(places) == [f"{tmp_path}/base.yaml:6:7", f"{tmp_path}/child.yaml:2:17"]
 
@@ -189,3 +189,18 @@ def test_a_spec_knows_the_fields_of_a_recipe_without_importing_it():
     assert set(TRAIN_KEYS) == set(Recipe.model_fields)
     assert set(NORMALIZE_KEYS) == set(Statistics.model_fields)
     assert len(set(TRAIN_KEYS)) == len(TRAIN_KEYS)
+
+
+def test_a_recipe_keeps_its_places_through_files_that_extend(tmp_path, monkeypatch):
+    (tmp_path / "base.yaml").write_text(
+        "input: [1, 8, 8]\nlayers: [flatten, {linear: 10}]\ntrain: {epochs: 0, lr: 0.1}\n"
+    )
+    # A file of that name elsewhere is none of its business.
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "base.yaml").write_text("no: [spec")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    arch = archspec.loads("extends: base.yaml\ntrain: {lr: 0}\n", folder=tmp_path)
+    with pytest.raises(SpecError) as caught:
+        archspec.train(arch)
+    places = [(d.span.source.name, d.span.line, d.span.column) for d in caught.value.diagnostics]
+    assert places == [("<text>", 2, 13), (str(tmp_path / "base.yaml"), 3, 17)]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, mended
 from archspec.document.blocks import File
 from archspec.document.keys.key import Statement
 from archspec.document.schema_words import Schema
+from archspec.ir.graph import Graph
 from archspec.text.values import Items, Scalar, Value, kind, shorten
 from archspec.text.values import Mapping as YamlMapping
+
+Located: TypeAlias = dict[str, tuple[Scalar, Value]]
+"""Values by name, each with its key: both know where they stand."""
 
 TRAIN_KEYS = (
     *("dataset", "resize", "augment", "normalize", "validation", "limit_train", "limit_test"),
@@ -38,7 +42,7 @@ class Train(Statement):
     def schema(self) -> Schema:
         return {"type": "object"}
 
-    def read(self, file: File, value: Value | None) -> dict[str, Any]:
+    def read(self, file: File, value: Value | None) -> Located:
         if value is None:
             return {}
         if not isinstance(value, YamlMapping):
@@ -48,13 +52,21 @@ class Train(Statement):
         normalize = value.get("normalize")
         if isinstance(normalize, YamlMapping):
             _check_keys(file, normalize, NORMALIZE_KEYS, "`normalize` has no")
-        return {key: _plain(item) for key, _, item in value.items()}
+        return value.entries
 
-    def inherited(self, said: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        merged: dict[str, Any] = {}
+    def inherited(self, said: Sequence[Located]) -> Located:
+        merged: Located = {}
         for recipe in said:
             merged.update(recipe)
         return merged
+
+    def written(self, said: Mapping[str, Any], graph: Graph) -> Any:
+        return plain(said[self.name]) or None
+
+
+def plain(recipe: Located) -> dict[str, Any]:
+    """A recipe as plain data."""
+    return {name: _plain(value) for name, (_, value) in recipe.items()}
 
 
 def _check_keys(file: File, value: YamlMapping, known: tuple[str, ...], what: str) -> None:

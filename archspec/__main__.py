@@ -1,8 +1,6 @@
 """`python -m archspec` is the command `archspec`."""
 
-import sys
-
-from archspec.cli import main
+from archspec.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

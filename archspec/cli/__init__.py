@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
+from typing import NoReturn
 
 import archspec
 from archspec.cli.output import OutputError, flush
 from archspec.cli.parser import parse
+
+LONG = frozenset({"train", "evaluate", "predict"})
+"""Commands that run networks."""
+
+MANY = 200_000
+"""Objects that are made before garbage is looked for: a short command ends before that."""
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -42,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parse(argv)
         # Pydantic would search all installed packages for plugins of its own before the first op.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
+        if args.command in LONG or getattr(args, "verify", False):
+            gc.set_threshold(700)
         status = _command(args.command).run(args)
         # Here, so that a reader that went away is noticed inside this try.
         flush()
@@ -63,6 +74,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _error(message: str) -> int:
     sys.stderr.write(f"archspec: error: {message}\n")
     return 1
+
+
+def run() -> NoReturn:
+    """The command as a program of its own: it does not clean up what the system takes away."""
+    gc.set_threshold(MANY)
+    status = main()
+    if "torch" in sys.modules:  # threads, devices and files to be left in order
+        sys.exit(status)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with suppress(OSError, ValueError):  # closed by its reader, or by us
+                stream.flush()
+    os._exit(status)
 
 
 def _give_up_output() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from archspec import __version__
@@ -16,8 +17,8 @@ Subparsers = Any  # argparse names the type of add_subparsers() privately only
 SPEC_HELP = "a YAML file, the name of a bundled spec (see `archspec list`), or - for stdin"
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line. Every command's `command` default names its module."""
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The whole command line, or one `command` of it. Each sets `command`, its module's name."""
     parser = argparse.ArgumentParser(
         prog="archspec",
         description="Compile declarative YAML architectures into verified torch modules.",
@@ -25,20 +26,30 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"archspec {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_compile(commands)
-    _add_check(commands)
-    _add_explain(commands)
-    _add_expand(commands)
-    _add_list(commands)
-    _add_schema(commands)
-    _add_completion(commands)
-    training_options.add_commands(commands, _add, _add_spec, _add_format)
+    every = _adders()
+    for add in [every[command]] if command in every else every.values():
+        add(commands)
     return parser
+
+
+def _adders() -> dict[str, Callable[[Subparsers], None]]:
+    return {
+        "compile": _add_compile,
+        "check": _add_check,
+        "explain": _add_explain,
+        "expand": _add_expand,
+        "list": _add_list,
+        "schema": _add_schema,
+        "completion": _add_completion,
+        **training_options.adders(_add, _add_spec, _add_format),
+    }
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The arguments; what no command knows is its own mistake, with the option that was meant."""
-    args, unknown = build_parser().parse_known_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    # The others' options would take longer to make than most specs to compile.
+    args, unknown = build_parser(given[0] if given else None).parse_known_args(argv)
     if unknown:
         options = re.findall(r"(?<![\w-])--[a-z][a-z-]*", args.parser.format_help())
         word = unknown[0].partition("=")[0]

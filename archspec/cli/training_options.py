@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 Add = Callable[..., argparse.ArgumentParser]
@@ -99,12 +100,14 @@ OPTIONS = (
 """One for each field of the recipe; a test holds them against it."""
 
 
-def add_commands(commands: Any, add: Add, add_spec: AddTo, add_format: AddTo) -> None:
-    """Adds the four commands."""
-    _add_train(commands, add, add_spec)
-    _add_evaluate(commands, add, add_format)
-    _add_predict(commands, add, add_format)
-    _add_runs(commands, add, add_format)
+def adders(add: Add, add_spec: AddTo, add_format: AddTo) -> dict[str, Callable[[Any], None]]:
+    """What adds each of the four commands, by name."""
+    return {
+        "train": partial(_add_train, add=add, add_spec=add_spec),
+        "evaluate": partial(_add_evaluate, add=add, add_format=add_format),
+        "predict": partial(_add_predict, add=add, add_format=add_format),
+        "runs": partial(_add_runs, add=add, add_format=add_format),
+    }
 
 
 def _add_train(commands: Any, add: Add, add_spec: AddTo) -> None:

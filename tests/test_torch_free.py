@@ -62,6 +62,7 @@ def test_the_command_line_is_static(command):
     "argv",
     [
         ["check", "torchvision/densenet121", "torchvision/resnet18"],
+        ["check", "densenet", "lenet_bn"],  # which have recipes
         ["compile", "torchvision/densenet121", "--summary"],
         ["compile", "lenet_bn", "--set", "num_classes=20", "--summary", "--format", "json"],
         ["expand", "densenet"],

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import archspec
 from archspec.cli.training_options import OPTIONS
-from archspec.diagnostics.diagnostic import Source, SpecError
-from archspec.document.keys.train import NORMALIZE_KEYS, TRAIN_KEYS
+from archspec.diagnostics.diagnostic import Source, Span, SpecError
+from archspec.document.keys.train import NORMALIZE_KEYS, TRAIN_KEYS, plainly_fits
+from archspec.text.values import Items, Scalar
 from archspec.training import recipe_for
 from archspec.training.recipe import (
     Layer,
@@ -204,3 +209,37 @@ def test_a_recipe_keeps_its_places_through_files_that_extend(tmp_path, monkeypat
         archspec.train(arch)
     places = {(d.span.source.name, d.span.line, d.span.column) for d in caught.value.diagnostics}
     assert places == {("<text>", 2, 13), (str(tmp_path / "base.yaml"), 3, 17)}
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 3),
+    st.just(2**63),
+    st.floats(-1, 2),
+    st.sampled_from([math.inf, math.nan, 0.0, 1.0]),
+    st.sampled_from(["digits", "sgd", "adam", "cosine", "one_cycle", "orthogonal", "auto", ""]),
+    st.lists(st.one_of(st.integers(0, 3), st.floats(0, 2)), max_size=3),
+)
+
+
+@given(st.dictionaries(st.sampled_from(TRAIN_KEYS), VALUES, max_size=4))
+@example({"epochs": 3, "lr": 0.1, "resize": [4, 5], "schedule": "one_cycle", "init": "orthogonal"})
+@settings(max_examples=400)
+def test_what_plainly_fits_is_what_the_trainer_takes(recipe):
+    span = Span(Source("x", ""), 1, 1, 1, 2)
+
+    def located(value):
+        if isinstance(value, list):
+            return Items(tuple(map(located, value)), span, 1)
+        return Scalar(value, str(value), True, span)
+
+    entries = {name: (located(name), located(value)) for name, value in recipe.items()}
+    if plainly_fits(entries):
+        resolve([spec_layer(entries)])
+
+
+def test_the_recipes_of_the_bundled_specs_plainly_fit():
+    found = [name for name in archspec.bundled() if "/" not in name]
+    recipes = {name: archspec.load(name).located_recipe for name in found}
+    assert [name for name, recipe in recipes.items() if not plainly_fits(recipe)] == []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, mended
@@ -10,6 +11,7 @@ from archspec.document.blocks import File
 from archspec.document.keys.key import Statement
 from archspec.document.schema_words import Schema
 from archspec.ir.graph import Graph
+from archspec.ir.schemes import SCHEMES
 from archspec.text.values import Items, Scalar, Value, kind, shorten
 from archspec.text.values import Mapping as YamlMapping
 
@@ -67,6 +69,43 @@ class Train(Statement):
 def plain(recipe: Located) -> dict[str, Any]:
     """A recipe as plain data."""
     return {name: _plain(value) for name, (_, value) in recipe.items()}
+
+
+def _is_count(value: Any) -> bool:
+    return value.__class__ is int and value >= 1
+
+
+def _is_positive(value: Any) -> bool:
+    return value.__class__ is float and 0 < value < math.inf
+
+
+_PLAIN: dict[str, Callable[[Any], bool]] = {
+    "dataset": lambda value: value.__class__ is str,
+    "resize": lambda value: (
+        _is_count(value)
+        or (value.__class__ is list and len(value) == 2 and all(map(_is_count, value)))
+    ),
+    "epochs": _is_count,
+    "batch_size": _is_count,
+    "optimizer": lambda value: value in ("sgd", "adam", "adamw"),
+    "lr": _is_positive,
+    "weight_decay": _is_positive,
+    "label_smoothing": lambda value: value.__class__ is float and 0 <= value < 1,
+    "schedule": lambda value: value in ("constant", "step", "cosine", "one_cycle"),
+    "init": lambda value: value in SCHEMES,
+    "patience": _is_count,
+    "seed": lambda value: value.__class__ is int and 0 <= value < 2**63,
+}
+"""Fields that no rule binds to another, and values of them that the trainer takes."""
+
+
+def plainly_fits(recipe: Located) -> bool:
+    """Whether the trainer takes a recipe, where that can be told without asking it.
+
+    The trainer is the judge, and pydantic judges for it; importing that takes longer than most
+    specs take to compile. So what is plain is let through here, and it is asked about the rest.
+    """
+    return all(name in _PLAIN and _PLAIN[name](value) for name, value in plain(recipe).items())
 
 
 def _check_keys(file: File, value: YamlMapping, known: tuple[str, ...], what: str) -> None:

@@ -139,6 +139,17 @@ class Edit(NamedTuple):
     replacement: str
 
 
+class Help(NamedTuple):
+    """What would help: a line for people, and edits that mend the mistake for certain."""
+
+    text: str | None
+    edits: tuple[Edit, ...] = ()
+
+    def or_else(self, text: str) -> Help:
+        """The same, with another line where it has none."""
+        return self._replace(text=self.text or text)
+
+
 class Refusal(Exception):
     """What is wrong, said by code that does not know where. Never reaches a user as it is.
 
@@ -201,6 +212,22 @@ class Diagnostic:
     notes: tuple[Note, ...] = field(default=())
     edits: tuple[Edit, ...] = ()
     too_small: str | None = None
+
+    @classmethod
+    def at(
+        cls,
+        code: Code,
+        message: str,
+        span: Span | None,
+        *,
+        severity: str = "error",
+        expected: str | None = None,
+        found: str | None = None,
+        help: str | Help | None = None,
+    ) -> Diagnostic:
+        """A diagnostic with a line of help, or with help that has edits."""
+        told = help if isinstance(help, Help) else Help(help)
+        return cls(code, message, span, severity, expected, found, told.text, edits=told.edits)
 
     @classmethod
     def of(cls, refusal: Refusal, span: Span | None, **more: Any) -> Diagnostic:
@@ -359,17 +386,15 @@ def _alike(word: str, names: Sequence[str]) -> str | None:
     return by_letters[found[0]] if found else None
 
 
-def mended(
-    word: str, known: Iterable[str], span: Span, taken: Container[str] = ()
-) -> dict[str, Any]:
-    """What a diagnostic about an unknown word says: `help`, and `edits` where they are certain.
+def suggestion(word: str, known: Iterable[str], span: Span, taken: Container[str] = ()) -> Help:
+    """The help for an unknown word, with an edit where it is certain what was meant.
 
     A word of `taken` stands there already, and cannot stand twice.
     """
     names = list(known)
     certain = certain_word(word, names)
     edits = () if certain is None or certain in taken else (Edit(span, certain),)
-    return {"help": did_you_mean(word, names), "edits": edits}
+    return Help(did_you_mean(word, names), edits)
 
 
 def certain_word(word: str, known: Iterable[str]) -> str | None:

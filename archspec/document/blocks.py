@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from archspec.diagnostics.diagnostic import (
     Code,
     Diagnostic,
+    Help,
     Refusal,
     Source,
     Span,
     SpecError,
-    mended,
+    suggestion,
 )
 from archspec.document import parameters, plugins
 from archspec.document.forms import FIXED
@@ -117,8 +117,22 @@ class File:
         parser.broken, parser.lost, parser.file_keys = self.broken, self.lost, self.keys
         return parser
 
-    def report(self, code: Code, message: str, span: Span, **more: Any) -> None:
-        self.diagnostics.append(Diagnostic(code, message, span, **more))
+    def report(
+        self,
+        code: Code,
+        message: str,
+        span: Span,
+        *,
+        expected: str | None = None,
+        found: str | None = None,
+        help: str | Help | None = None,
+        severity: str = "error",
+    ) -> None:
+        self.diagnostics.append(
+            Diagnostic.at(
+                code, message, span, severity=severity, expected=expected, found=found, help=help
+            )
+        )
 
     def refuse(self, refusal: Refusal, span: Span) -> None:
         self.diagnostics.append(Diagnostic.of(refusal, span))
@@ -127,15 +141,15 @@ class File:
         """Reports unknown keys. One that is a slip of a known key is then read as that one."""
         for text in [text for text in value.entries if text not in known]:
             key, _ = value.entries[text]
-            found = mended(text, known, key.span, value.entries)
+            near = suggestion(text, known, key.span, value.entries)
             self.report(
                 Code.UNKNOWN_KEY,
                 f"{shorten(text)!r} is not a key of {what}",
                 key.span,
                 expected=f"one of {', '.join(known)}",
-                **found,
+                help=near,
             )
-            for edit in found["edits"]:
+            for edit in near.edits:
                 value.entries[edit.replacement] = value.entries.pop(text)
 
     def text(self, value: Value | None, what: str) -> str:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from archspec.diagnostics.diagnostic import Code, Span, mended
+from archspec.diagnostics.diagnostic import Code, Help, Span, suggestion
 from archspec.document import wording
 from archspec.document.forms import FIXED
 from archspec.document.forms.alone import ShareAlone
@@ -21,7 +20,7 @@ from archspec.document.forms.op import OpCall
 from archspec.document.node_keys import KEYS, NODE_KEYS, REPEAT
 from archspec.document.records import Form, Layers, Node, Repeat
 from archspec.document.scope import Scope
-from archspec.expressions.arguments import TEXT, Argument, colon_mended, never_written
+from archspec.expressions.arguments import TEXT, Argument, missing_space, never_written
 from archspec.expressions.evaluate import MAGIC, Env
 from archspec.ir.op import REGISTRY
 from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
@@ -91,17 +90,17 @@ class NodeParser(Scope):
                 f"{kind(value)} is not a node",
                 value.span,
                 expected="an op or block name, or a mapping with one",
-                **self._bare_mended(value),
+                help=self._no_node(value),
             )
             return None
         form = self._form(text, value.span, None)
         return None if form is None else Node(form, form.span, inputs=form.inputs)
 
-    def _bare_mended(self, value: Scalar) -> dict[str, Any]:
+    def _no_node(self, value: Scalar) -> Help:
         word = value.text.partition(":")[0]
         known = [word] if self.is_target(word) else []
         names = {*REGISTRY, *self.known_blocks()}
-        return colon_mended(value.text, known, value.span) or wording.bare_mended(value, names)
+        return missing_space(value.text, known, value.span) or wording.no_node(value, names)
 
     def _mapped(self, value: Mapping) -> Node | None:
         entry = self._op_key(value)
@@ -204,24 +203,26 @@ class NodeParser(Scope):
     ) -> None:
         absent = isinstance(args, Scalar) and args.is_absent
         fields = self._fields(op.text)
-        help_ = None
+        help_: Help | None = None
         if other.text in fields:
-            help_ = f"it is an argument of {op.text}: " + (
-                f"indent it under `{op.text}:`" if absent else f"move it into `{op.text}: {{…}}`"
+            help_ = Help(
+                f"it is an argument of {op.text}: "
+                + (
+                    f"indent it under `{op.text}:`"
+                    if absent
+                    else f"move it into `{op.text}: {{…}}`"
+                )
             )
         self.report(
             Code.UNKNOWN_KEY,
             f"{shorten(other.text)!r} is not a key of a node",
             other.span,
             expected=f"one op or block key, and any of {', '.join(NODE_KEYS)}",
-            **(
-                {"help": help_}
-                if help_
-                else colon_mended(other.text, NODE_KEYS, other.span)
-                or never_written(other.text)
-                or self._top_level(other.text)
-                or mended(other.text, NODE_KEYS, other.span, taken)
-            ),
+            help=help_
+            or missing_space(other.text, NODE_KEYS, other.span)
+            or never_written(other.text)
+            or self._top_level(other.text)
+            or suggestion(other.text, NODE_KEYS, other.span, taken),
         )
 
     def _fields(self, name: str) -> Iterable[str]:
@@ -231,11 +232,11 @@ class NodeParser(Scope):
         block = self.find(name)
         return block.params if block else ()
 
-    def _top_level(self, key: str) -> dict[str, Any] | None:
-        """As `mended`, for a key of the whole file that stands in a node."""
+    def _top_level(self, key: str) -> Help | None:
+        """The help for a key of the whole file that stands in a node."""
         if key not in self.file_keys or key in FIXED:
             return None
-        return {"help": f"`{key}:` belongs at the top level of the file, beside `layers:`"}
+        return Help(f"`{key}:` belongs at the top level of the file, beside `layers:`")
 
     # --- what a node is --------------------------------------------------------------------------
 
@@ -268,10 +269,8 @@ class NodeParser(Scope):
             Code.UNKNOWN_OP,
             f"{shorten(key.text)!r} is not an op, nor a block that this file can see",
             key.span,
-            **(
-                colon_mended(key.text, names, key.span)
-                or wording.op_mended(key.text, names, key.span)
-            ),
+            help=missing_space(key.text, names, key.span)
+            or wording.unknown_op(key.text, names, key.span),
         )
 
     # --- layers ----------------------------------------------------------------------------------

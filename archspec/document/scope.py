@@ -10,9 +10,16 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Refusal, Span, certain_word
+from archspec.diagnostics.diagnostic import (
+    Code,
+    Diagnostic,
+    Edit,
+    Help,
+    Refusal,
+    Span,
+    certain_word,
+)
 from archspec.document.records import Block, Node, Parameter, Reference
 from archspec.expressions.arguments import Argument, LocatedError, Reading, compile_value
 from archspec.expressions.evaluate import MAGIC
@@ -92,8 +99,22 @@ class Scope(ABC):
 
     # --- reporting -------------------------------------------------------------------------------
 
-    def report(self, code: Code, message: str, span: Span, **more: Any) -> None:
-        self.diagnostics.append(Diagnostic(code, message, span, **more))
+    def report(
+        self,
+        code: Code,
+        message: str,
+        span: Span,
+        *,
+        expected: str | None = None,
+        found: str | None = None,
+        help: str | Help | None = None,
+        severity: str = "error",
+    ) -> None:
+        self.diagnostics.append(
+            Diagnostic.at(
+                code, message, span, severity=severity, expected=expected, found=found, help=help
+            )
+        )
 
     def refuse(self, refusal: Refusal, span: Span) -> None:
         self.diagnostics.append(Diagnostic.of(refusal, span))

@@ -13,7 +13,7 @@ from archspec.diagnostics.diagnostic import (
     Source,
     Span,
     SpecError,
-    mended,
+    suggestion,
 )
 from archspec.document import parameters
 from archspec.document.blocks import File, Reader, declare_blocks, read_outputs, warn_unused
@@ -213,12 +213,12 @@ def _overrides(
 def unknown_parameter(name: str, declared: Iterable[str], span: Span) -> Diagnostic:
     """The diagnostic of a value for a parameter that the spec does not have."""
     names = list(declared)
-    return Diagnostic(
+    return Diagnostic.at(
         Code.UNKNOWN_PARAMETER,
         f"the spec has no parameter {shorten(name)!r}",
         span,
         expected=f"one of {', '.join(names)}" if names else "a spec with parameters",
-        **mended(name, names, span),
+        help=suggestion(name, names, span),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Span, mended
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Help, Refusal, Span, suggestion
 from archspec.expressions.arguments import (
     LocatedError,
     describe,
@@ -85,25 +85,25 @@ def _wrong(op: type[Op], name: str, value: Any, span: Span) -> Diagnostic:
     expected = describe(annotation)
     if value.__class__ is int and value > MAX_SIZE:
         expected += f", {MAX_SIZE} at most"
-    return Diagnostic(
+    return Diagnostic.at(
         Code.ARGUMENT,
         f"{op.op_name}: {name} cannot be {show_value(value)}",
         span,
         expected=expected,
         found=found_value(value),
-        **_remedy(op, name, annotation, value, span),
+        help=_remedy(op, name, annotation, value, span),
     )
 
 
-def _remedy(op: type[Op], name: str, annotation: Any, value: Any, span: Span) -> dict[str, Any]:
+def _remedy(op: type[Op], name: str, annotation: Any, value: Any, span: Span) -> Help | None:
     if value.__class__ is int and value in (0, 1) and name in truths(op):
-        return {"help": f"write {'true' if value else 'false'}"}
+        return Help(f"write {'true' if value else 'false'}")
     if value.__class__ is float and float not in leaves(annotation):
         if value == int(value):
             help_ = f"write {int(value)}, or divide with // to stay with whole numbers"
         else:
             help_ = "`//` divides whole numbers and rounds down; `int`, `round` and `ceil` round"
-        return {"help": help_}
+        return Help(help_)
     if isinstance(value, str):
         words = [
             word
@@ -112,5 +112,5 @@ def _remedy(op: type[Op], name: str, annotation: Any, value: Any, span: Span) ->
             for word in get_args(leaf)
             if isinstance(word, str)
         ]
-        return mended(value, words, span)
-    return {}
+        return suggestion(value, words, span)
+    return None

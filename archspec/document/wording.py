@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Span, certain_word, mended
+from archspec.diagnostics.diagnostic import (
+    Code,
+    Diagnostic,
+    Edit,
+    Help,
+    Span,
+    certain_word,
+    suggestion,
+)
 from archspec.document.other_words import elsewhere
 from archspec.text.values import Items, Mapping, Scalar, Value, shorten
 
 
-def dollar_mended(name: str, found: dict[str, Any]) -> dict[str, Any]:
-    """As `mended`, for the name of a layers parameter, which stands behind a `$`."""
-    found["help"] = found["help"] or f"declare it: `params: {{{name}: layers}}`"
-    found["edits"] = tuple(Edit(e.span, f"${e.replacement}") for e in found["edits"])
-    return found
+def unknown_layers(name: str, near: Help) -> Help:
+    """The help for the name of a layers parameter, which stands behind a `$`."""
+    edits = tuple(Edit(each.span, f"${each.replacement}") for each in near.edits)
+    return Help(near.text or f"declare it: `params: {{{name}: layers}}`", edits)
 
 
-def op_mended(word: str, names: Iterable[str], span: Span) -> dict[str, Any]:
-    """As `mended`, for a word that should name an op or a block."""
+def unknown_op(word: str, names: Iterable[str], span: Span) -> Help:
+    """The help for a word that should name an op or a block."""
     bare = word.rpartition(".")[2]  # nn.ReLU
-    found = mended(bare, names, span)
-    if not found["edits"] and (known := elsewhere(word)):
-        return {"help": known}
-    found["help"] = found["help"] or (
-        "`archspec list --ops` names them all; define your own under `blocks:`"
-    )
-    return found
+    near = suggestion(bare, names, span)
+    if not near.edits and (known := elsewhere(word)):
+        return Help(known)
+    return near.or_else("`archspec list --ops` names them all; define your own under `blocks:`")
 
 
 def list_help(what: str, value: Value) -> str | None:
@@ -45,23 +48,23 @@ _CALL = re.compile(r"([A-Za-z_][\w.]*)\s*\(")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z")
 
 
-def bare_mended(value: Scalar, names: Iterable[str]) -> dict[str, Any]:
-    """As `mended`, for a text that is no node; `names` are those of ops and blocks."""
+def no_node(value: Scalar, names: Iterable[str]) -> Help:
+    """The help for a text that is no node; `names` are those of ops and blocks."""
     text = value.text
     words = text.split()
     if len(words) == 2 and value.span.end_line > value.span.line:
-        return {"help": f"a dash is missing on the next line: `- {words[1]}`"}
+        return Help(f"a dash is missing on the next line: `- {words[1]}`")
     if len(words) == 3 and words[1] == "-":
-        return {"help": f"begin `- {words[2]}` in the column of the dash before it"}
+        return Help(f"begin `- {words[2]}` in the column of the dash before it")
     if len(words) == 2 and words[0] in names:
-        return {"help": f"write a colon: `{words[0]}: {words[1]}`"}
+        return Help(f"write a colon: `{words[0]}: {words[1]}`")
     called = _CALL.match(text)
     if called:
         name = certain_word(called[1], names) or called[1]
-        return {"help": f"arguments follow a colon, by name: `{name}: {{argument: value}}`"}
+        return Help(f"arguments follow a colon, by name: `{name}: {{argument: value}}`")
     if _DOTTED.match(text):
-        return op_mended(text, names, value.span)
-    return {"help": "write a space after the colon" if ":" in text else None}
+        return unknown_op(text, names, value.span)
+    return Help("write a space after the colon" if ":" in text else None)
 
 
 def with_article(type_: str) -> str:

@@ -292,23 +292,23 @@ def _check_patches(spec: Spec, expander: Expander, graph: Graph) -> None:
     modules = {visit.path: visit.module_path for visit in walk(graph)}
     paths = list(modules)
     for item in missed:
-        known: dict[str, Any] = {
-            "help": did_you_mean(item.path, paths) or _some(paths),
-            "replacement": certain_word(item.path, paths),
-        }
+        near, replacement = did_you_mean(item.path, paths) or _some(paths), None
         if owner := modules.get(item.path):
-            known = {"help": f"`share` takes its module from elsewhere: patch {owner!r}"}
+            near = f"`share` takes its module from elsewhere: patch {owner!r}"
         elif over := _replaced_above(spec, item):
-            known = {
-                "help": f"the patch at line {over.span.line} puts something else in the place of "
+            near = (
+                f"the patch at line {over.span.line} puts something else in the place of "
                 f"{over.path!r}: write the change there"
-            }
+            )
+        else:
+            replacement = certain_word(item.path, paths)
         expander.report(
             Refusal(
                 f"the base has no node at {item.path!r}",
                 code=Code.PATCH,
                 expected="a path as `archspec compile BASE --summary` prints it",
-                **known,
+                help=near,
+                replacement=replacement,
             ),
             item.span,
         )

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Refusal, Span, mended
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Help, Refusal, Span, suggestion
 from archspec.expressions.evaluate import Budget, Env, Evaluate, Table, type_name
 from archspec.expressions.parse import inserted, parse
 from archspec.ir.fields import once
@@ -241,16 +241,14 @@ def unknown_argument(
 ) -> Diagnostic:
     """The diagnostic of an argument that an op or block does not have."""
     names = list(known)
-    return Diagnostic(
+    return Diagnostic.at(
         Code.UNKNOWN_ARGUMENT,
         f"{of} has no argument {shorten(name)!r}",
         span,
         expected=f"one of {', '.join(names)}" if names else "no arguments",
-        **(
-            colon_mended(name, names, span)
-            or never_written(name)
-            or mended(name, names, span, taken)
-        ),
+        help=missing_space(name, names, span)
+        or never_written(name)
+        or suggestion(name, names, span, taken),
     )
 
 
@@ -260,12 +258,12 @@ _INFERRED = frozenset(
 _DECIDED = frozenset(("inplace", "device", "dtype"))
 
 
-def never_written(name: str) -> dict[str, Any] | None:
-    """As `mended`, for an argument of torch's that a spec never states."""
+def never_written(name: str) -> Help | None:
+    """The help for an argument of torch's that a spec never states."""
     if name in _INFERRED:
-        return {"help": "remove it: input sizes follow from the node before"}
+        return Help("remove it: input sizes follow from the node before")
     if name in _DECIDED:
-        return {"help": "remove it: a spec does not decide it"}
+        return Help("remove it: a spec does not decide it")
     return None
 
 
@@ -277,15 +275,15 @@ def slip_of_colon(key: str) -> str | None:
     return None
 
 
-def colon_mended(key: str, known: Iterable[str], span: Span) -> dict[str, Any] | None:
-    """As `mended`, for a key that is a known word, a colon and a value without a space."""
+def missing_space(key: str, known: Iterable[str], span: Span) -> Help | None:
+    """The help for a key that is a known word, a colon and a value without a space."""
     help_ = slip_of_colon(key)
     if help_ is None:
         return None
     word, _, rest = key.partition(":")
     # Text in quotes was meant as it is, and a value that begins a mapping needs more than a space.
     certain = word in known and span.end_column - span.column == len(key)
-    return {"help": help_, "edits": (Edit(span, f"{word}: {rest}"),) if certain else ()}
+    return Help(help_, (Edit(span, f"{word}: {rest}"),) if certain else ())
 
 
 def describe_value(value: Value) -> str:

@@ -12,7 +12,7 @@ from archspec.diagnostics.diagnostic import (
     Refusal,
     Span,
     certain_word,
-    mended,
+    suggestion,
 )
 from archspec.document import wording
 from archspec.document.forms.block import BlockCall
@@ -145,7 +145,7 @@ def _holds_layers(scope: Scope, name: str, span: Span) -> bool:
             f"no parameter {name!r} is in scope",
             span,
             expected="a parameter that holds layers",
-            **wording.dollar_mended(name, mended(name, layered, span)),
+            help=wording.unknown_layers(name, suggestion(name, layered, span)),
         )
     elif declared.type != "layers":
         scope.report(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from archspec.diagnostics import silencing as ignores
-from archspec.diagnostics.diagnostic import Code, Refusal, mended
+from archspec.diagnostics.diagnostic import Code, Refusal, suggestion
 from archspec.document.blocks import File
 from archspec.document.keys.key import Statement
 from archspec.document.keys.train import Train
@@ -87,7 +87,7 @@ class Init(Statement):
                 f"{shorten(name)!r} is not an initialisation scheme",
                 value.span,
                 expected=f"one of {', '.join(SCHEMES)}",
-                **mended(name, SCHEMES, value.span),
+                help=suggestion(name, SCHEMES, value.span),
             )
         return name or None
 

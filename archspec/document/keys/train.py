@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from archspec.diagnostics.diagnostic import Code, mended
+from archspec.diagnostics.diagnostic import Code, suggestion
 from archspec.document.blocks import File
 from archspec.document.keys.key import Statement
 from archspec.document.schema_words import Schema
@@ -111,9 +111,9 @@ def plainly_fits(recipe: Located) -> bool:
 def _check_keys(file: File, value: YamlMapping, known: tuple[str, ...], what: str) -> None:
     for text, key, _ in value.items():
         if text not in known:
-            near = mended(text, known, key.span, value.entries)
-            near["help"] = near["help"] or f"it has {', '.join(known)}"
-            file.report(Code.UNKNOWN_KEY, f"{what} {shorten(text)!r}", key.span, **near)
+            near = suggestion(text, known, key.span, value.entries)
+            help_ = near.or_else(f"it has {', '.join(known)}")
+            file.report(Code.UNKNOWN_KEY, f"{what} {shorten(text)!r}", key.span, help=help_)
 
 
 def _plain(value: Value) -> Any:

@@ -173,6 +173,21 @@ class Refusal(Exception):
         self.expected, self.found, self.help = expected, found, help
         self.replacement, self.too_small = replacement, too_small
 
+    def but(self, message: str | None = None, *, help: str | None, whole: bool = True) -> Refusal:
+        """Another refusal for the same reason, with this help, and this message if one is given.
+
+        Not `whole`: the place that it will have is only a part of what would be replaced.
+        """
+        return Refusal(
+            message or self.message,
+            code=self.code,
+            expected=self.expected,
+            found=self.found,
+            help=help,
+            replacement=self.replacement if whole else None,
+            too_small=self.too_small,
+        )
+
 
 class Note(NamedTuple):
     """A further place that explains a diagnostic: a producer with its shape, a calling block.

@@ -78,9 +78,8 @@ class Expander(Expansion):
             try:
                 refs = edges.resolve(reference, site, own)
             except Refusal as refusal:
-                if reference.output is not None or not reference.name.is_fixed:
-                    refusal.replacement = None  # it stands for a part of the place only
-                self.report(refusal, reference.span)
+                whole = reference.output is None and reference.name.is_fixed
+                self.report(refusal.but(help=refusal.help, whole=whole), reference.span)
                 sound = False
                 continue
             if refs is None:
@@ -252,7 +251,7 @@ class Expander(Expansion):
             b.define(label, result)
         except Refusal as refusal:
             if refusal.code is Code.DUPLICATE_NAME:
-                refusal.help = self._other_name(live, site, label)
+                refusal = refusal.but(help=self._other_name(live, site, label))
             self.report(refusal, node.name_span or node.span)
             return None
         if node.when is not None and len(step.outputs) > 1:

@@ -175,11 +175,12 @@ class Expansion(ABC):
             try:
                 outputs = self._inferred[key] = self._infer(op, shapes)
             except Refusal as refusal:
-                if refusal.help is None and refusal.code.is_shape and not span.source.library:
-                    refusal.help = remedy(op, b, refs, refusal.code)
-                if not refusal.message.startswith(op.op_name):
-                    refusal.message = f"{op.op_name}: {refusal.message}"
-                raise
+                help_, message = refusal.help, refusal.message
+                if help_ is None and refusal.code.is_shape and not span.source.library:
+                    help_ = remedy(op, b, refs, refusal.code)
+                if not message.startswith(op.op_name):
+                    message = f"{op.op_name}: {message}"
+                raise refusal.but(message, help=help_) from None
         return Step("", op, None, refs, shapes, outputs, span)
 
     def _infer(self, op: Op, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import archspec.ops  # noqa: F401 (fills the registry)
-from archspec.diagnostics.catalogue import CATALOGUE, Entry
+from archspec.diagnostics.catalogue import CATALOGUE, Explanation
 from archspec.diagnostics.diagnostic import Code
 from archspec.document.blocks import library_block
 from archspec.expressions.arguments import describe, show_value
@@ -54,7 +54,7 @@ def error_lines() -> Iterator[str]:
         yield from _entry_lines(code, entry)
 
 
-def _entry_lines(code: Code, entry: Entry) -> Iterator[str]:
+def _entry_lines(code: Code, entry: Explanation) -> Iterator[str]:
     yield f"\n## {code}\n"
     kind = "Warning" if code.is_warning else "Error"
     yield f"**{kind}: {entry.title}.** {entry.text}\n"

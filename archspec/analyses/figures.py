@@ -8,7 +8,7 @@ from archspec.analyses.layers import Layer
 from archspec.ir.shape import Shape
 
 
-class Figures(NamedTuple):
+class SummaryFigures(NamedTuple):
     """Figures of a network.
 
     `nodes` are the rows. `outputs` are those of eval(), `training_outputs` the further ones of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archspec.analyses.cost import Costs
-from archspec.analyses.figures import Figures
+from archspec.analyses.figures import SummaryFigures
 from archspec.analyses.layers import Layer, layers
 from archspec.analyses.memory import memory
 from archspec.analyses.table import plain_text
@@ -13,7 +13,7 @@ from archspec.ir.graph import Graph, trained_only
 from archspec.ir.shape import Shape
 
 
-class Summary(Figures):
+class Summary(SummaryFigures):
     """The figures; `str()` is the table, `as_dict()` the same for JSON."""
 
     __slots__ = ()

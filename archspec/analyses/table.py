@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from archspec.ir.shape import Shape
 
 if TYPE_CHECKING:
-    from archspec.analyses.figures import Figures
+    from archspec.analyses.figures import SummaryFigures
     from archspec.analyses.layers import Layer
 
 HEADER = ("Path", "Layer", "Output", "Params", "MACs", "Share")
@@ -26,14 +26,14 @@ NARROW = 16
 """Width of the layer column below which names are cut too."""
 
 
-class Layout(NamedTuple):
+class TableLayout(NamedTuple):
     """Cells of every row, cut to the widths of their columns (of `HEADER`), not padded."""
 
     widths: tuple[int, ...]
     rows: list[tuple[str, ...]]
 
 
-def lay_out(summary: Figures, width: int | None) -> Layout:
+def lay_out(summary: SummaryFigures, width: int | None) -> TableLayout:
     """The cells for a table of `width` characters (None: as wide as it likes)."""
     layout = _cells(summary, compact=False)
     path, layer, *figures = layout.widths
@@ -50,10 +50,10 @@ def lay_out(summary: Figures, width: int | None) -> Layout:
     return _cut(layout, path, max(room - path, 8))
 
 
-def _cells(summary: Figures, compact: bool) -> Layout:
+def _cells(summary: SummaryFigures, compact: bool) -> TableLayout:
     rows = [tuple(_row(layer, compact)) for layer in summary.nodes]
     columns = zip(HEADER, *rows, strict=True)
-    return Layout(tuple(max(map(len, column)) for column in columns), rows)
+    return TableLayout(tuple(max(map(len, column)) for column in columns), rows)
 
 
 def _row(layer: Layer, compact: bool) -> Iterable[str]:
@@ -69,10 +69,10 @@ def _row(layer: Layer, compact: bool) -> Iterable[str]:
     yield percent(layer.share)
 
 
-def _cut(layout: Layout, path: int, layer: int) -> Layout:
+def _cut(layout: TableLayout, path: int, layer: int) -> TableLayout:
     rows = [(cut(row[0], path), cut(row[1], layer), *row[2:]) for row in layout.rows]
     layer = max(len(HEADER[1]), *(len(row[1]) for row in rows)) if rows else layer
-    return Layout((path, layer, *layout.widths[2:]), rows)
+    return TableLayout((path, layer, *layout.widths[2:]), rows)
 
 
 def cut(text: str, width: int) -> str:
@@ -151,7 +151,7 @@ def size(nbytes: int) -> str:
     return exact if unit == "bytes" else f"{amount:.2f} {unit} ({exact})"
 
 
-def totals(summary: Figures) -> list[tuple[str, str]]:
+def totals(summary: SummaryFigures) -> list[tuple[str, str]]:
     """The lines under the table: what is counted, and the figure."""
     trained = summary.training_outputs
     frozen = summary.num_parameters - summary.num_trainable_parameters
@@ -184,7 +184,7 @@ def _listed(shapes: dict[str, Shape]) -> str:
     return ", ".join(f"{name} {dims(shape)}" for name, shape in shapes.items())
 
 
-def note(summary: Figures) -> str:
+def note(summary: SummaryFigures) -> str:
     """What the figures mean."""
     share = "MACs" if summary.share_of == "macs" else "parameters"
     text = (
@@ -205,7 +205,7 @@ def note(summary: Figures) -> str:
     return text
 
 
-def plain_text(summary: Figures, width: int | None = 80) -> str:
+def plain_text(summary: SummaryFigures, width: int | None = 80) -> str:
     """The table, the totals and the note as text without any styling."""
     layout = lay_out(summary, width)
     lines = [summary.name, ""]

@@ -15,7 +15,7 @@ from archspec.ir.op import REGISTRY
 from archspec.text import files
 
 
-class Entry(NamedTuple):
+class ListEntry(NamedTuple):
     """An op or block: its arguments as a call form, its documentation as one line."""
 
     name: str
@@ -39,12 +39,12 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def entries() -> Iterator[Entry]:
+def entries() -> Iterator[ListEntry]:
     """All of them, by name, the ops first."""
     for name, op in sorted(REGISTRY.items()):
         doc = inspect.cleandoc(op.__doc__ or "").split("\n\n")[0]
-        yield Entry(name, "op", tuple(op.fields()), " ".join(doc.split()))
+        yield ListEntry(name, "op", tuple(op.fields()), " ".join(doc.split()))
     for name in sorted(files.library_blocks()):
         block = library_block(name)
         assert block is not None, name
-        yield Entry(name, "block", tuple(block.params), " ".join(block.doc.split()))
+        yield ListEntry(name, "block", tuple(block.params), " ".join(block.doc.split()))

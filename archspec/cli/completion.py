@@ -11,7 +11,7 @@ from archspec.cli.output import write
 from archspec.cli.parser import build_parser
 
 
-class Option(NamedTuple):
+class CompletionOption(NamedTuple):
     """An option of a command; `metavar` is None for a switch."""
 
     flags: tuple[str, ...]
@@ -26,7 +26,7 @@ class Command(NamedTuple):
 
     name: str
     help: str
-    options: tuple[Option, ...]
+    options: tuple[CompletionOption, ...]
     takes_specs: bool
     words: tuple[str, ...]
 
@@ -57,9 +57,9 @@ def _command(name: str, help_text: str, parser: argparse.ArgumentParser) -> Comm
     )
 
 
-def _options(parser: argparse.ArgumentParser) -> tuple[Option, ...]:
+def _options(parser: argparse.ArgumentParser) -> tuple[CompletionOption, ...]:
     return tuple(
-        Option(
+        CompletionOption(
             tuple(action.option_strings),
             action.help or "",
             None if action.nargs == 0 else str(action.metavar or action.dest),
@@ -101,7 +101,7 @@ complete -F _archspec archspec
 """
 
 
-def bash_script(all_commands: Sequence[Command], top: Sequence[Option]) -> str:
+def bash_script(all_commands: Sequence[Command], top: Sequence[CompletionOption]) -> str:
     """A function that looks at the command word and at the word before the cursor."""
     values, cases = [], []
     for command in all_commands:
@@ -148,7 +148,7 @@ if [[ ${funcstack[1]} == _archspec ]]; then _archspec "$@"; else compdef _archsp
 """
 
 
-def zsh_script(all_commands: Sequence[Command], top: Sequence[Option]) -> str:
+def zsh_script(all_commands: Sequence[Command], top: Sequence[CompletionOption]) -> str:
     """A function for zsh's `_arguments`; works with `eval` and as a file on `$fpath`."""
     cases = []
     for command in all_commands:
@@ -166,7 +166,7 @@ def zsh_script(all_commands: Sequence[Command], top: Sequence[Option]) -> str:
     }
 
 
-def _zsh_option(option: Option, flag: str) -> str:
+def _zsh_option(option: CompletionOption, flag: str) -> str:
     text = _quoted(option.help).replace("[", "\\[").replace("]", "\\]")
     text = f"'{'*' if option.repeats else ''}{flag}[{text}]"
     if option.metavar is None:
@@ -176,7 +176,7 @@ def _zsh_option(option: Option, flag: str) -> str:
     return f"{text}:{name}:{choices}'"
 
 
-def fish_script(all_commands: Sequence[Command], top: Sequence[Option]) -> str:
+def fish_script(all_commands: Sequence[Command], top: Sequence[CompletionOption]) -> str:
     """One `complete` line for every command and option."""
     lines = ["# fish completion for archspec", "complete -c archspec -f"]
     lines += [f"complete -c archspec -n __fish_use_subcommand{_fish_option(o)}" for o in top]
@@ -195,7 +195,7 @@ def fish_script(all_commands: Sequence[Command], top: Sequence[Option]) -> str:
     return "\n".join(lines)
 
 
-def _fish_option(option: Option) -> str:
+def _fish_option(option: CompletionOption) -> str:
     flags = "".join(
         f" -l {flag[2:]}" if flag.startswith("--") else f" -s {flag[1:]}" for flag in option.flags
     )

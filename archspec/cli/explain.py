@@ -6,7 +6,7 @@ import textwrap
 from argparse import Namespace
 
 from archspec.cli.output import columns, write, write_json
-from archspec.diagnostics.catalogue import CATALOGUE, Entry
+from archspec.diagnostics.catalogue import CATALOGUE, Explanation
 from archspec.diagnostics.diagnostic import Code
 
 
@@ -33,7 +33,7 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def explanation(code: Code, entry: Entry) -> str:
+def explanation(code: Code, entry: Explanation) -> str:
     """The entry as plain text."""
     kind = "warning" if code.is_warning else "error"
     parts = [f"{code} ({kind}): {entry.title}", textwrap.fill(entry.text, columns())]
@@ -49,5 +49,5 @@ def _indented(text: str) -> str:
     return "\n".join(f"    {line}".rstrip() for line in shown.rstrip("\n").split("\n"))
 
 
-def _as_dict(code: Code, entry: Entry) -> dict[str, object]:
+def _as_dict(code: Code, entry: Explanation) -> dict[str, object]:
     return {"code": str(code), **entry._asdict()}

@@ -74,7 +74,7 @@ def _recipe(args: Namespace, arch: Architecture) -> recipes.Recipe:
     own = recipes.spec_layer(arch.located_recipe)
     if len(size) == 3:
         # An input that is asked for is the size that images are brought to.
-        own = recipes.Layer({**own.values, "resize": tuple(size[1:])}, own.spans)
+        own = recipes.RecipeLayer({**own.values, "resize": tuple(size[1:])}, own.spans)
     options = recipes.option_layer(given)
     return recipes.resolve(recipes.layers_for(own, config, options))
 

@@ -16,7 +16,7 @@ import torch
 from archspec.data.errors import DataError
 from archspec.data.layout import find_layout, folders, in_folder
 from archspec.data.pictures import Pictures, PictureSets
-from archspec.data.reading import SUFFIXES, Form, look, read_picture
+from archspec.data.reading import SUFFIXES, PictureForm, look, read_picture
 from archspec.data.registry import register_with_argument
 
 
@@ -67,5 +67,5 @@ class Heads:
 
     paths: tuple[str, ...]
 
-    def __call__(self, row: int) -> Form:
+    def __call__(self, row: int) -> PictureForm:
         return look(self.paths[row])

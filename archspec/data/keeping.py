@@ -12,7 +12,7 @@ from archspec.data import memory
 from archspec.data.dividing import Part, used
 from archspec.data.errors import DataError, PictureError
 from archspec.data.memory import readable
-from archspec.data.pictures import Loaded, Pictures, with_channels
+from archspec.data.pictures import LoadedPictures, Pictures, with_channels
 from archspec.data.prepare import Preparation
 from archspec.data.resident import ResidentSplit
 from archspec.data.resize import Resize
@@ -40,7 +40,7 @@ class Load:
     channels: int
     resize: Resize
 
-    def __call__(self, rows: list[int]) -> Loaded:
+    def __call__(self, rows: list[int]) -> LoadedPictures:
         return self.pictures.load(rows, self.channels, self.resize)
 
 

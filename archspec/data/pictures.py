@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from archspec.data.errors import DataError, PictureError
-from archspec.data.reading import Form, plain
+from archspec.data.reading import PictureForm, plain
 from archspec.data.resize import Resize
 from archspec.data.unreadable import Fault
 
@@ -34,7 +34,7 @@ class Pictures:
     labels: Tensor
     array: Tensor | None = None
     read: Callable[[int], Any] | None = None
-    look: Callable[[int], Form] | None = None
+    look: Callable[[int], PictureForm] | None = None
 
     def __post_init__(self) -> None:
         if (self.array is None) == (self.read is None):
@@ -43,14 +43,14 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def form(self, row: int) -> Form:
+    def form(self, row: int) -> PictureForm:
         """Channels, height and width of picture `row`. Raises `PictureError`."""
         if self.array is not None:
-            return Form(*self.array.shape[1:])
+            return PictureForm(*self.array.shape[1:])
         if self.look is not None:
             return self.look(row)
         picture = self.picture(row)
-        return Form(1 if picture.mode == "L" else 3, picture.height, picture.width)
+        return PictureForm(1 if picture.mode == "L" else 3, picture.height, picture.width)
 
     def picture(self, row: int) -> Any:
         """Picture `row` of those that are read, as a PIL image in grey (L) or colour (RGB).
@@ -60,14 +60,14 @@ class Pictures:
         assert self.read is not None
         return plain(as_pil(self.read(row)), f"number {row}")
 
-    def load(self, rows: Sequence[int], channels: int, resize: Resize) -> Loaded:
+    def load(self, rows: Sequence[int], channels: int, resize: Resize) -> LoadedPictures:
         """Pictures `rows` with 1 (grey) or 3 channels (colour), in their order.
 
         Those of an array keep their size, to be resized where they are used; those that are read
         come in their final size. Raises `DataError`.
         """
         if self.array is not None:
-            return Loaded(with_channels(self.array[list(rows)], channels), [])
+            return LoadedPictures(with_channels(self.array[list(rows)], channels), [])
         transform, mode = _transform(resize), {1: "L", 3: "RGB"}[channels]
         tensors: list[Tensor] = []
         bad: list[Fault] = []
@@ -79,10 +79,10 @@ class Pictures:
             else:
                 picture = picture if picture.mode == mode else picture.convert(mode)
                 tensors.append(transform(picture))
-        return Loaded(_stacked(tensors), bad)
+        return LoadedPictures(_stacked(tensors), bad)
 
 
-class Loaded(NamedTuple):
+class LoadedPictures(NamedTuple):
     """uint8 (n, C, H, W) of the pictures that can be read, and those that cannot."""
 
     images: Tensor

@@ -68,7 +68,7 @@ DAMAGE = (
 """What PIL raises for what is no picture, or one that is cut off or altered."""
 
 
-class Form(NamedTuple):
+class PictureForm(NamedTuple):
     """What a look at a picture tells: 1 channel (grey) or 3 (colour), and its size."""
 
     channels: int
@@ -92,7 +92,7 @@ def read_picture(path: str | Path) -> Image:
         return image if way is None else image.transpose(way)
 
 
-def look(path: str | Path) -> Form:
+def look(path: str | Path) -> PictureForm:
     """What `read_picture` would give, from the head of the file alone. Raises `PictureError`."""
     with _opened(path) as image:
         _check_mode(image, path)
@@ -100,7 +100,7 @@ def look(path: str | Path) -> Form:
         # PIL gives the size of a TIFF the right way up, and that of others as they lie.
         if image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8):
             width, height = height, width
-        return Form(1 if image.mode in GREY or _is_sixteen(image) else 3, height, width)
+        return PictureForm(1 if image.mode in GREY or _is_sixteen(image) else 3, height, width)
 
 
 def plain(image: Image, name: object) -> Image:

@@ -33,7 +33,7 @@ Opener: TypeAlias = "Callable[[Path], PictureSets]"
 ArgumentOpener: TypeAlias = "Callable[[Path, str], PictureSets]"
 
 
-class Entry(NamedTuple):
+class DataSetEntry(NamedTuple):
     """A data set under its name; `argument` is what stands after the colon, as in `PATH`."""
 
     name: str
@@ -45,7 +45,7 @@ class Entry(NamedTuple):
         return f"{self.name}:{self.argument}" if self.argument else self.name
 
 
-_entries: dict[str, Entry] = {}
+_entries: dict[str, DataSetEntry] = {}
 
 
 def register(name: str) -> Callable[[Opener], Opener]:
@@ -56,7 +56,7 @@ def register(name: str) -> Callable[[Opener], Opener]:
     """
 
     def add(opener: Opener) -> Opener:
-        _add(Entry(name, opener, None))
+        _add(DataSetEntry(name, opener, None))
         return opener
 
     return add
@@ -66,13 +66,13 @@ def register_with_argument(name: str, argument: str) -> Callable[[ArgumentOpener
     """Make `NAME:ARGUMENT` known; the function gets the folder and the text after the colon."""
 
     def add(opener: ArgumentOpener) -> ArgumentOpener:
-        _add(Entry(name, opener, argument))
+        _add(DataSetEntry(name, opener, argument))
         return opener
 
     return add
 
 
-def _add(entry: Entry) -> None:
+def _add(entry: DataSetEntry) -> None:
     if not entry.name or ":" in entry.name:
         raise ValueError(f"a data set cannot be called {entry.name!r}: no colon, not empty")
     if entry.name in _entries:
@@ -87,7 +87,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(entry.usage for entry in _entries.values()))
 
 
-def find(name: str) -> tuple[Entry, str]:
+def find(name: str) -> tuple[DataSetEntry, str]:
     """The entry of `NAME` or `NAME:ARGUMENT`, and the argument. Raises `DataError`."""
     key, colon, argument = name.partition(":")
     _load_bundled()

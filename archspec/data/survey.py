@@ -13,7 +13,7 @@ from torch import Tensor
 from archspec.data.dividing import Part, used
 from archspec.data.errors import DataError, PictureError
 from archspec.data.pictures import Pictures, differ_in_size
-from archspec.data.reading import Form
+from archspec.data.reading import PictureForm
 from archspec.data.resize import Resize
 from archspec.data.streaming import Loader, worker_count
 from archspec.data.unreadable import Fault, Unreadable
@@ -35,8 +35,8 @@ class Look:
 
     pictures: Pictures
 
-    def __call__(self, rows: list[int]) -> tuple[Counter[Form], list[Fault]]:
-        forms: Counter[Form] = Counter()
+    def __call__(self, rows: list[int]) -> tuple[Counter[PictureForm], list[Fault]]:
+        forms: Counter[PictureForm] = Counter()
         bad: list[Fault] = []
         for row in rows:
             try:
@@ -50,7 +50,7 @@ class Look:
 class Survey:
     """What was found: how many pictures there are of each form (a few, where not `whole`)."""
 
-    forms: Counter[Form]
+    forms: Counter[PictureForm]
     whole: bool
 
     def shape(self, channels: int | None, size: Resize) -> tuple[int, int, int]:
@@ -91,7 +91,7 @@ def survey(
 
     Those that cannot be read are added to `unreadable`. Raises `DataError`.
     """
-    forms: Counter[Form] = Counter()
+    forms: Counter[PictureForm] = Counter()
     whole = True
     for pictures, rows in used(parts):
         if pictures.array is not None:
@@ -114,8 +114,8 @@ def survey(
 
 def _looked(
     pictures: Pictures, rows: Tensor, progress: Progress
-) -> tuple[Counter[Form], list[Fault]]:
-    forms: Counter[Form] = Counter()
+) -> tuple[Counter[PictureForm], list[Fault]]:
+    forms: Counter[PictureForm] = Counter()
     bad: list[Fault] = []
     loader = Loader(Look(pictures), worker_count() if len(rows) > FEW else 0, pin=False)
     for index, (some, faults) in enumerate(loader.read(rows, CHUNK)):

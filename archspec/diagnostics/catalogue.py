@@ -12,7 +12,7 @@ from typing import NamedTuple
 from archspec.diagnostics.diagnostic import Code
 
 
-class Entry(NamedTuple):
+class Explanation(NamedTuple):
     """One code: what is wrong, why it is refused, an example and how it should be.
 
     `files` are texts that stand beside the wrong example, by their names. The examples are empty
@@ -26,7 +26,7 @@ class Entry(NamedTuple):
     files: Mapping[str, str] = {}
 
 
-CATALOGUE: dict[Code, Entry] = {}
+CATALOGUE: dict[Code, Explanation] = {}
 
 
 def _add(
@@ -38,7 +38,7 @@ def _add(
     files: Mapping[str, str] | None = None,
 ) -> None:
     words = " ".join(text.split())
-    CATALOGUE[code] = Entry(title, words, dedent(wrong), dedent(right), files or {})
+    CATALOGUE[code] = Explanation(title, words, dedent(wrong), dedent(right), files or {})
 
 
 # --- 1xx: the text -------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from archspec.emit.classes import class_name, make_class
 from archspec.emit.initialize import SkipFilling, initialize, seeded
-from archspec.emit.source import Part, check_name, forward_source, is_chain, owner
+from archspec.emit.source import StepPart, check_name, forward_source, is_chain, owner
 from archspec.ir.graph import Graph, Step
 
 
@@ -51,16 +51,16 @@ def emit(
     return module if drawn_on == target else module.to(target)
 
 
-def kinds_of(graph: Graph, children: Mapping[str, object]) -> list[Part]:
+def kinds_of(graph: Graph, children: Mapping[str, object]) -> list[StepPart]:
     """What each step became, by the children (modules and tensors) of the module."""
 
-    def kind(step: Step) -> Part:
+    def kind(step: Step) -> StepPart:
         child = children.get(owner(graph, step).name)
         if isinstance(child, nn.Module):
-            return Part.MODULE
+            return StepPart.MODULE
         if isinstance(child, nn.Parameter):
-            return Part.TENSOR
-        return Part.EXPRESSION if child is None else Part.BUFFER
+            return StepPart.TENSOR
+        return StepPart.EXPRESSION if child is None else StepPart.BUFFER
 
     return list(map(kind, graph.steps))
 

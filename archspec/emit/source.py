@@ -28,7 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _TAKEN = frozenset({"self", "torch", "observe"})
 
 
-class Part(Enum):
+class StepPart(Enum):
     """What a step is in the module: a child module, a tensor, or only an expression."""
 
     MODULE = auto()
@@ -55,7 +55,7 @@ def check_path(path: str) -> str:
     return path
 
 
-def is_chain(graph: Graph, kinds: Sequence[Part]) -> bool:
+def is_chain(graph: Graph, kinds: Sequence[StepPart]) -> bool:
     """Whether `nn.Sequential` computes the graph: modules alone, each reading the one before."""
     last = Ref(len(graph.steps) - 1)  # for no step at all it is the input: the identity
     return (
@@ -63,7 +63,7 @@ def is_chain(graph: Graph, kinds: Sequence[Part]) -> bool:
         and graph.outputs == (last,)
         and not graph.always_named
         and all(
-            kind is Part.MODULE
+            kind is StepPart.MODULE
             and (step.op is None or type(step.op).call is Op.call)
             and step.inputs == (Ref(position - 1),)
             and len(step.outputs) == 1
@@ -82,7 +82,7 @@ def owner(graph: Graph, step: Step) -> Step:
     return step
 
 
-def forward_source(graph: Graph, kinds: Sequence[Part], *, observe: bool = False) -> str:
+def forward_source(graph: Graph, kinds: Sequence[StepPart], *, observe: bool = False) -> str:
     """Source of the method `forward`; `kinds` says what each step is in the module.
 
     With `observe`, the code also calls `observe(step, value)` with each step's position and value
@@ -92,7 +92,7 @@ def forward_source(graph: Graph, kinds: Sequence[Part], *, observe: bool = False
 
 
 class _Writer:
-    def __init__(self, graph: Graph, kinds: Sequence[Part], observe: bool) -> None:
+    def __init__(self, graph: Graph, kinds: Sequence[StepPart], observe: bool) -> None:
         self.graph, self.kinds, self.observe = graph, kinds, observe
         self.lines: list[str] = []
         self.values: dict[Ref, str] = {}
@@ -138,7 +138,7 @@ class _Writer:
     def _step(self, position: int, step: Step) -> None:
         kind = self.kinds[position]
         name = check_name(owner(self.graph, step).name)
-        is_value = kind in (Part.TENSOR, Part.BUFFER) and not step.inputs
+        is_value = kind in (StepPart.TENSOR, StepPart.BUFFER) and not step.inputs
         if is_value:
             self.values[Ref(position)] = _member(name)
             if not self.observe:

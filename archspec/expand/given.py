@@ -51,19 +51,19 @@ def given_arguments(
 
 def _as_value(name: str, given: Any, limits: Limits) -> Value:
     """A Python value (or the text after `=` of --set) as a value of the language."""
-    if isinstance(given, _Text):
+    if isinstance(given, _GivenText):
         return read(Source(f"--set {name}", str(given)), limits)
     return read(Source(f"params[{name!r}]", _as_json(name, given)), limits)
 
 
 def _key_of(name: str, given: Any) -> Span:
     """The place of the name itself, for one that the spec does not know."""
-    if isinstance(given, _Text):
+    if isinstance(given, _GivenText):
         return Span(Source("--set", f"{name}={given}"), 1, 1, 1, len(name) + 1)
     return Span(Source("params", f"{name!r}: {given!r}"[:200]), 1, 1, 1, len(repr(name)) + 1)
 
 
-class _Text(str):
+class _GivenText(str):
     """The text of a `--set K=V`, to be read as YAML."""
 
     __slots__ = ()
@@ -71,7 +71,7 @@ class _Text(str):
 
 def set_text(text: str) -> Any:
     """Marks the text after `=` of `--set K=V`: it is read as a value in a spec would be."""
-    return _Text(text)
+    return _GivenText(text)
 
 
 def _as_json(name: str, given: Any) -> str:

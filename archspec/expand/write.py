@@ -27,7 +27,7 @@ _KEYWORDS = frozenset(("true", "false", "null", "True", "False", "Null", "TRUE",
 
 def write(program: Program) -> str:
     """The resolved spec of a compiled program as YAML text."""
-    return "\n".join(_Writer(program).lines()) + "\n"
+    return "\n".join(_SpecWriter(program).lines()) + "\n"
 
 
 def scalar(value: Any) -> str:
@@ -78,7 +78,7 @@ def _stand_in(name: str, shape: Shape, batched: str) -> Iterator[str]:
     yield f"{{name: {name}, mul: [{name}_ones, {name}_sizes]}}"
 
 
-class _Writer:
+class _SpecWriter:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.blocks: dict[Graph, str] = {}

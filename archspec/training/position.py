@@ -41,7 +41,7 @@ class Best:
         return (figures.accuracy, -theirs) > (self.accuracy, -mine)
 
 
-class Live(Protocol):
+class Resumable(Protocol):
     """A trainer, as far as its state is concerned."""
 
     net: nn.Module

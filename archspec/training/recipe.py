@@ -187,14 +187,14 @@ SUITED: Mapping[str, Mapping[str, Any]] = {
 batches and more epochs. They replace the spec's `train:` where the data is chosen from outside."""
 
 
-class Layer(NamedTuple):
+class RecipeLayer(NamedTuple):
     """Values of one origin. `spans` gives the place of each value (and, with `key:`, its key)."""
 
     values: dict[str, Any]
     spans: Mapping[str, Span]
 
 
-def read_layer(source: Source) -> Layer:
+def read_layer(source: Source) -> RecipeLayer:
     """The layer that a `--config` file (or any YAML mapping) holds. Raises `SpecError`."""
     value = yaml.read(source, DEFAULT)
     if not isinstance(value, yaml.Mapping):
@@ -203,7 +203,7 @@ def read_layer(source: Source) -> Layer:
     return _layer(value.entries)
 
 
-def file_layer(path: Path) -> Layer:
+def file_layer(path: Path) -> RecipeLayer:
     """The layer of a `--config` file. Raises `SpecError`."""
     try:
         return read_layer(read_text(path, DEFAULT))
@@ -211,16 +211,16 @@ def file_layer(path: Path) -> Layer:
         raise SpecError([Diagnostic.of(refusal, None)]) from None
 
 
-def plain_layer(given: Mapping[str, Any]) -> Layer:
+def plain_layer(given: Mapping[str, Any]) -> RecipeLayer:
     """The layer of Python values, lists among them."""
     values = {name: _tuples(value) for name, value in given.items()}
     normalize = values.get("normalize")
     if isinstance(normalize, dict):
         values["normalize"] = {key: _tuples(value) for key, value in normalize.items()}
-    return Layer(values, {})
+    return RecipeLayer(values, {})
 
 
-def option_layer(options: Iterable[tuple[str, str, str]]) -> Layer:
+def option_layer(options: Iterable[tuple[str, str, str]]) -> RecipeLayer:
     """The layer of command-line options: (field, option as written, its text)."""
     values: dict[str, Any] = {}
     spans: dict[str, Span] = {}
@@ -231,15 +231,15 @@ def option_layer(options: Iterable[tuple[str, str, str]]) -> Layer:
         else:
             value = yaml.read(source, DEFAULT)
             values[field], spans[field] = _plain(value), value.span
-    return Layer(values, spans)
+    return RecipeLayer(values, spans)
 
 
-def spec_layer(recipe: Located) -> Layer:
+def spec_layer(recipe: Located) -> RecipeLayer:
     """The layer of a spec's `train:`, already merged along `extends`."""
     return _layer(recipe)
 
 
-def resolve(layers: Sequence[Layer], fallback: Span | None = None) -> Recipe:
+def resolve(layers: Sequence[RecipeLayer], fallback: Span | None = None) -> Recipe:
     """The recipe of some layers, later ones winning. Raises `SpecError` with every mistake.
 
     A value that stands nowhere (a default that no longer fits) is reported at `fallback`.
@@ -257,14 +257,14 @@ def resolve(layers: Sequence[Layer], fallback: Span | None = None) -> Recipe:
 
 
 def layers_for(
-    train: Layer, config: Layer | None, options: Layer, *, default: str = "digits"
-) -> list[Layer]:
+    train: RecipeLayer, config: RecipeLayer | None, options: RecipeLayer, *, default: str = "digits"
+) -> list[RecipeLayer]:
     """All layers in order, with what suits a data set that was not the spec's own choice."""
     outer = [layer for layer in (config, options) if layer is not None]
     chosen = next((o.values["dataset"] for o in reversed(outer) if "dataset" in o.values), None)
     written_for = train.values.get("dataset")
     name = chosen or written_for or default
-    suited = Layer(dict(SUITED.get(name, {})) if isinstance(name, str) else {}, {})
+    suited = RecipeLayer(dict(SUITED.get(name, {})) if isinstance(name, str) else {}, {})
     if chosen not in (None, written_for):
         return [train, suited, *outer]
     return [suited, train, *outer]
@@ -273,14 +273,14 @@ def layers_for(
 # --- values and places ---------------------------------------------------------------------------
 
 
-def _layer(entries: Located) -> Layer:
+def _layer(entries: Located) -> RecipeLayer:
     values, spans = {}, {}
     for name, (key, item) in entries.items():
         values[name] = _plain(item)
         spans[name], spans[f"key:{name}"] = item.span, key.span
         if isinstance(item, yaml.Mapping):
             spans.update({f"{name}.{inner}": each.span for inner, _, each in item.items()})
-    return Layer(values, spans)
+    return RecipeLayer(values, spans)
 
 
 def _plain(value: yaml.Value) -> Any:

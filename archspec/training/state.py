@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archspec.training.position import Best, Live, Position
+from archspec.training.position import Best, Position, Resumable
 from archspec.training.randomness import fresh_seed, random_state, set_random_state
 from archspec.training.store.checkpoint import DamagedError
 
 
-def take(trainer: Live) -> dict[str, Any]:
+def take(trainer: Resumable) -> dict[str, Any]:
     """The state as a tree of tensors and plain values; every process must call it."""
     processes, scaler = trainer.processes, trainer.scaler
     best = asdict(trainer.best)
@@ -34,7 +34,7 @@ def take(trainer: Live) -> dict[str, Any]:
     }
 
 
-def put_back(trainer: Live, tree: dict[str, Any]) -> None:
+def put_back(trainer: Resumable, tree: dict[str, Any]) -> None:
     """Goes on where `take` was called, to the last bit where the number of processes is equal.
 
     The tree has the form of `trees.Whole`. Raises `DamagedError`, with nothing changed, where it
@@ -87,7 +87,7 @@ def check_same(own: Mapping[str, Tensor], given: Mapping[str, Tensor], what: str
             raise DamagedError(f"the checkpoint has {what}: {name} is {theirs} instead of {mine}")
 
 
-def _check_fits(trainer: Live, tree: Mapping[str, Any]) -> None:
+def _check_fits(trainer: Resumable, tree: Mapping[str, Any]) -> None:
     check_same(trainer.net.state_dict(), tree["model"], "weights of another network")
     if trainer.average:
         check_same(
@@ -109,7 +109,9 @@ def _whole(state: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
     return {name: {k: _full(t) for k, t in each.items()} for name, each in state.items()}
 
 
-def _shards(state: dict[str, dict[str, Tensor]], trainer: Live) -> dict[str, dict[str, Tensor]]:
+def _shards(
+    state: dict[str, dict[str, Tensor]], trainer: Resumable
+) -> dict[str, dict[str, Tensor]]:
     own = trainer.optimizer.state_dict()
     return {
         name: {key: _like(state[name][key], tensor) for key, tensor in each.items()}
@@ -136,7 +138,7 @@ def _like(whole: Tensor, tensor: Tensor) -> Tensor:
     return distribute_tensor(whole.to(tensor.device), tensor.device_mesh, tensor.placements)
 
 
-def _generators(trainer: Live) -> list[Tensor]:
+def _generators(trainer: Resumable) -> list[Tensor]:
     """The state of every process's generator on its device."""
     if trainer.processes.world == 1:
         return []

@@ -9,14 +9,14 @@ import pytest
 
 import archspec
 from archspec.cli import main
-from archspec.diagnostics.catalogue import CATALOGUE, Entry
+from archspec.diagnostics.catalogue import CATALOGUE, Explanation
 from archspec.diagnostics.diagnostic import Code
 
 IN_TEXT = [code for code, entry in CATALOGUE.items() if entry.wrong]
 PACKAGE = Path(archspec.__file__).parent
 
 
-def codes(text: str, entry: Entry, folder: Path) -> set[str]:
+def codes(text: str, entry: Explanation, folder: Path) -> set[str]:
     """The codes of everything that is said of a text."""
     below = folder / "spec"
     below.mkdir()

@@ -15,8 +15,8 @@ from archspec.document.keys.train import NORMALIZE_KEYS, TRAIN_KEYS, plainly_fit
 from archspec.text.values import Items, Scalar
 from archspec.training import recipe_for
 from archspec.training.recipe import (
-    Layer,
     Recipe,
+    RecipeLayer,
     Statistics,
     layers_for,
     option_layer,
@@ -122,8 +122,8 @@ def test_the_place_of_an_inherited_recipe_is_the_base(tmp_path):
 
 
 def test_later_layers_win():
-    own = Layer({"dataset": "mnist", "epochs": 3, "lr": 0.5, "optimizer": "sgd"}, {})
-    config = Layer({"epochs": 4}, {})
+    own = RecipeLayer({"dataset": "mnist", "epochs": 3, "lr": 0.5, "optimizer": "sgd"}, {})
+    config = RecipeLayer({"epochs": 4}, {})
     options = option_layer([("lr", "--lr", "0.25"), ("resize", "--resize", "[8, 9]")])
     recipe = resolve(layers_for(own, config, options))
     assert (recipe.epochs, recipe.lr, recipe.optimizer) == (4, 0.25, "sgd")
@@ -131,14 +131,14 @@ def test_later_layers_win():
 
 
 def test_data_of_another_kind_brings_what_suits_it():
-    own = Layer({"dataset": "mnist", "epochs": 3, "optimizer": "sgd", "momentum": 0.9}, {})
+    own = RecipeLayer({"dataset": "mnist", "epochs": 3, "optimizer": "sgd", "momentum": 0.9}, {})
     to_digits = option_layer([("dataset", "--data", "digits")])
     recipe = resolve(layers_for(own, None, to_digits))
     assert (recipe.batch_size, recipe.epochs, recipe.optimizer) == (16, 20, "adam")
     kept = resolve(layers_for(own, None, option_layer([("dataset", "--data", "kmnist")])))
     assert (kept.epochs, kept.momentum, kept.dataset) == (3, 0.9, "kmnist")
     # A spec written for the digits has said what it wants.
-    mine = resolve(layers_for(Layer({"dataset": "digits", "epochs": 2}, {}), None, to_digits))
+    mine = resolve(layers_for(RecipeLayer({"dataset": "digits", "epochs": 2}, {}), None, to_digits))
     assert (mine.epochs, mine.batch_size) == (2, 16)
 
 

@@ -81,7 +81,7 @@ PICTURES: TypeAdapter[dict[str, str]] = TypeAdapter(
 """pictures.json: the size and digest of each file by its name."""
 
 
-class Figures(Record):
+class SavedFigures(Record):
     """Means over the images of a split. A loss of None was not finite."""
 
     loss: float | None
@@ -92,8 +92,8 @@ class Weights(Record):
     """The figures of some weights; splits without images are left out."""
 
     epoch: Natural
-    validation: Figures | None = None
-    test: Figures | None = None
+    validation: SavedFigures | None = None
+    test: SavedFigures | None = None
 
 
 class Result(Record):

@@ -73,7 +73,7 @@ class Kept(Bound):
     model: Tensors
 
 
-class Position(Tree):
+class SavedPosition(Tree):
     """`loop.Position`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -83,7 +83,7 @@ class Position(Tree):
     step: Natural
 
 
-class Best(Tree):
+class SavedBest(Tree):
     """`loop.Best`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -133,8 +133,8 @@ class Random(Tree):
 class Whole(Bound):
     """last.safetensors: what `state.take` gives."""
 
-    position: Position
-    best: Best | None
+    position: SavedPosition
+    best: SavedBest | None
     history: list[records.Epoch]
     world: Annotated[int, Field(ge=1)]
     model: Tensors

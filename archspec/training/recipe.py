@@ -324,7 +324,7 @@ def _diagnostic(
 ) -> Diagnostic:
     path = error["path"]
     name = path.partition(".")[0]
-    if error["type"] == "extra_forbidden" and "." not in path:
+    if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
         return Diagnostic(
             Code.UNKNOWN_KEY,
             f"a recipe has no {path!r}",

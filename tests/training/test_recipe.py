@@ -243,3 +243,11 @@ def test_the_recipes_of_the_bundled_specs_plainly_fit():
     found = [name for name in archspec.bundled() if "/" not in name]
     recipes = {name: archspec.load(name).located_recipe for name in found}
     assert [name for name, recipe in recipes.items() if not plainly_fits(recipe)] == []
+
+
+@pytest.mark.parametrize("key", ["fi.al_lr", "normalize.", ".", "loss_weights.a"])
+def test_a_key_with_a_dot_is_unknown_like_any_other(key):
+    with pytest.raises(SpecError) as caught:
+        resolve([read_layer(Source("c.yaml", f"epochs: 2\n{key}: 1\n"))])
+    (found,) = caught.value.diagnostics
+    assert (found.message, found.span.line) == (f"a recipe has no {key!r}", 2)

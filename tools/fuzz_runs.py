@@ -255,7 +255,10 @@ def _other(value: Any, draw: random.Random) -> Any:
     if isinstance(value, torch.Tensor) and draw.random() < 0.7:
         shapes = [(1,), (), (0,), (*value.shape, 1), value.shape]
         dtype = draw.choice((torch.float32, torch.float64, torch.int64, torch.uint8))
-        return torch.zeros(draw.choice(shapes), dtype=dtype)
+        zeros = torch.zeros(draw.choice(shapes), dtype=dtype)
+        # Weights of the right form under a sound checksum are no damage that anyone could see.
+        fits = zeros.shape == value.shape and zeros.dtype == value.dtype
+        return zeros[None] if fits else zeros
     return _copy(draw.choice(JUNK))
 
 

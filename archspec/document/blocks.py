@@ -9,10 +9,8 @@ from pathlib import Path
 from archspec.diagnostics.diagnostic import (
     Code,
     Diagnostic,
-    Help,
     Refusal,
     Source,
-    Span,
     SpecError,
     suggestion,
 )
@@ -20,6 +18,7 @@ from archspec.document import parameters, plugins
 from archspec.document.forms import FIXED
 from archspec.document.nodes import NodeParser
 from archspec.document.records import Block, Output, Parameter
+from archspec.document.reporting import Reporter
 from archspec.document.schema_words import IDENTIFIER, Schema, ref
 from archspec.expressions.names import MODULE_ATTRIBUTES, check_identifier, check_node_name
 from archspec.ir.op import REGISTRY
@@ -62,7 +61,7 @@ class Reader:
 
 
 @dataclass(slots=True)
-class File:
+class File(Reporter):
     """One file while it is read: what its nodes may name."""
 
     source: Source
@@ -116,26 +115,6 @@ class File:
         )
         parser.broken, parser.lost, parser.file_keys = self.broken, self.lost, self.keys
         return parser
-
-    def report(
-        self,
-        code: Code,
-        message: str,
-        span: Span,
-        *,
-        expected: str | None = None,
-        found: str | None = None,
-        help: str | Help | None = None,
-        severity: str = "error",
-    ) -> None:
-        self.diagnostics.append(
-            Diagnostic.at(
-                code, message, span, severity=severity, expected=expected, found=found, help=help
-            )
-        )
-
-    def refuse(self, refusal: Refusal, span: Span) -> None:
-        self.diagnostics.append(Diagnostic.of(refusal, span))
 
     def check_keys(self, value: Mapping, known: tuple[str, ...], what: str) -> None:
         """Reports unknown keys. One that is a slip of a known key is then read as that one."""

@@ -15,12 +15,12 @@ from archspec.diagnostics.diagnostic import (
     Code,
     Diagnostic,
     Edit,
-    Help,
     Refusal,
     Span,
     certain_word,
 )
 from archspec.document.records import Block, Node, Parameter, Reference
+from archspec.document.reporting import Reporter
 from archspec.expressions.arguments import Argument, LocatedError, Reading, compile_value
 from archspec.expressions.evaluate import MAGIC
 from archspec.expressions.names import check_node_name
@@ -33,7 +33,7 @@ _REFERENCE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<index>[^\[\]]*)\])?\Z")
 FindBlock = Callable[[str], Block | None]
 
 
-class Scope(ABC):
+class Scope(Reporter, ABC):
     """What one list of nodes may name: a spec's own, or a block's.
 
     `params` are the parameters in scope (None: unknown until the nodes are placed, as in a
@@ -98,26 +98,6 @@ class Scope(ABC):
             self.depth -= 1
 
     # --- reporting -------------------------------------------------------------------------------
-
-    def report(
-        self,
-        code: Code,
-        message: str,
-        span: Span,
-        *,
-        expected: str | None = None,
-        found: str | None = None,
-        help: str | Help | None = None,
-        severity: str = "error",
-    ) -> None:
-        self.diagnostics.append(
-            Diagnostic.at(
-                code, message, span, severity=severity, expected=expected, found=found, help=help
-            )
-        )
-
-    def refuse(self, refusal: Refusal, span: Span) -> None:
-        self.diagnostics.append(Diagnostic.of(refusal, span))
 
     @contextmanager
     def reporting(self, span: Span) -> Iterator[None]:

@@ -12,6 +12,8 @@ import archspec
 from archspec.cli.training_options import OPTIONS
 from archspec.diagnostics.diagnostic import Source, Span, SpecError
 from archspec.document.keys.train import NORMALIZE_KEYS, TRAIN_KEYS, plainly_fits
+from archspec.text import values as yaml_values
+from archspec.text.limits import Limits
 from archspec.text.values import Items, Scalar
 from archspec.training import recipe_for
 from archspec.training.recipe import (
@@ -236,7 +238,14 @@ def test_what_plainly_fits_is_what_the_trainer_takes(recipe):
 
     entries = {name: (located(name), located(value)) for name, value in recipe.items()}
     if plainly_fits(entries):
-        resolve([spec_layer(entries)])
+        made = resolve([spec_layer(entries)])  # which refuses what it does not take
+        assert all(getattr(made, name) == spec_layer(entries).values[name] for name in recipe)
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"lr": 0.0}, {"seed": 2**63}, {"momentum": 0.5}])
+def test_what_is_not_plain_is_left_to_the_trainer(wrong):
+    text = "".join(f"{name}: {value}\n" for name, value in wrong.items())
+    assert not plainly_fits(yaml_values.read(Source("x", text), Limits()).entries)
 
 
 def test_the_recipes_of_the_bundled_specs_plainly_fit():

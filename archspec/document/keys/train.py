@@ -92,7 +92,7 @@ _PLAIN: dict[str, Callable[[Any], bool]] = {
     "weight_decay": _is_positive,
     "label_smoothing": lambda value: value.__class__ is float and 0 <= value < 1,
     "schedule": lambda value: value in ("constant", "step", "cosine", "one_cycle"),
-    "init": lambda value: value in SCHEMES,
+    "init": lambda value: value.__class__ is str and value in SCHEMES,
     "patience": _is_count,
     "seed": lambda value: value.__class__ is int and 0 <= value < 2**63,
 }

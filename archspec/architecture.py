@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from importlib.util import find_spec
 from os import PathLike, fspath
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from warnings import warn
 
@@ -310,7 +308,7 @@ def loads(
     code of the packages in `allow_modules` only. Warnings of the codes in `ignore` are left out.
     """
     limits = _allowing(limits, allow_modules)
-    beside = Path(folder) if folder is not None else None
+    beside = fspath(folder) if folder is not None else None
     source = Source(name, text)
     again = partial(_compile, source, beside, params or {}, limits, allow_outside, ignore)
     return Architecture(again({}, input_shape), partial(_again, again, input_shape))
@@ -319,12 +317,12 @@ def loads(
 def _allowing(limits: Limits, modules: Collection[str]) -> Limits:
     if isinstance(modules, str):
         raise TypeError("allow_modules is a list of packages, not one text")
-    return replace(limits, modules=(*limits.modules, *modules))
+    return limits._replace(modules=(*limits.modules, *modules))
 
 
 def _compile(
     source: Source,
-    folder: Path | None,
+    folder: str | None,
     params: Mapping[str, Any],
     limits: Limits,
     allow_outside: bool,

@@ -14,6 +14,7 @@ from archspec.ir.op import REGISTRY
 
 PACKAGE = Path(archspec.__file__).parent
 ORDER = (
+    "record",
     "diagnostics",
     "text",
     "ir",

@@ -70,9 +70,9 @@ def family_lines() -> list[str]:
         families.setdefault(module.__name__.rpartition(".")[2], []).append(name)
     rows = []
     for family, members in families.items():
-        specs = sum(yaml_lines(SPECS / "torchvision" / f"{name}.yaml") for name in members)
+        specs = sum(yaml_lines(Path(SPECS) / "torchvision" / f"{name}.yaml") for name in members)
         blocks = {block for name in members for block in blocks_of(name)}
-        shared = sum(yaml_lines(BLOCKS / f"{block}.yaml") for block in blocks)
+        shared = sum(yaml_lines(Path(BLOCKS) / f"{block}.yaml") for block in blocks)
         own, ops = python_lines(family, members)
         counts = (len(members), specs, shared, specs + shared, own, ops, own + ops)
         rows.append((family, *map(str, counts)))

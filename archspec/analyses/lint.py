@@ -7,7 +7,6 @@ and groups, so that two nodes are neighbours wherever they are written.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from archspec.analyses.orientation import turned_around, turned_help
@@ -21,20 +20,20 @@ MAX_USES = 20_000
 """Runs of ops that are looked at one by one: few lines can call a block millions of times."""
 
 
-@dataclass(slots=True, eq=False)
 class OpUse:
     """One run of an op: what it reads, who reads it. `calls` lead to its list.
 
     `gives_image` tells of one whose result has the form that a convolution or pool gave it.
     """
 
-    op: Op
-    step: Step
-    calls: tuple[CallSite, ...]
-    inputs: tuple[Value, ...]
-    readers: list[OpUse] = field(default_factory=list)
-    shared: bool = False
-    gives_image: bool = False
+    __slots__ = ("calls", "gives_image", "inputs", "op", "readers", "shared", "step")
+
+    def __init__(
+        self, op: Op, step: Step, calls: tuple[CallSite, ...], inputs: tuple[Value, ...]
+    ) -> None:
+        self.op, self.step, self.calls, self.inputs = op, step, calls, inputs
+        self.readers: list[OpUse] = []
+        self.shared = self.gives_image = False
 
 
 class Value(NamedTuple):

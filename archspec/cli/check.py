@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,7 @@ def _fix(spec: str, args: Namespace) -> list[Change]:
         return []
     source, folder = read_named(spec, DEFAULT)
 
-    limits = replace(DEFAULT, modules=tuple(args.allow_module))
+    limits = DEFAULT._replace(modules=tuple(args.allow_module))
 
     def mistakes(text: Source) -> Sequence[Diagnostic]:
         try:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import NamedTuple
 
 from archspec.diagnostics.diagnostic import Diagnostic, Note, Span
+from archspec.record import Record
 
 
-class CallSite(NamedTuple):
+class CallSite(Record):
     """A block (or, without a name, a group) that is being expanded, and where it is called."""
 
     span: Span
@@ -37,4 +36,4 @@ def located(diagnostic: Diagnostic, calls: Sequence[CallSite]) -> Diagnostic:
         if call.block is not None
     ]
     # A block that calls itself is on the way very often.
-    return replace(diagnostic, span=place, notes=diagnostic.notes + tuple(dict.fromkeys(notes)))
+    return diagnostic._replace(span=place, notes=diagnostic.notes + tuple(dict.fromkeys(notes)))

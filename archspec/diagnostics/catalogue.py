@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from textwrap import dedent
-from typing import NamedTuple
 
 from archspec.diagnostics.diagnostic import Code
+from archspec.record import Record
 
 
-class Explanation(NamedTuple):
+class Explanation(Record):
     """One code: what is wrong, why it is refused, an example and how it should be.
 
     `files` are texts that stand beside the wrong example, by their names. The examples are empty

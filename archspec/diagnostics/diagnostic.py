@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
+
+from archspec.record import Record
 
 
 class Code(StrEnum):
@@ -90,7 +91,7 @@ class Code(StrEnum):
         return self.startswith("AS9")
 
 
-class Source(NamedTuple):
+class Source(Record):
     """A text and the name it is shown under. `library` texts come with archspec or a package."""
 
     name: str
@@ -119,7 +120,7 @@ def line_starts(text: str) -> list[int]:
     return [0, *(match.end() for match in _LINE_BREAK.finditer(text))]
 
 
-class Span(NamedTuple):
+class Span(Record):
     """A stretch of a source text. Lines and columns count from 1; the end is exclusive."""
 
     source: Source
@@ -132,14 +133,14 @@ class Span(NamedTuple):
         return f"{printable(self.source.name)}:{self.line}:{self.column}"
 
 
-class Edit(NamedTuple):
+class Edit(Record):
     """A change to a text that mends a mistake for certain: `replacement` in the place of `span`."""
 
     span: Span
     replacement: str
 
 
-class Help(NamedTuple):
+class Help(Record):
     """What would help: a line for people, and edits that mend the mistake for certain."""
 
     text: str | None
@@ -189,7 +190,7 @@ class Refusal(Exception):
         )
 
 
-class Note(NamedTuple):
+class Note(Record):
     """A further place that explains a diagnostic: a producer with its shape, a calling block.
 
     With `excerpt` its source line is shown too.
@@ -209,8 +210,7 @@ def plain(role: str, text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Record):
     """One mistake (or warning), with its place and what would mend it.
 
     `edits` mend it for certain, all of them together; `too_small` is as in `Refusal`.
@@ -224,7 +224,7 @@ class Diagnostic:
     found: str | None = None
     help: str | None = None
     trail: tuple[Note, ...] = ()
-    notes: tuple[Note, ...] = field(default=())
+    notes: tuple[Note, ...] = ()
     edits: tuple[Edit, ...] = ()
     too_small: str | None = None
 
@@ -261,7 +261,7 @@ class Diagnostic:
         )
 
     def with_notes(self, *notes: Note) -> Diagnostic:
-        return replace(self, notes=self.notes + notes)
+        return self._replace(notes=self.notes + notes)
 
     def __str__(self) -> str:
         return self.text()

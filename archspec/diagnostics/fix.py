@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from archspec.diagnostics.diagnostic import Diagnostic, Edit, Source, line_starts
+from archspec.record import Record
 
 MAX_ROUNDS = 10
 """One mistake may hide another: a text is checked and mended again at most so many times."""
@@ -21,7 +21,7 @@ Check = Callable[[Source], Sequence[Diagnostic]]
 """The mistakes of a text."""
 
 
-class Change(NamedTuple):
+class Change(Record):
     """One applied edit: its line (as it was when the edit was made), and the text it changed."""
 
     line: int

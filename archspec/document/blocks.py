@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
+from os.path import dirname, join
 
 from archspec.diagnostics.diagnostic import (
     Code,
@@ -44,15 +43,15 @@ BLOCK_KEYS: dict[str, Schema] = {
 class Reader:
     """Reads the files of one compilation; library blocks are kept for the whole process."""
 
-    def __init__(self, limits: Limits, root: Path | None, anywhere: bool = False) -> None:
+    def __init__(self, limits: Limits, root: str | None, anywhere: bool = False) -> None:
         self.limits, self.root, self.anywhere = limits, root, anywhere
         self.opened = 0
 
-    def inside(self, path: Path) -> Path:
+    def inside(self, path: str) -> str:
         """The path, resolved. Raises `Refusal` where the text may not read it."""
         return files.inside(path, self.root, self.anywhere)
 
-    def open(self, path: Path, library: bool = False) -> Source:
+    def open(self, path: str, library: bool = False) -> Source:
         """A file's text. Raises `Refusal`."""
         self.opened += 1
         self.limits.check("files", self.opened, "the number of files")
@@ -60,37 +59,44 @@ class Reader:
         return files.read_text(self.inside(path), self.limits, shown, library)
 
 
-@dataclass(slots=True)
 class File(Reporter):
-    """One file while it is read: what its nodes may name."""
+    """One file while it is read: what its nodes may name.
 
-    source: Source
-    folder: Path | None
-    reader: Reader
-    diagnostics: list[Diagnostic]
-    in_library: bool = False
-    blocks: dict[str, Block] = field(default_factory=dict)
-    used: list[File] = field(default_factory=list)
-    undeclared: dict[str, Block] = field(default_factory=dict)
-    """Blocks whose parameters were not read yet: a call that stands earlier has them read."""
-    foreseeing: bool = False
-    """Set while it is only asked which names are blocks, which needs no parameters of theirs."""
-    parsers: dict[str, NodeParser] = field(default_factory=dict)
-    """For each block the scope of its parameters, in which its body is read."""
-    broken: set[str] = field(default_factory=set)
-    """Names of blocks that were refused: what names them is no further mistake."""
-    params: frozenset[str] = frozenset()
-    """Names of the spec's own parameters, which its blocks do not see."""
-    keys: tuple[str, ...] = ()
-    """Keys of the whole text, for one that stands in a node by mistake."""
-    lost: bool = False
-    """A file of blocks could not be read: an unknown name may be one of them."""
+    `keys` are those of the whole text, for one that stands in a node by mistake.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        folder: str | None,
+        reader: Reader,
+        diagnostics: list[Diagnostic],
+        *,
+        in_library: bool = False,
+        keys: tuple[str, ...] = (),
+    ) -> None:
+        self.source, self.folder, self.reader = source, folder, reader
+        self.diagnostics, self.in_library, self.keys = diagnostics, in_library, keys
+        self.blocks: dict[str, Block] = {}
+        self.used: list[File] = []
+        # Blocks whose parameters were not read yet: a call that stands earlier has them read.
+        self.undeclared: dict[str, Block] = {}
+        # Set while it is only asked which names are blocks: their parameters are not needed then.
+        self.foreseeing = False
+        # For each block the scope of its parameters, in which its body is read.
+        self.parsers: dict[str, NodeParser] = {}
+        # Names of blocks that were refused: what names them is no further mistake.
+        self.broken: set[str] = set()
+        # Names of the spec's own parameters, which its blocks do not see.
+        self.params: frozenset[str] = frozenset()
+        # A file of blocks could not be read: an unknown name may be one of them.
+        self.lost = False
 
     @property
     def stem(self) -> str:
         """The name of a network whose text gives none."""
         name = self.source.name
-        return Path(name).stem if name.endswith(files.SUFFIX) else "network"
+        return files.stem(name) if name.endswith(files.SUFFIX) else "network"
 
     def find(self, name: str) -> Block | None:
         """A block by name: the file's own, then those of `use:`, then the standard ones."""
@@ -151,7 +157,7 @@ def library_block(name: str) -> Block | None:
     if name in _LIBRARY:
         return _LIBRARY[name]
     if name in files.library_blocks():
-        path = files.BLOCKS / f"{name}{files.SUFFIX}"
+        path = join(files.BLOCKS, name + files.SUFFIX)
     else:
         found = plugins.block(name) if name.isidentifier() else None
         if found is None:
@@ -159,7 +165,7 @@ def library_block(name: str) -> Block | None:
         path = found
     limits = Limits()
     reader = Reader(limits, None, anywhere=True)
-    file = File(reader.open(path, library=True), path.parent, reader, [], in_library=True)
+    file = File(reader.open(path, library=True), dirname(path), reader, [], in_library=True)
     value = read(file.source, limits)
     assert isinstance(value, Mapping), path
     block = Block(name, value.span, value, True)

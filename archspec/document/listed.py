@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archspec.ir.graph import INPUT, Graph, Ref, Step
+from archspec.record import Record
 
 
-class Listed(NamedTuple):
+class Listed(Record):
     """A step with its list: its number there, and the edges that it reads.
 
     `in_turn`: it reads what the node before it gives.

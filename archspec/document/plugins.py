@@ -8,7 +8,6 @@ archspec itself does not have, because the search through all installed packages
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
 OPS, BLOCKS = "archspec.ops", "archspec.blocks"
 
@@ -23,19 +22,20 @@ def load_ops() -> None:
 
 
 @cache
-def _blocks() -> dict[str, Path]:
+def _blocks() -> dict[str, str]:
     from importlib.metadata import entry_points
     from importlib.util import find_spec
+    from pathlib import Path
 
-    found: dict[str, Path] = {}
+    found: dict[str, str] = {}
     for point in entry_points(group=BLOCKS):
         spec = find_spec(point.module)
         for folder in (spec.submodule_search_locations or ()) if spec else ():
-            found.update((path.stem, path) for path in sorted(Path(folder).glob("*.yaml")))
+            found.update((path.stem, str(path)) for path in sorted(Path(folder).glob("*.yaml")))
     return found
 
 
-def block(name: str) -> Path | None:
+def block(name: str) -> str | None:
     """The file of a block that another package brings; loads its ops too."""
     load_ops()
     return _blocks().get(name)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from archspec.diagnostics.diagnostic import Diagnostic, Note, Span
 from archspec.expressions.arguments import Argument
@@ -17,12 +16,13 @@ from archspec.expressions.evaluate import Env
 from archspec.expressions.parse import Expression, Template
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
+from archspec.record import Record
 from archspec.text.values import Mapping, Value
 
 Arguments: TypeAlias = dict[str, Argument]
 
 
-class Reference(NamedTuple):
+class Reference(Record):
     """An edge as written: `stem`, `halves[1]`, `conv{index}`."""
 
     name: Template
@@ -30,7 +30,7 @@ class Reference(NamedTuple):
     span: Span
 
 
-class Repeat(NamedTuple):
+class Repeat(Record):
     """A loop: over a count (`repeat: 3`) or over lists walked together."""
 
     times: Argument | None
@@ -38,7 +38,7 @@ class Repeat(NamedTuple):
     span: Span
 
 
-class Condition(NamedTuple):
+class Condition(Record):
     """A `when:`."""
 
     argument: Argument
@@ -90,7 +90,7 @@ class Place(Protocol):
         """The producers of what the node reads."""
 
 
-class Branch(NamedTuple):
+class Branch(Record):
     """One of several paths: nodes that join the list, or one group with the branch's name.
 
     An empty branch with a name gives the name to what it hands on.
@@ -147,19 +147,28 @@ class Form(ABC):
         return iter(())
 
 
-@dataclass(slots=True, eq=False)
 class Node:
     """One entry of a `layers:` list: its form, and the keys that stand beside it."""
 
-    form: Form
-    span: Span
-    inputs: tuple[Reference, ...] | None = None
-    name: Template | None = None
-    name_span: Span | None = None
-    when: Condition | None = None
-    repeat: Repeat | None = None
-    share: Reference | None = None
-    training_only: bool = False
+    __slots__ = (
+        *("form", "span", "inputs", "name", "name_span"),
+        *("when", "repeat", "share", "training_only"),
+    )
+
+    def __init__(
+        self,
+        form: Form,
+        span: Span,
+        inputs: tuple[Reference, ...] | None = None,
+        name: Template | None = None,
+        repeat: Repeat | None = None,
+    ) -> None:
+        self.form, self.span, self.inputs = form, span, inputs
+        self.name, self.repeat = name, repeat
+        self.name_span = span if name is not None else None
+        self.when: Condition | None = None
+        self.share: Reference | None = None
+        self.training_only = False
 
     @property
     def is_bare(self) -> bool:
@@ -209,8 +218,7 @@ class Layers:
         return self.text or "[…]"
 
 
-@dataclass(slots=True, eq=False)
-class Parameter:
+class Parameter(Record):
     """A declared parameter: its type, and its default unless it is required.
 
     `type` is one of int, float, bool, str, list, layers, mapping, or any (a null default, or a
@@ -225,29 +233,27 @@ class Parameter:
     value: Value | None = None
 
 
-@dataclass(slots=True, eq=False)
-class Output:
+class Output(Record):
     """One entry of `outputs:`; `name` is None in a list of them."""
 
     name: str | None
     reference: Reference
 
 
-@dataclass(slots=True, eq=False)
 class Block:
-    """A named graph with parameters. `in_library` blocks come with archspec or a package."""
+    """A named graph with parameters. `in_library` blocks come with archspec or a package.
 
-    name: str
-    span: Span
-    raw: Mapping
-    in_library: bool
-    doc: str = ""
-    params: dict[str, Parameter] = field(default_factory=dict)
-    inputs: tuple[str, ...] = ("input",)
-    body: tuple[Node, ...] = ()
-    outputs: tuple[Output, ...] | None = None
-    calls: set[Block] = field(default_factory=set)
-    """The blocks that its text calls."""
+    `calls` are the blocks that its text calls.
+    """
+
+    def __init__(self, name: str, span: Span, raw: Mapping, in_library: bool) -> None:
+        self.name, self.span, self.raw, self.in_library = name, span, raw, in_library
+        self.doc = ""
+        self.params: dict[str, Parameter] = {}
+        self.inputs: tuple[str, ...] = ("input",)
+        self.body: tuple[Node, ...] = ()
+        self.outputs: tuple[Output, ...] | None = None
+        self.calls: set[Block] = set()
 
     def reaches(self, other: Block) -> bool:
         """Whether its text, or that of a block it calls, calls the other."""
@@ -260,8 +266,7 @@ class Block:
         return other in seen
 
 
-@dataclass(slots=True, eq=False)
-class PatchItem:
+class PatchItem(Record):
     """One change to a base spec: replace, insert_before, insert_after or remove at `path`."""
 
     action: str
@@ -270,27 +275,31 @@ class PatchItem:
     nodes: tuple[Node, ...]
 
 
-@dataclass(slots=True, eq=False)
 class Spec:
     """One file's network, or its changes to the one that it extends, its `base`.
 
     `said` is what it states beside the network, by key. `overrides` are values for the base's
     parameters. `parse_override` reads a value given for a parameter (name, value, is it layers?)
-    as this file would.
+    as this file would. `reads` are the names that its text reads: in nodes, values, inputs and
+    patches.
     """
 
-    span: Span
-    said: dict[str, Any]
-    base: Spec | None
-    parse_override: Callable[[str, Value, bool], Parameter]
-    inputs: dict[str, tuple[Any, Span]] = field(default_factory=dict)
-    params: dict[str, Parameter] = field(default_factory=dict)
-    body: tuple[Node, ...] | None = None
-    outputs: tuple[Output, ...] | None = None
-    overrides: dict[str, Parameter] = field(default_factory=dict)
-    patch: tuple[PatchItem, ...] = ()
-    reads: set[str] = field(default_factory=set)
-    """Names that its text reads: in nodes, values, inputs and patches."""
+    def __init__(
+        self,
+        span: Span,
+        said: dict[str, Any],
+        base: Spec | None,
+        parse_override: Callable[[str, Value, bool], Parameter],
+    ) -> None:
+        self.span, self.said, self.base = span, said, base
+        self.parse_override = parse_override
+        self.inputs: dict[str, tuple[Any, Span]] = {}
+        self.params: dict[str, Parameter] = {}
+        self.body: tuple[Node, ...] | None = None
+        self.outputs: tuple[Output, ...] | None = None
+        self.overrides: dict[str, Parameter] = {}
+        self.patch: tuple[PatchItem, ...] = ()
+        self.reads: set[str] = set()
 
     @property
     def name(self) -> str:

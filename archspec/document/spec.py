@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from os.path import basename, dirname
 from typing import Any
 
 from archspec.diagnostics.diagnostic import (
@@ -33,10 +33,10 @@ from archspec.text.values import Items, Mapping, Scalar, Value, kind, read, shor
 
 def read_spec(
     source: Source,
-    folder: Path | None,
+    folder: str | None,
     reader: Reader,
     diagnostics: list[Diagnostic],
-    chain: tuple[Path, ...] = (),
+    chain: tuple[str, ...] = (),
 ) -> Spec:
     """The spec of a text, with the chain of those it extends. Reports into `diagnostics`.
 
@@ -55,7 +55,7 @@ def read_spec(
     file.params = frozenset(params.entries) if isinstance(params, Mapping) else frozenset()
     declare_blocks(file, value.get("blocks"))
     parser = file.parser({})
-    spec = Spec(span=start, said=said, base=base, parse_override=_override_parser(file))
+    spec = Spec(start, said, base, _override_parser(file))
     is_root = base is None and "extends" not in value.entries
     if is_root:
         spec.params = parameters.declare(parser, params, "the spec")
@@ -159,7 +159,7 @@ def _refuse_layers(file: File, value: Mapping) -> None:
 # --- the spec that it extends --------------------------------------------------------------------
 
 
-def _base(file: File, value: Value | None, chain: tuple[Path, ...]) -> Spec | None:
+def _base(file: File, value: Value | None, chain: tuple[str, ...]) -> Spec | None:
     if value is None:
         return None
     name = file.text(value, "extends")
@@ -172,13 +172,13 @@ def _base(file: File, value: Value | None, chain: tuple[Path, ...]) -> Spec | No
             raise Refusal(
                 f"{name!r} extends, in the end, itself",
                 code=Code.EXTENDS,
-                found=" → ".join(p.name for p in (*chain, resolved)),
+                found=" → ".join(map(basename, (*chain, resolved))),
             )
         source = file.reader.open(path)
     except Refusal as refusal:
         file.refuse(refusal, value.span)
         return None
-    return read_spec(source, path.parent, file.reader, file.diagnostics, (*chain, resolved))
+    return read_spec(source, dirname(path), file.reader, file.diagnostics, (*chain, resolved))
 
 
 def _override_parser(file: File) -> Callable[[str, Value, bool], Parameter]:

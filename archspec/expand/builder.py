@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, Note, Refusal, Span, certain_word, did_you_mean
 from archspec.document.records import Node, PatchItem
@@ -13,6 +12,7 @@ from archspec.expressions.evaluate import Env
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import REGISTRY
 from archspec.ir.shape import Shape, product, show
+from archspec.record import Record
 
 Refs: TypeAlias = tuple[Ref, ...]
 Bindings: TypeAlias = list[dict[str, Any]]
@@ -28,12 +28,12 @@ class Stop(Exception):
     """The expansion is too large to go on."""
 
 
-@dataclass(slots=True)
 class PatchTree:
     """The patches below one path: those of the path itself, and by label those below it."""
 
-    items: list[PatchItem] = field(default_factory=list)
-    children: dict[str, PatchTree] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.items: list[PatchItem] = []
+        self.children: dict[str, PatchTree] = {}
 
     @classmethod
     def of(cls, items: Iterable[PatchItem]) -> PatchTree:
@@ -278,7 +278,7 @@ class Builder:
             ref = step.inputs[0]
 
 
-class Live(NamedTuple):
+class Live(Record):
     """A node that is there: its name, rendered, and what a named repeat binds in its iterations.
 
     `level` is the first level of patches that applies to it. `steps` tells which step was made.
@@ -291,7 +291,7 @@ class Live(NamedTuple):
     steps: list[int]
 
 
-class Made(NamedTuple):
+class Made(Record):
     """What a step was made of: for `share`, and for messages about it."""
 
     live: Live
@@ -299,7 +299,7 @@ class Made(NamedTuple):
     levels: Levels
 
 
-class Site(NamedTuple):
+class Site(Record):
     """Where a node is placed: its list, the names in scope, and what the list's first node reads.
 
     `level` is the first level of patches that applies to the node.

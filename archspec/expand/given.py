@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping as AbstractMapping
 from typing import Any
 
@@ -75,6 +74,8 @@ def set_text(text: str) -> Any:
 
 
 def _as_json(name: str, given: Any) -> str:
+    import json
+
     try:
         return json.dumps(given, allow_nan=False)
     except (TypeError, ValueError, RecursionError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.document import parameters
@@ -16,10 +15,10 @@ from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import Graph, Ref, Step
 from archspec.ir.op import Op
+from archspec.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class At:
+class At(Record):
     """A `Place`: where a node stands, for its form."""
 
     expansion: Expansion

@@ -6,7 +6,6 @@ The lines of such a block are not the user's to change; what it was given is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from archspec.diagnostics.diagnostic import Diagnostic, Refusal
 from archspec.document.records import Arguments, Block
@@ -38,7 +37,7 @@ def with_other_arguments(
             return
         x.retries += 1
         if fits(other):
-            x.diagnostics[since:] = [replace(each, help=words) for each in reported]
+            x.diagnostics[since:] = [each._replace(help=words) for each in reported]
             return
 
 

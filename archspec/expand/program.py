@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from collections.abc import Mapping as AbstractMapping
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, NamedTuple
+from os.path import dirname
+from typing import Any
 
 import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.analyses import lint
@@ -39,12 +39,13 @@ from archspec.expressions.arguments import (
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import INPUT, Graph, count_runs, walk
 from archspec.ir.shape import Shape, is_batched, show
+from archspec.record import Record
 from archspec.text import files
 from archspec.text.bounded import Collected
 from archspec.text.limits import Limits
 
 
-class Program(NamedTuple):
+class Program(Record):
     """A checked spec: its graph, and what was decided on the way."""
 
     said: dict[str, Any]
@@ -63,23 +64,23 @@ class Program(NamedTuple):
         return name
 
 
-def read_named(name: str, limits: Limits) -> tuple[Source, Path]:
+def read_named(name: str, limits: Limits) -> tuple[Source, str]:
     """The text of a path or a bundled spec, and its folder. Raises `SpecError`.
 
     It is the caller who names it, so that it may be a pipe; its folder is then the working one.
     """
     try:
-        if files.is_pipe(Path(name)):
-            return files.read_text(Path(name), limits, pipes=True), Path()
+        if files.is_pipe(name):
+            return files.read_text(name, limits, pipes=True), ""
         path = files.find_spec(name, None)
-        return files.read_text(path, limits), path.parent
+        return files.read_text(path, limits), dirname(path)
     except Refusal as refusal:
         raise SpecError([Diagnostic.of(refusal, None)]) from None
 
 
 def compile_text(
     source: Source,
-    folder: Path | None,
+    folder: str | None,
     params: AbstractMapping[str, Any],
     input_shape: Sizes | AbstractMapping[str, Sizes] | None,
     limits: Limits,
@@ -97,7 +98,7 @@ def compile_text(
 
 def _compiled(
     source: Source,
-    folder: Path | None,
+    folder: str | None,
     params: AbstractMapping[str, Any],
     input_shape: Sizes | AbstractMapping[str, Sizes] | None,
     limits: Limits,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from archspec.analyses.orientation import turned_around, turned_help
 from archspec.diagnostics.diagnostic import Diagnostic
@@ -35,7 +34,7 @@ def with_smallest_input(
         return diagnostic
     name = images[0]
     if channels_first := turned_around(inputs[name]):
-        return replace(diagnostic, help=turned_help(name, channels_first, stated))
+        return diagnostic._replace(help=turned_help(name, channels_first, stated))
     axes = _axes(inputs[name], AXES[axis])
     same = (diagnostic.code, diagnostic.span, axis)
     words_of_axes = set(AXES) if len(axes) == 2 else {axis}
@@ -60,7 +59,7 @@ def with_smallest_input(
     shape = [size if i - len(inputs[name]) in axes else dim for i, dim in enumerate(inputs[name])]
     written = f": `{name}: [{', '.join(map(str, shape[1:]))}]`" if stated else ""
     text = f"the smallest legal input {words} {size}{written}"
-    return replace(diagnostic, help=f"{diagnostic.help}; {text}" if diagnostic.help else text)
+    return diagnostic._replace(help=f"{diagnostic.help}; {text}" if diagnostic.help else text)
 
 
 def _axes(shape: Shape, axis: int) -> tuple[int, ...]:

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import types
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import replace
 from functools import lru_cache
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Help, Refusal, Span, suggestion
 from archspec.expressions.evaluate import Budget, Env, Evaluate, Table, type_name
 from archspec.expressions.parse import inserted, parse
 from archspec.ir.fields import once
 from archspec.ir.op import MAX_FLOAT, MAX_SIZE, Op
+from archspec.record import Record
 from archspec.text.limits import Limits
 from archspec.text.values import Items, Scalar, Value, kind, shorten
 
 
-class Reading(NamedTuple):
+class Reading(Record):
     """How text is read where an argument is expected; `literals` are text in any case."""
 
     text: bool
@@ -33,7 +33,7 @@ TEXT = Reading(text=True)
 NUMBERS = Reading(text=False)
 
 
-class Argument(NamedTuple):
+class Argument(Record):
     """A compiled argument: a constant (`evaluate` is None) or a function of its environment."""
 
     span: Span
@@ -98,7 +98,7 @@ BRIEF = 100
 
 @lru_cache(maxsize=8)
 def _briefly(limits: Limits) -> Limits:
-    return replace(limits, evaluation_steps=min(limits.evaluation_steps, BRIEF))
+    return limits._replace(evaluation_steps=min(limits.evaluation_steps, BRIEF))
 
 
 class LocatedError(Exception):

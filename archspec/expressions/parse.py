@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Refusal, did_you_mean
 from archspec.expressions.evaluate import (
@@ -32,10 +32,11 @@ from archspec.expressions.evaluate import (
     truth,
     type_name,
 )
+from archspec.record import Record
 from archspec.text.limits import DEFAULT, Limits
 
 
-class Expression(NamedTuple):
+class Expression(Record):
     """A compiled expression: its text, the names it reads, and how to evaluate it.
 
     `evaluate` raises `Refusal` for whatever has no value.
@@ -373,7 +374,7 @@ def inserted(text: str) -> str | None:
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
-class Template(NamedTuple):
+class Template(Record):
     """A name that may hold expressions in braces: literal texts and expressions, alternating."""
 
     text: str

@@ -9,15 +9,17 @@ from __future__ import annotations
 import os
 import stat
 from functools import cache
-from pathlib import Path
 
 from archspec.diagnostics.diagnostic import Code, Refusal, Source, certain_word, did_you_mean
 from archspec.text.limits import Limits
 
-_PACKAGE = Path(__file__).resolve().parent.parent
-BLOCKS = _PACKAGE / "blocks"
+# Paths are texts here: importing pathlib takes longer than reading a spec.
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+BLOCKS = os.path.join(_PACKAGE, "blocks")
 # An installed wheel carries the specs inside the package; a checkout has them beside it.
-SPECS = _PACKAGE / "specs" if (_PACKAGE / "specs").is_dir() else _PACKAGE.parent / "specs"
+SPECS = os.path.join(_PACKAGE, "specs")
+if not os.path.isdir(SPECS):
+    SPECS = os.path.join(os.path.dirname(_PACKAGE), "specs")
 SUFFIX = ".yaml"
 
 
@@ -33,7 +35,7 @@ def library_blocks() -> frozenset[str]:
     return frozenset(_names_below(BLOCKS))
 
 
-def _names_below(folder: Path) -> tuple[str, ...]:
+def _names_below(folder: str) -> tuple[str, ...]:
     found = []
     for root, _, files in os.walk(folder):
         inside = os.path.relpath(root, folder)
@@ -43,7 +45,7 @@ def _names_below(folder: Path) -> tuple[str, ...]:
 
 
 def read_text(
-    path: Path,
+    path: str | os.PathLike[str],
     limits: Limits,
     shown: str | None = None,
     library: bool = False,
@@ -53,24 +55,25 @@ def read_text(
 
     With `pipes` it may be no regular file: what a user names himself, he also feeds and ends.
     """
+    path = os.fspath(path)
     try:
-        found = path.stat()
+        found = os.stat(path)
         if not stat.S_ISREG(found.st_mode) and not (pipes and _is_pipe(found.st_mode)):
-            raise Refusal(f"{str(path)[:200]} is not a file", code=Code.FILE)
+            raise Refusal(f"{path[:200]} is not a file", code=Code.FILE)
         size = found.st_size
-        limits.check("text_bytes", size, f"the size of {path.name} in bytes")
-        with path.open("rb") as file:
+        limits.check("text_bytes", size, f"the size of {os.path.basename(path)} in bytes")
+        with open(path, "rb") as file:
             data = file.read(limits.text_bytes + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
-        raise Refusal(f"cannot read {str(path)[:200]}: {reason}", code=Code.FILE) from None
-    return decoded(data, str(path), limits)._replace(name=shown or str(path), library=library)
+        raise Refusal(f"cannot read {path[:200]}: {reason}", code=Code.FILE) from None
+    return decoded(data, path, limits)._replace(name=shown or path, library=library)
 
 
-def is_pipe(path: Path) -> bool:
+def is_pipe(path: str) -> bool:
     """Whether it is a pipe or a device, as `<(…)` of a shell and /dev/stdin are."""
     try:
-        return _is_pipe(path.stat().st_mode)
+        return _is_pipe(os.stat(path).st_mode)
     except (OSError, ValueError):
         return False
 
@@ -94,26 +97,37 @@ def decoded(data: bytes, name: str, limits: Limits) -> Source:
     return Source(name, text)
 
 
-def shown(path: Path) -> str:
+def shown(path: str) -> str:
     """The name that a file is shown under: one of archspec's own blocks without its folder."""
-    if path.is_relative_to(BLOCKS):
-        return f"archspec/blocks/{path.relative_to(BLOCKS).as_posix()}"
-    return str(path)
+    if _is_below(path, BLOCKS):
+        return "archspec/blocks" + path[len(BLOCKS) :].replace(os.sep, "/")
+    return path
 
 
-def find_spec(name: str, beside: Path | None) -> Path:
+def stem(path: str) -> str:
+    """The file's name without its suffix."""
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def find_spec(name: str, beside: str | None) -> str:
     """The file of a path or of a bundled name. Raises `Refusal` where there is none.
 
     A path wins over a bundled name; `beside` is the folder that relative paths start from.
     """
-    path = (beside or Path()) / name
+    path = os.path.join(beside or "", name)
     try:
-        if path.is_file():
+        if stat.S_ISREG(os.stat(path).st_mode):
             return path
+    except (FileNotFoundError, NotADirectoryError):
+        pass
     except (OSError, ValueError):
         raise Refusal(f"{name[:200]!r} is not a file name", code=Code.FILE) from None
     if name in bundled():
-        return SPECS / (name + SUFFIX)
+        return os.path.join(SPECS, name + SUFFIX)
     near = did_you_mean(name, bundled())
     short = near or "`archspec list` names the bundled specs"
     raise Refusal(
@@ -125,27 +139,27 @@ def find_spec(name: str, beside: Path | None) -> Path:
     )
 
 
-def inside(path: Path, root: Path | None, anywhere: bool) -> Path:
+def inside(path: str, root: str | None, anywhere: bool) -> str:
     """`path`, resolved; unless it may be `anywhere`, one outside `root` is refused.
 
     Symbolic links are followed. Without a `root` only archspec's own files may be read.
     """
     try:
-        resolved = path.resolve()
-    except (OSError, ValueError, RuntimeError):  # a NUL byte, or links in a circle
-        raise Refusal(f"{str(path)[:200]!r} leads to no file", code=Code.FILE) from None
+        resolved = os.path.realpath(path)
+    except (OSError, ValueError):  # a NUL byte
+        raise Refusal(f"{path[:200]!r} leads to no file", code=Code.FILE) from None
     allowed = [SPECS, BLOCKS] if root is None else [root, SPECS, BLOCKS]
-    if anywhere or any(resolved.is_relative_to(folder.resolve()) for folder in allowed):
+    if anywhere or any(_is_below(resolved, os.path.realpath(folder)) for folder in allowed):
         return resolved
     if root is None:
         raise Refusal(
-            f"a text that stands in no folder can read no file: {str(path)[:200]}",
+            f"a text that stands in no folder can read no file: {path[:200]}",
             code=Code.OUTSIDE,
             expected="the name of a bundled spec",
             help="name the folder that it may read: loads(..., folder=…)",
         )
     raise Refusal(
-        f"{str(path)[:200]} lies outside the folder of the spec",
+        f"{path[:200]} lies outside the folder of the spec",
         code=Code.OUTSIDE,
         expected="a file in that folder, or below it",
         help="allow it with --allow-outside, or load(..., allow_outside=True)",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Record):
     """Upper bounds. Each is named in the error it causes; a caller may raise them."""
 
     text_bytes: int = 4_000_000

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from archspec.diagnostics.diagnostic import Source, Span
+from archspec.record import Record
 
-_KEYED = re.compile(r"^(\s*(?:-\s+)?[\w-]+):\s+(.*\S)\s*$")
-_UNSPACED = re.compile(r"^(\s*(?:-\s+)?)([\w$]+):([\[{\"'\w$].*?)\s*$")
+_KEYED = r"^(\s*(?:-\s+)?[\w-]+):\s+(.*\S)\s*$"
+_UNSPACED = r"^(\s*(?:-\s+)?)([\w$]+):([\[{\"'\w$].*?)\s*$"
 """A key whose colon has no space behind it, so that YAML takes all of it for one text."""
 _LONGEST = 500
 """Characters of a line that is searched for slips: no person wrote a longer one by hand."""
@@ -43,7 +43,7 @@ def scanner_help(source: Source, line: int, problem: str) -> str | None:
         return "indent with spaces: YAML allows no tabs there"
     if re.match(r"^\s*-\s+[\w$]+\s*$", before) and re.match(r"^\s+[\w-]+:", text):
         return f"a colon is missing on line {line - 1}: `{before.strip()}:`"
-    keyed = _KEYED.match(text)
+    keyed = re.match(_KEYED, text)
     if keyed:
         key, value = keyed[1].strip(), keyed[2]
         if re.search(r":\s", value) and value[0] not in "\"'{[|>":
@@ -58,7 +58,7 @@ def scanner_help(source: Source, line: int, problem: str) -> str | None:
     return None
 
 
-class Unspaced(NamedTuple):
+class Unspaced(Record):
     """A key without a space behind its colon, and where it stands."""
 
     key: str
@@ -71,12 +71,12 @@ def unspaced(source: Source, line: int) -> Unspaced | None:
     """The slip in the line where the scanner stopped, or in the line before it."""
     for number in (line - 1, line):
         text = source.line(number) if number > 0 else ""
-        if len(text) <= _LONGEST and (slip := _UNSPACED.match(text)):
+        if len(text) <= _LONGEST and (slip := re.match(_UNSPACED, text)):
             return Unspaced(slip[2], slip[3], number, slip.start(2) + 1)
     return None
 
 
-class Unfinished(NamedTuple):
+class Unfinished(Record):
     """A bracket, quote or key that the text does not finish."""
 
     message: str

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any, TypeAlias
-
-import yaml
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Refusal, Source, Span, SpecError
 from archspec.text.limits import Limits
@@ -23,7 +20,8 @@ from archspec.text.slips import (
     unspaced,
 )
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+if TYPE_CHECKING:
+    import yaml
 
 _INT = re.compile(r"[-+]?[0-9]+\Z")
 _RADIX = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)\Z")
@@ -131,6 +129,8 @@ def read(source: Source, limits: Limits) -> Value:
             limits.check("text_bytes", size, "the size of the text in bytes")
         except Refusal as refusal:
             raise SpecError([Diagnostic.of(refusal, Span(source, 1, 1, 1, 1))]) from None
+    import yaml  # when the first text is read: it takes as long as all else that reads one
+
     try:
         return _Reader(source, limits).read()
     except yaml.YAMLError as error:
@@ -175,11 +175,14 @@ class _Reader:
         return Span(self.source, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
 
     def read(self) -> Value:
+        import yaml
+
         documents: list[Value] = []
         # Each open collection: its event, and the values collected so far (keys and values
         # alternate in a mapping).
         stack: list[tuple[Any, list[Value]]] = []
-        for event in yaml.parse(self.source.text, Loader=_Loader):
+        loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        for event in yaml.parse(self.source.text, Loader=loader):
             if isinstance(event, yaml.ScalarEvent):
                 value: Value = self.scalar(event, bool(stack) and stack[-1][0].flow_style is True)
             elif isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent):
@@ -187,7 +190,8 @@ class _Reader:
                 continue
             elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
                 start, values = stack.pop()
-                value = self.close(start, event, values)
+                is_list = isinstance(event, yaml.SequenceEndEvent)
+                value = self.close(start, event, values, is_list)
             elif isinstance(event, yaml.AliasEvent):
                 value = self.alias(event)
             else:
@@ -218,13 +222,13 @@ class _Reader:
             self.anchors[event.anchor] = None
         stack.append((event, []))
 
-    def close(self, start: Any, end: Any, values: list[Value]) -> Value:
+    def close(self, start: Any, end: Any, values: list[Value], is_list: bool) -> Value:
         first, last = start.start_mark, end.end_mark
         span = Span(self.source, first.line + 1, first.column + 1, last.line + 1, last.column + 1)
         size = 1 + sum(value.size for value in values)
         self.count(size, span)
         result: Value
-        if isinstance(start, yaml.SequenceStartEvent):
+        if is_list:
             result = Items(tuple(values), span, size)
         else:
             result = Mapping(self.entries(values), span, size, bool(start.flow_style))
@@ -372,12 +376,12 @@ def _from_yaml(source: Source, error: yaml.YAMLError, limits: Limits) -> Diagnos
             help="remove the character",
         )
     if problem == "exceeded maximum nesting depth":
-        least = replace(limits, nesting=min(limits.nesting, LIBYAML_NESTING))
+        least = limits._replace(nesting=min(limits.nesting, LIBYAML_NESTING))
         (diagnostic,) = _limit(
             least, "nesting", LIBYAML_NESTING + 1, "the nesting", span
         ).diagnostics
         raised = limits.nesting > LIBYAML_NESTING
-        return replace(diagnostic, help="libyaml nests no deeper") if raised else diagnostic
+        return diagnostic._replace(help="libyaml nests no deeper") if raised else diagnostic
     opened = getattr(error, "context_mark", None)
     slip = None
     if problem == "could not find expected ':'" and opened is not None:

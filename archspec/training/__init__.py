@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from archspec.record import Record
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from archspec.training.loop import Listener, Trainer
 
 
-class Trained(NamedTuple):
+class Trained(Record):
     """What `train` returns: the network with its best weights, and a row of figures an epoch."""
 
     net: nn.Module
@@ -43,6 +44,8 @@ def train(
 
     Raises `SpecError`, `TrainingError`, or `DataError`; `Stopped` where a signal asked for it.
     """
+    from pathlib import Path
+
     from archspec.data.opening import nothing_shown
     from archspec.training import session
     from archspec.training.loop import Trainer as PlainTrainer
@@ -73,6 +76,8 @@ def recipe_for(
     arch: Architecture, config: str | PathLike[str] | None, given: Mapping[str, Any]
 ) -> Any:
     """The recipe that `train` would use. Raises `SpecError`."""
+    from pathlib import Path
+
     from archspec.training import recipe as recipes
 
     layer = None

@@ -185,9 +185,8 @@ def _channels_mend(arch: Architecture, channels: int, height: int, width: int) -
 
 
 def _for_size(diagnostic: Diagnostic, height: int, width: int) -> Diagnostic:
-    from dataclasses import replace
 
     from archspec.diagnostics.diagnostic import Note
 
     note = Note(f"the recipe brings images to {height}x{width}; --resize asks for another size")
-    return replace(diagnostic, notes=(*diagnostic.notes, note))
+    return diagnostic._replace(notes=(*diagnostic.notes, note))

@@ -263,7 +263,7 @@ def test_a_block_of_the_library_with_several_inputs_and_outputs(tmp_path, monkey
         "layers: [{name: a, relu}, {name: b, tanh, from: skip}]\n"
     )
     write_files(tmp_path, swap=text)
-    monkeypatch.setattr(files, "BLOCKS", tmp_path)
+    monkeypatch.setattr(files, "BLOCKS", str(tmp_path))
     monkeypatch.setattr(files, "library_blocks", lambda: frozenset({"swap"}))
     monkeypatch.setattr(blocks, "_LIBRARY", {})
     assert listed(TWO_LAYERS) == TWO_ROWS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -37,7 +38,7 @@ EXTRA = (
 @cache
 def texts() -> tuple[tuple[str, str], ...]:
     """Names and texts: the bundled specs, the standard blocks, `EXTRA`."""
-    files = [*sorted(SPECS.rglob("*.yaml")), *sorted(BLOCKS.glob("*.yaml"))]
+    files = [*sorted(Path(SPECS).rglob("*.yaml")), *sorted(Path(BLOCKS).glob("*.yaml"))]
     found = [(path.name, path.read_text(encoding="utf-8")) for path in files]
     return (*found, *((f"extra{i}", text) for i, text in enumerate(EXTRA)))
 

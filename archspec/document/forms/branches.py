@@ -106,4 +106,4 @@ class Branches(FixedForm):
 def _named(name: Template, nodes: tuple[Node, ...], span: Span) -> Branch:
     if not nodes:
         return Branch((), name, span)
-    return Branch((Node(Group(span, nodes), span, name=name, name_span=span),), name, span)
+    return Branch((Node(Group(span, nodes), span, name=name),), name, span)

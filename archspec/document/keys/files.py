@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from os.path import basename, dirname, join
 
 from archspec.diagnostics.diagnostic import Code, Refusal, Span
 from archspec.document.blocks import File, declare_blocks
 from archspec.document.keys.key import FileKey
 from archspec.document.keys.statements import Version
 from archspec.document.schema_words import Schema, listed
+from archspec.text.files import stem
 from archspec.text.values import Items, Mapping, Scalar, Value, kind, read
 
 BLOCK_FILE_KEYS = ("archspec", "doc", "blocks", "use")
@@ -36,7 +37,7 @@ class Extends(FileKey):
         return {"type": "string"}
 
 
-def read_use(file: File, value: Value | None, chain: tuple[Path, ...] = ()) -> None:
+def read_use(file: File, value: Value | None, chain: tuple[str, ...] = ()) -> None:
     """Brings in the blocks of other files; `chain` are those that lead to this one."""
     if value is None:
         return
@@ -45,13 +46,13 @@ def read_use(file: File, value: Value | None, chain: tuple[Path, ...] = ()) -> N
         if not name:
             continue
         try:
-            path = (file.folder or Path()) / name
+            path = join(file.folder or "", name)
             resolved = file.reader.inside(path)
             if resolved in chain:
                 raise Refusal(
                     f"{name!r} uses, in the end, itself",
                     code=Code.FILE,
-                    found=" → ".join(p.name for p in (*chain, resolved)),
+                    found=" → ".join(map(basename, (*chain, resolved))),
                     help="put blocks that need each other into one file",
                 )
             source = file.reader.open(path)
@@ -59,7 +60,7 @@ def read_use(file: File, value: Value | None, chain: tuple[Path, ...] = ()) -> N
             file.refuse(refusal, item.span)
             file.lost = True
             continue
-        other = File(source, path.parent, file.reader, file.diagnostics)
+        other = File(source, dirname(path), file.reader, file.diagnostics)
         body = read(source, file.reader.limits)
         if not isinstance(body, Mapping):
             file.report(
@@ -67,7 +68,7 @@ def read_use(file: File, value: Value | None, chain: tuple[Path, ...] = ()) -> N
             )
             continue
         if "layers" in body.entries:
-            declare_blocks(other, _as_blocks(path.stem, body))
+            declare_blocks(other, _as_blocks(stem(path), body))
         else:
             other.check_keys(body, BLOCK_FILE_KEYS, "a file of blocks")
             Version().read(other, body.get("archspec"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from archspec.cli.output import (
     columns,
     diagnostics_of,
+    paint_for,
     write,
     write_diagnostics,
     write_json,
@@ -124,17 +125,9 @@ def _summary(arch: Architecture, args: Namespace) -> Summary:
 
 def show_summary(summary: Summary) -> None:
     """The table in the terminal's width and colours, or plain where the output goes elsewhere."""
-    if sys.stdout.isatty():
-        from rich.console import Console
+    from archspec.analyses.table import summary_text
 
-        from archspec.analyses.terminal import terminal_view
-
-        console = Console()
-        console.print(terminal_view(summary, console.width), crop=False)
-    else:
-        from archspec.analyses.table import plain_text
-
-        write(plain_text(summary, columns()))
+    write(summary_text(summary, columns(), paint_for(sys.stdout)))
 
 
 def _verify(arch: Architecture, args: Namespace) -> Report:

@@ -1,4 +1,4 @@
-"""`archspec check SPEC…`: every mistake of several specs; `--fix` mends what is certain."""
+"""`archspec check SPEC…`: every mistake of several specs; `--fix` corrects what is certain."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from archspec.cli.command import Command, Option
+from archspec.cli.options import CHECKING, SPEC, formats
 from archspec.cli.output import diagnostics_of, write, write_diagnostics, write_json
 from archspec.cli.specs import as_dicts, figures, line_of_figures, opened
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Source, SpecError, printable
@@ -15,6 +17,23 @@ from archspec.diagnostics.fix import Change, fixed, write_whole
 from archspec.document.keys.train import plainly_fits
 from archspec.expand.program import compile_text, read_named
 from archspec.text.limits import DEFAULT
+
+COMMAND = Command(
+    "check specs and name every mistake",
+    "Check each spec and print a line of figures for it. Mistakes go to standard error.\n"
+    "With --fix, misspelt words and leftovers of YAML 1.1 are corrected in the file where there\n"
+    "is one way to do so; comments and layout stay.",
+    "archspec check my_network.yaml\n"
+    "archspec check my_network.yaml --fix\n"
+    "archspec check specs/*.yaml --format json\n"
+    "archspec check specs/*.yaml --format sarif > archspec.sarif",
+    (
+        SPEC._replace(name="specs", nargs="+"),
+        Option("--fix", "correct in the files what is certain", action="store_true"),
+        *CHECKING,
+        *formats("sarif", note="; sarif for code review tools"),
+    ),
+)
 
 
 def run(args: Namespace) -> int:

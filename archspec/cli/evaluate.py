@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from archspec.cli.command import Command, Option
+from archspec.cli.options import TRAINED, formats
 from archspec.cli.output import columns_of, padded, write, write_diagnostics, write_json
 from archspec.data.text import one_line
 from archspec.diagnostics.diagnostic import SpecError
@@ -16,6 +18,26 @@ from archspec.training.errors import TrainingError
 if TYPE_CHECKING:
     from archspec.training.evaluate import Evaluation
     from archspec.training.trained import TrainedNetwork
+
+COMMAND = Command(
+    "measure a trained network on its data, or on other data",
+    "Measure the best weights of a run on its test images.",
+    "archspec evaluate runs/lenet_bn-digits-1\n"
+    "archspec evaluate runs/lenet_bn-digits-1 --data mnist --format json",
+    (
+        Option("run", "a run folder", metavar="RUN"),
+        Option("--data", "other data (default: the run's own)", metavar="NAME"),
+        Option("--data-root", "the folder of the data sets", metavar="DIR"),
+        Option(
+            "--skip-unreadable",
+            "go on without pictures that cannot be read",
+            action="store_const",
+            const=True,
+        ),
+        *TRAINED,
+        *formats(),
+    ),
+)
 
 
 def run(args: Namespace) -> int:

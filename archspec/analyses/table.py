@@ -7,7 +7,7 @@ any network; then layers' arguments are cut, and numbers never are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archspec.diagnostics.diagnostic import Paint, plain
@@ -37,14 +37,14 @@ class TableLayout(NamedTuple):
 
 def lay_out(summary: SummaryFigures, width: int | None) -> TableLayout:
     """The cells for a table of `width` characters (None: as wide as it likes)."""
-    layout = _cells(summary, compact=False)
+    layout = _laid_out([_row(layer) for layer in summary.nodes])
     path, layer, *figures = layout.widths
     room = None if width is None else width - sum(figures) - len(GAP) * len(figures) - len(GAP)
     if room is None or path + layer <= room:
         return layout
     if path + COMFORTABLE <= room:
         return _cut(layout, path, room - path)
-    layout = _cells(summary, compact=True)
+    layout = _laid_out(list(map(_shortened, summary.nodes, layout.rows)))
     path, layer, *figures = layout.widths
     assert width is not None
     room = width - sum(figures) - len(GAP) * len(figures) - len(GAP)
@@ -52,23 +52,27 @@ def lay_out(summary: SummaryFigures, width: int | None) -> TableLayout:
     return _cut(layout, path, max(room - path, 8))
 
 
-def _cells(summary: SummaryFigures, compact: bool) -> TableLayout:
-    rows = [tuple(_row(layer, compact)) for layer in summary.nodes]
+def _laid_out(rows: list[tuple[str, ...]]) -> TableLayout:
     columns = zip(HEADER, *rows, strict=True)
     return TableLayout(tuple(max(map(len, column)) for column in columns), rows)
 
 
-def _row(layer: Layer, compact: bool) -> Iterable[str]:
-    yield "  " * layer.depth + layer.name if compact else layer.path
-    yield describe(layer)
-    yield _outputs(layer.output_shapes)
-    yield f"{layer.num_parameters:,}"
-    if layer.macs is None:
-        yield NOT_COUNTED
-        yield "?"
-        return
-    yield rounded(layer.macs) if compact else f"{layer.macs:,}"
-    yield percent(layer.share)
+def _row(layer: Layer) -> tuple[str, ...]:
+    """The cells in full."""
+    return (
+        layer.path,
+        describe(layer),
+        _outputs(layer.output_shapes),
+        f"{layer.num_parameters:,}",
+        NOT_COUNTED if layer.macs is None else f"{layer.macs:,}",
+        "?" if layer.macs is None else percent(layer.share),
+    )
+
+
+def _shortened(layer: Layer, row: tuple[str, ...]) -> tuple[str, ...]:
+    """The same with a place in the tree for the path, and MACs of four digits."""
+    macs = row[4] if layer.macs is None else rounded(layer.macs)
+    return ("  " * layer.depth + layer.name, *row[1:4], macs, row[5])
 
 
 def _cut(layout: TableLayout, path: int, layer: int) -> TableLayout:
@@ -214,27 +218,26 @@ def summary_text(summary: SummaryFigures, width: int | None = 80, paint: Paint =
 
 def _lines(summary: SummaryFigures, width: int | None, paint: Paint) -> Iterator[str]:
     layout = lay_out(summary, width)
-    widths = layout.widths
+    # Texts stand to the left of their columns, figures to the right.
+    columns = [f"{{:{'<' if i < 3 else '>'}{size}}}" for i, size in enumerate(layout.widths)]
+    line = GAP.join(columns)
     yield paint("title", summary.name)
     yield ""
     if layout.rows:
-        yield paint("title", GAP.join(_padded(HEADER, widths)))
-        yield paint("faint", GAP.join("─" * width for width in widths))
+        yield paint("title", line.format(*HEADER))
+        yield paint("faint", GAP.join("─" * width for width in layout.widths))
         for layer, row in zip(summary.nodes, layout.rows, strict=True):
-            cells = _padded(row, widths)
-            yield GAP.join(cells if paint is plain else _painted(layer, cells, paint))
+            if paint is plain:
+                yield line.format(*row)
+            else:
+                cells = [column.format(cell) for column, cell in zip(columns, row, strict=True)]
+                yield GAP.join(_painted(layer, cells, paint))
         yield ""
     for label, figure in totals(summary):
         yield f"{paint('faint', f'{label:<18}')}  {figure}"
     yield ""
     for line in _wrapped(note(summary), min(width or 100, 100)):
         yield paint("faint", line)
-
-
-def _padded(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """The cells in the widths of their columns: texts to the left, figures to the right."""
-    texts = [cell.ljust(width) for cell, width in zip(cells[:3], widths[:3], strict=True)]
-    return texts + [cell.rjust(width) for cell, width in zip(cells[3:], widths[3:], strict=True)]
 
 
 def _painted(layer: Layer, cells: Sequence[str], paint: Paint) -> list[str]:

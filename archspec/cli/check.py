@@ -5,18 +5,19 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archspec.cli.command import Command, Option
 from archspec.cli.options import CHECKING, SPEC, formats
 from archspec.cli.output import diagnostics_of, write, write_diagnostics, write_json
 from archspec.cli.specs import as_dicts, figures, line_of_figures, opened
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Source, SpecError, printable
-from archspec.diagnostics.fix import Change, fixed, write_whole
 from archspec.document.keys.train import plainly_fits
 from archspec.expand.program import compile_text, read_named
 from archspec.text.limits import DEFAULT
+
+if TYPE_CHECKING:
+    from archspec.diagnostics.fix import Change
 
 COMMAND = Command(
     "check specs and name every mistake",
@@ -77,7 +78,11 @@ def _check(spec: str, args: Namespace) -> tuple[dict[str, Any], Sequence[Diagnos
 
 
 def _fix(spec: str, args: Namespace) -> list[Change]:
-    """Mend a file in its place; a bundled spec is none. Raises `SpecError`."""
+    """Correct a file in its place; a bundled spec is none. Raises `SpecError`."""
+    from pathlib import Path
+
+    from archspec.diagnostics.fix import fixed, write_whole
+
     path = Path(spec)
     if not path.is_file():
         return []
@@ -92,10 +97,10 @@ def _fix(spec: str, args: Namespace) -> list[Change]:
             return error.diagnostics
         return ()
 
-    mended, changes = fixed(source, mistakes)
+    corrected, changes = fixed(source, mistakes)
     if changes:
         try:
-            write_whole(path, mended.text)
+            write_whole(path, corrected.text)
         except OSError as error:
             reason = f"cannot write {spec}: {error.strerror or error}"
             raise SpecError([Diagnostic(Code.FILE, reason)]) from None

@@ -7,16 +7,16 @@
 >>> net = arch.build()
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from archspec.architecture import Architecture, compile, load, loads
-from archspec.diagnostics.diagnostic import ArchspecError, Diagnostic, Span, SpecError
-from archspec.text.files import bundled
-from archspec.text.limits import Limits
-from archspec.training import train
-
 if TYPE_CHECKING:
+    from archspec.architecture import Architecture, compile, load, loads
     from archspec.data.errors import DataError
+    from archspec.diagnostics.diagnostic import ArchspecError, Diagnostic, Span, SpecError
+    from archspec.text.files import bundled
+    from archspec.text.limits import Limits
+    from archspec.training import train
     from archspec.training.errors import Stopped, TrainingError
     from archspec.weights.errors import WeightsError
 
@@ -40,18 +40,27 @@ __all__ = [
     "train",
 ]
 
-_LATER = {
-    "DataError": "archspec.data.errors",
-    "Stopped": "archspec.training.errors",
-    "TrainingError": "archspec.training.errors",
-    "WeightsError": "archspec.weights.errors",
+_HOMES = {
+    "architecture": ("Architecture", "compile", "load", "loads"),
+    "data.errors": ("DataError",),
+    "diagnostics.diagnostic": ("ArchspecError", "Diagnostic", "Span", "SpecError"),
+    "text.files": ("bundled",),
+    "text.limits": ("Limits",),
+    "training": ("train",),
+    "training.errors": ("Stopped", "TrainingError"),
+    "weights.errors": ("WeightsError",),
 }
-"""Errors of rooms that are imported when they are first needed."""
+"""Where each public name is defined: it is imported when it is first used."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    for home, names in _HOMES.items():
+        if name in names:
+            found = getattr(import_module(f"archspec.{home}"), name)
+            globals()[name] = found
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-    return getattr(import_module(_LATER[name]), name)
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,7 +8,7 @@ from archspec.analyses.cost import Costs
 from archspec.analyses.figures import SummaryFigures
 from archspec.analyses.layers import Layer, layers
 from archspec.analyses.memory import memory
-from archspec.analyses.table import plain_text
+from archspec.analyses.table import summary_text
 from archspec.ir.graph import Graph, trained_only
 from archspec.ir.shape import Shape
 
@@ -35,7 +35,7 @@ class Summary(SummaryFigures):
         return {node.path.rpartition(".")[0] for node in self.nodes}
 
     def __str__(self) -> str:
-        return plain_text(self)
+        return summary_text(self)
 
     def as_dict(self) -> dict[str, Any]:
         """The summary as plain data, under the names of the Python API."""

@@ -1,4 +1,4 @@
-"""The summary as a table: laid out for a width in characters, and as plain text.
+"""The summary as text: laid out for a width in characters, plain or coloured.
 
 Two layouts. Where there is room, every row has its whole path and exact figures. Where there is
 not, the paths become a tree of names and MACs are rounded to four digits, so that 80 columns hold
@@ -7,10 +7,10 @@ any network; then layers' arguments are cut, and numbers never are.
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from archspec.diagnostics.diagnostic import Paint, plain
 from archspec.ir.shape import Shape
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ COMFORTABLE = 24
 NOT_COUNTED = "not counted"
 NARROW = 16
 """Width of the layer column below which names are cut too."""
+WARM, HOT = 0.02, 0.1
+"""Shares of an op from which its figure is coloured."""
 
 
 class TableLayout(NamedTuple):
@@ -35,14 +37,14 @@ class TableLayout(NamedTuple):
 
 def lay_out(summary: SummaryFigures, width: int | None) -> TableLayout:
     """The cells for a table of `width` characters (None: as wide as it likes)."""
-    layout = _cells(summary, compact=False)
+    layout = _laid_out([_row(layer) for layer in summary.nodes])
     path, layer, *figures = layout.widths
     room = None if width is None else width - sum(figures) - len(GAP) * len(figures) - len(GAP)
     if room is None or path + layer <= room:
         return layout
     if path + COMFORTABLE <= room:
         return _cut(layout, path, room - path)
-    layout = _cells(summary, compact=True)
+    layout = _laid_out(list(map(_shortened, summary.nodes, layout.rows)))
     path, layer, *figures = layout.widths
     assert width is not None
     room = width - sum(figures) - len(GAP) * len(figures) - len(GAP)
@@ -50,23 +52,27 @@ def lay_out(summary: SummaryFigures, width: int | None) -> TableLayout:
     return _cut(layout, path, max(room - path, 8))
 
 
-def _cells(summary: SummaryFigures, compact: bool) -> TableLayout:
-    rows = [tuple(_row(layer, compact)) for layer in summary.nodes]
+def _laid_out(rows: list[tuple[str, ...]]) -> TableLayout:
     columns = zip(HEADER, *rows, strict=True)
     return TableLayout(tuple(max(map(len, column)) for column in columns), rows)
 
 
-def _row(layer: Layer, compact: bool) -> Iterable[str]:
-    yield "  " * layer.depth + layer.name if compact else layer.path
-    yield describe(layer)
-    yield _outputs(layer.output_shapes)
-    yield f"{layer.num_parameters:,}"
-    if layer.macs is None:
-        yield NOT_COUNTED
-        yield "?"
-        return
-    yield rounded(layer.macs) if compact else f"{layer.macs:,}"
-    yield percent(layer.share)
+def _row(layer: Layer) -> tuple[str, ...]:
+    """The cells in full."""
+    return (
+        layer.path,
+        describe(layer),
+        _outputs(layer.output_shapes),
+        f"{layer.num_parameters:,}",
+        NOT_COUNTED if layer.macs is None else f"{layer.macs:,}",
+        "?" if layer.macs is None else percent(layer.share),
+    )
+
+
+def _shortened(layer: Layer, row: tuple[str, ...]) -> tuple[str, ...]:
+    """The same with a place in the tree for the path, and MACs of four digits."""
+    macs = row[4] if layer.macs is None else rounded(layer.macs)
+    return ("  " * layer.depth + layer.name, *row[1:4], macs, row[5])
 
 
 def _cut(layout: TableLayout, path: int, layer: int) -> TableLayout:
@@ -205,21 +211,64 @@ def note(summary: SummaryFigures) -> str:
     return text
 
 
-def plain_text(summary: SummaryFigures, width: int | None = 80) -> str:
-    """The table, the totals and the note as text without any styling."""
+def summary_text(summary: SummaryFigures, width: int | None = 80, paint: Paint = plain) -> str:
+    """The table, the totals and the note, coloured by `paint`."""
+    return "\n".join(_lines(summary, width, paint))
+
+
+def _lines(summary: SummaryFigures, width: int | None, paint: Paint) -> Iterator[str]:
     layout = lay_out(summary, width)
-    lines = [summary.name, ""]
+    # Texts stand to the left of their columns, figures to the right.
+    columns = [f"{{:{'<' if i < 3 else '>'}{size}}}" for i, size in enumerate(layout.widths)]
+    line = GAP.join(columns)
+    yield paint("title", summary.name)
+    yield ""
     if layout.rows:
-        lines += [line(HEADER, layout.widths), GAP.join("─" * w for w in layout.widths)]
-        lines += [line(row, layout.widths) for row in layout.rows]
-        lines.append("")
-    lines += [f"{label:<18}  {figure}" for label, figure in totals(summary)]
-    lines += ["", *textwrap.wrap(note(summary), min(width or 100, 100))]
-    return "\n".join(lines)
+        yield paint("title", line.format(*HEADER))
+        yield paint("faint", GAP.join("─" * width for width in layout.widths))
+        for layer, row in zip(summary.nodes, layout.rows, strict=True):
+            if paint is plain:
+                yield line.format(*row)
+            else:
+                cells = [column.format(cell) for column, cell in zip(columns, row, strict=True)]
+                yield GAP.join(_painted(layer, cells, paint))
+        yield ""
+    for label, figure in totals(summary):
+        yield f"{paint('faint', f'{label:<18}')}  {figure}"
+    yield ""
+    for line in _wrapped(note(summary), min(width or 100, 100)):
+        yield paint("faint", line)
 
 
-def line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """One row, texts to the left and figures to the right of their columns."""
-    texts = [c.ljust(w) for c, w in zip(cells[:3], widths[:3], strict=True)]
-    figures = [c.rjust(w) for c, w in zip(cells[3:], widths[3:], strict=True)]
-    return GAP.join(texts + figures)
+def _painted(layer: Layer, cells: Sequence[str], paint: Paint) -> list[str]:
+    """A block's row is bold; of a path the last name stands out, of a layer its op."""
+    path, described, output, *figures = cells
+    shown = path.rstrip()
+    name = len(shown) - len(layer.name) if shown.endswith(layer.name) else 0
+    op = len(described.partition("(")[0])
+    row, word, share = "row", "op", "row"
+    if layer.is_block:
+        row, word, share = "block", "block op", "block"
+    elif layer.share >= WARM:
+        share = "hot" if layer.share >= HOT else "warm"
+    return [
+        paint("faint", path[:name]) + paint(row, path[name:]),
+        paint(word, described[:op]) + paint("faint", described[op:]),
+        paint(row, output),
+        *(
+            paint("faint" if figure.strip() in ("0", "0%") else role, figure)
+            for role, figure in zip((row, row, share), figures, strict=True)
+        ),
+    ]
+
+
+def _wrapped(text: str, width: int) -> Iterator[str]:
+    """Lines of at most `width`; `textwrap` takes longer to import than most tables to print."""
+    line, *words = text.split()
+    for word in words:
+        if len(line) + 1 + len(word) > width:
+            yield line
+            line = word
+        else:
+            line = f"{line} {word}"
+    yield line

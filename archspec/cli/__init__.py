@@ -19,6 +19,7 @@ from archspec.cli.parser import parse
 LONG = frozenset({"train", "evaluate", "predict"})
 """Commands that run networks."""
 
+USUAL = gc.get_threshold()
 MANY = 200_000
 """Objects that are made before garbage is looked for: a short command ends before that."""
 
@@ -45,14 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     # torch does without NumPy, and so does archspec.
     warnings.filterwarnings("ignore", "Failed to initialize NumPy", UserWarning)
-    if not hasattr(archspec, "loads"):
+    if "loads" not in getattr(archspec, "__all__", ()):
         return _error(OVERWRITTEN)
     try:
         args = parse(argv)
         # Pydantic would search all installed packages for plugins of its own before the first op.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
         if args.command in LONG or getattr(args, "verify", False):
-            gc.set_threshold(700)
+            gc.set_threshold(*USUAL)
         status = _command(args.command).run(args)
         # Here, so that a reader that went away is noticed inside this try.
         flush()

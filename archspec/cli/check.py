@@ -1,19 +1,39 @@
-"""`archspec check SPEC…`: every mistake of several specs; `--fix` mends what is certain."""
+"""`archspec check SPEC…`: every mistake of several specs; `--fix` corrects what is certain."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from archspec.cli.command import Command, Option
+from archspec.cli.options import CHECKING, SPEC, formats
 from archspec.cli.output import diagnostics_of, write, write_diagnostics, write_json
 from archspec.cli.specs import as_dicts, figures, line_of_figures, opened
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Source, SpecError, printable
-from archspec.diagnostics.fix import Change, fixed, write_whole
 from archspec.document.keys.train import plainly_fits
 from archspec.expand.program import compile_text, read_named
 from archspec.text.limits import DEFAULT
+
+if TYPE_CHECKING:
+    from archspec.diagnostics.fix import Change
+
+COMMAND = Command(
+    "check specs and name every mistake",
+    "Check each spec and print a line of figures for it. Mistakes go to standard error.\n"
+    "With --fix, misspelt words and leftovers of YAML 1.1 are corrected in the file where there\n"
+    "is one way to do so; comments and layout stay.",
+    "archspec check my_network.yaml\n"
+    "archspec check my_network.yaml --fix\n"
+    "archspec check specs/*.yaml --format json\n"
+    "archspec check specs/*.yaml --format sarif > archspec.sarif",
+    (
+        SPEC._replace(name="specs", nargs="+"),
+        Option("--fix", "correct in the files what is certain", action="store_true"),
+        *CHECKING,
+        *formats("sarif", note="; sarif for code review tools"),
+    ),
+)
 
 
 def run(args: Namespace) -> int:
@@ -57,7 +77,11 @@ def _check(spec: str, args: Namespace) -> tuple[dict[str, Any], Sequence[Diagnos
 
 
 def _fix(spec: str, args: Namespace) -> list[Change]:
-    """Mend a file in its place; a bundled spec is none. Raises `SpecError`."""
+    """Correct a file in its place; a bundled spec is none. Raises `SpecError`."""
+    from pathlib import Path
+
+    from archspec.diagnostics.fix import fixed, write_whole
+
     path = Path(spec)
     if not path.is_file():
         return []
@@ -72,10 +96,10 @@ def _fix(spec: str, args: Namespace) -> list[Change]:
             return error.diagnostics
         return ()
 
-    mended, changes = fixed(source, mistakes)
+    corrected, changes = fixed(source, mistakes)
     if changes:
         try:
-            write_whole(path, mended.text)
+            write_whole(path, corrected.text)
         except OSError as error:
             reason = f"cannot write {spec}: {error.strerror or error}"
             raise SpecError([Diagnostic(Code.FILE, reason)]) from None

@@ -6,9 +6,12 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+from archspec.cli.command import Command, Option
+from archspec.cli.options import COMPILING, formats, natural, positive
 from archspec.cli.output import (
     columns,
     diagnostics_of,
+    paint_for,
     write,
     write_diagnostics,
     write_json,
@@ -24,6 +27,61 @@ if TYPE_CHECKING:
     from archspec.verify import Report
     from archspec.weights import LoadReport as WeightsReport
 
+COMMAND = Command(
+    "check a spec; print its figures, its summary; verify it",
+    "Check a spec and print a line of figures. With --summary, print its layers with shapes,\n"
+    "parameters and MACs; with --verify, build the module and hold it against all of them.\n"
+    "torch is imported for --verify and --weights alone. --weights says which keys of the\n"
+    "network a file of weights has, and which not.",
+    "archspec compile densenet --summary\n"
+    "archspec compile specs/densenet.yaml --summary --depth 1 --batch-size 256\n"
+    "archspec compile densenet --set growth_rate=12 --set num_classes=100\n"
+    "archspec compile resnet18 --verify --input 1x64x64\n"
+    "archspec compile torchvision/resnet50 --summary --format json > resnet50.json\n"
+    "archspec compile torchvision/resnet50 --weights ResNet50_Weights.IMAGENET1K_V2\n"
+    "archspec compile torchvision/resnet50 --set num_classes=10 --weights r50.pth --partial",
+    (
+        *COMPILING,
+        Option("--summary", "print the table of layers", action="store_true"),
+        Option(
+            "--verify",
+            "run the real module forward and backward and compare it with the static figures",
+            action="store_true",
+        ),
+        Option(
+            "--depth",
+            "with --summary: show N levels of blocks, deeper ones folded (0: totals alone)",
+            metavar="N",
+            type=natural,
+        ),
+        Option(
+            "--batch-size",
+            "with --summary: the batch size that memory is given for (default: 1)",
+            metavar="B",
+            type=positive,
+        ),
+        Option("--device", "with --verify: the device to run on (default: cpu)", metavar="D"),
+        Option(
+            "--weights",
+            "a .pth or safetensors file, or a name that torchvision publishes; its keys must fit",
+            metavar="FILE|NAME",
+        ),
+        Option(
+            "--weights-map",
+            "with --weights: read keys below the path OLD as below NEW; may be repeated, or one "
+            "YAML or JSON file of such pairs",
+            metavar="OLD=NEW|FILE",
+            action="append",
+            default=[],
+        ),
+        Option(
+            "--partial",
+            "with --weights: take what fits (as for a new head) and list the rest",
+            action="store_true",
+        ),
+        *formats(),
+    ),
+)
 
 SMALL = 500_000_000
 """MACs up to which a network is verified on one thread: as fast on two idle cores, and up to three
@@ -124,17 +182,9 @@ def _summary(arch: Architecture, args: Namespace) -> Summary:
 
 def show_summary(summary: Summary) -> None:
     """The table in the terminal's width and colours, or plain where the output goes elsewhere."""
-    if sys.stdout.isatty():
-        from rich.console import Console
+    from archspec.analyses.table import summary_text
 
-        from archspec.analyses.terminal import terminal_view
-
-        console = Console()
-        console.print(terminal_view(summary, console.width), crop=False)
-    else:
-        from archspec.analyses.table import plain_text
-
-        write(plain_text(summary, columns()))
+    write(summary_text(summary, columns(), paint_for(sys.stdout)))
 
 
 def _verify(arch: Architecture, args: Namespace) -> Report:

@@ -1,74 +1,47 @@
-"""`archspec completion SHELL`: completion scripts, made from the parser so that they follow it."""
+"""`archspec completion SHELL`: completion scripts, made from the commands' records."""
 
 from __future__ import annotations
 
-import argparse
 from argparse import Namespace
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
+from archspec.cli import parser
+from archspec.cli.command import Command, Option
 from archspec.cli.output import write
-from archspec.cli.parser import build_parser
 
+COMMAND = Command(
+    "print a shell completion script",
+    "Print a script that completes commands, options and the names of bundled specs.",
+    'eval "$(archspec completion bash)"    # in ~/.bashrc\n'
+    'eval "$(archspec completion zsh)"     # in ~/.zshrc, after compinit\n'
+    "archspec completion fish > ~/.config/fish/completions/archspec.fish",
+    (Option("shell", "the shell", choices=("bash", "zsh", "fish")),),
+)
 
-class CompletionOption(NamedTuple):
-    """An option of a command; `metavar` is None for a switch."""
-
-    flags: tuple[str, ...]
-    help: str
-    metavar: str | None
-    choices: tuple[str, ...]
-    repeats: bool
-
-
-class Command(NamedTuple):
-    """A command: its options, and what its words may be (a spec, or one of `words`)."""
-
-    name: str
-    help: str
-    options: tuple[CompletionOption, ...]
-    takes_specs: bool
-    words: tuple[str, ...]
+HELP = Option("-h", "show this help message and exit", also=("--help",), action="store_true")
+VERSION = Option("--version", "show program's version number and exit", action="store_true")
+"""What argparse adds."""
 
 
 def run(args: Namespace) -> int:
     """Print the script."""
-    parser = build_parser()
     scripts = {"bash": bash_script, "zsh": zsh_script, "fish": fish_script}
-    write(scripts[args.shell](commands(parser), _options(parser)).rstrip("\n"))
+    commands = {name: parser.declared(name) for name in parser.COMMANDS}
+    write(scripts[args.shell](commands, (HELP, VERSION)).rstrip("\n"))
     return 0
 
 
-def commands(parser: argparse.ArgumentParser) -> list[Command]:
-    """The commands of a parser. (argparse has no public way to list what was added to it.)"""
-    subparsers = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
-    helps = {action.dest: action.help or "" for action in subparsers._choices_actions}
-    return [_command(name, helps[name], sub) for name, sub in subparsers.choices.items()]
+def _options(command: Command) -> list[Option]:
+    return [HELP, *(option for option in command.options if not option.is_word)]
 
 
-def _command(name: str, help_text: str, parser: argparse.ArgumentParser) -> Command:
-    words = [action for action in parser._actions if not action.option_strings]
-    return Command(
-        name,
-        help_text,
-        _options(parser),
-        takes_specs=any(action.metavar == "SPEC" for action in words),
-        words=tuple(str(choice) for action in words for choice in action.choices or ()),
-    )
+def _takes_specs(command: Command) -> bool:
+    return any(option.is_word and option.metavar == "SPEC" for option in command.options)
 
 
-def _options(parser: argparse.ArgumentParser) -> tuple[CompletionOption, ...]:
-    return tuple(
-        CompletionOption(
-            tuple(action.option_strings),
-            action.help or "",
-            None if action.nargs == 0 else str(action.metavar or action.dest),
-            tuple(map(str, action.choices or ())),
-            isinstance(action, argparse._AppendAction),
-        )
-        for action in parser._actions
-        if action.option_strings
-    )
+def _words(command: Command) -> list[str]:
+    """What its words may be, where that is listed."""
+    return [w for option in command.options if option.is_word for w in option.choices or ()]
 
 
 BASH = """\
@@ -101,18 +74,18 @@ complete -F _archspec archspec
 """
 
 
-def bash_script(all_commands: Sequence[Command], top: Sequence[CompletionOption]) -> str:
+def bash_script(commands: Mapping[str, Command], top: Sequence[Option]) -> str:
     """A function that looks at the command word and at the word before the cursor."""
     values, cases = [], []
-    for command in all_commands:
-        for option in command.options:
-            if option.metavar is not None:
-                pattern = "|".join(f"'{command.name} {flag}'" for flag in option.flags)
-                values.append(f"            {pattern}) words='{' '.join(option.choices)}' ;;")
-        words = " ".join([*command.words, *(flag for o in command.options for flag in o.flags)])
-        specs = " specs=1" if command.takes_specs else ""
-        cases.append(f"                    {command.name}) words='{words}'{specs} ;;")
-    names = [c.name for c in all_commands] + [flag for option in top for flag in option.flags]
+    for name, command in commands.items():
+        for option in _options(command):
+            if not option.is_switch:
+                pattern = "|".join(f"'{name} {flag}'" for flag in option.names)
+                values.append(f"            {pattern}) words='{' '.join(option.choices or ())}' ;;")
+        words = " ".join([*_words(command), *HELP.names, *command.flags])
+        specs = " specs=1" if _takes_specs(command) else ""
+        cases.append(f"                    {name}) words='{words}'{specs} ;;")
+    names = [*commands, *(flag for option in top for flag in option.names)]
     return BASH % {
         "top": " ".join(names),
         "values": "\n".join(values),
@@ -148,58 +121,58 @@ if [[ ${funcstack[1]} == _archspec ]]; then _archspec "$@"; else compdef _archsp
 """
 
 
-def zsh_script(all_commands: Sequence[Command], top: Sequence[CompletionOption]) -> str:
+def zsh_script(commands: Mapping[str, Command], top: Sequence[Option]) -> str:
     """A function for zsh's `_arguments`; works with `eval` and as a file on `$fpath`."""
     cases = []
-    for command in all_commands:
-        specs = [_zsh_option(option, flag) for option in command.options for flag in option.flags]
-        if command.takes_specs:
+    for name, command in commands.items():
+        specs = [_zsh_option(option, flag) for option in _options(command) for flag in option.names]
+        if _takes_specs(command):
             specs.append("'*:spec:_archspec_specs'")
-        elif command.words:
-            specs.append(f"':word:({' '.join(command.words)})'")
+        elif words := _words(command):
+            specs.append(f"':word:({' '.join(words)})'")
         lines = " \\\n                ".join(specs)
-        cases.append(f"        {command.name})\n            _arguments {lines} ;;")
+        cases.append(f"        {name})\n            _arguments {lines} ;;")
     return ZSH % {
-        "names": "\n".join(f"        '{c.name}:{_quoted(c.help)}'" for c in all_commands),
-        "top": " ".join(_zsh_option(option, flag) for option in top for flag in option.flags),
+        "names": "\n".join(f"        '{n}:{_quoted(c.summary)}'" for n, c in commands.items()),
+        "top": " ".join(_zsh_option(option, flag) for option in top for flag in option.names),
         "commands": "\n".join(cases),
     }
 
 
-def _zsh_option(option: CompletionOption, flag: str) -> str:
+def _zsh_option(option: Option, flag: str) -> str:
     text = _quoted(option.help).replace("[", "\\[").replace("]", "\\]")
     text = f"'{'*' if option.repeats else ''}{flag}[{text}]"
-    if option.metavar is None:
+    if option.is_switch:
         return f"{text}'"
-    name = option.metavar.rpartition("]")[2]
+    name = (option.metavar or option.name.lstrip("-")).rpartition("]")[2]
     choices = f"({' '.join(option.choices)})" if option.choices else " "
     return f"{text}:{name}:{choices}'"
 
 
-def fish_script(all_commands: Sequence[Command], top: Sequence[CompletionOption]) -> str:
+def fish_script(commands: Mapping[str, Command], top: Sequence[Option]) -> str:
     """One `complete` line for every command and option."""
     lines = ["# fish completion for archspec", "complete -c archspec -f"]
     lines += [f"complete -c archspec -n __fish_use_subcommand{_fish_option(o)}" for o in top]
-    for command in all_commands:
+    for name, command in commands.items():
         lines.append(
             "complete -c archspec -n __fish_use_subcommand "
-            f"-a {command.name} -d '{_quoted(command.help)}'"
+            f"-a {name} -d '{_quoted(command.summary)}'"
         )
-        here = f"complete -c archspec -n '__fish_seen_subcommand_from {command.name}'"
-        lines += [here + _fish_option(option) for option in command.options]
-        if command.takes_specs:
+        here = f"complete -c archspec -n '__fish_seen_subcommand_from {name}'"
+        lines += [here + _fish_option(option) for option in _options(command)]
+        if _takes_specs(command):
             lines.append(f"{here} -a '(archspec list --names 2>/dev/null)' -d 'bundled spec'")
             lines += [f"{here} -a '(__fish_complete_suffix {s})'" for s in (".yaml", ".yml")]
-        if command.words:
-            lines.append(f"{here} -a '{' '.join(command.words)}'")
+        if words := _words(command):
+            lines.append(f"{here} -a '{' '.join(words)}'")
     return "\n".join(lines)
 
 
-def _fish_option(option: CompletionOption) -> str:
+def _fish_option(option: Option) -> str:
     flags = "".join(
-        f" -l {flag[2:]}" if flag.startswith("--") else f" -s {flag[1:]}" for flag in option.flags
+        f" -l {flag[2:]}" if flag.startswith("--") else f" -s {flag[1:]}" for flag in option.names
     )
-    value = "" if option.metavar is None else " -x"
+    value = "" if option.is_switch else " -x"
     choices = f" -a '{' '.join(option.choices)}'" if option.choices else ""
     return f"{flags}{value}{choices} -d '{_quoted(option.help)}'"
 

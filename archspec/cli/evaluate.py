@@ -8,7 +8,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archspec.cli.output import write, write_diagnostics, write_json
+from archspec.cli.command import Command, Option
+from archspec.cli.options import TRAINED, formats
+from archspec.cli.output import columns_of, padded, write, write_diagnostics, write_json
 from archspec.data.text import one_line
 from archspec.diagnostics.diagnostic import SpecError
 from archspec.training.errors import TrainingError
@@ -16,6 +18,26 @@ from archspec.training.errors import TrainingError
 if TYPE_CHECKING:
     from archspec.training.evaluate import Evaluation
     from archspec.training.trained import TrainedNetwork
+
+COMMAND = Command(
+    "measure a trained network on its data, or on other data",
+    "Measure the best weights of a run on its test images.",
+    "archspec evaluate runs/lenet_bn-digits-1\n"
+    "archspec evaluate runs/lenet_bn-digits-1 --data mnist --format json",
+    (
+        Option("run", "a run folder", metavar="RUN"),
+        Option("--data", "other data (default: the run's own)", metavar="NAME"),
+        Option("--data-root", "the folder of the data sets", metavar="DIR"),
+        Option(
+            "--skip-unreadable",
+            "go on without pictures that cannot be read",
+            action="store_const",
+            const=True,
+        ),
+        *TRAINED,
+        *formats(),
+    ),
+)
 
 
 def run(args: Namespace) -> int:
@@ -82,11 +104,8 @@ def _table(data: str, trained: TrainedNetwork, found: Evaluation, by_class: ByCl
         f"{data}: accuracy {figures.accuracy:.2%}, loss {figures.loss:.4f} on "
         f"{figures.examples:,} test images (weights of epoch {trained.epoch})\n"
     )
-    from rich.cells import cell_len, set_cell_size
-
     names = [one_line(name) for name in trained.classes]
-    width = max(5, *map(cell_len, names))
+    width = max(5, *map(columns_of, names))
     write(f"{'class':{width}}  precision  recall      F1  images")
     for name, (precision, recall, f1, images) in zip(names, by_class, strict=True):
-        cell = set_cell_size(name, width)
-        write(f"{cell}  {precision:9.1%}  {recall:6.1%}  {f1:6.1%}  {images:6}")
+        write(f"{padded(name, width)}  {precision:9.1%}  {recall:6.1%}  {f1:6.1%}  {images:6}")

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from archspec.cli.command import Command
+from archspec.cli.options import COMPILING
 from archspec.cli.output import diagnostics_of, write, write_diagnostics
 from archspec.cli.specs import load
 from archspec.diagnostics.diagnostic import SpecError
+
+COMMAND = Command(
+    "print the resolved spec as YAML",
+    "Print the spec as YAML without parameters, repeats, conditions and blocks: every node\n"
+    "with the values that its expressions have.",
+    "archspec expand densenet\narchspec expand densenet --set growth_rate=12 > small.yaml",
+    COMPILING,
+)
 
 
 def run(args: Namespace) -> int:

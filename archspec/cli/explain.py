@@ -5,9 +5,19 @@ from __future__ import annotations
 import textwrap
 from argparse import Namespace
 
+from archspec.cli.command import Command, Option
+from archspec.cli.options import formats
 from archspec.cli.output import columns, write, write_json
 from archspec.diagnostics.catalogue import CATALOGUE, Explanation
 from archspec.diagnostics.diagnostic import Code
+
+COMMAND = Command(
+    "explain the code of an error or warning",
+    "Print what a code means at length, with a wrong and a right example.\n"
+    "Without a code, list all of them.",
+    "archspec explain AS401\narchspec explain",
+    (Option("code", "a code, such as AS401", metavar="CODE", nargs="?"), *formats()),
+)
 
 
 def run(args: Namespace) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import archspec
+from archspec.cli.command import Command, Option
+from archspec.cli.options import formats
 from archspec.cli.output import diagnostics_of, write, write_diagnostics, write_json
 from archspec.cli.specs import figures, shape_text
 from archspec.diagnostics.diagnostic import SpecError
@@ -15,6 +18,47 @@ from archspec.diagnostics.diagnostic import SpecError
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
     from archspec.ir.shape import Shape
+
+
+def _count(text: str) -> int:
+    """A number of parameters or MACs, with a decimal suffix where it is large."""
+    scale = {"k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}.get(text[-1:].lower(), 1)
+    digits = text if scale == 1 else text[:-1]
+    if not re.fullmatch(r"\d{1,15}(\.\d{1,6})?", digits, re.ASCII):
+        raise ArgumentTypeError(f"{text!r} is not a count, such as 500k, 5M or 1.5G")
+    whole, _, part = digits.partition(".")
+    return int(whole) * scale + int(part or 0) * scale // int("1" + "0" * len(part))
+
+
+COMMAND = Command(
+    "list the bundled specs, or the ops and blocks",
+    "List the specs that come with archspec, a line of figures each; or the primitive ops and\n"
+    "the standard blocks that specs are made of.",
+    "archspec list\n"
+    "archspec list --max-params 5M --max-macs 1G\n"
+    "archspec list --name 'torchvision/resn*' --json\n"
+    "archspec list --ops",
+    (
+        Option("--names", "the names of the specs alone", action="store_true", alone=True),
+        Option("--ops", "the ops and blocks instead", action="store_true", alone=True),
+        Option(
+            "--name",
+            "only specs whose name matches, with or without its folder: 'resnet*'",
+            metavar="GLOB",
+        ),
+        *(
+            Option(
+                f"--{bound}-{short}",
+                f"only specs of at {most} N {words}, such as 500k, 5M or 1.5G",
+                metavar="N",
+                type=_count,
+            )
+            for short, words in (("params", "parameters"), ("macs", "MACs"))
+            for bound, most in (("min", "least"), ("max", "most"))
+        ),
+        *formats(),
+    ),
+)
 
 HEADER = ("Spec", "Input", "Output", "Params", "MACs")
 WIDTHS = (9, 6, 11, 15)

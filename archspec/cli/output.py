@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, SpecError, plain
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Paint, SpecError, plain
 
 PLAIN = str.maketrans({"×": "x", "→": ">", "…": "~", "─": "-"})
 """For an output whose encoding lacks these: one letter for one, so that tables keep their form."""
@@ -58,7 +58,7 @@ def write_json(value: Any) -> None:
 
 def write_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     """Write diagnostics to standard error, an empty line between two; coloured on a terminal."""
-    paint = coloured if wants_colour(sys.stderr) else plain
+    paint = paint_for(sys.stderr)
     text = "\n\n".join(diagnostic.text(paint) for diagnostic in diagnostics)
     if text:
         write(text, sys.stderr)
@@ -70,22 +70,30 @@ _COLOURS = {
     "warning": "\x1b[1;33m",
     "label": "\x1b[36m",
     "help": "\x1b[1;32m",
+    "title": "\x1b[1m",
+    "faint": "\x1b[2m",
+    "row": "",
+    "op": "\x1b[36m",
+    "warm": "\x1b[33m",
+    "hot": "\x1b[31m",
+    "block": "\x1b[1m",
+    "block op": "\x1b[1;35m",
 }
-"""Select Graphic Rendition of ECMA-48 for the roles of a diagnostic's parts."""
+"""Select Graphic Rendition of ECMA-48 for the roles of a diagnostic's and a summary's parts."""
 
 
-def coloured(role: str, text: str) -> str:
-    """A part of a diagnostic in the colour of its role."""
-    return f"{_COLOURS[role]}{text}\x1b[0m"
+def paint_for(stream: TextIO) -> Paint:
+    """Colours for a terminal that can show them; $NO_COLOR and $FORCE_COLOR decide before that."""
+    if os.environ.get("NO_COLOR"):
+        return plain
+    if os.environ.get("FORCE_COLOR"):
+        return _coloured
+    return _coloured if stream.isatty() and os.environ.get("TERM", "dumb") != "dumb" else plain
 
 
-def wants_colour(stream: TextIO) -> bool:
-    """Whether to colour: on a terminal that can, unless $NO_COLOR says otherwise."""
-    return (
-        stream.isatty()
-        and not os.environ.get("NO_COLOR")
-        and os.environ.get("TERM", "dumb") != "dumb"
-    )
+def _coloured(role: str, text: str) -> str:
+    colour = _COLOURS[role]
+    return f"{colour}{text}\x1b[0m" if colour and text else text
 
 
 def diagnostics_of(error: SpecError | OSError) -> list[Diagnostic]:
@@ -97,6 +105,26 @@ def diagnostics_of(error: SpecError | OSError) -> list[Diagnostic]:
 
 
 def columns() -> int:
-    """Width for plain tables: $COLUMNS, or 80. A pipe has none of its own."""
+    """Width for tables: $COLUMNS, or that of the terminal; 80 where there is neither."""
     given = os.environ.get("COLUMNS", "")
-    return int(given) if given.isdecimal() and 0 < int(given) < 10_000 else 80
+    if given.isdecimal() and 0 < int(given) < 10_000:
+        return int(given)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or 80
+    except (OSError, ValueError):  # a pipe, a file, or no stream of the system
+        return 80
+
+
+def padded(text: str, width: int) -> str:
+    """The text, filled with spaces to `width` columns of a terminal."""
+    return text + " " * (width - columns_of(text))
+
+
+def columns_of(text: str) -> int:
+    """Columns that a terminal takes for it: two for a wide letter, none for a mark on another."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import category, east_asian_width
+
+    bare = (letter for letter in text if category(letter) not in ("Mn", "Me", "Cf"))
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in bare)

@@ -6,10 +6,25 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from archspec.cli.command import Command, Option
+from archspec.cli.options import TRAINED, formats
 from archspec.cli.output import write, write_diagnostics, write_json
 from archspec.data.text import one_line
 from archspec.diagnostics.diagnostic import SpecError
 from archspec.training.errors import TrainingError
+
+COMMAND = Command(
+    "say what is on pictures",
+    "Name the five likeliest classes of each picture, with their probabilities.",
+    "archspec predict runs/lenet_bn-digits-1 seven.png\n"
+    "archspec predict runs/pets photos/*.jpg --format json",
+    (
+        Option("run", "a run folder", metavar="RUN"),
+        Option("images", "picture files", metavar="IMAGE", nargs="+"),
+        *TRAINED,
+        *formats(),
+    ),
+)
 
 
 def run(args: Namespace) -> int:

@@ -5,17 +5,39 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from archspec.cli.command import Command, Option
+from archspec.cli.options import formats
 from archspec.cli.output import write, write_diagnostics, write_json
 from archspec.diagnostics.diagnostic import SpecError
 from archspec.training.errors import TrainingError
-from archspec.training.recipe import Recipe
-from archspec.training.store.runs import FOLDER, Run, find_runs
+
+if TYPE_CHECKING:
+    from archspec.training.recipe import Recipe
+    from archspec.training.store.runs import Run
+
+COMMAND = Command(
+    "list and compare runs",
+    "List the runs of a folder with their figures. Of several runs, show also the fields of\n"
+    "their recipes that differ.",
+    "archspec runs\narchspec runs experiments\narchspec runs runs/a runs/b",
+    (
+        Option(
+            "folders",
+            "run folders, or folders of them (default: runs)",
+            metavar="DIR",
+            nargs="*",
+        ),
+        *formats(),
+    ),
+)
 
 
 def run(args: Namespace) -> int:
     """Print a line for each run; 1 where a folder holds none."""
+    from archspec.training.store.runs import FOLDER, find_runs
+
     folders = [Path(folder) for folder in args.folders] or [FOLDER]
     found: list[Run] = []
     for folder in folders:
@@ -89,6 +111,8 @@ def _figures(run: Run) -> dict[str, Any]:
 
 def _differences(recipes: list[Recipe]) -> list[str]:
     """The fields that are not the same in all runs, those shown anyway left out."""
+    from archspec.training.recipe import Recipe
+
     shown = {"dataset", "epochs"}
     return [
         name

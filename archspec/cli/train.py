@@ -6,14 +6,57 @@ import sys
 from argparse import Namespace
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from archspec.architecture import Architecture
+from archspec.cli.command import Command, Option
+from archspec.cli.options import COMPILING
 from archspec.cli.output import diagnostics_of, write, write_diagnostics
 from archspec.cli.specs import load
 from archspec.cli.training_options import OPTIONS
 from archspec.diagnostics.diagnostic import SpecError
-from archspec.training import recipe as recipes
 from archspec.training.errors import Stopped, TrainingError
+
+if TYPE_CHECKING:
+    from archspec.architecture import Architecture
+    from archspec.training.recipe import Recipe
+
+COMMAND = Command(
+    "train a network with its recipe",
+    "Train a network. The recipe is the spec's `train:`, then --config, then these options.\n"
+    "All is written to a run folder. Ctrl-C and SIGTERM save and stop (status 130 and 143);\n"
+    "--resume goes on as if nothing had happened, after a kill too.",
+    "archspec train lenet_bn --data digits\n"
+    "archspec train resnet18 --epochs 3 --lr 0.1 --run runs/fast\n"
+    "archspec train resnet18 --epochs 3 --lr 0.1 --run runs/fast --resume\n"
+    "archspec train densenet --data image_folder:photos --set num_classes=3 --input 3x96x96\n"
+    "torchrun --nproc-per-node 2 -m archspec train resnet18 --run-dir runs/r18 --resume",
+    (
+        *COMPILING,
+        Option(
+            "--run",
+            "the run folder (default: a new one in runs/); behind torchrun say --run-dir",
+            metavar="DIR",
+            # torchrun takes `--run` for an abbreviation of two options of its own, and refuses it.
+            also=("--run-dir",),
+        ),
+        Option("--resume", "continue the run in --run", action="store_true"),
+        Option("--config", "a YAML file of recipe fields", metavar="FILE"),
+        Option("--data-root", "the folder of the data sets", metavar="DIR"),
+        *(
+            Option(
+                option.flag,
+                option.help,
+                metavar=option.metavar,
+                choices=option.choices or None,
+                dest=option.field,
+                action="store" if option.metavar else "store_const",
+                const=None if option.metavar else "true",
+                group=option.group,
+            )
+            for option in OPTIONS
+        ),
+    ),
+)
 
 
 def run(args: Namespace) -> int:
@@ -61,7 +104,9 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _recipe(args: Namespace, arch: Architecture) -> recipes.Recipe:
+def _recipe(args: Namespace, arch: Architecture) -> Recipe:
+    from archspec.training import recipe as recipes
+
     config = None
     if args.config:
         config = recipes.file_layer(Path(args.config))

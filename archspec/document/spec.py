@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from os.path import basename, dirname
 from typing import Any
 
@@ -17,11 +17,10 @@ from archspec.diagnostics.diagnostic import (
 )
 from archspec.document import parameters
 from archspec.document.blocks import File, Reader, declare_blocks, read_outputs, warn_unused
-from archspec.document.keys import SPEC_KEYS
+from archspec.document.keys import SPEC_KEYS, STATEMENTS
 from archspec.document.keys.files import read_use
 from archspec.document.keys.inputs import read_inputs
 from archspec.document.keys.patch import read_patch
-from archspec.document.keys.statements import STATEMENTS
 from archspec.document.nodes import NodeParser
 from archspec.document.records import Node, Parameter, Spec
 from archspec.expressions.arguments import LocatedError
@@ -110,6 +109,11 @@ def root_of(spec: Spec) -> Spec:
     while spec.base is not None:
         spec = spec.base
     return spec
+
+
+def said_along(specs: Sequence[Spec]) -> dict[str, Any]:
+    """What is said along a chain of `extends`, the base's first."""
+    return {key.name: key.inherited([spec.said[key.name] for spec in specs]) for key in STATEMENTS}
 
 
 def chain(spec: Spec) -> list[Spec]:

@@ -24,9 +24,8 @@ from archspec.diagnostics.diagnostic import (
 )
 from archspec.document import parameters
 from archspec.document.blocks import Reader
-from archspec.document.keys.statements import inherited
 from archspec.document.records import Layers, PatchItem, Spec
-from archspec.document.spec import chain, nearest, read_spec, root_of
+from archspec.document.spec import chain, nearest, read_spec, root_of, said_along
 from archspec.expand import smallest_input
 from archspec.expand.builder import Builder, PatchTree, Site, Stop
 from archspec.expand.expander import Expander
@@ -138,7 +137,7 @@ def _compiled(
     own = {name: span for name, span in stated.items() if name not in theirs}
     found = [*diagnostics, *lint.warnings(graph, own), *lint.unread_inputs(graph, stated)]
     every = _ordered(found, "warning")
-    said = inherited([each.said for each in chain(spec)])
+    said = said_along(chain(spec))
     ignored = {*ignore, *said["ignore"]}
     warnings = silencing.kept(every, ignored)[: limits.errors]
     said["ignore"] = tuple(sorted({str(d.code) for d in every} - {str(d.code) for d in warnings}))

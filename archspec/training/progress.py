@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
 def progress_to(stream: TextIO) -> Listener:
     """The display that suits a stream."""
-    return LiveProgress() if stream.isatty() else PlainProgress(stream)
+    return LiveProgress() if _can_be_live(stream) else PlainProgress(stream)
+
+
+def _can_be_live(stream: TextIO) -> bool:
+    """Whether a bar can be shown: on a terminal, by rich, which is an extra."""
+    return stream.isatty() and find_spec("rich") is not None
 
 
 class PlainProgress(Listener):
@@ -87,7 +93,7 @@ class LiveProgress(Listener):
 
 def reading_to(stream: TextIO) -> PlainReading | LiveReading:
     """The display of pictures that are read, before training, that suits a stream."""
-    return LiveReading(stream) if stream.isatty() else PlainReading(stream)
+    return LiveReading(stream) if _can_be_live(stream) else PlainReading(stream)
 
 
 class PlainReading:

@@ -1,17 +1,23 @@
-import io
 import re
 
 import pytest
 from hand_graphs import SPAN, Builder, Frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 from test_summary_rows import summary
 
 from archspec.analyses.layers import Layer
 from archspec.analyses.summary import Summary, summarise
-from archspec.analyses.table import cut, dims, lay_out, literal, percent, plain_text, rounded, size
-from archspec.analyses.terminal import terminal_view
+from archspec.analyses.table import (
+    cut,
+    dims,
+    lay_out,
+    literal,
+    percent,
+    rounded,
+    size,
+    summary_text,
+)
 from archspec.ir.shape import N
 
 GOLDEN = """\
@@ -63,16 +69,16 @@ aux     train: affin…  N×1000     4,000     0     0%"""
 
 
 def test_golden_text():
-    assert plain_text(summary(), 80) == GOLDEN
+    assert summary_text(summary(), 80) == GOLDEN
     assert str(summary()) == GOLDEN
 
 
 def test_folded_and_cut():
-    assert "\n".join(plain_text(summary(depth=1), 52).split("\n")[2:12]) == FOLDED
+    assert "\n".join(summary_text(summary(depth=1), 52).split("\n")[2:12]) == FOLDED
 
 
 def test_tree_where_whole_paths_have_no_room():
-    lines = plain_text(summary(), 58).split("\n")
+    lines = summary_text(summary(), 58).split("\n")
     assert [line[:6] for line in lines[4:10]] == [
         "stem  ",
         "  fc  ",
@@ -84,11 +90,11 @@ def test_tree_where_whole_paths_have_no_room():
 
 
 def test_totals_alone():
-    assert plain_text(summary(depth=0), 80).startswith("tiny\n\nInput ")
+    assert summary_text(summary(depth=0), 80).startswith("tiny\n\nInput ")
 
 
 def test_unlimited_width_cuts_nothing():
-    assert "…" not in plain_text(summary(), None)
+    assert "…" not in summary_text(summary(), None)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +175,7 @@ def with_rows(found: list[Layer]) -> Summary:
 @settings(max_examples=100)
 @given(st.lists(rows, min_size=1, max_size=12), st.sampled_from([80, 100, 120]))
 def test_no_table_is_wider_than_80_columns_and_no_figure_is_cut(found, width):
-    text = plain_text(with_rows(found), width)
+    text = summary_text(with_rows(found), width)
     assert all(len(line) <= width for line in text.split("\n"))
     table = text.split("\n")[4 : 4 + len(found)]
     for row, line in zip(found, table, strict=True):
@@ -180,17 +186,32 @@ def test_no_table_is_wider_than_80_columns_and_no_figure_is_cut(found, width):
         assert row.path in line or macs == rounded(row.macs)
 
 
+def tagged(role: str, text: str) -> str:
+    return f"<{role}>{text}</>" if text else ""
+
+
 @settings(max_examples=30)
 @given(st.lists(rows, min_size=1, max_size=6))
-def test_rich_says_the_same(found):
+def test_painting_adds_nothing_but_colours(found):
     result = with_rows(found)
-    out = io.StringIO()
-    Console(file=out, width=80, force_terminal=True, color_system=None).print(
-        terminal_view(result, 80), crop=False
+    painted = summary_text(result, 80, tagged)
+    assert re.sub("<[a-z ]+>|</>", "", painted) == summary_text(result, 80)
+
+
+def test_what_is_painted():
+    lines = summary_text(summary(), 80, tagged).split("\n")
+    assert lines[0] == "<title>tiny</>"
+    assert lines[4] == (
+        "<block>stem    </>  <block op>mlp                             </>  <block>N×4     </>  "
+        "<block>    20</>  <block>  16</>  <block>28.6%</>"
     )
-    shown = [line.rstrip() for line in out.getvalue().split("\n")]
-    plain = [line.rstrip() for line in plain_text(result, 80).split("\n")]
-    assert shown[: 4 + len(found)] == plain[: 4 + len(found)]
+    assert lines[5] == (
+        "<faint>stem.</><row>fc </>  <op>affine</><faint>(4)                       </>  "
+        "<row>N×4     </>  <row>    20</>  <row>  16</>  <hot>28.6%</>"
+    )
+    assert lines[6].endswith("<faint>     0</>  <faint>   0</>  <faint>   0%</>")
+    assert lines[17] == "<faint>Input             </>  N×4"
+    assert lines[-1].startswith("<faint>in these.")
 
 
 def test_widths_are_those_of_the_cells():

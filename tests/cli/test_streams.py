@@ -14,6 +14,7 @@ import pytest
 
 import archspec
 from archspec.cli import main
+from archspec.cli.output import columns_of, padded, paint_for
 
 NET = "input: [3]\nlayers: [{linear: 4}]\n"
 
@@ -118,3 +119,34 @@ def test_a_machine_without_numpy_is_not_warned_of():
         warnings.warn("Failed to initialize NumPy: No module named 'numpy'", stacklevel=1)
         warnings.warn("another", stacklevel=1)
     assert [str(each.message) for each in seen] == ["another"]
+
+
+@pytest.mark.parametrize(
+    ("terminal", "environment", "coloured"),
+    [
+        (True, {"TERM": "xterm"}, True),
+        (True, {"TERM": "dumb"}, False),
+        (True, {}, False),
+        (True, {"TERM": "xterm", "NO_COLOR": "1"}, False),
+        (False, {"TERM": "xterm"}, False),
+        (False, {"FORCE_COLOR": "1"}, True),
+        (True, {"TERM": "dumb", "FORCE_COLOR": "1"}, True),
+        (True, {"TERM": "xterm", "NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+    ],
+)
+def test_when_output_is_coloured(terminal, environment, coloured, monkeypatch):
+    for name in ("TERM", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: terminal, raising=False)
+    assert paint_for(stream)("warm", "x") == ("\x1b[33mx\x1b[0m" if coloured else "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "width"), [("cat", 3), ("gr\u00fcn", 4), ("gru\u0308n", 4), ("猫", 2), ("ｃat", 4)]
+)
+def test_columns_that_a_terminal_takes(text, width):
+    assert columns_of(text) == width
+    assert padded(text, 6) == text + " " * (6 - width)

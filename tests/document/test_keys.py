@@ -22,6 +22,14 @@ input: [4]
 params: {width: 3}
 blocks:
   mlp: {doc: One layer., params: {size: 2}, layers: [{linear: size}]}
+  both:
+    doc: Two values of two.
+    params: {width: int}
+    inputs: [a, b]
+    layers:
+      - {name: left, from: a, linear: width}
+      - {name: right, from: b, linear: width}
+    outputs: [right, left]
 layers:
   - {name: first, linear: width}
   - {name: other, from: input, mlp: {size: width}}
@@ -29,9 +37,11 @@ layers:
   - {when: width > 9, relu: }
   - {repeat: 2, tanh: }
   - {add: [first, again], name: sum}
+  - {name: pair, from: [first, other], both: {width: 2}}
+  - {name: crossed, add: ["pair[0]", "pair[1]"]}
   - {name: head, from: other, linear: 2, training_only: true}
   - {name: logits, from: sum, linear: 2}
-outputs: {main: logits, aux: head}
+outputs: {main: logits, aux: head, crossed: crossed}
 ignore: [AS901]
 init: xavier_uniform
 train: {lr: 0.5}
@@ -49,7 +59,7 @@ WRITTEN = {
     "use": None,
     "extends": None,
     "patch": None,
-    "outputs": "\noutputs:\n  main: logits\n  aux: head\n",
+    "outputs": "\noutputs:\n  main: logits\n  aux: head\n  crossed: crossed\n",
     "ignore": "\nignore: [AS901]\n",
     "init": "\ninit: xavier_uniform\n",
     "train": "\ntrain: {lr: 0.5}\n",
@@ -61,6 +71,13 @@ NODE_WRITTEN = {
     "repeat": None,
     "share": "share: first\n",
     "training_only": "training_only: true\n",
+}
+BLOCK_WRITTEN = {
+    "doc": None,  # of the block with its parameters, not of one call
+    "params": None,
+    "inputs": "  both:\n    inputs: [a, b]\n",
+    "layers": "    layers:\n      - name: left\n        linear: 2\n",
+    "outputs": "    outputs: [right, left]\n",
 }
 
 
@@ -83,6 +100,13 @@ def test_a_key_of_a_spec_survives_expand(key, resolved):
 def test_a_key_of_a_node_survives_expand(key, resolved):
     wanted = NODE_WRITTEN[key]
     assert f" {key}:" not in resolved if wanted is None else wanted in resolved
+
+
+@pytest.mark.parametrize("key", BLOCK_KEYS)
+def test_a_key_of_a_block_survives_expand(key, resolved):
+    blocks = resolved.partition("\nblocks:\n")[2].partition("\nlayers:\n")[0]
+    wanted = BLOCK_WRITTEN[key]
+    assert f" {key}:" not in blocks if wanted is None else wanted in blocks + "\n"
 
 
 def test_several_inputs_survive_expand():

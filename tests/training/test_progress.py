@@ -6,7 +6,7 @@ import io
 import re
 
 from archspec.training import progress
-from archspec.training.progress import PlainReading, reading_to
+from archspec.training.progress import PlainProgress, PlainReading, progress_to, reading_to
 
 
 class Terminal(io.StringIO):
@@ -45,6 +45,12 @@ def test_a_terminal_gets_a_bar_that_goes_away(monkeypatch):
     told.close()
     told.close()
     assert told.progress is None
+
+
+def test_a_terminal_gets_lines_where_rich_is_not_installed(monkeypatch):
+    monkeypatch.setattr(progress, "find_spec", lambda name: None)
+    assert isinstance(reading_to(Terminal()), PlainReading)
+    assert isinstance(progress_to(Terminal()), PlainProgress)
 
 
 def test_short_readings_are_silent(capsys):

@@ -2,7 +2,7 @@
 
 from archspec.document.keys.files import Extends, UsedFiles
 from archspec.document.keys.inputs import Input, Inputs
-from archspec.document.keys.key import FileKey
+from archspec.document.keys.key import FileKey, Statement
 from archspec.document.keys.network import Blocks, NetworkLayers, Outputs, Params
 from archspec.document.keys.patch import Patch
 from archspec.document.keys.statements import Doc, Ignore, Init, NetworkName, Version
@@ -26,3 +26,4 @@ KEYS: tuple[FileKey, ...] = (
     Ignore(),
 )
 SPEC_KEYS = tuple(key.name for key in KEYS)
+STATEMENTS = tuple(key for key in KEYS if isinstance(key, Statement))

@@ -1,15 +1,13 @@
-"""Keys that say something of a network: its name, how it is filled and trained, what to ignore."""
+"""Keys that say something of a network: its name, how it is filled, what to ignore."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from archspec.diagnostics import silencing as ignores
 from archspec.diagnostics.diagnostic import Code, Refusal, suggestion
 from archspec.document.blocks import File
 from archspec.document.keys.key import Statement
-from archspec.document.keys.train import Train
 from archspec.document.schema_words import Schema, listed
 from archspec.ir.schemes import SCHEMES
 from archspec.text.values import Items, Scalar, Value, kind, shorten
@@ -42,7 +40,7 @@ class NetworkName(Statement):
     """`name: lenet`."""
 
     name = "name"
-    doc = "NetworkName of the network."
+    doc = "Name of the network."
 
     def schema(self) -> Schema:
         return {"type": "string"}
@@ -115,11 +113,3 @@ class Ignore(Statement):
 
     def inherited(self, said: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(code for codes in said for code in codes))
-
-
-STATEMENTS: tuple[Statement, ...] = (Version(), NetworkName(), Doc(), Init(), Train(), Ignore())
-
-
-def inherited(chain: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What is said along a chain of `extends`, the base's first."""
-    return {key.name: key.inherited([said[key.name] for said in chain]) for key in STATEMENTS}

@@ -85,6 +85,9 @@ class Op:
     annotations, but those that are `ClassVar`, declare the arguments, which are given by name:
     strict types, no unknown names, finite numbers.
 
+    A class is called as torch calls its module, with `Op` at the end where archspec has another
+    class of that name.
+
     Class facts: `primary` is the argument that may stand alone (`linear: 10`); `variadic` ops
     read two or more inputs, written as their primary argument (`add: [a, b]`); `num_inputs`
     counts the inputs of all others; `takes_unbatched` ops also read learned tensors, which have

@@ -103,7 +103,7 @@ class MultiHeadAttention(Op, name="multi_head_attention", primary="num_heads"):
         return f"{own}({x}, {x}, {x}, need_weights=False)[0]"
 
 
-class QKVLinear(Op, name="qkv_linear", primary="features"):
+class QKVLinearOp(Op, name="qkv_linear", primary="features"):
     """Queries, keys and values by one affine map: (N, ..., in) to (N, ..., 3 * features).
 
     The keys have no bias: that of the middle third stays unused. It would add the same to all
@@ -143,7 +143,7 @@ class QKVLinear(Op, name="qkv_linear", primary="features"):
         return {"in_features": inputs[0][-1]}
 
 
-class ShiftedWindowMask(ProductFree, name="shifted_window_mask"):
+class ShiftedWindowMaskOp(ProductFree, name="shifted_window_mask"):
     """Keeps apart, in logits of attention, tokens that only a cyclic shift brought together.
 
     The map was rolled by `-shift` and cut into `windows[0]` x `windows[1]` windows of

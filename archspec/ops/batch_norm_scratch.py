@@ -10,7 +10,7 @@ from archspec.ir.shape import Shape, expect_rank_from
 from archspec.ir.tape import Tape, Tensor, elementwise
 
 
-class BatchNormScratch(ProductFree, name="batch_norm_scratch"):
+class BatchNormScratchOp(ProductFree, name="batch_norm_scratch"):
     """`gamma * (x - mean) / sqrt(var + eps) + beta` for each channel, with biased variance.
 
     Over the batch for 2-D input, over batch, height and width for 4-D input: always over all axes

@@ -32,7 +32,7 @@ _OPTIONS = {
 """The arguments that each scheme of initialisation reads."""
 
 
-class Parameter(ProductFree, name="parameter", primary="shape"):
+class ParameterOp(ProductFree, name="parameter", primary="shape"):
     """A learned tensor without a batch axis, kept under the node's own path.
 
     `init` is a number that fills it, or a scheme: `zeros`, `ones`, `normal` (`mean`, `std`),

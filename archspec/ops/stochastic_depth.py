@@ -10,7 +10,7 @@ from archspec.ir.shape import Shape
 from archspec.ir.tape import Tape, Tensor, elementwise
 
 
-class StochasticDepth(ShapeKeeping, name="stochastic_depth", primary="p"):
+class StochasticDepthOp(ShapeKeeping, name="stochastic_depth", primary="p"):
     """Zeroes whole samples with probability `p` in training and scales the rest by `1 / (1 - p)`.
 
     It stands on a residual branch, before the sum. `mode: row` decides for each sample, `batch`

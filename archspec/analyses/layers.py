@@ -1,13 +1,12 @@
-"""Every node of a graph in order, with its path, its output and its costs."""
+"""Every node of a graph in order, with its path, what it reads, its outputs and its costs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from archspec.analyses.cost import Costs
+from archspec.analyses.cost import Cost, Costs
 from archspec.diagnostics.diagnostic import Span
-from archspec.ir.graph import Graph, Visit, walk
+from archspec.ir.graph import INPUT, Graph, Ref, Visit, walk
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape
 
@@ -15,34 +14,28 @@ from archspec.ir.shape import Shape
 class Layer(NamedTuple):
     """One node: an op, or a group or block with the totals of what is inside.
 
-    `depth` is 0 in the spec's own list. `arguments` are those that were given and differ from
-    their defaults; the first `num_bare` of them read well without their names. MACs are for one
-    sample, `macs` in eval(), `training_macs` in train(), and None where they are not counted (of
-    a `module` whose ops torch's counter does not know). `share` is the node's part of the
-    network's MACs, or of its parameters where it has no MACs, from 0 to 1. `shares` is the path
-    of the node whose module is used again; such a node owns no parameters. An `idle` node does
-    not run: it owns a module for those that share it.
+    `op` is the name of its op or block, or `group`; `operation` is the op with its arguments, None
+    for a group or block. `reads` are the paths of the layers whose outputs it reads, in order, and
+    names of the network's inputs: `halves[1]` is the second output of a layer with several. A
+    value that comes out of a block has the path of the layer that made it there, unless the block
+    is folded into one row.
+
+    `share` is the node's part of the network's MACs, or of its parameters where it has no MACs,
+    from 0 to 1. `shares` is the path of the node whose module is used again; such a node owns no
+    parameters. An `idle` node does not run: it owns a module for those that share it.
     """
 
     path: str
-    depth: int
     op: str
-    is_block: bool
-    arguments: dict[str, Any]
-    num_bare: int
+    operation: Op | None
+    reads: tuple[str, ...]
     output_shapes: tuple[Shape, ...]
-    num_parameters: int
-    num_buffers: int
-    macs: int | None
-    training_macs: int | None
+    cost: Cost
     share: float
-    training_only: bool
     shares: str | None
+    training_only: bool
+    idle: bool
     span: Span
-    idle: bool = False
-
-    def __hash__(self) -> int:
-        return hash((self.path, self.op))  # its arguments are a dict
 
     @property
     def name(self) -> str:
@@ -50,34 +43,56 @@ class Layer(NamedTuple):
         return self.path.rpartition(".")[2]
 
     @property
+    def depth(self) -> int:
+        """0 in the spec's own list, 1 in a block or group of that, and so on."""
+        return self.path.count(".")
+
+    @property
+    def is_block(self) -> bool:
+        """Whether it is a group or block."""
+        return self.operation is None
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The op's arguments that differ from their defaults."""
+        return self.operation.arguments() if self.operation else {}
+
+    @property
     def output_shape(self) -> Shape:
         """Shape of its output, the first one where it has several."""
         return self.output_shapes[0]
 
+    @property
+    def num_parameters(self) -> int:
+        return self.cost.num_parameters
+
+    @property
+    def num_buffers(self) -> int:
+        return self.cost.num_buffers
+
+    @property
+    def macs(self) -> int | None:
+        """For one sample, in eval(); None where torch's counter does not know the module's ops."""
+        return self.cost.known_macs
+
+    @property
+    def training_macs(self) -> int | None:
+        """`macs`, in train()."""
+        return self.cost.known_training_macs
+
     def as_dict(self) -> dict[str, Any]:
         """The layer as plain data for JSON output."""
-        return {
-            "path": self.path,
-            "depth": self.depth,
-            "op": self.op,
-            "is_block": self.is_block,
-            "arguments": self.arguments,
-            "output_shape": self.output_shape,
-            "output_shapes": self.output_shapes,
-            "num_parameters": self.num_parameters,
-            "num_buffers": self.num_buffers,
-            "macs": self.macs,
-            "training_macs": self.training_macs,
-            "share": self.share,
-            "training_only": self.training_only,
-            "shares": self.shares,
-            "idle": self.idle,
-            "span": {
-                "file": self.span.source.name,
-                "line": self.span.line,
-                "column": self.span.column,
-            },
-        }
+        source, line, column, *_ = self.span
+        said = {key: getattr(self, key) for key in _SAID}
+        return said | {"span": {"file": source.name, "line": line, "column": column}}
+
+
+_SAID = (
+    *("path", "depth", "op", "is_block", "arguments", "reads", "output_shape", "output_shapes"),
+    *("num_parameters", "num_buffers", "macs", "training_macs", "share"),
+    *("training_only", "shares", "idle"),
+)
+"""What JSON output has of a layer, beside its place."""
 
 
 def layers(graph: Graph, costs: Costs | None = None, depth: int | None = None) -> list[Layer]:
@@ -86,11 +101,41 @@ def layers(graph: Graph, costs: Costs | None = None, depth: int | None = None) -
     `costs` saves counting again where the caller has them.
     """
     costs = costs or Costs(graph)
-    return [_layer(visit, costs) for visit in walk(graph) if depth is None or visit.depth < depth]
+    reads: dict[str, tuple[str, ...]] = {}
+    _trace(graph, "", graph.input_names, depth, reads)
+    return [
+        _layer(visit, costs, reads[visit.path])
+        for visit in walk(graph)
+        if depth is None or visit.depth < depth
+    ]
 
 
-def _layer(visit: Visit, costs: Costs) -> Layer:
-    step = visit.step
+def _trace(
+    graph: Graph,
+    prefix: str,
+    inputs: tuple[str, ...],
+    depth: int | None,
+    reads: dict[str, tuple[str, ...]],
+) -> list[str]:
+    """Names the values that each step reads, down to `depth` levels; the names of the outputs."""
+    values = {Ref(INPUT, position): name for position, name in enumerate(inputs)}
+    below = None if depth is None else depth - 1
+    for index, step in enumerate(graph.steps):
+        path = prefix + step.name
+        # What is in an idle block has no inputs.
+        read = reads[path] = tuple([values[ref] for ref in step.inputs if ref in values])
+        if step.body is not None and (below is None or below > 0):
+            names = _trace(step.body, f"{path}.", read, below, reads)
+        elif len(step.outputs) == 1:
+            names = [path]
+        else:
+            names = [f"{path}[{output}]" for output in range(len(step.outputs))]
+        values.update({Ref(index, output): name for output, name in enumerate(names)})
+    return [values.get(ref, "") for ref in graph.outputs]
+
+
+def _layer(visit: Visit, costs: Costs, reads: tuple[str, ...]) -> Layer:
+    step, total = visit.step, costs.total
     cost = costs.of_step(step)
     # The marks of an enclosing step hold for all inside it.
     if visit.shared:
@@ -99,37 +144,19 @@ def _layer(visit: Visit, costs: Costs) -> Layer:
         cost = cost.idle()
     if visit.training_only:
         cost = cost.only_in_training()
-    arguments = step.op.arguments() if step.op else {}
-    total = costs.total
     part, whole = (
         (cost.macs, total.macs) if total.macs else (cost.num_parameters, total.num_parameters)
     )
     return Layer(
         path=visit.path,
-        depth=visit.depth,
         op=step.kind,
-        is_block=step.body is not None,
-        arguments=arguments,
-        num_bare=_num_bare(step.op, arguments) if step.op else 0,
+        operation=step.op,
+        reads=() if visit.idle else reads,
         output_shapes=step.outputs,
-        num_parameters=cost.num_parameters,
-        num_buffers=cost.num_buffers,
-        macs=cost.known_macs,
-        training_macs=cost.known_training_macs,
+        cost=cost,
         share=part / whole if whole else 0.0,
-        training_only=visit.training_only,
         shares=visit.module_path if step.shares is not None else None,
-        span=step.span,
+        training_only=visit.training_only,
         idle=visit.idle,
+        span=step.span,
     )
-
-
-def _num_bare(op: Op, arguments: Iterable[str]) -> int:
-    """How many leading arguments are required, or the primary one: `conv2d(64, 3, padding=1)`."""
-    fields = op.fields()
-    count = 0
-    for key in arguments:
-        if not (fields[key].is_required or key == op.primary):
-            break
-        count += 1
-    return count

@@ -16,6 +16,7 @@ from archspec.ir.shape import Shape
 if TYPE_CHECKING:
     from archspec.analyses.figures import SummaryFigures
     from archspec.analyses.layers import Layer
+    from archspec.ir.op import Op
 
 HEADER = ("Path", "Layer", "Output", "Params", "MACs", "Share")
 GAP = "  "
@@ -91,11 +92,17 @@ def describe(layer: Layer) -> str:
     mark = "idle: " if layer.idle else "train: " if layer.training_only else ""
     if layer.shares is not None:
         return f"{mark}{layer.op} = {layer.shares}"
-    shown = [
-        literal(value) if position < layer.num_bare else f"{key}={literal(value)}"
-        for position, (key, value) in enumerate(layer.arguments.items())
-    ]
+    shown = _arguments(layer.operation) if layer.operation else []
     return f"{mark}{layer.op}({', '.join(shown)})" if shown else f"{mark}{layer.op}"
+
+
+def _arguments(op: Op) -> list[str]:
+    """What differs from the defaults; the required and primary ones at the start go unnamed."""
+    fields, bare, shown = op.fields(), True, []
+    for key, value in op.arguments().items():
+        bare = bare and (fields[key].is_required or key == op.primary)
+        shown.append(literal(value) if bare else f"{key}={literal(value)}")
+    return shown
 
 
 def literal(value: Any) -> str:

@@ -34,7 +34,7 @@ class _ByValue(nn.Module):
         return _restore, (cls.__name__, cls.code), vars(self)
 
 
-class Block(_ByValue):
+class Generated(_ByValue):
     """Base of the modules whose `forward` is generated; `code` holds its source."""
 
     code: ClassVar[str]
@@ -63,7 +63,7 @@ def make_class(name: str, source: str | None) -> type[_ByValue]:
             digest = hashlib.sha256(f"{name}\n{source}".encode()).hexdigest()[:12]
             filename = f"<archspec {name} {digest}>"
             members["forward"] = make_function(source, filename, vars(namespace))
-            cls = type(name, (Block,), members)
+            cls = type(name, (Generated,), members)
             # For tracebacks, debuggers and inspect.getsource; without a time it is never stale.
             linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
             weakref.finalize(cls, linecache.cache.pop, filename, None)

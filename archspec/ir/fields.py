@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Callable, Iterator, Mapping
-from inspect import get_annotations
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -136,13 +135,29 @@ def once(function: Callable[[K], T]) -> Callable[[K], T]:
 @once
 def fields_of(kind: type) -> Mapping[str, Field]:
     """The arguments that a class and its bases declare, those of the bases first."""
-    hints = get_type_hints(kind, include_extras=True)
     return {
         name: Field(annotation, getattr(kind, name, REQUIRED), taker(annotation))
-        for base in reversed(kind.__mro__)
-        for name in get_annotations(base)
-        if get_origin(annotation := hints[name]) is not ClassVar
+        for name, annotation in _annotations(kind).items()
+        if get_origin(annotation) is not ClassVar
     }
+
+
+def _annotations(kind: type) -> dict[str, Any]:
+    """What a class and its bases declare, evaluated where each of them is defined."""
+    found: dict[str, Any] = {}
+    for base in reversed(kind.__mro__[:-1]):
+        known = _EVALUATED.setdefault(base.__module__, {})
+        own = base.__annotations__
+        new = {n: said for n, said in own.items() if not isinstance(said, str) or said not in known}
+        unread = type("Unread", (), {"__module__": base.__module__, "__annotations__": new})
+        hints = get_type_hints(unread, include_extras=True)
+        known.update({new[n]: hint for n, hint in hints.items() if isinstance(new[n], str)})
+        found.update({n: hints[n] if n in hints else known[said] for n, said in own.items()})
+    return found
+
+
+_EVALUATED: dict[str, dict[str, Any]] = {}
+"""Annotations by their text, for each module: many arguments are declared alike."""
 
 
 def taken(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:

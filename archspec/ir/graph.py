@@ -8,8 +8,7 @@ It holds no paths, so a block that is called twice with equal arguments and inpu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from archspec.diagnostics.diagnostic import Span
 from archspec.ir.op import Op
@@ -26,7 +25,6 @@ class Ref(NamedTuple):
     output: int = 0
 
 
-@dataclass(slots=True, eq=False)
 class Step:
     """One node: exactly one of `op` and `body` is set.
 
@@ -36,17 +34,32 @@ class Step:
     `idle` steps never run and read nothing: they own a module that others share.
     """
 
-    name: str
-    op: Op | None
-    body: Graph | None
-    inputs: tuple[Ref, ...]
-    input_shapes: tuple[Shape, ...]
-    outputs: tuple[Shape, ...]
-    span: Span
-    named: bool = False
-    training_only: bool = False
-    shares: int | None = None
-    idle: bool = False
+    __slots__ = (
+        *("name", "op", "body", "inputs", "input_shapes", "outputs", "span"),
+        *("named", "training_only", "shares", "idle"),
+    )
+
+    def __init__(
+        self,
+        name: str,
+        op: Op | None,
+        body: Graph | None,
+        inputs: tuple[Ref, ...],
+        input_shapes: tuple[Shape, ...],
+        outputs: tuple[Shape, ...],
+        span: Span,
+        named: bool = False,
+        training_only: bool = False,
+        shares: int | None = None,
+        idle: bool = False,
+    ) -> None:
+        self.name, self.op, self.body, self.span, self.named = name, op, body, span, named
+        self.inputs, self.input_shapes, self.outputs = inputs, input_shapes, outputs
+        self.training_only, self.shares, self.idle = training_only, shares, idle
+
+    def changed(self, **changes: Any) -> Step:
+        """A copy with other values of some attributes."""
+        return Step(**{key: getattr(self, key) for key in self.__slots__} | changes)
 
     @property
     def kind(self) -> str:
@@ -56,7 +69,6 @@ class Step:
         return (self.body.block if self.body else None) or "group"
 
 
-@dataclass(slots=True, eq=False)
 class Graph:
     """A list of steps with its inputs and outputs. `block` is the block's name, if it is one.
 
@@ -65,13 +77,24 @@ class Graph:
     returns a dict, or a tensor where one output is left. With `always_named` it is always a dict.
     """
 
-    block: str | None
-    input_names: tuple[str, ...]
-    inputs: tuple[Shape, ...]
-    steps: tuple[Step, ...]
-    outputs: tuple[Ref, ...]
-    output_names: tuple[str, ...] | None = None
-    always_named: bool = False
+    __slots__ = (
+        *("block", "input_names", "inputs", "steps", "outputs"),
+        *("output_names", "always_named"),
+    )
+
+    def __init__(
+        self,
+        block: str | None,
+        input_names: tuple[str, ...],
+        inputs: tuple[Shape, ...],
+        steps: tuple[Step, ...],
+        outputs: tuple[Ref, ...],
+        output_names: tuple[str, ...] | None = None,
+        always_named: bool = False,
+    ) -> None:
+        self.block, self.input_names, self.inputs = block, input_names, inputs
+        self.steps, self.outputs = steps, outputs
+        self.output_names, self.always_named = output_names, always_named
 
     def shape(self, ref: Ref) -> Shape:
         """Shape of a value of this graph."""

@@ -29,26 +29,25 @@ def infer(op: Op, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
                 code=Code.LIMIT,
                 expected=f"at most {MAX_RANK}",
             )
-        elements = 1
-        for position, dim in enumerate(shape):
-            if position or not is_batched(shape):
+        sizes = shape[is_batched(shape) :]
+        for position, dim in enumerate(sizes, start=len(shape) - len(sizes)):
+            if dim < 1:
                 expect_positive(dim, f"size of dim {position} of the output {show(shape)}")
-                elements *= dim
-        _check_size(elements, f"the output {show(shape)} would have {{}} elements per sample")
+        if (elements := product(sizes)) > MAX_ELEMENTS:
+            raise _too_large(f"the output {show(shape)}", elements, " per sample")
     for weight in op.weights(*inputs):
-        _check_size(
-            product(weight.shape), f"its {weight.name or 'tensor'} would have {{}} elements"
-        )
+        if (elements := product(weight.shape)) > MAX_ELEMENTS:
+            raise _too_large(f"its {weight.name or 'tensor'}", elements)
     return outputs
 
 
-def _check_size(elements: int, what: str) -> None:
-    if elements > MAX_ELEMENTS:
-        raise Refusal(
-            what.format(f"{elements:,}" if elements < 10**18 else "far too many"),
-            code=Code.LIMIT,
-            expected=f"at most {MAX_ELEMENTS:,}",
-        )
+def _too_large(what: str, elements: int, each: str = "") -> Refusal:
+    number = f"{elements:,}" if elements < 10**18 else "far too many"
+    return Refusal(
+        f"{what} would have {number} elements{each}",
+        code=Code.LIMIT,
+        expected=f"at most {MAX_ELEMENTS:,}",
+    )
 
 
 def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:

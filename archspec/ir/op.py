@@ -85,11 +85,15 @@ class Op:
     annotations, but those that are `ClassVar`, declare the arguments, which are given by name:
     strict types, no unknown names, finite numbers.
 
+    A class is called as torch calls its module, with `Op` at the end where archspec has another
+    class of that name.
+
     Class facts: `primary` is the argument that may stand alone (`linear: 10`); `variadic` ops
     read two or more inputs, written as their primary argument (`add: [a, b]`); `num_inputs`
     counts the inputs of all others; `takes_unbatched` ops also read learned tensors, which have
-    no batch axis; `kernels` names the weights that a network-wide `init:` scheme fills; the module
-    of an `any_rank` op is the same for inputs of every rank.
+    no batch axis; `module` is the path of the class that `build` calls; `kernels` names the
+    weights that a network-wide `init:` scheme fills; the module of an `any_rank` op is the same
+    for inputs of every rank.
 
     Facts that warnings ask for: `is_activation` ops apply a fixed function to each element; `drops`
     ops zero elements at random in training; `passes_through` ops return their input; outputs of
@@ -104,6 +108,7 @@ class Op:
     variadic: ClassVar[bool] = False
     num_inputs: ClassVar[int] = 1
     takes_unbatched: ClassVar[bool] = False
+    module: ClassVar[str | None] = None
     kernels: ClassVar[tuple[str, ...]] = ()
     any_rank: ClassVar[bool] = False
     is_activation: ClassVar[bool] = False
@@ -200,8 +205,27 @@ class Op:
 
         An op that owns a single tensor under its own path returns that: an `nn.Parameter` is
         learned, any other tensor becomes a buffer. Without inputs it is the op's value.
+
+        By default it calls the class at `module_path` with all arguments and those `inferred`.
         """
-        return None
+        path = self.module_path(*inputs)
+        if path is None:
+            return None
+        from importlib import import_module
+
+        package, _, name = path.rpartition(".")
+        made: nn.Module = getattr(import_module(package), name)(
+            **self.inferred(*inputs), **vars(self)
+        )
+        return made
+
+    def module_path(self, *inputs: Shape) -> str | None:
+        """The path of its module's class: `module`, unless its inputs decide it."""
+        return self.module
+
+    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
+        """What its module's class is told beside the op's arguments, such as `in_channels`."""
+        return {}
 
     def module_key(self, *inputs: Shape) -> Hashable:
         """What of its inputs decides the module, beside its weights: `share` needs it to be equal.
@@ -212,9 +236,9 @@ class Op:
 
     def source(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         """Python source that applies it: a `call` where it builds something, or an `expression`."""
-        if type(self).build is Op.build:
-            return self.expression(values, inputs)
-        return self.call(own, values, inputs)
+        if type(self).expression is Op.expression:
+            return self.call(own, values, inputs)
+        return self.expression(values, inputs)
 
     def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         """For what `build` returned, the variable `own`: Python source that applies it.
@@ -225,7 +249,7 @@ class Op:
         return f"{own}({', '.join(values)})"
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        """For an op that builds nothing: Python source over the variables `values`.
+        """Python source over the variables `values`. Only an op that builds nothing defines it.
 
         May use `torch`, the values and literals made of validated numbers; never a user's text.
         """
@@ -238,3 +262,18 @@ class Op:
             for key, field in self.fields().items()
             if (value := getattr(self, key)) != field.default
         }
+
+
+class ProductFree(Op):
+    """Base of ops that multiply no matrices, and so cost no multiply-accumulates."""
+
+    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
+        return 0
+
+
+class ShapeKeeping(ProductFree):
+    """Base of ops without products whose output has the shape of their one input."""
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        return x

@@ -126,10 +126,11 @@ def expect_positive(size: Dim, what: str) -> Dim:
 
 
 def expect_reached(size: Dim, position: int, what: str) -> None:
-    """Refuse a window whose first element that is not padding stands past the end of `size`."""
+    """Refuse a first window whose first element that is not padding is past the end of `size`."""
     if position >= size:
         raise Refusal(
-            f"the {what} holds nothing but padding: it reaches past all {size} of the input",
+            f"the {what} of the first window holds nothing but padding: it reaches past all {size} "
+            "of the input",
             code=Code.EMPTY,
             expected=f"a size above {position}",
             found=str(size),

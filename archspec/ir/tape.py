@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 Sizes = tuple[int, ...]
 
@@ -20,19 +20,19 @@ _CHANNELS_LAST = {4: (1, 3, 2, 0), 5: (1, 4, 3, 2, 0)}
 """Axes from the innermost outwards, by rank."""
 
 
-@dataclass(eq=False, slots=True)
 class Storage:
     """A block of memory; two storages are the same only if they are one object.
 
     A weight's storage is no activation: the tape never counts it.
     """
 
-    nbytes: int
-    is_weight: bool = False
+    __slots__ = ("is_weight", "nbytes")
+
+    def __init__(self, nbytes: int, is_weight: bool = False) -> None:
+        self.nbytes, self.is_weight = nbytes, is_weight
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """What autograd sees of a tensor: sizes and strides in elements, its storage."""
 
     shape: Sizes
@@ -78,13 +78,15 @@ class Tensor:
         return Tensor(shape, strides, self.storage, self.requires_grad, self.itemsize)
 
 
-@dataclass(slots=True)
 class Tape:
     """Collects storages while a graph's ops record themselves in order."""
 
-    training: bool = True
-    saved: dict[Storage, None] = field(default_factory=dict)
-    allocated: dict[Storage, None] = field(default_factory=dict)
+    __slots__ = ("allocated", "saved", "training")
+
+    def __init__(self, training: bool = True) -> None:
+        self.training = training
+        self.saved: dict[Storage, None] = {}
+        self.allocated: dict[Storage, None] = {}
 
     def new(
         self, shape: Sizes, *, requires_grad: bool, strides: Sizes | None = None, itemsize: int = 4

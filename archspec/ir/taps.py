@@ -10,7 +10,6 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Span, SpecError, did_you_mean
@@ -68,7 +67,7 @@ def tapped(graph: Graph, outputs: Sequence[str] | Mapping[str, str]) -> Graph:
     refs = tuple(cut.graph.outputs[cut.taps[tap]] for tap in found.values())
     # All inputs of the network stay: its caller gives them, whatever is read.
     steps = tuple(
-        replace(step, inputs=tuple(_moved(ref, cut.inputs) for ref in step.inputs))
+        step.changed(inputs=tuple(_moved(ref, cut.inputs) for ref in step.inputs))
         for step in cut.graph.steps
     )
     return Graph(
@@ -289,9 +288,8 @@ class _GraphCut:
         shares = step.shares if step.shares is None else self.places[step.shares]
         inputs, idle = tuple(map(self._moved, self._reads(index))), not self.kept[index]
         if body is None:
-            return replace(step, inputs=inputs, shares=shares, idle=idle)
-        return replace(
-            step,
+            return step.changed(inputs=inputs, shares=shares, idle=idle)
+        return step.changed(
             body=body.graph,
             inputs=inputs,
             input_shapes=tuple(step.input_shapes[position] for position in body.inputs),

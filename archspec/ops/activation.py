@@ -6,37 +6,34 @@ its input, or its result where the derivative can be had from that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from archspec.diagnostics.diagnostic import Refusal
-from archspec.ir.op import Doubt, Example, Float, Op, PositiveFloat, PositiveInt, Weight, Weights
-from archspec.ir.shape import Dim, Shape, keep_batch, show
+from archspec.ir.op import (
+    Doubt,
+    Example,
+    Float,
+    PositiveFloat,
+    PositiveInt,
+    ShapeKeeping,
+    Weight,
+    Weights,
+)
+from archspec.ir.shape import Shape, keep_batch, show
 from archspec.ir.tape import Tape, Tensor, elementwise, empty_like
 
-if TYPE_CHECKING:
-    from torch import nn
 
-
-class Activation(Op):
-    """Base of the activations: `module` is torch's class, whose arguments are the op's fields."""
+class Activation(ShapeKeeping):
+    """Base of the activations."""
 
     takes_unbatched = True
     is_activation = True
     any_rank = True
-    module: ClassVar[str]
     saves: ClassVar[Literal["input", "output"]] = "input"
     examples: ClassVar[tuple[Example, ...]] = (
         Example(inputs=[("N", 3, 4, 5)]),
         Example(inputs=[("N", 7)]),
     )
-
-    def infer(self, *inputs: Shape) -> Shape:
-        (x,) = inputs
-        return x
-
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
@@ -48,24 +45,18 @@ class Activation(Op):
     def _made(self, tape: Tape, x: Tensor) -> Tensor:
         return elementwise(tape, x)
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        module: nn.Module = getattr(nn, self.module)(**vars(self))
-        return module
-
 
 class ReLU(Activation, name="relu"):
     """The larger of the element and 0."""
 
-    module = "ReLU"
+    module = "torch.nn.ReLU"
     saves = "output"
 
 
 class ReLU6(Activation, name="relu6"):
     """The element, clipped to 0..6."""
 
-    module = "ReLU6"
+    module = "torch.nn.ReLU6"
 
     def _made(self, tape: Tape, x: Tensor) -> Tensor:
         # torch's hardtanh writes into a tensor that is laid out like its input.
@@ -77,7 +68,7 @@ class LeakyReLU(Activation, name="leaky_relu", primary="negative_slope"):
 
     negative_slope: Float = 0.01
 
-    module = "LeakyReLU"
+    module = "torch.nn.LeakyReLU"
     examples = (
         Example(inputs=[("N", 3, 4, 5)]),
         Example({"negative_slope": 0.2}, inputs=[("N", 7)]),
@@ -90,7 +81,7 @@ class PReLU(Activation, name="prelu"):
     num_parameters: PositiveInt = 1
     init: Float = 0.25
 
-    module = "PReLU"
+    module = "torch.nn.PReLU"
     examples = (
         Example(inputs=[("N", 3, 4, 5)]),
         Example({"num_parameters": 3, "init": 0.1}, inputs=[("N", 3, 4, 5)]),
@@ -122,7 +113,7 @@ class ELU(Activation, name="elu"):
 
     alpha: Float = 1.0
 
-    module = "ELU"
+    module = "torch.nn.ELU"
 
 
 class GELU(Activation, name="gelu"):
@@ -133,7 +124,7 @@ class GELU(Activation, name="gelu"):
 
     approximate: Literal["none", "tanh"] = "none"
 
-    module = "GELU"
+    module = "torch.nn.GELU"
     examples = (
         Example(inputs=[("N", 3, 4, 5)]),
         Example({"approximate": "tanh"}, inputs=[("N", 7)]),
@@ -143,33 +134,33 @@ class GELU(Activation, name="gelu"):
 class SiLU(Activation, name="silu"):
     """The element times its sigmoid, also called swish."""
 
-    module = "SiLU"
+    module = "torch.nn.SiLU"
 
 
 class Sigmoid(Activation, name="sigmoid"):
     """`1 / (1 + exp(-x))`."""
 
-    module = "Sigmoid"
+    module = "torch.nn.Sigmoid"
     saves = "output"
 
 
 class Tanh(Activation, name="tanh"):
     """The hyperbolic tangent."""
 
-    module = "Tanh"
+    module = "torch.nn.Tanh"
     saves = "output"
 
 
 class Hardswish(Activation, name="hardswish"):
     """`x * relu6(x + 3) / 6` (Howard et al., 2019, MobileNetV3)."""
 
-    module = "Hardswish"
+    module = "torch.nn.Hardswish"
 
 
 class Hardsigmoid(Activation, name="hardsigmoid"):
     """`relu6(x + 3) / 6`."""
 
-    module = "Hardsigmoid"
+    module = "torch.nn.Hardsigmoid"
 
 
 class Softplus(Activation, name="softplus"):
@@ -178,7 +169,7 @@ class Softplus(Activation, name="softplus"):
     beta: PositiveFloat = 1.0
     threshold: Float = 20.0
 
-    module = "Softplus"
+    module = "torch.nn.Softplus"
 
 
 class Softmax(Activation, name="softmax", primary="dim"):
@@ -189,7 +180,7 @@ class Softmax(Activation, name="softmax", primary="dim"):
     takes_unbatched = False
     is_activation = False
     gives_probabilities = True
-    module = "Softmax"
+    module = "torch.nn.Softmax"
     examples = (
         Example({"dim": 1}, inputs=[("N", 3, 4, 5)]),
         Example({"dim": -1}, inputs=[("N", 4, 7)]),

@@ -6,29 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from archspec.ir.fields import Problem
-from archspec.ir.op import Doubt, Example, Float, Op, PositiveFloat
-from archspec.ir.shape import Dim, Shape, keep_batch, replaced, show
+from archspec.ir.op import Doubt, Example, Float, PositiveFloat, ShapeKeeping
+from archspec.ir.shape import Shape, keep_batch, replaced, show
 from archspec.ir.tape import Storage, Tape, Tensor, elementwise
 
 
-class _Elementwise(Op):
-    """Base: the shape stays, and no products of matrices are made."""
-
-    takes_unbatched = True
-
-    def infer(self, *inputs: Shape) -> Shape:
-        (x,) = inputs
-        return x
-
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
-
-
-class Scale(_Elementwise, name="scale", primary="factor"):
+class Scale(ShapeKeeping, name="scale", primary="factor"):
     """Each element times the constant `factor`."""
 
     factor: Float
 
+    takes_unbatched = True
     examples = (
         Example({"factor": 0.125}, inputs=[("N", 3, 4)]),
         Example({"factor": 16.0}, inputs=[(1, 3, 4)]),
@@ -43,9 +31,10 @@ class Scale(_Elementwise, name="scale", primary="factor"):
         return f"{values[0]} * {self.factor!r}"
 
 
-class Exp(_Elementwise, name="exp"):
+class Exp(ShapeKeeping, name="exp"):
     """The exponential function of each element."""
 
+    takes_unbatched = True
     examples: ClassVar[tuple[Example, ...]] = (
         Example(inputs=[("N", 3, 4)]),
         Example(inputs=[(3, 1, 1)]),
@@ -61,12 +50,13 @@ class Exp(_Elementwise, name="exp"):
         return f"{values[0]}.exp()"
 
 
-class Clamp(_Elementwise, name="clamp"):
+class Clamp(ShapeKeeping, name="clamp"):
     """Each element, raised to `min` and lowered to `max`; one of them may be left out."""
 
     min: Float | None = None
     max: Float | None = None
 
+    takes_unbatched = True
     examples = (
         Example({"max": 4.6}, inputs=[(3, 1, 1)]),
         Example({"min": -1.0, "max": 1.0}, inputs=[("N", 3, 4)]),
@@ -86,13 +76,12 @@ class Clamp(_Elementwise, name="clamp"):
         return f"{values[0]}.clamp({self.min!r}, {self.max!r})"
 
 
-class Normalize(_Elementwise, name="normalize"):
+class Normalize(ShapeKeeping, name="normalize"):
     """Vectors along `dim` divided by their Euclidean length, or by `eps` where that is more."""
 
     dim: int = 1
     eps: PositiveFloat = 1e-12
 
-    takes_unbatched = False
     examples = (
         Example(inputs=[("N", 3, 4)]),
         Example({"dim": -1, "eps": 1e-5}, inputs=[("N", 2, 3, 4)]),

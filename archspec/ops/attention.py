@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from archspec.ir import tape as tapes
-from archspec.ir.op import Example, NonNegativeInt, Op, PositiveInt, Probability, Weight, Weights
+from archspec.ir.op import (
+    Example,
+    NonNegativeInt,
+    Op,
+    PositiveInt,
+    Probability,
+    ProductFree,
+    Weight,
+    Weights,
+)
 from archspec.ir.shape import (
     Dim,
     Shape,
@@ -18,9 +27,6 @@ from archspec.ir.shape import (
     replaced,
 )
 from archspec.ir.tape import Tape, Tensor, elementwise
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class MultiHeadAttention(Op, name="multi_head_attention", primary="num_heads"):
@@ -34,6 +40,7 @@ class MultiHeadAttention(Op, name="multi_head_attention", primary="num_heads"):
     dropout: Probability = 0.0
     bias: bool = True
 
+    module = "torch.nn.MultiheadAttention"
     kernels = ("in_proj_weight", "out_proj.weight")
     examples = (
         Example({"num_heads": 2}, inputs=[("N", 5, 8)]),
@@ -88,19 +95,15 @@ class MultiHeadAttention(Op, name="multi_head_attention", primary="num_heads"):
         weights = [tape.new(pairs, requires_grad=True) for _ in ("softmax", "dropped")]
         tape.save(*scaled, noise, *weights)
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.MultiheadAttention(
-            inputs[0][2], self.num_heads, self.dropout, self.bias, batch_first=True
-        )
+    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
+        return {"embed_dim": inputs[0][2], "batch_first": True}
 
     def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         (x,) = values
         return f"{own}({x}, {x}, {x}, need_weights=False)[0]"
 
 
-class QKVLinear(Op, name="qkv_linear", primary="features"):
+class QKVLinearOp(Op, name="qkv_linear", primary="features"):
     """Queries, keys and values by one affine map: (N, ..., in) to (N, ..., 3 * features).
 
     The keys have no bias: that of the middle third stays unused. It would add the same to all
@@ -110,6 +113,7 @@ class QKVLinear(Op, name="qkv_linear", primary="features"):
 
     features: PositiveInt
 
+    module = "archspec.runtime.attention.QKVLinear"
     kernels = ("weight",)
     any_rank = True
     examples = (
@@ -135,13 +139,11 @@ class QKVLinear(Op, name="qkv_linear", primary="features"):
         tape.save(tapes.reshape(tape, x, (x.numel // x.shape[-1], x.shape[-1])))
         return tape.new((*x.shape[:-1], 3 * self.features), requires_grad=True)
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from archspec.runtime.attention import QKVLinear as Module
-
-        return Module(inputs[0][-1], self.features)
+    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
+        return {"in_features": inputs[0][-1]}
 
 
-class ShiftedWindowMask(Op, name="shifted_window_mask"):
+class ShiftedWindowMaskOp(ProductFree, name="shifted_window_mask"):
     """Keeps apart, in logits of attention, tokens that only a cyclic shift brought together.
 
     The map was rolled by `-shift` and cut into `windows[0]` x `windows[1]` windows of
@@ -154,6 +156,7 @@ class ShiftedWindowMask(Op, name="shifted_window_mask"):
     window: tuple[PositiveInt, PositiveInt]
     shift: tuple[NonNegativeInt, NonNegativeInt]
 
+    module = "archspec.runtime.attention.ShiftedWindowMask"
     any_rank = True
     examples = (
         Example({"windows": (2, 3), "window": (2, 2), "shift": (1, 1)}, inputs=[("N", 6, 2, 4, 4)]),
@@ -169,13 +172,5 @@ class ShiftedWindowMask(Op, name="shifted_window_mask"):
         tokens = product(self.window)
         return (product(self.windows), 1, tokens, tokens)
 
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
-
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         return elementwise(tape, *inputs, tape.new(self._mask, requires_grad=False))
-
-    def build(self, *inputs: Shape) -> nn.Module:
-        from archspec.runtime.attention import ShiftedWindowMask as Module
-
-        return Module(self.windows, self.window, self.shift)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
-from archspec.ir.op import Example, Op, PositiveFloat, Probability, Weight, Weights
-from archspec.ir.shape import Dim, Shape, expect_rank_from
+from archspec.ir.op import Example, PositiveFloat, Probability, ProductFree, Weight, Weights
+from archspec.ir.shape import Shape, expect_rank_from
 from archspec.ir.tape import Tape, Tensor, elementwise
 
-if TYPE_CHECKING:
-    from torch import nn
 
-
-class BatchNormScratch(Op, name="batch_norm_scratch"):
+class BatchNormScratchOp(ProductFree, name="batch_norm_scratch"):
     """`gamma * (x - mean) / sqrt(var + eps) + beta` for each channel, with biased variance.
 
     Over the batch for 2-D input, over batch, height and width for 4-D input: always over all axes
@@ -26,6 +22,7 @@ class BatchNormScratch(Op, name="batch_norm_scratch"):
     eps: PositiveFloat = 1e-5
     momentum: Probability = 0.9
 
+    module = "archspec.runtime.modules.BatchNormScratch"
     blind_to_offsets = True
     examples = (
         Example(inputs=[("N", 6)]),
@@ -48,9 +45,6 @@ class BatchNormScratch(Op, name="batch_norm_scratch"):
             Weight("moving_var", shape, buffer=True),
         )
 
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
-
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         owned = tape.parameter((1, x.shape[1], *(1 for _ in x.shape[2:])))  # gamma, or beta
@@ -61,7 +55,7 @@ class BatchNormScratch(Op, name="batch_norm_scratch"):
             variance = tape.new(owned.shape, requires_grad=squares.requires_grad)
             deviation = elementwise(tape, elementwise(tape, variance))
         else:
-            centred = elementwise(tape, x, replace(owned, requires_grad=False))  # the buffer
+            centred = elementwise(tape, x, owned._replace(requires_grad=False))  # the buffer
             deviation = tape.new(owned.shape, requires_grad=False)
         if deviation.requires_grad:
             tape.save(centred)  # for the squares, and for the quotient
@@ -71,8 +65,6 @@ class BatchNormScratch(Op, name="batch_norm_scratch"):
         tape.save(normalised)
         return elementwise(tape, elementwise(tape, owned, normalised), owned)
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from archspec.runtime.modules import BatchNormScratch as Module
-
+    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
         (x,) = inputs
-        return Module(x[1], rank=len(x), eps=self.eps, momentum=self.momentum)
+        return {"num_features": x[1], "rank": len(x)}

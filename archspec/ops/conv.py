@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import Bounds
@@ -20,9 +20,6 @@ from archspec.ir.shape import (
     window,
 )
 from archspec.ir.tape import Tape, Tensor, as_plane, contiguous, layout_of
-
-if TYPE_CHECKING:
-    from torch import nn
 
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 
@@ -122,6 +119,9 @@ class _Convolution(Op):
             return [(reach // 2, reach - reach // 2) for reach in reaches]
         return [(pad, pad) for pad in each(self.padding, self.spatial)]
 
+    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
+        return {"in_channels": inputs[0][1]}
+
     def weights(self, *inputs: Shape) -> Weights:
         (x,) = inputs
         kernel = each(self.kernel_size, self.spatial)
@@ -171,6 +171,7 @@ class Conv1d(_Convolution, name="conv1d"):
     padding: NonNegativeInt | tuple[NonNegativeInt] | Literal["same", "valid"] = 0
     dilation: PositiveInt | tuple[PositiveInt] = 1
 
+    module = "torch.nn.Conv1d"
     spatial = 1
     examples = (
         Example({"out_channels": 4, "kernel_size": 3}, inputs=[("N", 2, 9)]),
@@ -179,21 +180,6 @@ class Conv1d(_Convolution, name="conv1d"):
             inputs=[("N", 2, 9)],
         ),
     )
-
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Conv1d(
-            inputs[0][1],
-            self.out_channels,
-            self.kernel_size,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-            bias=self.bias,
-            padding_mode=self.padding_mode,
-        )
 
 
 class Conv2d(_Convolution, name="conv2d"):
@@ -204,6 +190,7 @@ class Conv2d(_Convolution, name="conv2d"):
     padding: NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt] | Literal["same", "valid"] = 0
     dilation: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
 
+    module = "torch.nn.Conv2d"
     spatial = 2
     gives_images = True
     examples = (
@@ -222,21 +209,6 @@ class Conv2d(_Convolution, name="conv2d"):
         ),
     )
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Conv2d(
-            inputs[0][1],
-            self.out_channels,
-            self.kernel_size,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-            bias=self.bias,
-            padding_mode=self.padding_mode,
-        )
-
 
 class ConvTranspose2d(Op, name="conv_transpose2d"):
     """Transposed convolution, the gradient of `conv2d`: grows (N, C, H, W) by its stride."""
@@ -250,6 +222,7 @@ class ConvTranspose2d(Op, name="conv_transpose2d"):
     bias: bool = True
     dilation: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
 
+    module = "torch.nn.ConvTranspose2d"
     kernels = ("weight",)
     bias_axis = 1
     gives_images = True
@@ -318,17 +291,5 @@ class ConvTranspose2d(Op, name="conv_transpose2d"):
         tape.save(x)
         return tape.new(y_shape, requires_grad=True, strides=_layout(x, y_shape))
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.ConvTranspose2d(
-            inputs[0][1],
-            self.out_channels,
-            self.kernel_size,
-            stride=self.stride,
-            padding=self.padding,
-            output_padding=self.output_padding,
-            groups=self.groups,
-            bias=self.bias,
-            dilation=self.dilation,
-        )
+    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
+        return {"in_channels": inputs[0][1]}

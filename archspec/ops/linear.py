@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from archspec.ir.op import Example, Op, PositiveInt, Weight, Weights
 from archspec.ir.shape import Dim, Shape, axis, is_batched, keep_batch, product, replaced
 from archspec.ir.tape import Tape, Tensor, reshape
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class Linear(Op, name="linear", primary="out_features"):
@@ -23,6 +20,7 @@ class Linear(Op, name="linear", primary="out_features"):
     bias: bool = True
 
     takes_unbatched = True
+    module = "torch.nn.Linear"
     kernels = ("weight",)
     bias_axis = -1
     linear_in_last = True
@@ -54,7 +52,5 @@ class Linear(Op, name="linear", primary="out_features"):
         tape.save(x)
         return tape.new((*inputs[0].shape[:-1], self.out_features), requires_grad=True)
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Linear(inputs[0][-1], self.out_features, bias=self.bias)
+    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
+        return {"in_features": inputs[0][-1]}

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.ir.op import Example, Op
+from archspec.ir.op import Example, ProductFree
 from archspec.ir.shape import (
-    Dim,
     N,
     Shape,
     broadcast,
@@ -22,12 +21,9 @@ from archspec.ir.shape import (
 from archspec.ir.tape import Tape, Tensor, channels_last_strides, contiguous_strides, elementwise
 
 
-class _Merge(Op):
+class _Merge(ProductFree):
     variadic: ClassVar[bool] = True
     takes_unbatched: ClassVar[bool] = True
-
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
 
 
 MAX_TERMS = 500

@@ -43,6 +43,9 @@ class ForeignModule(Op, name="module", primary="type"):
         Example({"type": "torch.nn.Linear", "args": (7, 5)}, inputs=[("N", 3, 7)]),
     )
 
+    def __hash__(self) -> int:
+        return hash((self.type, self.args, *self.kwargs))  # a mapping has no hash
+
     def problems(self, given: Mapping[str, Any]) -> Iterator[Problem]:
         if not _PATH.fullmatch(self.type):
             message = "it is the path of a class, such as torchvision.ops.Permute"

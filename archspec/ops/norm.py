@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import Bounds
@@ -12,10 +12,10 @@ from archspec.ir.op import (
     Example,
     Float,
     NonNegativeFloat,
-    Op,
     PositiveFloat,
     PositiveInt,
     Probability,
+    ShapeKeeping,
     Weight,
     Weights,
 )
@@ -44,18 +44,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Normalization(Op):
-    """Base of the normalisations: the shape stays, and no products of matrices are made."""
-
-    def infer(self, *inputs: Shape) -> Shape:
-        (x,) = inputs
-        return x
-
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
-
-
-class BatchNorm(Normalization, name="batch_norm"):
+class BatchNorm(ShapeKeeping, name="batch_norm"):
     """Normalises each channel over the batch and all positions (Ioffe and Szegedy, 2015).
 
     The rank chooses torch's class: 2-D and 3-D input `BatchNorm1d`, 4-D `BatchNorm2d`, 5-D
@@ -100,15 +89,14 @@ class BatchNorm(Normalization, name="batch_norm"):
         (x,) = inputs
         return max(len(x), 3), x[1]
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
+    def module_path(self, *inputs: Shape) -> str:
+        return f"torch.nn.BatchNorm{max(len(inputs[0]) - 2, 1)}d"
 
-        (x,) = inputs
-        classes = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
-        return classes[len(x)](x[1], self.eps, self.momentum, self.affine, self.track_running_stats)
+    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
+        return {"num_features": inputs[0][1]}
 
 
-class InstanceNorm(Normalization, name="instance_norm"):
+class InstanceNorm(ShapeKeeping, name="instance_norm"):
     """Normalises each channel of each sample over its positions (Ulyanov et al., 2016).
 
     The rank chooses torch's class: 3-D input `InstanceNorm1d`, 4-D `InstanceNorm2d`, 5-D
@@ -161,15 +149,14 @@ class InstanceNorm(Normalization, name="instance_norm"):
         (x,) = inputs
         return len(x), x[1]
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
+    def module_path(self, *inputs: Shape) -> str:
+        return f"torch.nn.InstanceNorm{len(inputs[0]) - 2}d"
 
-        (x,) = inputs
-        classes = {3: nn.InstanceNorm1d, 4: nn.InstanceNorm2d, 5: nn.InstanceNorm3d}
-        return classes[len(x)](x[1], self.eps, self.momentum, self.affine, self.track_running_stats)
+    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
+        return {"num_features": inputs[0][1]}
 
 
-class LayerNorm(Normalization, name="layer_norm"):
+class LayerNorm(ShapeKeeping, name="layer_norm"):
     """Normalises each sample over `axes`, the last one unless told (Ba et al., 2016).
 
     `axes` counts N as 0 and may not name it. Trailing axes make torch's `LayerNorm`; others are
@@ -259,7 +246,7 @@ class LayerNorm(Normalization, name="layer_norm"):
         return tuple(dim for dim in range(rank) if dim not in axes), axes
 
 
-class GroupNorm(Normalization, name="group_norm", primary="num_groups"):
+class GroupNorm(ShapeKeeping, name="group_norm", primary="num_groups"):
     """Normalises each sample over groups of channels and all positions (Wu and He, 2018).
 
     A group of a single value has no deviation and is refused.
@@ -269,6 +256,7 @@ class GroupNorm(Normalization, name="group_norm", primary="num_groups"):
     eps: NonNegativeFloat = 1e-5
     affine: bool = True
 
+    module = "torch.nn.GroupNorm"
     examples = (
         Example({"num_groups": 2}, inputs=[("N", 6, 4, 5)]),
         Example({"num_groups": 3, "affine": False}, inputs=[("N", 6)]),
@@ -308,14 +296,11 @@ class GroupNorm(Normalization, name="group_norm", primary="num_groups"):
     def module_key(self, *inputs: Shape) -> Hashable:
         return inputs[0][1]
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        (x,) = inputs
-        return nn.GroupNorm(self.num_groups, x[1], self.eps, self.affine)
+    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
+        return {"num_channels": inputs[0][1]}
 
 
-class LocalResponseNorm(Normalization, name="local_response_norm", primary="size"):
+class LocalResponseNorm(ShapeKeeping, name="local_response_norm", primary="size"):
     """Divides by `(k + alpha * mean of squares)^beta` over `size` neighbouring channels.
 
     Krizhevsky et al., 2012 (AlexNet), with torch's mean in place of the paper's sum.
@@ -356,14 +341,10 @@ class LocalResponseNorm(Normalization, name="local_response_norm", primary="size
     def module_key(self, *inputs: Shape) -> Hashable:
         return len(inputs[0]) > 4
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        from archspec.runtime.modules import RowMajorLocalResponseNorm
-
-        (x,) = inputs
-        module = RowMajorLocalResponseNorm if len(x) > 4 else nn.LocalResponseNorm
-        return module(self.size, self.alpha, self.beta, self.k)
+    def module_path(self, *inputs: Shape) -> str:
+        if len(inputs[0]) > 4:
+            return "archspec.runtime.modules.RowMajorLocalResponseNorm"
+        return "torch.nn.LocalResponseNorm"
 
 
 def _scale_and_shift(shape: tuple[Dim, ...], affine: bool, bias: bool = True) -> Weights:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from archspec.ir.fields import Problem
@@ -10,13 +10,13 @@ from archspec.ir.op import (
     MAX_FLOAT,
     Example,
     Float,
-    Op,
     PositiveFloat,
     PositiveInt,
+    ProductFree,
     Weight,
     Weights,
 )
-from archspec.ir.shape import Dim, Shape
+from archspec.ir.shape import Shape
 from archspec.ir.tape import Tape, Tensor
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _OPTIONS = {
 """The arguments that each scheme of initialisation reads."""
 
 
-class Parameter(Op, name="parameter", primary="shape"):
+class ParameterOp(ProductFree, name="parameter", primary="shape"):
     """A learned tensor without a batch axis, kept under the node's own path.
 
     `init` is a number that fills it, or a scheme: `zeros`, `ones`, `normal` (`mean`, `std`),
@@ -72,9 +72,6 @@ class Parameter(Op, name="parameter", primary="shape"):
 
     def weights(self, *inputs: Shape) -> Weights:
         return (Weight("", self.shape),)
-
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         return tape.parameter(self.shape)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.ir.op import Example, NonNegativeInt, Op, PositiveInt
-from archspec.ir.shape import Dim, Shape, each, expect_rank, expect_reached, window
+from archspec.ir.op import Example, NonNegativeInt, PositiveInt, ProductFree
+from archspec.ir.shape import Shape, each, expect_rank, expect_reached, window
 from archspec.ir.tape import Tape, Tensor, layout_of
-
-if TYPE_CHECKING:
-    from torch import nn
 
 Pair: TypeAlias = PositiveInt | tuple[PositiveInt, PositiveInt]
 PairOrZero: TypeAlias = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt]
@@ -21,12 +18,9 @@ INDEX_SIZE = 8
 """Bytes of the int64 index that maximum pooling keeps for each output element."""
 
 
-class _Pooling(Op):
+class _Pooling(ProductFree):
     any_rank = True
     gives_images = True
-
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
 
 
 def _record_maxima(tape: Tape, x: Tensor, y_shape: Shape) -> Tensor:
@@ -66,7 +60,7 @@ class _WindowPooling(_Pooling):
         dilations = each(dilation, 2)
         for i, what in enumerate(("height", "width")):
             # Of the first window's elements those before the input are padding.
-            expect_reached(x[2 + i], -pads[i] % dilations[i], f"{what} of the first window")
+            expect_reached(x[2 + i], -pads[i] % dilations[i], what)
         height, width = (
             window(
                 x[2 + i],
@@ -88,6 +82,7 @@ class MaxPool2d(_WindowPooling, name="max_pool2d", primary="kernel_size"):
     dilation: Pair = 1
     ceil_mode: bool = False
 
+    module = "torch.nn.MaxPool2d"
     examples = (
         Example({"kernel_size": 2}, inputs=[("N", 3, 8, 7)]),
         Example({"kernel_size": 3, "stride": 2, "padding": 1}, inputs=[("N", 3, 9, 8)]),
@@ -104,17 +99,6 @@ class MaxPool2d(_WindowPooling, name="max_pool2d", primary="kernel_size"):
         (x,) = inputs
         return _record_maxima(tape, x, self.infer(x.shape))
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.MaxPool2d(
-            self.kernel_size,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            ceil_mode=self.ceil_mode,
-        )
-
 
 class AvgPool2d(_WindowPooling, name="avg_pool2d", primary="kernel_size"):
     """The mean of each window: (N, C, H, W) to (N, C, H', W')."""
@@ -123,6 +107,7 @@ class AvgPool2d(_WindowPooling, name="avg_pool2d", primary="kernel_size"):
     count_include_pad: bool = True
     divisor_override: PositiveInt | None = None
 
+    module = "torch.nn.AvgPool2d"
     examples = (
         Example({"kernel_size": 2}, inputs=[("N", 3, 8, 7)]),
         Example(
@@ -141,18 +126,6 @@ class AvgPool2d(_WindowPooling, name="avg_pool2d", primary="kernel_size"):
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         return _record_means(tape, x, self.infer(x.shape))
-
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.AvgPool2d(
-            self.kernel_size,
-            stride=self.stride,
-            padding=self.padding,
-            ceil_mode=self.ceil_mode,
-            count_include_pad=self.count_include_pad,
-            divisor_override=self.divisor_override,
-        )
 
 
 class _AdaptivePooling(_Pooling):
@@ -184,6 +157,8 @@ class AdaptiveAvgPool2d(_AdaptivePooling, name="adaptive_avg_pool2d", primary="o
     Where each window is the whole, torch takes the mean of the last two axes at any higher rank.
     """
 
+    module = "torch.nn.AdaptiveAvgPool2d"
+
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         return _global_mean(x) if self._sizes(x) == (1, 1) else super().infer(x)
@@ -195,28 +170,21 @@ class AdaptiveAvgPool2d(_AdaptivePooling, name="adaptive_avg_pool2d", primary="o
             return _record_global_mean(tape, x)
         return _record_means(tape, x, y_shape)
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.AdaptiveAvgPool2d(self.output_size)
-
 
 class AdaptiveMaxPool2d(_AdaptivePooling, name="adaptive_max_pool2d", primary="output_size"):
     """Maxima over windows that cover the input evenly: (N, C, H, W) to (N, C, *output_size)."""
+
+    module = "torch.nn.AdaptiveMaxPool2d"
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         return _record_maxima(tape, x, self.infer(x.shape))
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.AdaptiveMaxPool2d(self.output_size)
-
 
 class GlobalAvgPool2d(_Pooling, name="global_avg_pool2d"):
     """The mean over the last two axes: (N, C, H, W) to (N, C, 1, 1), the mean of each channel."""
 
+    module = "torch.nn.AdaptiveAvgPool2d"
     examples = (Example(inputs=[("N", 3, 5, 4)]),)
 
     def infer(self, *inputs: Shape) -> Shape:
@@ -226,10 +194,8 @@ class GlobalAvgPool2d(_Pooling, name="global_avg_pool2d"):
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         return _record_global_mean(tape, inputs[0])
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.AdaptiveAvgPool2d(1)
+    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
+        return {"output_size": 1}
 
 
 def _global_mean(x: Shape) -> Shape:

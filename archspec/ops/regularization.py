@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.ir.op import Example, Op, Probability
-from archspec.ir.shape import Dim, Shape, show
+from archspec.ir.op import Example, Probability, ShapeKeeping
+from archspec.ir.shape import Shape, show
 from archspec.ir.tape import Tape, Tensor, elementwise, empty_like
 
-if TYPE_CHECKING:
-    from torch import nn
 
-
-class Identity(Op, name="identity"):
+class Identity(ShapeKeeping, name="identity"):
     """The input itself."""
 
     takes_unbatched = True
+    module = "torch.nn.Identity"
     passes_through = True
     any_rank = True
     examples = (Example(inputs=[("N", 3, 4, 5)]), Example(inputs=[(2, 3)]))
-
-    def infer(self, *inputs: Shape) -> Shape:
-        (x,) = inputs
-        return x
-
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         return x
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
 
-        return nn.Identity()
-
-
-class Dropout(Op, name="dropout", primary="p"):
+class Dropout(ShapeKeeping, name="dropout", primary="p"):
     """Zeroes each element with probability `p` in training and scales the rest by `1 / (1 - p)`.
 
     Srivastava et al., 2014. In evaluation it is the identity.
@@ -48,6 +33,7 @@ class Dropout(Op, name="dropout", primary="p"):
     p: Probability = 0.5
 
     takes_unbatched = True
+    module = "torch.nn.Dropout"
     drops = True
     any_rank = True
     examples: ClassVar[tuple[Example, ...]] = (
@@ -57,13 +43,6 @@ class Dropout(Op, name="dropout", primary="p"):
         Example({"p": 1.0}, inputs=[("N", 7)]),
     )
 
-    def infer(self, *inputs: Shape) -> Shape:
-        (x,) = inputs
-        return x
-
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
-
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         if not tape.training or self.p == 0:
@@ -72,11 +51,6 @@ class Dropout(Op, name="dropout", primary="p"):
         if x.requires_grad:
             tape.save(noise)
         return elementwise(tape, x, noise)
-
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Dropout(self.p)
 
     def _noise(self, tape: Tape, x: Tensor) -> Tensor:
         """The factors that autograd saves; a single zero is enough to drop everything."""
@@ -95,6 +69,7 @@ class Dropout2d(Dropout, name="dropout2d", primary="p"):
     """
 
     takes_unbatched = False
+    module = "torch.nn.Dropout2d"
     examples = (
         Example(inputs=[("N", 3, 4, 5)]),
         Example({"p": 0.2}, inputs=[("N", 3, 4)]),
@@ -111,11 +86,6 @@ class Dropout2d(Dropout, name="dropout2d", primary="p"):
                 found=show(x),
             )
         return x
-
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Dropout2d(self.p)
 
     def _factors(self, tape: Tape, x: Tensor) -> Tensor:
         return tape.new((*x.shape[:2], *(1 for _ in x.shape[2:])), requires_grad=False)

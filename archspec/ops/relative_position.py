@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir import tape as tapes
-from archspec.ir.op import Example, Op, PositiveInt, Weight, Weights
-from archspec.ir.shape import Dim, Shape, is_batched, product, show
+from archspec.ir.op import Example, PositiveInt, ProductFree, Weight, Weights
+from archspec.ir.shape import Shape, is_batched, product, show
 from archspec.ir.tape import Storage, Tape, Tensor
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def _offsets(window: tuple[int, int]) -> tuple[int, int]:
     return 2 * window[0] - 1, 2 * window[1] - 1
 
 
-class RelativePositionBias(Op, name="relative_position_bias", primary="window"):
+class RelativePositionBias(ProductFree, name="relative_position_bias", primary="window"):
     """A bias for every pair of tokens in a window, looked up by their offset: (1, heads, t, t).
 
     Reads a table with one row for each offset and one column for each head, in any number of
@@ -71,9 +71,6 @@ class RelativePositionBias(Op, name="relative_position_bias", primary="window"):
         shape = (self._tokens**2,) if self.flat else (self._tokens, self._tokens)
         return (Weight("", shape, buffer=True, itemsize=8),)
 
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
-
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (table,) = inputs
         heads, tokens = table.shape[-1], self._tokens
@@ -102,7 +99,9 @@ class RelativePositionBias(Op, name="relative_position_bias", primary="window"):
         return f"{by_pair}.permute(2, 0, 1).contiguous().unsqueeze(0)"
 
 
-class RelativePositionCoordinates(Op, name="relative_position_coordinates", primary="window"):
+class RelativePositionCoordinates(
+    ProductFree, name="relative_position_coordinates", primary="window"
+):
     """The offsets between two cells of a window on a logarithmic scale: (1, 2h - 1, 2w - 1, 2).
 
     `sign(d) * log2(1 + |d|) / 3` for each offset d, where the largest is 8. They are a buffer
@@ -120,9 +119,6 @@ class RelativePositionCoordinates(Op, name="relative_position_coordinates", prim
 
     def weights(self, *inputs: Shape) -> Weights:
         return (Weight("", self.infer(), buffer=True),)
-
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         shape = self.infer()

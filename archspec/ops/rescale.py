@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from archspec.ir.fields import Bounds
-from archspec.ir.op import Example, Op
-from archspec.ir.shape import Dim, Shape, equal, expect_rank_from
+from archspec.ir.op import Example, ProductFree
+from archspec.ir.shape import Shape, equal, expect_rank_from
 from archspec.ir.tape import (
     Storage,
     Tape,
@@ -20,7 +20,7 @@ from archspec.ir.tape import (
 Constants = Annotated[tuple[float, ...], Bounds(min_length=1)]
 
 
-class Rescale(Op, name="rescale"):
+class Rescale(ProductFree, name="rescale"):
     """Each channel (axis 1) times its own constant of `scale`, plus its own of `shift`.
 
     So images that were normalised with one mean and deviation take on another, as in the
@@ -41,9 +41,6 @@ class Rescale(Op, name="rescale"):
         equal(len(self.scale), len(self.shift), "the constants of `scale` and `shift`")
         equal(x[1], len(self.scale), "the channels and the constants of `scale`")
         return x
-
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs

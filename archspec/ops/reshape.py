@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir import tape as tapes
 from archspec.ir.fields import Bounds
-from archspec.ir.op import Example, Op, PositiveInt
+from archspec.ir.op import Example, PositiveInt, ProductFree
 from archspec.ir.shape import (
     Dim,
     Shape,
@@ -22,17 +22,11 @@ from archspec.ir.shape import (
 )
 from archspec.ir.tape import Tape, Tensor
 
-if TYPE_CHECKING:
-    from torch import nn
 
-
-class _Rearrangement(Op):
-    """Base of ops that move no arithmetic: they cost nothing and own nothing."""
+class _Rearrangement(ProductFree):
+    """Base of ops that only give the same elements other places."""
 
     any_rank = True
-
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
 
 
 class Flatten(_Rearrangement, name="flatten"):
@@ -41,6 +35,7 @@ class Flatten(_Rearrangement, name="flatten"):
     start_dim: int = 1
     end_dim: int = -1
 
+    module = "torch.nn.Flatten"
     examples = (
         Example(inputs=[("N", 2, 3, 4)]),
         Example({"start_dim": 2}, inputs=[("N", 2, 3, 4)]),
@@ -65,11 +60,6 @@ class Flatten(_Rearrangement, name="flatten"):
         (x,) = inputs
         y_shape = self.infer(x.shape)
         return x if y_shape == x.shape else tapes.reshape(tape, x, y_shape)
-
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Flatten(self.start_dim, self.end_dim)
 
 
 class Reshape(_Rearrangement, name="reshape", primary="shape"):
@@ -104,6 +94,7 @@ class Unflatten(_Rearrangement, name="unflatten"):
     dim: int
     unflattened_size: Annotated[tuple[PositiveInt | Literal[-1], ...], Bounds(min_length=1)]
 
+    module = "torch.nn.Unflatten"
     examples = (
         Example({"dim": 1, "unflattened_size": (2, 3)}, inputs=[("N", 6, 4, 5)]),
         Example({"dim": -1, "unflattened_size": (-1, 2)}, inputs=[("N", 3, 4)]),
@@ -117,11 +108,6 @@ class Unflatten(_Rearrangement, name="unflatten"):
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         return tapes.reshape(tape, x, self.infer(x.shape))
-
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Unflatten(self.dim, self.unflattened_size)
 
 
 class Permute(_Rearrangement, name="permute", primary="dims"):

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import Bounds
-from archspec.ir.op import MAX_SIZE, Example, Op, PositiveInt
+from archspec.ir.op import MAX_SIZE, Example, PositiveInt, ProductFree
 from archspec.ir.shape import Dim, Shape, each, expect_positive, expect_rank, product, scaled
 from archspec.ir.tape import Tape, Tensor, as_plane, layout_of
-
-if TYPE_CHECKING:
-    from torch import nn
 
 Factor: TypeAlias = Annotated[float, Bounds(gt=0, le=MAX_SIZE)]
 Sizes: TypeAlias = (
@@ -38,7 +35,7 @@ ALIGNED_MODES = ("linear", "bilinear", "bicubic", "trilinear")
 """The modes that know `align_corners`."""
 
 
-class _Resize(Op):
+class _Resize(ProductFree):
     """To a given `size`, or by `scale_factor`: exactly one of the two."""
 
     size: Sizes | None = None
@@ -100,9 +97,6 @@ class _Resize(Op):
             for size, factor in zip(x[2:], factors, strict=True)
         )
 
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
-
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         y_shape = self.infer(x.shape)
@@ -128,15 +122,7 @@ def _record_area(tape: Tape, x: Tensor, y_shape: Shape) -> Tensor:
 class Upsample(_Resize, name="upsample"):
     """Resizes by interpolation, as the module `torch.nn.Upsample`."""
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Upsample(
-            size=self.size,
-            scale_factor=self.scale_factor,
-            mode=self.mode,
-            align_corners=self.align_corners,
-        )
+    module = "torch.nn.Upsample"
 
 
 class Interpolate(_Resize, name="interpolate"):

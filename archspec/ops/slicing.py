@@ -7,8 +7,8 @@ from typing import Annotated
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import Bounds
-from archspec.ir.op import MAX_SIZE, Example, Float, NonNegativeInt, Op, PositiveInt
-from archspec.ir.shape import Dim, Shape, each, keep_batch, replaced, show, sliced
+from archspec.ir.op import MAX_SIZE, Example, Float, NonNegativeInt, PositiveInt, ProductFree
+from archspec.ir.shape import Shape, each, keep_batch, replaced, show, sliced
 from archspec.ir.tape import (
     Tape,
     Tensor,
@@ -20,14 +20,7 @@ from archspec.ir.tape import (
 Position = Annotated[int, Bounds(ge=-MAX_SIZE, le=MAX_SIZE)]
 
 
-class _Movement(Op):
-    """Base of ops that only move elements."""
-
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
-
-
-class Slice(_Movement, name="slice"):
+class Slice(ProductFree, name="slice"):
     """Every `step`-th index of an axis from `start` up to `end`, as Python counts them.
 
     Negative positions count from the end; `end: null` is the end.
@@ -62,7 +55,7 @@ class Slice(_Movement, name="slice"):
         return f"{values[0]}[{', '.join(index)}]"
 
 
-class Pad(_Movement, name="pad", primary="pad"):
+class Pad(ProductFree, name="pad", primary="pad"):
     """A margin of `value` around the last axes, in the order of torch.nn.functional.pad.
 
     `pad` holds the widths before and after the last axis, then those of the axis before it, ...
@@ -111,7 +104,7 @@ class Pad(_Movement, name="pad", primary="pad"):
         return f"torch.nn.functional.pad({x}, {list(self.pad)}, value={self.value!r})"
 
 
-class Roll(_Movement, name="roll"):
+class Roll(ProductFree, name="roll"):
     """Moves the elements along `dims` by `shifts`; what leaves at one end enters at the other."""
 
     shifts: Position | Annotated[tuple[Position, ...], Bounds(min_length=1)]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from archspec.ir.op import Example, Op, Probability
-from archspec.ir.shape import Dim, Shape
+from archspec.ir.op import Example, Probability, ShapeKeeping
+from archspec.ir.shape import Shape
 from archspec.ir.tape import Tape, Tensor, elementwise
 
-if TYPE_CHECKING:
-    from torch import nn
 
-
-class StochasticDepth(Op, name="stochastic_depth", primary="p"):
+class StochasticDepthOp(ShapeKeeping, name="stochastic_depth", primary="p"):
     """Zeroes whole samples with probability `p` in training and scales the rest by `1 / (1 - p)`.
 
     It stands on a residual branch, before the sum. `mode: row` decides for each sample, `batch`
@@ -25,19 +22,13 @@ class StochasticDepth(Op, name="stochastic_depth", primary="p"):
     p: Probability
     mode: Literal["batch", "row"] = "row"
 
+    module = "archspec.runtime.modules.StochasticDepth"
     examples = (
         Example({"p": 0.2}, inputs=[("N", 3, 4, 5)]),
         Example({"p": 0.5, "mode": "batch"}, inputs=[("N", 4, 6)]),
         Example({"p": 0.0}, inputs=[("N", 7)]),
         Example({"p": 1.0}, inputs=[("N", 3, 4, 5)]),
     )
-
-    def infer(self, *inputs: Shape) -> Shape:
-        (x,) = inputs
-        return x
-
-    def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return 0
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
@@ -49,8 +40,5 @@ class StochasticDepth(Op, name="stochastic_depth", primary="p"):
             tape.save(noise)
         return elementwise(tape, x, noise)
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from archspec.runtime.modules import StochasticDepth as Module
-
-        (x,) = inputs
-        return Module(self.p, self.mode, rank=len(x))
+    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
+        return {"rank": len(inputs[0])}

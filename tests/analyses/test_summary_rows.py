@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from hand_graphs import SPAN, Affine, Builder, Frozen, Halves, Join, Learned, mlp_block
 
 import archspec
@@ -43,6 +44,89 @@ def test_every_node_is_a_row_in_order():
         ("6", "join"),
         ("aux", "affine"),
     ]
+
+
+def test_a_row_says_what_it_reads():
+    reads = {row.path: row.reads for row in layers(tiny())}
+    assert reads == {
+        "stem": ("input",),
+        "stem.fc": ("input",),
+        "stem.1": ("stem.fc",),
+        "again": ("stem.1",),
+        "again.fc": ("stem.1",),
+        "again.1": ("again.fc",),
+        "2": ("again.1",),
+        "fc": ("2",),
+        "halves": ("fc",),
+        "token": (),
+        "6": ("halves[0]", "token"),
+        "aux": ("6",),
+    }
+    assert [row.reads for row in layers(tiny(), depth=1)][:3] == [("input",), ("stem",), ("again",)]
+
+
+SEVERAL = """
+inputs: {left: [4], right: [4]}
+outputs: {a: a, b: b}
+blocks:
+  swap:
+    inputs: [x, y]
+    outputs: [second, first]
+    layers:
+      - {name: first, relu: , from: x}
+      - {name: second, sigmoid: , from: y}
+layers:
+  - {name: swapped, swap: , from: [right, left]}
+  - {name: a, tanh: , from: "swapped[0]"}
+  - {name: b, tanh: , from: "swapped[1]"}
+"""
+
+
+def test_reads_go_through_blocks_with_several_outputs():
+    arch = archspec.loads(SEVERAL)
+    reads = {layer.path: layer.reads for layer in arch.nodes}
+    assert reads == {
+        "swapped": ("right", "left"),
+        "swapped.first": ("right",),
+        "swapped.second": ("left",),
+        "a": ("swapped.second",),
+        "b": ("swapped.first",),
+    }
+    folded = {layer.path: layer.reads for layer in arch.summary(depth=1).nodes}
+    assert folded == {
+        "swapped": ("right", "left"),
+        "a": ("swapped[0]",),
+        "b": ("swapped[1]",),
+    }
+
+
+@pytest.mark.parametrize("name", ["googlenet", "torchvision/swin_t", "torchvision/densenet121"])
+@pytest.mark.parametrize("depth", [None, 1, 2])
+def test_what_is_read_is_a_layer_or_an_input(name, depth):
+    summary = archspec.load(name).summary(depth=depth)
+    known = {"input"}
+    for layer in summary.layers:
+        assert {path.partition("[")[0] for path in layer.reads} <= known
+        known.add(layer.path)
+    assert len(set(summary.nodes)) == len(summary.nodes)
+
+
+def test_layers_are_hashable_whatever_their_arguments():
+    spec = "input: [4]\nlayers: [{module: {type: torch.nn.Softsign, kwargs: {}}}]"
+    (layer,) = archspec.loads(spec, allow_modules=["torch"]).layers
+    assert hash(layer) == hash(layer._replace())
+
+
+def test_an_idle_layer_reads_nothing():
+    spec = """
+input: [4]
+layers:
+  - {name: own, layers: [{name: fc, linear: 4}, relu]}
+  - {name: again, share: own, from: input}
+"""
+    reads = {layer.path: layer.reads for layer in archspec.loads(spec).nodes if layer.idle}
+    assert set(reads.values()) == {()}
+    assert "own.fc" in reads
 
 
 def test_figures_of_rows():
@@ -126,7 +210,7 @@ def test_json_has_the_names_of_the_python_api():
     assert data["training_outputs"] == {"aux": ["N", 1000]}
     rows = zip(data["layers"] + data["blocks"], result.layers + result.blocks, strict=True)
     for row, layer in rows:
-        for key in row.keys() - {"span", "output_shape", "output_shapes"}:
+        for key in row.keys() - {"span", "output_shape", "output_shapes", "reads"}:
             assert row[key] == getattr(layer, key)
     assert data["layers"][5] == {
         "path": "fc",
@@ -134,6 +218,7 @@ def test_json_has_the_names_of_the_python_api():
         "op": "affine",
         "is_block": False,
         "arguments": {"out_features": 6, "bias": False, "scale": 2.0},
+        "reads": ["2"],
         "output_shape": ["N", 6],
         "output_shapes": [["N", 6]],
         "num_parameters": 24,

@@ -1,4 +1,5 @@
 import re
+from typing import NamedTuple
 
 import pytest
 from hand_graphs import SPAN, Builder, Frozen
@@ -6,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_summary_rows import summary
 
+from archspec.analyses.cost import Cost
 from archspec.analyses.layers import Layer
 from archspec.analyses.summary import Summary, summarise
 from archspec.analyses.table import (
@@ -18,6 +20,7 @@ from archspec.analyses.table import (
     size,
     summary_text,
 )
+from archspec.ir.fields import REQUIRED, Field
 from archspec.ir.shape import N
 
 GOLDEN = """\
@@ -134,22 +137,32 @@ def test_small_forms():
     assert cut("abcd", 4) == "abcd"
 
 
+class Drawn(NamedTuple):
+    """Stands for an op with these arguments, the first of them required."""
+
+    given: dict
+    primary = None
+
+    def arguments(self):
+        return self.given
+
+    def fields(self):
+        first = next(iter(self.given), None)
+        return {key: Field(int, REQUIRED if key == first else 0, None) for key in self.given}
+
+
 def layer(path, op, arguments, output, parameters, macs):
     return Layer(
         path=path,
-        depth=path.count("."),
         op=op,
-        is_block=False,
-        arguments=arguments,
-        num_bare=1,
+        operation=Drawn(arguments),
+        reads=(),
         output_shapes=(output,),
-        num_parameters=parameters,
-        num_buffers=0,
-        macs=macs,
-        training_macs=macs,
+        cost=Cost(num_trainable_parameters=parameters, macs=macs, training_macs=macs),
         share=0.5,
-        training_only=False,
         shares=None,
+        training_only=False,
+        idle=False,
         span=SPAN,
     )
 

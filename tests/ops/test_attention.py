@@ -13,8 +13,8 @@ import archspec
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.infer import infer
 from archspec.ir.shape import N
-from archspec.ops.attention import MultiHeadAttention, QKVLinear, ShiftedWindowMask
-from archspec.runtime.attention import QKVLinear as QKVLinearModule
+from archspec.ops.attention import MultiHeadAttention, QKVLinearOp, ShiftedWindowMaskOp
+from archspec.runtime.attention import QKVLinear
 from archspec.testing import contract as testing
 
 SPEC = "archspec: 1\nname: one\ninput: [5, 8]\nlayers:\n  - {name: attention, %s}\n"
@@ -74,8 +74,8 @@ def test_self_attention_refuses(heads: int, x: tuple[int, ...], code: Code, mess
 
 
 def test_keys_of_qkv_linear_have_no_bias() -> None:
-    module = QKVLinear(features=2).build((N, 5, 3))
-    assert isinstance(module, QKVLinearModule)
+    module = QKVLinearOp(features=2).build((N, 5, 3))
+    assert isinstance(module, QKVLinear)
     x = torch.randn(4, 5, 3)
     bias = module.bias.detach().clone()
     bias[2:4] = 0
@@ -87,7 +87,7 @@ def test_keys_of_qkv_linear_have_no_bias() -> None:
 
 def test_mask_of_one_row_by_hand() -> None:
     # Cells 0 to 5, rolled by -1 and cut in two: 1 2 3 | 4 5 0. Cell 0 is no neighbour of 4 and 5.
-    module = ShiftedWindowMask(windows=(1, 2), window=(1, 3), shift=(0, 1)).build((N, 2, 1, 3, 3))
+    module = ShiftedWindowMaskOp(windows=(1, 2), window=(1, 3), shift=(0, 1)).build((N, 2, 1, 3, 3))
     assert isinstance(module, nn.Module)
     mask = module(torch.zeros(1, 2, 1, 3, 3))
     assert mask[0, 0, 0].tolist() == [[0, 0, 0]] * 3
@@ -100,7 +100,9 @@ def test_mask_lets_only_true_neighbours_see_each_other(shift: tuple[int, int]) -
     sizes = [count * size for count, size in zip(windows, window, strict=True)]
     cells = torch.cartesian_prod(*map(torch.arange, sizes)).reshape(*sizes, 2)
     rolled = cells.roll([-step for step in shift], (0, 1))
-    module = ShiftedWindowMask(windows=windows, window=window, shift=shift).build((N, 6, 1, 12, 12))
+    module = ShiftedWindowMaskOp(windows=windows, window=window, shift=shift).build(
+        (N, 6, 1, 12, 12)
+    )
     assert isinstance(module, nn.Module)
     mask = module(torch.zeros(1, 6, 1, 12, 12))[0, :, 0]
     for row, column in product(range(windows[0]), range(windows[1])):
@@ -112,7 +114,7 @@ def test_mask_lets_only_true_neighbours_see_each_other(shift: tuple[int, int]) -
 
 
 def test_mask_follows_dtype_and_needs_no_state() -> None:
-    module = ShiftedWindowMask(windows=(1, 2), window=(1, 3), shift=(0, 1)).build((N, 2, 1, 3, 3))
+    module = ShiftedWindowMaskOp(windows=(1, 2), window=(1, 3), shift=(0, 1)).build((N, 2, 1, 3, 3))
     assert isinstance(module, nn.Module)
     assert not module.state_dict()
     assert module(torch.zeros(1, 2, 1, 3, 3, dtype=torch.float64)).dtype == torch.float64

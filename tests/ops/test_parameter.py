@@ -8,12 +8,12 @@ from archspec.ir.fields import ArgumentsError
 from archspec.ir.infer import infer
 from archspec.ir.op import Weight
 from archspec.ir.tape import Tape
-from archspec.ops.parameter import Parameter
+from archspec.ops.parameter import ParameterOp
 
 
 def built(**args):
     torch.manual_seed(0)
-    return Parameter(**args).build().detach()
+    return ParameterOp(**args).build().detach()
 
 
 def torchs(fill, *shape):
@@ -22,7 +22,7 @@ def torchs(fill, *shape):
 
 
 def test_is_a_tensor_without_batch_under_its_own_path():
-    op = Parameter(shape=(1, 5, 8))
+    op = ParameterOp(shape=(1, 5, 8))
     assert infer(op, []) == ((1, 5, 8),)
     assert op.weights() == (Weight("", (1, 5, 8)),)
     assert isinstance(op.build(), nn.Parameter)
@@ -54,7 +54,7 @@ def test_is_filled_as_torch_fills_it(args, fill):
 
 def test_costs_neither_memory_nor_macs():
     tape = Tape()
-    op = Parameter(shape=(3, 4))
+    op = ParameterOp(shape=(3, 4))
     value = op.record(tape)
     tape.save(value)
     assert (value.shape, value.strides, value.requires_grad) == ((3, 4), (4, 1), True)
@@ -63,7 +63,7 @@ def test_costs_neither_memory_nor_macs():
 
 
 def test_a_single_number_may_be_learned():
-    assert infer(Parameter(shape=()), []) == ((),)
+    assert infer(ParameterOp(shape=()), []) == ((),)
     assert built(shape=(), init=0.5).item() == 0.5
 
 
@@ -93,6 +93,6 @@ def test_a_single_number_may_be_learned():
 )
 def test_schema_refuses(args, where, says):
     with pytest.raises(ArgumentsError) as refused:
-        Parameter(**args)
+        ParameterOp(**args)
     problems = refused.value.problems
     assert any(p.argument == where and says in p.message for p in problems), problems

@@ -12,7 +12,7 @@ from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY
 from archspec.ops.matmul import MatMul
-from archspec.ops.parameter import Parameter
+from archspec.ops.parameter import ParameterOp
 from archspec.ops.pool import MaxPool2d
 from archspec.ops.reshape import Chunk, Flatten
 from archspec.ops.resize import Interpolate
@@ -62,11 +62,11 @@ def test_bounds_further_apart_than_float32_reaches_are_refused(low: float, high:
     with pytest.raises(RuntimeError, match=r"to-from|max|range|overflow"):
         nn.init.uniform_(torch.empty(3), low, high)
     with pytest.raises(ValueError, match="further than float32 reaches"):
-        Parameter(shape=(3,), init="uniform", low=low, high=high)
+        ParameterOp(shape=(3,), init="uniform", low=low, high=high)
 
 
 def test_bounds_that_float32_just_reaches_are_drawn_from():
-    drawn = Parameter(shape=(1000,), init="uniform", low=-1.6e38, high=1.6e38).build().detach()
+    drawn = ParameterOp(shape=(1000,), init="uniform", low=-1.6e38, high=1.6e38).build().detach()
     assert bool(drawn.isfinite().all()) and -1.6e38 <= float(drawn.min()) < -1.5e38
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from archspec.cli.output import write, write_diagnostics, write_json
 from archspec.diagnostics.diagnostic import SpecError
+from archspec.recipe.recipe import Recipe, fields
 from archspec.training.errors import TrainingError
-from archspec.training.recipe import Recipe
 from archspec.training.store.runs import FOLDER, Run, find_runs
 
 
@@ -44,10 +44,7 @@ def run(args: Namespace) -> int:
     changes = _differences(recipes)
     if args.format == "json":
         write_json(
-            [
-                {**row, "recipe": recipe.model_dump(mode="json")}
-                for row, recipe in zip(rows, recipes, strict=True)
-            ]
+            [{**row, "recipe": recipe.as_json()} for row, recipe in zip(rows, recipes, strict=True)]
         )
         return status
     columns = ["run", "network", "data", "epochs", "validation", "test", "state"]
@@ -92,7 +89,7 @@ def _differences(recipes: list[Recipe]) -> list[str]:
     shown = {"dataset", "epochs"}
     return [
         name
-        for name in Recipe.model_fields
+        for name in fields()
         if name not in shown and len({repr(getattr(recipe, name)) for recipe in recipes}) > 1
     ]
 

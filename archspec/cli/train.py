@@ -10,9 +10,9 @@ from pathlib import Path
 from archspec.architecture import Architecture
 from archspec.cli.output import diagnostics_of, write, write_diagnostics
 from archspec.cli.specs import load
-from archspec.cli.training_options import OPTIONS
 from archspec.diagnostics.diagnostic import SpecError
-from archspec.training import recipe as recipes
+from archspec.recipe.layers import file_layer, located_layer, option_layer
+from archspec.recipe.recipe import Recipe, fields, layers_for, resolve
 from archspec.training.errors import Stopped, TrainingError
 
 
@@ -61,22 +61,19 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _recipe(args: Namespace, arch: Architecture) -> recipes.Recipe:
-    config = None
-    if args.config:
-        config = recipes.file_layer(Path(args.config))
-    given = [
-        (option.field, option.flag, text)
-        for option in OPTIONS
-        if (text := getattr(args, option.field)) is not None
-    ]
+def _recipe(args: Namespace, arch: Architecture) -> Recipe:
+    config = file_layer(Path(args.config)) if args.config else None
+    options = option_layer(
+        (field, text)
+        for name, field in fields().items()
+        if (text := getattr(args, name)) is not None
+    )
+    own = located_layer(arch.located_recipe)
     size = args.inputs[0][1] if len(args.inputs) == 1 else ()
-    own = recipes.spec_layer(arch.located_recipe)
     if len(size) == 3:
         # An input that is asked for is the size that images are brought to.
-        own = recipes.RecipeLayer({**own.values, "resize": tuple(size[1:])}, own.spans)
-    options = recipes.option_layer(given)
-    return recipes.resolve(recipes.layers_for(own, config, options))
+        own = own._replace(values={**own.values, "resize": tuple(size[1:])})
+    return resolve(layers_for(own, config, options))
 
 
 def _say(line: str) -> None:

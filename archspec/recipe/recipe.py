@@ -5,7 +5,7 @@ the schema, the options of `archspec train` and the table in docs/training.md ar
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Span, SpecError
 from archspec.ir.fields import Bounds
@@ -59,15 +59,13 @@ class _TrainingSettings(Settings):
         64, "images of one step, over all devices and pieces; auto: found by trying", "N"
     )
     accumulate: Count = setting(1, "pieces that a batch is computed in, to save memory", "K")
-    optimizer: str = setting("adam", "the optimiser", "NAME", choices=UpdateRule.entries)
+    optimizer: str = setting("adam", "the optimiser", "NAME", family=UpdateRule)
     lr: Positive = setting(0.001, "learning rate", "LR")
     weight_decay: NotNegative = setting(0.0, "weight decay of matrices and kernels", "D")
     decay_all: bool = setting(
         False, "decay biases, norms and other vectors too, as torch.optim does"
     )
-    schedule: str = setting(
-        "constant", "course of the learning rate", "NAME", choices=Schedule.entries
-    )
+    schedule: str = setting("constant", "course of the learning rate", "NAME", family=Schedule)
     warmup: NotNegative = setting(0.0, "epochs of linear warm-up before the schedule", "EPOCHS")
     label_smoothing: Fraction = setting(0.0, "label smoothing of the cross-entropy", "S")
     loss_weights: Mapping[str, NotNegative] = setting(
@@ -157,48 +155,41 @@ class Recipe(_MachineSettings, _TrainingSettings, _DataSettings):
     def fixed(self) -> dict[str, Any]:
         """What a run keeps from its begin to its end, as JSON has it."""
         known, values = fields(), self.as_json()
-        idle = {each.name for each in _foreign(self)}
+        idle = set().union(*(_foreign(each, values[each.name]) for each in CHOICES))
         return {k: v for k, v in values.items() if not known[k].may_change and k not in idle}
 
 
 def fields() -> dict[str, Setting]:
     """Every field by name. Those of the entries that a field may name follow that field."""
     found: dict[str, Setting] = {}
-    for name, each in Recipe.own().items():
+    for name, each in Recipe.own.items():
         found[name] = each
         for entry in each.entries.values():
-            found |= entry.own()
-    return found
-
-
-class Belonging(NamedTuple):
-    """A field that only some `owners` have, which `choice` may name."""
-
-    name: str
-    choice: Setting
-    owners: tuple[str, ...]
-
-
-def belonging() -> list[Belonging]:
-    """The fields that belong to some of the optimisers or schedules."""
-    found = []
-    for choice in Recipe.own().values():
-        entries = choice.entries.values()
-        for name in dict.fromkeys(name for entry in entries for name in entry.own()):
-            owners = tuple(entry.name for entry in entries if name in entry.own())
-            found.append(Belonging(name, choice, owners))
+            found |= entry.own
     return found
 
 
 def documented() -> list[tuple[Setting, str]]:
     """Every field, and its line with the names of what it belongs to."""
-    owners = {each.name: f" ({', '.join(each.owners)})" for each in belonging()}
-    return [(each, each.doc + owners.get(name, "")) for name, each in fields().items()]
+    owners: dict[str, list[str]] = {}
+    for choice in CHOICES:
+        for entry in choice.entries.values():
+            for name in entry.own:
+                owners.setdefault(name, []).append(entry.name)
+    return [
+        (each, each.doc + (f" ({', '.join(owners[name])})" if name in owners else ""))
+        for name, each in fields().items()
+    ]
 
 
-def _foreign(recipe: Recipe) -> list[Belonging]:
-    """The fields that do not belong to what the recipe names."""
-    return [each for each in belonging() if getattr(recipe, each.choice.name) not in each.owners]
+CHOICES = [each for each in Recipe.own.values() if each.entries]
+"""The fields that name an entry which has fields of its own."""
+
+
+def _foreign(choice: Setting, chosen: str) -> set[str]:
+    """The fields that belong to other entries of a choice than the chosen one."""
+    own = choice.entries[chosen].own
+    return {name for entry in choice.entries.values() for name in entry.own if name not in own}
 
 
 # --- what goes together --------------------------------------------------------------------------
@@ -206,17 +197,15 @@ def _foreign(recipe: Recipe) -> list[Belonging]:
 
 def _conflicts(recipe: Recipe) -> Iterator[str]:
     known = fields()
-    for name, choice, owners in _foreign(recipe):
-        if getattr(recipe, name) != known[name].default:
-            chosen = getattr(recipe, choice.name)
-            own = ", ".join(f"`{each}`" for each in choice.entries[chosen].own())
-            has = own or "no fields of its own"
-            yield f"`{name}` belongs to {', '.join(owners)}; {chosen} has {has}"
-    for field in Recipe.own().values():
-        if field.entries:
-            chosen = field.entries[getattr(recipe, field.name)](recipe)
-            if conflict := chosen.conflict(recipe):
-                yield conflict
+    for choice in CHOICES:
+        chosen = choice.entries[getattr(recipe, choice.name)]
+        for name in sorted(_foreign(choice, chosen.name)):
+            if getattr(recipe, name) != known[name].default:
+                owners = ", ".join(e.name for e in choice.entries.values() if name in e.own)
+                own = ", ".join(f"`{each}`" for each in chosen.own) or "no fields of its own"
+                yield f"`{name}` belongs to {owners}; {chosen.name} has {own}"
+        if conflict := chosen(recipe).conflict(recipe):
+            yield conflict
     if recipe.normalize and len(recipe.normalize.mean) != len(recipe.normalize.std):
         yield "`normalize`: `mean` and `std` need one number a channel each"
     if recipe.warmup >= recipe.epochs:
@@ -276,12 +265,13 @@ def laid_over(
     out of those `below`.
     """
     kept = dict(below)
-    for name, choice, owners in belonging():
-        if choice.name in above and name in kept:
+    for choice in CHOICES if below else ():
+        if choice.name in above:
             chosen = word(above[choice.name])
             before = word(below[choice.name]) if choice.name in below else choice.default
-            if chosen != before and chosen not in owners:
-                del kept[name]
+            if chosen != before and chosen in tuple(choice.entries):
+                for name in _foreign(choice, chosen) & kept.keys():
+                    del kept[name]
     return {**kept, **above}
 
 

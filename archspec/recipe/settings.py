@@ -27,13 +27,13 @@ class Setting:
     """One field: its type with bounds, its default, and a line that says what it is.
 
     `metavar` stands for the value in the help of its option `flag`; a field that is true or false
-    has none. `choices` are the entries that it may name. `may_change` says that a resumed run may
-    have another value.
+    has none. `choices` are what it may name, and `entries` those of them that have fields of their
+    own. `may_change` says that a resumed run may have another value.
     """
 
     __slots__ = (
-        *("annotation", "choices", "default", "doc", "flag", "may_change", "metavar", "name"),
-        "section",
+        *("annotation", "choices", "default", "doc", "entries", "flag", "may_change", "metavar"),
+        *("name", "section"),
     )
 
     def __init__(
@@ -42,11 +42,13 @@ class Setting:
         doc: str,
         metavar: str | None,
         choices: Mapping[str, Any] | None,
+        entries: Mapping[str, type["Choice"]],
         flag: str | None,
         may_change: bool,
     ) -> None:
         self.default, self.doc, self.metavar = default, doc, metavar
-        self.choices, self.flag, self.may_change = choices, flag, may_change
+        self.choices, self.entries = choices, entries
+        self.flag, self.may_change = flag, may_change
 
     def __set_name__(self, owner: type["Settings"], name: str) -> None:
         self.name, self.section = name, owner.section
@@ -54,11 +56,6 @@ class Setting:
         if isinstance(self.annotation, str):
             raise TypeError(f"`{name}`: leave out `from __future__ import annotations` here")
         self.flag = self.flag or f"--{name.replace('_', '-')}"
-
-    @property
-    def entries(self) -> Mapping[str, type["Choice"]]:
-        """The entries that it may name, where these have fields of their own."""
-        return {name: each for name, each in (self.choices or {}).items() if isinstance(each, type)}
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -81,11 +78,16 @@ def setting(
     metavar: str | None = None,
     *,
     choices: Mapping[str, Any] | None = None,
+    family: type["Choice"] | None = None,
     flag: str | None = None,
     may_change: bool = False,
 ) -> Any:
-    """Declares a field in the body of a class. Typed as any value, as its attribute is one."""
-    return Setting(default, doc, metavar, choices, flag, may_change)
+    """Declares a field in the body of a class. Typed as any value, as its attribute is one.
+
+    It may name any of `choices`, or any entry of a `family`.
+    """
+    entries = family.entries if family else {}
+    return Setting(default, doc, metavar, choices or entries or None, entries, flag, may_change)
 
 
 class Settings:
@@ -94,10 +96,11 @@ class Settings:
     section: ClassVar[str] = "recipe"
     """The heading that its fields have in the help of the command line."""
 
-    @classmethod
-    def own(cls) -> dict[str, Setting]:
-        """Its fields by name, those of its bases first."""
-        return {
+    own: ClassVar[Mapping[str, Setting]] = {}
+    """Its fields by name, those of its bases first."""
+
+    def __init_subclass__(cls) -> None:
+        cls.own = {
             name: value
             for base in reversed(cls.__mro__)
             for name, value in vars(base).items()
@@ -116,6 +119,7 @@ class Choice(Settings):
     name: ClassVar[str]
 
     def __init_subclass__(cls, name: str | None = None) -> None:
+        super().__init_subclass__()
         if name is None:
             return
         if name in cls.entries:
@@ -124,7 +128,7 @@ class Choice(Settings):
         cls.entries[name] = cls
 
     def __init__(self, recipe: Any) -> None:
-        for name in self.own():
+        for name in self.own:
             setattr(self, name, getattr(recipe, name))
 
     def conflict(self, recipe: Any) -> str | None:

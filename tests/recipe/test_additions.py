@@ -155,7 +155,7 @@ def test_postponed_annotations_are_refused_where_they_stand():
 
 def test_a_name_means_the_same_wherever_it_is_declared():
     found = {}
-    for own in (Recipe.own(), *(each.own() for each in entries())):
+    for own in (Recipe.own, *(each.own for each in entries())):
         for name, each in own.items():
             said = (each.annotation, each.default, each.doc, each.metavar)
             assert found.setdefault(name, said) == said, name

@@ -67,7 +67,7 @@ def test_the_fuzzer_notices_what_is_not_checked(monkeypatch):
     monkeypatch.setattr(trees, "check_form", lambda *given: None)
     monkeypatch.setattr(resume, "check_form", lambda *given: None)
     monkeypatch.setattr(trained, "check_form", lambda *given: None)
-    assert len(fuzz_runs.fuzz(seed=5, numbers=range(60)).findings) >= 3
+    assert len(fuzz_runs.fuzz(seed=6, numbers=range(60)).findings) >= 3
 
 
 READERS = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from warnings import warn
 
 from archspec.diagnostics.diagnostic import Diagnostic, Source, Span
-from archspec.document.keys.train import Located, plain
+from archspec.document.keys.train import plain
 from archspec.expand.program import Program, compile_text, read_named
 from archspec.ir.graph import Graph, trained_only
 from archspec.ir.shape import Shape
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from archspec.analyses.cost import Costs
     from archspec.analyses.layers import Layer
     from archspec.analyses.summary import Summary
+    from archspec.recipe.layers import Located
     from archspec.verify import Report
     from archspec.weights import Renames, Weights
 

@@ -86,7 +86,7 @@ def trainer_for(
     batch = int(chosen.batch_size)
     if chosen.memory_format == "auto":
         way = tuning.choose_way(arch, chosen, place, batch, 10**6).way
-        chosen = chosen.model_copy(update={"memory_format": way.layout})
+        chosen = chosen.with_values(memory_format=way.layout)
     main, names = fitting.outputs_of(arch)
     return kind(
         net=arch.build(seed=0, device=place),

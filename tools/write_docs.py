@@ -1,4 +1,5 @@
-"""Writes docs/ops.md from the ops and blocks, and docs/errors.md from the table of codes.
+"""Writes docs/ops.md from the ops and blocks, docs/errors.md from the table of codes, and the
+table of docs/training.md from the fields of a recipe.
 
 python tools/write_docs.py           write them
 python tools/write_docs.py --check   exit with 1 where one is not up to date
@@ -18,9 +19,11 @@ from archspec.diagnostics.catalogue import CATALOGUE, Explanation
 from archspec.diagnostics.diagnostic import Code
 from archspec.document.blocks import library_block
 from archspec.expressions.arguments import describe, show_value
+from archspec.expressions.evaluate import Table
 from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY, Example, Op
 from archspec.ir.shape import N, show
+from archspec.recipe.recipe import documented
 from archspec.text.files import library_blocks
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -42,6 +45,9 @@ begin with AS9 are warnings: the network compiles. A warning is silenced by a co
 the line that it shows (`# archspec: ignore AS903`), for a whole spec by its key `ignore: [AS903]`,
 and by the caller with `--ignore AS903` or `load(..., ignore=["AS903"])`.
 """
+
+RECIPE_BEGIN = "<!-- Written by tools/write_docs.py from archspec/recipe/: -->"
+RECIPE_END = "<!-- End of what is written. -->"
 
 
 def error_lines() -> Iterator[str]:
@@ -119,6 +125,23 @@ def example_line(op: type[Op], example: Example) -> str:
     return f"`{written}`: {before} gives {' and '.join(map(show, outputs))}."
 
 
+def training_lines() -> Iterator[str]:
+    """The page of the trainer, with the table of the recipe's fields in its place."""
+    page = (DOCS / "training.md").read_text(encoding="utf-8")
+    before, begin, rest = page.partition(RECIPE_BEGIN)
+    _, end, after = rest.partition(RECIPE_END)
+    assert begin and end, "docs/training.md has no place for the table"
+    yield before + begin
+    yield "\n| field | default | takes | meaning |\n| --- | --- | --- | --- |"
+    for field, doc in documented():
+        default, takes = (
+            show_value(Table() if field.default == {} else field.default),
+            field.expected,
+        )
+        yield f"| `{field.name}` | `{default}` | {takes} | {doc} |"
+    yield "\n" + end + after.removesuffix("\n")
+
+
 def _first_line(doc: str | None) -> str:
     return (doc or "").strip().splitlines()[0].rstrip(".") if doc else ""
 
@@ -133,7 +156,11 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="only compare")
     check = parser.parse_args().check
     status = 0
-    for name, written in (("ops.md", lines()), ("errors.md", error_lines())):
+    for name, written in (
+        ("ops.md", lines()),
+        ("errors.md", error_lines()),
+        ("training.md", training_lines()),
+    ):
         page, path = "\n".join(written) + "\n", DOCS / name
         if not check:
             path.write_text(page, encoding="utf-8")

@@ -11,7 +11,6 @@ from archspec.cli.options import CHECKING, SPEC, formats
 from archspec.cli.output import diagnostics_of, write, write_diagnostics, write_json
 from archspec.cli.specs import as_dicts, figures, line_of_figures, opened
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Source, SpecError, printable
-from archspec.document.keys.train import plainly_fits
 from archspec.expand.program import compile_text, read_named
 from archspec.text.limits import DEFAULT
 
@@ -65,10 +64,11 @@ def _check(spec: str, args: Namespace) -> tuple[dict[str, Any], Sequence[Diagnos
                 for change in changes:
                     write(f"{printable(spec)}:{change.line}: {change.before} → {change.after}")
         arch = opened(spec, args, {})
-        if not plainly_fits(arch.located_recipe):
-            from archspec.training import recipe  # which needs pydantic
+        if arch.located_recipe:
+            from archspec.recipe.layers import located_layer
+            from archspec.recipe.recipe import resolve
 
-            recipe.resolve([recipe.spec_layer(arch.located_recipe)])
+            resolve([located_layer(arch.located_recipe)])
     except (SpecError, OSError) as error:
         return {**result, "ok": False}, diagnostics_of(error)
     if args.format == "table":

@@ -11,10 +11,10 @@ from archspec.cli.command import Command, Option
 from archspec.cli.options import formats
 from archspec.cli.output import write, write_diagnostics, write_json
 from archspec.diagnostics.diagnostic import SpecError
+from archspec.recipe.recipe import Recipe, fields
 from archspec.training.errors import TrainingError
 
 if TYPE_CHECKING:
-    from archspec.training.recipe import Recipe
     from archspec.training.store.runs import Run
 
 COMMAND = Command(
@@ -66,10 +66,7 @@ def run(args: Namespace) -> int:
     changes = _differences(recipes)
     if args.format == "json":
         write_json(
-            [
-                {**row, "recipe": recipe.model_dump(mode="json")}
-                for row, recipe in zip(rows, recipes, strict=True)
-            ]
+            [{**row, "recipe": recipe.as_json()} for row, recipe in zip(rows, recipes, strict=True)]
         )
         return status
     columns = ["run", "network", "data", "epochs", "validation", "test", "state"]
@@ -111,12 +108,11 @@ def _figures(run: Run) -> dict[str, Any]:
 
 def _differences(recipes: list[Recipe]) -> list[str]:
     """The fields that are not the same in all runs, those shown anyway left out."""
-    from archspec.training.recipe import Recipe
 
     shown = {"dataset", "epochs"}
     return [
         name
-        for name in Recipe.model_fields
+        for name in fields()
         if name not in shown and len({repr(getattr(recipe, name)) for recipe in recipes}) > 1
     ]
 

@@ -12,13 +12,13 @@ from archspec.cli.command import Command, Option
 from archspec.cli.options import COMPILING
 from archspec.cli.output import diagnostics_of, write, write_diagnostics
 from archspec.cli.specs import load
-from archspec.cli.training_options import OPTIONS
 from archspec.diagnostics.diagnostic import SpecError
+from archspec.recipe.layers import file_layer, located_layer, option_layer
+from archspec.recipe.recipe import Recipe, documented, fields, layers_for, resolve
 from archspec.training.errors import Stopped, TrainingError
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
-    from archspec.training.recipe import Recipe
 
 COMMAND = Command(
     "train a network with its recipe",
@@ -44,16 +44,16 @@ COMMAND = Command(
         Option("--data-root", "the folder of the data sets", metavar="DIR"),
         *(
             Option(
-                option.flag,
-                option.help,
-                metavar=option.metavar,
-                choices=option.choices or None,
-                dest=option.field,
-                action="store" if option.metavar else "store_const",
-                const=None if option.metavar else "true",
-                group=option.group,
+                field.flag,
+                doc,
+                metavar=field.metavar,
+                choices=field.words or None,
+                dest=field.name,
+                action="store" if field.metavar else "store_const",
+                const=None if field.metavar else "true",
+                group=field.section,
             )
-            for option in OPTIONS
+            for field, doc in documented()
         ),
     ),
 )
@@ -105,23 +105,18 @@ def run(args: Namespace) -> int:
 
 
 def _recipe(args: Namespace, arch: Architecture) -> Recipe:
-    from archspec.training import recipe as recipes
-
-    config = None
-    if args.config:
-        config = recipes.file_layer(Path(args.config))
-    given = [
-        (option.field, option.flag, text)
-        for option in OPTIONS
-        if (text := getattr(args, option.field)) is not None
-    ]
+    config = file_layer(Path(args.config)) if args.config else None
+    options = option_layer(
+        (field, text)
+        for name, field in fields().items()
+        if (text := getattr(args, name)) is not None
+    )
+    own = located_layer(arch.located_recipe)
     size = args.inputs[0][1] if len(args.inputs) == 1 else ()
-    own = recipes.spec_layer(arch.located_recipe)
     if len(size) == 3:
         # An input that is asked for is the size that images are brought to.
-        own = recipes.RecipeLayer({**own.values, "resize": tuple(size[1:])}, own.spans)
-    options = recipes.option_layer(given)
-    return recipes.resolve(recipes.layers_for(own, config, options))
+        own = own._replace(values={**own.values, "resize": tuple(size[1:])})
+    return resolve(layers_for(own, config, options))
 
 
 def _say(line: str) -> None:

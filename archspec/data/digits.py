@@ -5,21 +5,26 @@ from __future__ import annotations
 import gzip
 from importlib.util import find_spec
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from archspec.data.errors import DataError
-from archspec.data.pictures import Pictures, PictureSets
 from archspec.data.registry import register
+
+if TYPE_CHECKING:
+    from archspec.data.pictures import PictureSets
 
 WHITE = 16
 """The largest value of a pixel in the file."""
 
 
-@register("digits")
+# So few images need small batches and more epochs.
+@register("digits", {"batch_size": 16, "epochs": 20, "optimizer": "adam", "lr": 0.001})
 def digits(root: Path) -> PictureSets:
     """Written digits: 1,797 grey images of 8×8 in ten classes (Alpaydin and Kaynak 1998)."""
     import numpy
+    import torch
+
+    from archspec.data.pictures import Pictures, PictureSets
 
     # Importing scikit-learn (and scipy with it) takes seconds; its file needs neither.
     with gzip.open(_file(), "rt", encoding="ascii") as text:

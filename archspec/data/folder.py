@@ -9,20 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from archspec.data.errors import DataError
 from archspec.data.layout import find_layout, folders, in_folder
-from archspec.data.pictures import Pictures, PictureSets
 from archspec.data.reading import SUFFIXES, PictureForm, look, read_picture
 from archspec.data.registry import register_with_argument
+
+if TYPE_CHECKING:
+    from archspec.data.pictures import Pictures, PictureSets
 
 
 @register_with_argument("image_folder", "PATH")
 def image_folder(root: Path, path: str) -> PictureSets:
     """Your own pictures: a folder for each class under PATH, or under PATH/train and PATH/test."""
+    from archspec.data.pictures import PictureSets
+
     layout = find_layout(Path(path).expanduser())
     train = _pictures(layout.train, layout.classes)
     parts = [
@@ -36,6 +38,10 @@ def image_folder(root: Path, path: str) -> PictureSets:
 
 
 def _pictures(folder: Path, classes: Sequence[str]) -> Pictures:
+    import torch
+
+    from archspec.data.pictures import Pictures
+
     strange = [path.name for path in folders(folder) if path.name not in classes]
     if strange:
         raise DataError(f"{folder / strange[0]}: there is no class {strange[0]!r} to train on")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from archspec.data.augment import Augment
     from archspec.data.keeping import Keeper
     from archspec.data.pictures import PictureSets
-    from archspec.data.prepare import Statistics
+    from archspec.data.prepare import MeanAndStd
     from archspec.data.resize import Resize
     from archspec.data.survey import Progress
 
@@ -52,7 +52,7 @@ def open_dataset(
     skip_unreadable: bool = False,
     resident: bool | None = None,
     augment: Sequence[str] = (),
-    normalize: Statistics | None = None,
+    normalize: MeanAndStd | None = None,
     device: torch.device | str = "cpu",
     progress: Progress = nothing_shown,
     identify: bool = False,
@@ -104,7 +104,7 @@ def open_dataset(
 def _keeper(
     size: Resize,
     augment: Augment,
-    normalize: Statistics | None,
+    normalize: MeanAndStd | None,
     shape: tuple[int, int, int],
     device: torch.device | str,
     progress: Progress,
@@ -129,7 +129,7 @@ def read_images(
     *,
     channels: int,
     resize: int | Sequence[int],
-    normalize: Statistics | None = None,
+    normalize: MeanAndStd | None = None,
     device: torch.device | str = "cpu",
 ) -> Tensor:
     """Picture files as a network reads them: float32 (N, C, H, W).

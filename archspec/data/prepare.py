@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ LITTLE = 1 << 16
 """Values of a batch that one thread does sooner than it would share them out."""
 
 
-class Statistics(Protocol):
+class MeanAndStd(Protocol):
     """Mean and standard deviation of each channel (or one for all), for pixels of 0 to 1."""
 
     @property
@@ -35,13 +35,6 @@ class Statistics(Protocol):
 
     @property
     def std(self) -> Sequence[float]: ...
-
-
-class Normalization(NamedTuple):
-    """`Statistics` as plain values."""
-
-    mean: Sequence[float]
-    std: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -107,7 +100,7 @@ def _step(count: int, values: int, threads: int) -> int:
 def prepared(
     resize: Resize,
     augment: Augment,
-    normalize: Statistics | None,
+    normalize: MeanAndStd | None,
     channels: int,
     device: torch.device,
 ) -> Preparation:

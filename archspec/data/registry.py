@@ -2,23 +2,25 @@
 
     @register("flowers102")
     def flowers102(root: Path) -> PictureSets:
+        from archspec.data.pictures import from_torchvision
         from torchvision.datasets import Flowers102
 
         return from_torchvision(
             Flowers102(root, "train", download=True), Flowers102(root, "test", download=True)
         )
 
-A package of its own lists the module with that function under the entry point group
+The function imports what it needs itself, because schema and help ask for the names alone. A
+package of its own lists the module with that function under the entry point group
 `archspec.datasets`; it is imported when a name is asked for that is not known yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from archspec.data.errors import DataError
 from archspec.diagnostics.diagnostic import did_you_mean
@@ -34,11 +36,15 @@ ArgumentOpener: TypeAlias = "Callable[[Path, str], PictureSets]"
 
 
 class DataSetEntry(NamedTuple):
-    """A data set under its name; `argument` is what stands after the colon, as in `PATH`."""
+    """A data set under its name; `argument` is what stands after the colon, as in `PATH`.
+
+    `suited` has settings of a recipe for data on which those for other data do badly.
+    """
 
     name: str
     opener: Callable[..., PictureSets]
     argument: str | None
+    suited: Mapping[str, Any]
 
     @property
     def usage(self) -> str:
@@ -48,15 +54,16 @@ class DataSetEntry(NamedTuple):
 _entries: dict[str, DataSetEntry] = {}
 
 
-def register(name: str) -> Callable[[Opener], Opener]:
+def register(name: str, suited: Mapping[str, Any] = {}) -> Callable[[Opener], Opener]:
     """Make a data set known by `name`; the function gets the folder that downloads go to.
 
-    It raises `DataError`, or lets an `OSError` pass, where the data cannot be had. A name that is
-    taken raises `ValueError`.
+    It raises `DataError`, or lets an `OSError` pass, where the data cannot be had. `suited` are
+    fields of a recipe that replace those of a spec written for other data. A name that is taken
+    raises `ValueError`.
     """
 
     def add(opener: Opener) -> Opener:
-        _add(DataSetEntry(name, opener, None))
+        _add(DataSetEntry(name, opener, None, suited))
         return opener
 
     return add
@@ -66,7 +73,7 @@ def register_with_argument(name: str, argument: str) -> Callable[[ArgumentOpener
     """Make `NAME:ARGUMENT` known; the function gets the folder and the text after the colon."""
 
     def add(opener: ArgumentOpener) -> ArgumentOpener:
-        _add(DataSetEntry(name, opener, argument))
+        _add(DataSetEntry(name, opener, argument, {}))
         return opener
 
     return add
@@ -85,6 +92,15 @@ def names() -> tuple[str, ...]:
     _load_bundled()
     _load_plugins()
     return tuple(sorted(entry.usage for entry in _entries.values()))
+
+
+def suited(name: Any) -> Mapping[str, Any]:
+    """The settings that a data set brings; none where it is not known."""
+    _load_bundled()
+    if name not in _entries:
+        _load_plugins()
+    entry = _entries.get(name)
+    return {} if entry is None else entry.suited
 
 
 def find(name: str) -> tuple[DataSetEntry, str]:

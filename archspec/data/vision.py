@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archspec.data.errors import DataError
-from archspec.data.pictures import PictureSets, from_torchvision
 from archspec.data.registry import register
+
+if TYPE_CHECKING:
+    from archspec.data.pictures import PictureSets
 
 INSTALL = "pip install 'archspec-nn[train]'"
 
@@ -43,6 +45,8 @@ def cifar100(root: Path) -> PictureSets:
 
 
 def _both(name: str, root: Path) -> PictureSets:
+    from archspec.data.pictures import from_torchvision
+
     try:
         from torchvision import datasets
     except ImportError as error:

@@ -189,6 +189,8 @@ def describe(annotation: Any, limits: Iterable[Any] = ()) -> str:
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     if annotation is type(None):
         return "null"
+    if hasattr(annotation, "_fields"):  # a named tuple
+        return f"a mapping with {' and '.join(annotation._fields)}"
     return words.get(annotation, str(annotation)) + _bounds(annotation, limits)
 
 
@@ -196,7 +198,7 @@ def _bounds(annotation: Any, limits: Iterable[Any]) -> str:
     def bound(name: str) -> Any:
         return next((v for limit in limits if (v := getattr(limit, name, None)) is not None), None)
 
-    low, above, high = bound("ge"), bound("gt"), bound("le")
+    low, above, high, below = bound("ge"), bound("gt"), bound("le"), bound("lt")
     if annotation is int and above is not None:
         low, above = above + 1, None
     if low is not None and high is not None and high < MAX_SIZE:
@@ -206,6 +208,8 @@ def _bounds(annotation: Any, limits: Iterable[Any]) -> str:
         said.append(f"of at least {low}")
     if above is not None:
         said.append(f"above {above}")
+    if below is not None:
+        said.append(f"below {below}")
     if high is not None and high < MAX_SIZE:
         said.append(f"of at most {high}")
     if high == MAX_FLOAT:

@@ -51,7 +51,7 @@ class Bounds:
     """
 
     __is_annotated_types_grouped_metadata__ = True
-    __slots__ = ("ge", "gt", "le", "min_length")
+    __slots__ = ("ge", "gt", "le", "lt", "min_length")
 
     def __init__(
         self,
@@ -59,9 +59,10 @@ class Bounds:
         gt: float | None = None,
         ge: float | None = None,
         le: float | None = None,
+        lt: float | None = None,
         min_length: int | None = None,
     ) -> None:
-        self.gt, self.ge, self.le, self.min_length = gt, ge, le, min_length
+        self.gt, self.ge, self.le, self.lt, self.min_length = gt, ge, le, lt, min_length
 
     def __repr__(self) -> str:
         said = {name: getattr(self, name) for name in self.__slots__}
@@ -70,7 +71,7 @@ class Bounds:
     def __iter__(self) -> Iterator[Any]:
         import annotated_types
 
-        yield annotated_types.Interval(gt=self.gt, ge=self.ge, le=self.le)
+        yield annotated_types.Interval(gt=self.gt, ge=self.ge, le=self.le, lt=self.lt)
         if self.min_length is not None:
             yield annotated_types.MinLen(self.min_length)
 
@@ -82,6 +83,7 @@ class Bounds:
             (self.gt is None or value > self.gt)
             and (self.ge is None or value >= self.ge)
             and (self.le is None or value <= self.le)
+            and (self.lt is None or value < self.lt)
         )
 
 

@@ -94,6 +94,15 @@ class Mapping:
 Value: TypeAlias = Scalar | Items | Mapping
 
 
+def plain(value: Value) -> Any:
+    """A value without places: numbers, texts, lists and dicts."""
+    if isinstance(value, Scalar):
+        return value.value
+    if isinstance(value, Items):
+        return [plain(item) for item in value]
+    return {key: plain(item) for key, _, item in value.items()}
+
+
 def kind(value: Value) -> str:
     """What a value is, for messages."""
     if isinstance(value, Items):

@@ -78,14 +78,11 @@ def recipe_for(
     """The recipe that `train` would use. Raises `SpecError`."""
     from pathlib import Path
 
-    from archspec.training import recipe as recipes
+    from archspec.recipe.layers import Layer, file_layer, located_layer
+    from archspec.recipe.recipe import layers_for, resolve
 
-    layer = None
-    if config is not None:
-        layer = recipes.file_layer(Path(config))
-    own = recipes.spec_layer(arch.located_recipe)
-    keywords = recipes.plain_layer(given)
-    return recipes.resolve(recipes.layers_for(own, layer, keywords))
+    own = located_layer(arch.located_recipe)
+    return resolve(layers_for(own, file_layer(Path(config)) if config else None, Layer(given)))
 
 
 def _nothing(line: str) -> None:

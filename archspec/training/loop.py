@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from archspec.recipe.recipe import Recipe
 from archspec.training import state
 from archspec.training.batches import Batch, training_batches
 from archspec.training.device import autocast, synchronise
@@ -26,7 +27,6 @@ from archspec.training.optimise import Average, Optimizer
 from archspec.training.plan import Plan
 from archspec.training.position import Best, Position
 from archspec.training.randomness import caller_untouched
-from archspec.training.recipe import Recipe
 from archspec.training.schedule import learning_rate
 from archspec.training.signals import stoppable
 from archspec.training.sound import Watch

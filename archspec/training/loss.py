@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its customary name)
 
 from archspec.diagnostics.diagnostic import did_you_mean
+from archspec.recipe.recipe import Recipe
 from archspec.training.errors import TrainingError
-from archspec.training.recipe import Recipe
 
 AUXILIARY = 0.3
 """Weight of an output that exists in training alone: Szegedy et al., arXiv 1409.4842, section 5."""

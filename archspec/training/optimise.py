@@ -1,22 +1,14 @@
-"""The optimisers, over the same kernels as `torch.optim`'s, with their state under the names of
-the parameters.
-
-The first object of a `torch.optim` class makes torch import its compiler, which takes as long as
-importing torch itself. The functions that those classes call need nothing of it, and named state
-is what a checkpoint wants anyway.
-"""
+"""Steps of an optimiser, with its state under the names of the parameters; averages of weights."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adam import adam
-from torch.optim.sgd import sgd
 
-from archspec.training.recipe import Recipe
+from archspec.recipe.optimizers import ParameterGroup, UpdateRule
+from archspec.recipe.recipe import Recipe
 
 FUSED = frozenset({"cpu", "cuda", "mps"})
 READ_FLAGS = frozenset({"cpu", "cuda"})
@@ -24,7 +16,7 @@ READ_FLAGS = frozenset({"cpu", "cuda"})
 
 
 class Optimizer:
-    """Steps of SGD, Adam or AdamW over named parameters.
+    """Steps of the recipe's optimiser over named parameters.
 
     `param_groups` and `found_inf` are there for `torch.amp.GradScaler`, whose `unscale_` must come
     before its `step`. A step where `found_inf` or `frozen` is 1 changes nothing, without anybody
@@ -37,7 +29,7 @@ class Optimizer:
     frozen: Tensor | None = None
 
     def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], recipe: Recipe) -> None:
-        self.recipe = recipe
+        self.rule: UpdateRule = UpdateRule.entries[recipe.optimizer](recipe)
         self.named = {name: p for name, p in parameters if p.requires_grad}
         decayed = {name for name, p in self.named.items() if recipe.decay_all or p.ndim > 1}
         groups = [
@@ -47,21 +39,11 @@ class Optimizer:
         self._groups = [(names, decay) for names, decay in groups if names]
         self.param_groups = [{"params": list(self.named.values())}]
         self.state: dict[str, dict[str, Tensor]] = {
-            name: self._fresh(parameter) for name, parameter in self.named.items()
+            name: self.rule.fresh(parameter) for name, parameter in self.named.items()
         }
         devices = {p.device.type for p in self.named.values()}
         self.fused = devices <= FUSED
-        self.reads_flags = devices <= READ_FLAGS
-
-    def _fresh(self, parameter: nn.Parameter) -> dict[str, Tensor]:
-        if self.recipe.optimizer == "sgd":
-            # Zeros, and not torch's None: the first step gives the same bits, and may be skipped.
-            return {"momentum": torch.zeros_like(parameter)} if self.recipe.momentum else {}
-        return {
-            "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
-            "average": torch.zeros_like(parameter),
-            "square": torch.zeros_like(parameter),
-        }
+        self.reads_flags = self.rule.is_fused and devices <= READ_FLAGS
 
     def zero_grad(self) -> None:
         for parameter in self.named.values():
@@ -76,59 +58,29 @@ class Optimizer:
         for names, decay in self._groups:
             with_grad = [name for name in names if self.named[name].grad is not None]
             if with_grad:
-                update = self._sgd if self.recipe.optimizer == "sgd" else self._adam
-                update(with_grad, lr, decay, flag if self.reads_flags else None)
+                self.rule.update(self._group(with_grad, lr, decay, flag))
+
+    def _group(
+        self, names: list[str], lr: float, decay: float, flag: Tensor | None
+    ) -> ParameterGroup:
+        kernel = {
+            "fused": self.fused,
+            "foreach": not self.fused,
+            "found_inf": flag if self.reads_flags else None,
+        }
+        return ParameterGroup(
+            [local(self.named[name]) for name in names],
+            [self._grad(name) for name in names],
+            {key: [local(self.state[n][key]) for n in names] for key in self.state[names[0]]},
+            lr,
+            decay,
+            kernel if self.rule.is_fused else {},
+        )
 
     def _flag(self) -> Tensor | None:
         flags = [flag for flag in (self.found_inf, self.frozen) if flag is not None]
         # Not their sum: kernels ask whether it is 1.
         return torch.maximum(*flags) if len(flags) > 1 else next(iter(flags), None)
-
-    def _columns(self, names: list[str], *keys: str) -> list[list[Tensor]]:
-        return [[local(self.state[name][key]) for name in names] for key in keys]
-
-    def _sgd(self, names: list[str], lr: float, decay: float, flag: Tensor | None) -> None:
-        recipe = self.recipe
-        buffers: list[Any] = [None] * len(names)
-        if recipe.momentum:
-            (buffers,) = self._columns(names, "momentum")
-        sgd(
-            [local(self.named[name]) for name in names],
-            [self._grad(name) for name in names],
-            buffers,
-            fused=self.fused,
-            foreach=not self.fused,
-            weight_decay=decay,
-            momentum=recipe.momentum,
-            lr=lr,
-            dampening=0.0,
-            nesterov=recipe.nesterov,
-            maximize=False,
-            found_inf=flag,
-        )
-
-    def _adam(self, names: list[str], lr: float, decay: float, flag: Tensor | None) -> None:
-        recipe = self.recipe
-        averages, squares, steps = self._columns(names, "average", "square", "step")
-        adam(
-            [local(self.named[name]) for name in names],
-            [self._grad(name) for name in names],
-            averages,
-            squares,
-            [],
-            steps,
-            fused=self.fused,
-            foreach=not self.fused,
-            decoupled_weight_decay=recipe.optimizer == "adamw",
-            amsgrad=False,
-            beta1=recipe.betas[0],
-            beta2=recipe.betas[1],
-            lr=lr,
-            weight_decay=decay,
-            eps=recipe.eps,
-            maximize=False,
-            found_inf=flag,
-        )
 
     def _grad(self, name: str) -> Tensor:
         grad = self.named[name].grad

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from archspec.recipe.recipe import Recipe
 from archspec.training.distributed import Processes
 from archspec.training.metrics import Figures, Sums
 from archspec.training.optimise import Average, Optimizer
 from archspec.training.plan import Plan
-from archspec.training.recipe import Recipe
 
 
 @dataclass

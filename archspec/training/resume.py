@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archspec.recipe.recipe import Recipe, fields
 from archspec.training.errors import TrainingError
-from archspec.training.recipe import MAY_CHANGE, Recipe, fixed
 from archspec.training.schedule import learning_rate
 from archspec.training.store import checkpoint
 from archspec.training.store.runs import Run, spec_hash
@@ -55,7 +55,7 @@ def identity(run: Run, recipe: Recipe, data: Mapping[str, str]) -> dict[str, Any
     return {
         "run": about["run"],
         "spec_sha256": about["spec_sha256"],
-        "recipe": fixed(recipe),
+        "recipe": recipe.fixed(),
         "data": dict(data),
         "classes": about["classes"],
     }
@@ -86,7 +86,7 @@ def check_belongs(run: Run, path: Path, tree: Mapping[str, Any]) -> None:
         )
     if about["classes"] != tree["classes"]:
         raise TrainingError(f"{run.folder / 'run.json'} names other classes than its checkpoints")
-    before, now = tree["recipe"], fixed(run.recipe())
+    before, now = tree["recipe"], run.recipe().fixed()
     odd = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
     if odd:
         what = "; ".join(f"{name} {before.get(name)!r}, not {now.get(name)!r}" for name in odd[:3])
@@ -124,17 +124,17 @@ def check_classes(saved: Saved, data: Data) -> None:
 def continued(saved: Saved, asked: Recipe) -> Recipe:
     """The recipe of a resumed run. Raises `TrainingError` where another one is asked for."""
     changes = {}
-    for name in Recipe.model_fields:
+    for name, field in fields().items():
         before, after = getattr(saved.recipe, name), getattr(asked, name)
         if before == after or after == "auto":
             continue
-        if name not in MAY_CHANGE:
+        if not field.may_change:
             raise TrainingError(
                 f"the run was begun with {name} {before!r}, and cannot go on with {after!r}: "
                 "resume it as it was (--config with its config.yaml says how), or begin a new run"
             )
         changes[name] = after
-    recipe = saved.recipe.model_copy(update=changes)
+    recipe = saved.recipe.with_values(**changes)
     done, batch = saved.tree["position"]["epoch"], saved.tree["position"]["batch"]
     if recipe.epochs < done + (batch > 0):
         under_way = f" and epoch {done + 1} is under way" if batch else ""

@@ -14,6 +14,7 @@ from torch import nn
 
 from archspec.data.errors import DataError
 from archspec.data.opening import nothing_shown
+from archspec.recipe.recipe import Recipe
 from archspec.training import device, fitting, state, tuning
 from archspec.training.distributed import Processes, is_connection_lost, joined
 from archspec.training.errors import Stopped, TrainingError
@@ -22,7 +23,6 @@ from archspec.training.loop import Listener, Row, Trainer
 from archspec.training.loss import Loss
 from archspec.training.plan import Plan
 from archspec.training.randomness import caller_untouched, make_deterministic, seed_everything
-from archspec.training.recipe import Recipe
 from archspec.training.recorder import Recorder
 from archspec.training.report import write_report
 from archspec.training.resume import (
@@ -170,20 +170,20 @@ class _Stages:
         recipe, place = self.recipe, self.place
         precision = device.choose_precision(recipe.precision, place)
         self._tell(f"device: {place}, {precision.value} ({precision.why})")
-        recipe = recipe.model_copy(update={"precision": precision.value})
+        recipe = recipe.with_values(precision=precision.value)
         if recipe.batch_size == "auto":
             size = tuning.choose_batch_size(self.arch, recipe, place, len(data.train))
             self._tell(f"batch size: {size.value} ({size.why}); the learning rate stays")
             pieces = recipe.accumulate * self.processes.world
             common = max(1, self._as_main(int(size.value)) // pieces) * pieces
-            recipe = recipe.model_copy(update={"batch_size": common})
+            recipe = recipe.with_values(batch_size=common)
         batch = int(recipe.batch_size) // (recipe.accumulate * self.processes.world)
         steps = recipe.epochs * (len(data.train) // int(recipe.batch_size))
         way, why = tuning.choose_way(self.arch, recipe, place, max(batch, 2), steps)
         self._tell(f"computing: {way} ({why})")
         layout = tuning.LAYOUTS[self._as_main(tuning.LAYOUTS.index(way.layout))]
         threads = self._as_main(way.threads)
-        return recipe.model_copy(update={"memory_format": layout, "threads": threads})
+        return recipe.with_values(memory_format=layout, threads=threads)
 
     def _as_main(self, number: int) -> int:
         """What the first process has found: measurements differ, and all must do the same."""

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 import archspec
 from archspec.data.opening import nothing_shown
 from archspec.data.text import one_line
+from archspec.recipe.recipe import Recipe
 from archspec.training import fitting, state
 from archspec.training.device import Choice, autocast, choose_device, usable_precision
 from archspec.training.distributed import Processes
 from archspec.training.errors import TrainingError
 from archspec.training.evaluate import Evaluation, evaluate
 from archspec.training.loss import Loss
-from archspec.training.recipe import Recipe
 from archspec.training.resume import check_belongs, saved_run
 from archspec.training.store import checkpoint
 from archspec.training.store.runs import Run, open_run

@@ -26,7 +26,7 @@ from archspec.training.loss import Loss
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
-    from archspec.training.recipe import Recipe
+    from archspec.recipe.recipe import Recipe
 
 LAYOUTS = ("contiguous", "channels_last")
 

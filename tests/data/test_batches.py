@@ -10,7 +10,7 @@ from torchvision.transforms import Compose, Normalize, ToTensor
 from torchvision.transforms import Resize as TorchvisionResize
 
 from archspec.data import Data, DataError, open_dataset
-from archspec.data.prepare import Normalization
+from archspec.recipe.settings import ChannelStatistics
 
 AUGMENT = ("random_crop:2", "random_horizontal_flip", "random_erasing")
 
@@ -30,7 +30,7 @@ def epoch(data: Data, size: int, order: torch.Tensor, start: int = 0, seed: int 
 
 @pytest.mark.parametrize("resident", [True, False])
 def test_pixels_are_those_of_torchvision(resident: bool) -> None:
-    stats = Normalization((0.3,), (0.7,))
+    stats = ChannelStatistics((0.3,), (0.7,))
     data = open_dataset("digits", resize=96, normalize=stats, resident=resident)
     raw = open_dataset("digits")
     plain = Compose([TorchvisionResize((96, 96)), ToTensor(), Normalize(*stats)])
@@ -43,7 +43,7 @@ def test_pixels_are_those_of_torchvision(resident: bool) -> None:
 
 
 def test_scaling_and_normalising_have_the_bits_of_torchvision() -> None:
-    stats = Normalization((0.2860,), (0.3530,))
+    stats = ChannelStatistics((0.2860,), (0.3530,))
     data, raw = open_dataset("digits", normalize=stats), open_dataset("digits")
     scaled, _ = next(raw.test.batches(400, device="cpu"))
     assert torch.equal(scaled, (scaled * 255).round() / 255)
@@ -116,7 +116,7 @@ def test_large_batches_are_computed_in_pieces_without_seams(monkeypatch) -> None
 
 def test_a_resident_batch_never_waits_for_the_device() -> None:
     # The meta device has no values: whatever asked for one (`item`, a mask) would fail.
-    stats = Normalization((0.3,), (0.7,))
+    stats = ChannelStatistics((0.3,), (0.7,))
     data = open_dataset("digits", resize=96, augment=AUGMENT, normalize=stats, device="meta")
     batches = data.train.batches(
         100, device="meta", order=torch.arange(250), training=True, generator=generator(0)

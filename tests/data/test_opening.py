@@ -12,8 +12,8 @@ from fashion_mnist import find_root
 from sklearn.datasets import load_digits
 
 from archspec.data import Data, DataError, open_dataset
-from archspec.data.prepare import Normalization
 from archspec.data.stratify import stratified
+from archspec.recipe.settings import ChannelStatistics
 
 
 def test_digits_are_scikit_learns() -> None:
@@ -165,10 +165,10 @@ def test_what_cannot_be_is_refused(monkeypatch) -> None:
     assert refused(resize=0) == (
         "images cannot be resized to 0\n  help: give a side, or height and width"
     )
-    assert refused(normalize=Normalization((0.5,) * 3, (0.5,) * 3)) == (
+    assert refused(normalize=ChannelStatistics((0.5,) * 3, (0.5,) * 3)) == (
         "normalize has 3 means and 3 deviations, but the images have 1 channel"
     )
-    assert refused(normalize=Normalization((0.5,), (0.0,))) == (
+    assert refused(normalize=ChannelStatistics((0.5,), (0.0,))) == (
         "a standard deviation to normalise by must be above 0"
     )
     monkeypatch.setattr("archspec.data.memory.free_memory", lambda device: 1000)

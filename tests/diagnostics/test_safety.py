@@ -385,7 +385,7 @@ def test_names_inject_no_code(name):
 
 
 def test_the_caller_can_raise_a_limit():
-    deep = f"train: {{augment: {'[' * 150}{']' * 150}}}"
+    deep = f"params: {{deep: {'[' * 150}{']' * 150}}}"
     long = f"name: {'x' * 25_000}"
     for extra, limits in ((deep, Limits(nesting=200)), (long, Limits(scalar_length=30_000))):
         text = f"input: [3]\nlayers: [relu]\n{extra}\n"

@@ -242,7 +242,7 @@ def test_the_keys_of_a_whole_spec():
     arch = archspec.loads(
         "archspec: 1\nname: net\ndoc: Some words.\ninput: [3]\nparams: {n: 5}\n"
         "layers: [{linear: n}]\ninit: xavier_uniform\n"
-        "train: {dataset: fashion_mnist, lr: 1e-1, resize: [1, 2], loss_weights: {a: no}}\n"
+        "train: {dataset: fashion_mnist, lr: 1e-1, resize: [1, 2], loss_weights: {a: 1}}\n"
     )
     assert (arch.name, arch.doc, arch.init, arch.params) == (
         *("net", "Some words.", "xavier_uniform"),
@@ -252,7 +252,7 @@ def test_the_keys_of_a_whole_spec():
         "dataset": "fashion_mnist",
         "lr": 0.1,
         "resize": [1, 2],
-        "loss_weights": {"a": "no"},
+        "loss_weights": {"a": 1},
     }
     assert arch.output_shape == ("N", 5)
 

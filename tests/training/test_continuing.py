@@ -15,11 +15,12 @@ from PIL import Image
 
 import archspec
 from archspec.cli import main
+from archspec.recipe.layers import file_layer
+from archspec.recipe.recipe import Recipe, resolve
 from archspec.training.errors import Stopped, TrainingError
 from archspec.training.loop import Listener, Trainer
 from archspec.training.metrics import Figures
 from archspec.training.position import Best
-from archspec.training.recipe import Recipe, file_layer, resolve
 from archspec.training.resume import changed_course
 from archspec.training.store import checkpoint
 from archspec.training.store.files import write_whole

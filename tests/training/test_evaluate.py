@@ -7,10 +7,10 @@ from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archspec.data import open_dataset
+from archspec.recipe.recipe import Recipe
 from archspec.training import train, trained
 from archspec.training.evaluate import evaluate
 from archspec.training.loss import Loss
-from archspec.training.recipe import Recipe
 from archspec.training.trained import open_trained
 
 FAST = {"memory_format": "contiguous", "limit_train": 100, "limit_test": 40, "epochs": 1}

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from archspec.recipe.recipe import Recipe
 from archspec.training.distributed import Processes
 from archspec.training.errors import TrainingError
 from archspec.training.evaluate import evaluate
 from archspec.training.loss import Loss
-from archspec.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 import torch
 from torch import nn
 
+from archspec.recipe.optimizers import UpdateRule
+from archspec.recipe.recipe import Recipe
 from archspec.training import optimise
 from archspec.training.optimise import Average, Optimizer
-from archspec.training.recipe import Recipe
 
 
 def networks():
@@ -47,6 +49,18 @@ def gradients(net, x):
             {"optimizer": "adamw", "weight_decay": 0.1, "decay_all": True},
             lambda p, lr: torch.optim.AdamW(p, lr, weight_decay=0.1, fused=True),
         ),
+        ({"optimizer": "nadam"}, torch.optim.NAdam),
+        (
+            {"optimizer": "nadam", "betas": (0.8, 0.9), "eps": 0.1, "momentum_decay": 0.1}
+            | {"weight_decay": 0.1, "decay_all": True},
+            lambda p, lr: torch.optim.NAdam(p, lr, (0.8, 0.9), 0.1, 0.1, momentum_decay=0.1),
+        ),
+        ({"optimizer": "rmsprop"}, torch.optim.RMSprop),
+        (
+            {"optimizer": "rmsprop", "alpha": 0.9, "eps": 0.1, "momentum": 0.5, "centered": True}
+            | {"weight_decay": 0.1, "decay_all": True},
+            lambda p, lr: torch.optim.RMSprop(p, lr, 0.9, 0.1, 0.1, 0.5, True),
+        ),
     ],
 )
 def test_steps_are_torchs_bit_for_bit(recipe, theirs):
@@ -77,8 +91,12 @@ def test_vectors_do_not_decay_unless_told():
         assert torch.allclose(p, expected), name
 
 
+def of(name):
+    return Recipe(optimizer=name)
+
+
 def test_a_raised_flag_keeps_a_step_from_happening():
-    for recipe in (Recipe(optimizer="sgd", momentum=0.9), Recipe(optimizer="adam")):
+    for recipe in (Recipe(optimizer="sgd", momentum=0.9), *map(of, UpdateRule.entries)):
         net, reference = networks()
         optimizer = Optimizer(net.named_parameters(), recipe)
         plain = Optimizer(reference.named_parameters(), recipe)
@@ -108,7 +126,8 @@ def test_kernels_that_cannot_read_a_flag_are_not_called(recipe, monkeypatch):
         return call
 
     for name in ("sgd", "adam"):
-        monkeypatch.setattr(optimise, name, watched(getattr(optimise, name)))
+        module = import_module(f"torch.optim.{name}")
+        monkeypatch.setattr(module, name, watched(getattr(module, name)))
     net, _ = networks()
     optimizer = Optimizer(net.named_parameters(), recipe)
     before = [p.detach().clone() for p in net.parameters()]
@@ -170,9 +189,10 @@ def test_a_first_step_does_not_import_torchs_compiler():
     program = (
         "import sys, torch\n"
         "from archspec.training.optimise import Optimizer\n"
-        "from archspec.training.recipe import Recipe\n"
+        "from archspec.recipe.optimizers import UpdateRule\n"
+        "from archspec.recipe.recipe import Recipe\n"
         "net = torch.nn.Linear(2, 2)\n"
-        "for name in ('sgd', 'adam'):\n"
+        "for name in UpdateRule.entries:\n"
         "    optimizer = Optimizer(net.named_parameters(), Recipe(optimizer=name))\n"
         "    net(torch.ones(1, 2)).sum().backward()\n"
         "    optimizer.step(0.1)\n"

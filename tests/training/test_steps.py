@@ -80,7 +80,7 @@ def test_no_piece_of_a_batch_has_fewer_than_two_images():
     trainer = made(accumulate=8)
     trainer.__class__ = Watched
     trainer.plan = Plan(96, 43, seed=0)  # batches of 43, 43 and 10
-    trainer.recipe = trainer.recipe.model_copy(update={"epochs": 1})
+    trainer.recipe = trainer.recipe.with_values(epochs=1)
     trainer.fit()
     assert sizes == [6, 6, 6, 5, 5, 5, 5, 5] * 2 + [2] * 5
 
@@ -110,7 +110,7 @@ def test_the_norm_of_a_clipped_step_is_the_recipe_s():
                 s.copy_(p.detach())
 
     trainer.listeners = (Watched(),)
-    trainer.recipe = trainer.recipe.model_copy(update={"log_every": 1e-9})
+    trainer.recipe = trainer.recipe.with_values(log_every=1e-9)
     trainer.fit()
     assert len(norms) == 6 and norms == pytest.approx([0.1] * 6, rel=1e-3)
 
@@ -292,7 +292,7 @@ def test_all_of_a_trainer_s_state_is_put_back():
     one.scaler, other.scaler = (
         torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=2) for scale in (4.0, 1024.0)
     )
-    one.recipe = one.recipe.model_copy(update={"epochs": 1})
+    one.recipe = one.recipe.with_values(epochs=1)
     one.fit()
     one.best = Best(0.75, 0.5, 1)
     tree = state.take(one)

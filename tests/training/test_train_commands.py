@@ -148,18 +148,24 @@ def test_one_image_has_no_batch_statistics(options, mend, small_file, tmp_path, 
     assert not run.exists()
 
 
-def test_check_reads_the_recipe_too(tmp_path, capsys):
+def test_a_recipe_is_read_wherever_a_spec_is_read(tmp_path, capsys):
     spec = tmp_path / "net.yaml"
-    text = "input: [1, 8, 8]\nlayers: [flatten, {linear: 10}]\ntrain: {epochs: 0, %s: 1}\n"
-    spec.write_text(text % "lr")
-    assert main(["compile", str(spec)]) == 0
+    text = "input: [1, 8, 8]\nlayers: [flatten, {linear: 10}]\ntrain: {epochs: %s, %s: 1}\n"
+    spec.write_text(text % (0, "lrr"))
+    for command in ("compile", "check", "expand"):
+        assert main([command, str(spec)]) == 1
+        said = capsys.readouterr().err
+        assert "net.yaml:3:17: error AS205: `epochs` cannot be 0" in said
+        assert "net.yaml:3:20: error AS202: a recipe has no 'lrr'" in said
+
+
+def test_check_says_what_does_not_go_together(tmp_path, capsys):
+    spec = tmp_path / "net.yaml"
+    spec.write_text("input: [1, 8, 8]\nlayers: [flatten, {linear: 10}]\ntrain: {warmup: 10}\n")
+    assert main(["compile", str(spec)]) == 0  # --config or an option may still change it
     assert main(["check", str(spec)]) == 1
     said = capsys.readouterr().err
-    assert "net.yaml:3:17: error AS205: `epochs` cannot be 0" in said
-    spec.write_text(text % "lrr")
-    for command in ("compile", "check", "expand"):  # keys are known wherever a spec is read
-        assert main([command, str(spec)]) == 1
-        assert "net.yaml:3:20: error AS202: a recipe has no 'lrr'" in capsys.readouterr().err
+    assert "net.yaml:3:17: error AS205: `warmup` must be shorter than `epochs`" in said
 
 
 def test_a_folder_with_somebody_s_files_is_not_written_over(small_file, tmp_path, capsys):

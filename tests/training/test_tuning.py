@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import archspec
+from archspec.recipe.recipe import Recipe
 from archspec.training import recipe_for, tuning
 from archspec.training.loop import Listener
-from archspec.training.recipe import Recipe
 from archspec.training.tuning import Way, choose_way, compared
 
 CPU = torch.device("cpu")

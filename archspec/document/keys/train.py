@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from archspec.diagnostics.diagnostic import Code, suggestion
+from archspec.diagnostics.diagnostic import Code
 from archspec.document.blocks import File
 from archspec.document.keys.key import Statement
 from archspec.document.schema_words import Schema
 from archspec.ir.graph import Graph
-from archspec.ir.schemes import SCHEMES
-from archspec.text.values import Items, Scalar, Value, kind, shorten
+from archspec.text import values
 from archspec.text.values import Mapping as YamlMapping
+from archspec.text.values import Value, kind
 
-Located: TypeAlias = dict[str, tuple[Scalar, Value]]
-"""Values by name, each with its key: both know where they stand."""
-
-TRAIN_KEYS = (
-    *("dataset", "resize", "augment", "normalize", "validation", "limit_train", "limit_test"),
-    *("skip_unreadable", "epochs", "batch_size", "accumulate", "optimizer", "lr", "momentum"),
-    *("nesterov", "betas", "eps", "weight_decay", "decay_all", "schedule", "warmup"),
-    *("step_epochs", "gamma", "final_lr", "label_smoothing", "loss_weights", "clip_norm", "init"),
-    *("ema", "patience", "seed", "deterministic", "device", "precision", "memory_format"),
-    *("threads", "compile", "resident", "sync_batch_norm", "fsdp", "log_every", "save_every"),
-)
-"""Fields of the trainer's recipe, which is too slow to import for a spec without mistakes."""
-NORMALIZE_KEYS = ("mean", "std")
-"""Fields of its `normalize`."""
+if TYPE_CHECKING:
+    from archspec.recipe.layers import Located
 
 
 class Train(Statement):
-    """`train: {…}`: the default recipe; what its values may be, the trainer and `check` know.
+    """`train: {…}`: the default recipe.
 
-    A key that a recipe does not have is an error here.
+    Each key and value is checked here. Whether they go together is left to `check` and the
+    trainer, because other layers of the recipe may still change some of them.
     """
 
     name = "train"
@@ -42,7 +30,9 @@ class Train(Statement):
     behind_layers = 4
 
     def schema(self) -> Schema:
-        return {"type": "object"}
+        from archspec.recipe.schema import recipe_schema
+
+        return recipe_schema()
 
     def read(self, file: File, value: Value | None) -> Located:
         if value is None:
@@ -50,16 +40,21 @@ class Train(Statement):
         if not isinstance(value, YamlMapping):
             file.report(Code.STRUCTURE, f"`train` must be a mapping, not {kind(value)}", value.span)
             return {}
-        _check_keys(file, value, TRAIN_KEYS, "a recipe has no")
-        normalize = value.get("normalize")
-        if isinstance(normalize, YamlMapping):
-            _check_keys(file, normalize, NORMALIZE_KEYS, "`normalize` has no")
+        # Here, because most specs have no recipe.
+        from archspec.recipe.layers import located_layer, read_values
+        from archspec.recipe.recipe import fields
+
+        file.diagnostics += read_values(fields(), located_layer(value.entries))[1]
         return value.entries
 
     def inherited(self, said: Sequence[Located]) -> Located:
         merged: Located = {}
+        if not any(said):
+            return merged
+        from archspec.recipe.recipe import laid_over
+
         for recipe in said:
-            merged.update(recipe)
+            merged = laid_over(merged, recipe, lambda each: getattr(each[1], "value", None))
         return merged
 
     def written(self, said: Mapping[str, Any], graph: Graph) -> Any:
@@ -68,57 +63,4 @@ class Train(Statement):
 
 def plain(recipe: Located) -> dict[str, Any]:
     """A recipe as plain data."""
-    return {name: _plain(value) for name, (_, value) in recipe.items()}
-
-
-def _is_count(value: Any) -> bool:
-    return value.__class__ is int and value >= 1
-
-
-def _is_positive(value: Any) -> bool:
-    return value.__class__ is float and 0 < value < math.inf
-
-
-_PLAIN: dict[str, Callable[[Any], bool]] = {
-    "dataset": lambda value: value.__class__ is str,
-    "resize": lambda value: (
-        _is_count(value)
-        or (value.__class__ is list and len(value) == 2 and all(map(_is_count, value)))
-    ),
-    "epochs": _is_count,
-    "batch_size": _is_count,
-    "optimizer": lambda value: value in ("sgd", "adam", "adamw"),
-    "lr": _is_positive,
-    "weight_decay": _is_positive,
-    "label_smoothing": lambda value: value.__class__ is float and 0 <= value < 1,
-    "schedule": lambda value: value in ("constant", "step", "cosine", "one_cycle"),
-    "init": lambda value: value.__class__ is str and value in SCHEMES,
-    "patience": _is_count,
-    "seed": lambda value: value.__class__ is int and 0 <= value < 2**63,
-}
-"""Fields that no rule binds to another, and values of them that the trainer takes."""
-
-
-def plainly_fits(recipe: Located) -> bool:
-    """Whether the trainer takes a recipe, where that can be told without asking it.
-
-    The trainer is the judge, and pydantic judges for it; importing that takes longer than most
-    specs take to compile. So what is plain is let through here, and it is asked about the rest.
-    """
-    return all(name in _PLAIN and _PLAIN[name](value) for name, value in plain(recipe).items())
-
-
-def _check_keys(file: File, value: YamlMapping, known: tuple[str, ...], what: str) -> None:
-    for text, key, _ in value.items():
-        if text not in known:
-            near = suggestion(text, known, key.span, value.entries)
-            help_ = near.or_else(f"it has {', '.join(known)}")
-            file.report(Code.UNKNOWN_KEY, f"{what} {shorten(text)!r}", key.span, help=help_)
-
-
-def _plain(value: Value) -> Any:
-    if isinstance(value, Scalar):
-        return value.value
-    if isinstance(value, Items):
-        return [_plain(item) for item in value]
-    return {key: _plain(item) for key, _, item in value.items()}
+    return {name: values.plain(value) for name, (_, value) in recipe.items()}

@@ -30,8 +30,9 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
+from archspec.recipe.layers import file_layer
+from archspec.recipe.recipe import Recipe, fields, resolve
 from archspec.training.errors import TrainingError
-from archspec.training.recipe import Recipe, file_layer, resolve
 from archspec.training.store import records
 from archspec.training.store.files import cannot_write, write_text
 
@@ -320,11 +321,12 @@ def spec_hash(text: str) -> str:
 def config_text(recipe: Recipe) -> str:
     """The recipe as YAML, a line a field with what it means."""
     lines = ["# The recipe of this run; `archspec train SPEC --config` takes it."]
-    for name, field in Recipe.model_fields.items():
-        value = json.dumps(recipe.model_dump(mode="json")[name], ensure_ascii=False)
+    known = fields()
+    for name, given in recipe.as_json().items():
+        value = json.dumps(given, ensure_ascii=False)
         # YAML knows no surrogates, which JSON would write for what lies beyond 16 bits.
         value = re.sub("[^ -~]", lambda found: f"\\U{ord(found[0]):08x}", value)
-        lines.append(f"{name}: {value}  # {field.description}")
+        lines.append(f"{name}: {value}  # {known[name].doc}")
     return "\n".join(lines) + "\n"
 
 

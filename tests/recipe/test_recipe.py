@@ -5,27 +5,20 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 import archspec
-from archspec.cli.training_options import OPTIONS
-from archspec.diagnostics.diagnostic import Source, Span, SpecError
-from archspec.document.keys.train import NORMALIZE_KEYS, TRAIN_KEYS, plainly_fits
-from archspec.text import values as yaml_values
-from archspec.text.limits import Limits
-from archspec.text.values import Items, Scalar
+from archspec.cli import main
+from archspec.cli.parser import build_parser
+from archspec.diagnostics.diagnostic import Source, SpecError
+from archspec.ir.schemes import SCHEMES
+from archspec.recipe.layers import Layer, located_layer, option_layer, read_layer, read_values
+from archspec.recipe.optimizers import UpdateRule
+from archspec.recipe.recipe import Recipe, fields, layers_for, resolve
+from archspec.recipe.schedules import Schedule
 from archspec.training import recipe_for
-from archspec.training.recipe import (
-    Recipe,
-    RecipeLayer,
-    Statistics,
-    layers_for,
-    option_layer,
-    read_layer,
-    resolve,
-    spec_layer,
-)
 from archspec.training.store.runs import config_text
 
 SPEC = """\
@@ -38,12 +31,17 @@ train:
 """
 
 
+def chosen(*options):
+    """Options of the command line, by field."""
+    return option_layer([(fields()[name], text) for name, text in options])
+
+
 def message(text, config=None, options=()):
     layer = read_layer(Source("config.yaml", config)) if config else None
     with pytest.raises(SpecError) as caught:
         spec = archspec.loads(SPEC.format(recipe=text), name="net.yaml")
-        own = spec_layer(spec.located_recipe)
-        resolve(layers_for(own, layer, option_layer(options)))
+        own = located_layer(spec.located_recipe)
+        resolve(layers_for(own, layer, chosen(*options)))
     return str(caught.value)
 
 
@@ -62,32 +60,36 @@ def message(text, config=None, options=()):
             "net.yaml:6:7: error AS205: `lr` cannot be -1\n"
             "  6 |   lr: -1\n"
             "    |       ^^\n"
-            "  expected: a number above 0",
+            "  expected: a number above 0\n"
+            "  found:    a number, -1",
         ),
         (
             "batch_size: large",
             "net.yaml:6:15: error AS205: `batch_size` cannot be 'large'\n"
             "  6 |   batch_size: large\n"
             "    |               ^^^^^\n"
-            "  expected: a whole number of at least 1, or auto",
+            "  expected: a whole number of at least 1, or 'auto'\n"
+            "  found:    text, 'large'",
         ),
         (
             "optimizer: sdg",
             "net.yaml:6:14: error AS205: `optimizer` cannot be 'sdg'\n"
             "  6 |   optimizer: sdg\n"
             "    |              ^^^\n"
-            "  expected: sgd or adam or adamw",
+            f"  expected: one of {', '.join(UpdateRule.entries)}\n"
+            "  found:    text, 'sdg'",
         ),
         (
             "epochs: true",
             "net.yaml:6:11: error AS205: `epochs` cannot be true\n"
             "  6 |   epochs: true\n"
             "    |           ^^^^\n"
-            "  expected: a whole number of at least 1",
+            "  expected: a whole number of at least 1\n"
+            "  found:    a truth value, true",
         ),
         (
             "nesterov: true",
-            "net.yaml:6:13: error AS205: `nesterov` needs optimizer sgd and a momentum above 0\n"
+            "net.yaml:6:13: error AS205: `nesterov` belongs to sgd; adam has `betas`, `eps`\n"
             "  6 |   nesterov: true\n"
             "    |             ^^^^",
         ),
@@ -96,7 +98,8 @@ def message(text, config=None, options=()):
             "net.yaml:6:23: error AS205: `loss_weights.aux` cannot be -1\n"
             "  6 |   loss_weights: {aux: -1}\n"
             "    |                       ^^\n"
-            "  expected: a mapping of names to numbers",
+            "  expected: a number of at least 0\n"
+            "  found:    a number, -1",
         ),
     ],
 )
@@ -105,49 +108,73 @@ def test_a_mistake_is_shown_where_it_stands(text, said):
 
 
 def test_all_mistakes_are_shown_wherever_they_are():
-    said = message("lr: 0", config="ema: 2", options=[("epochs", "--epochs", "none")])
-    assert [line.split(" error")[0] for line in said.splitlines() if " error " in line] == [
-        "--epochs:1:1:",
-        "config.yaml:1:6:",
-        "net.yaml:6:7:",
-    ]
+    own = read_layer(Source("net.yaml", "lr: 0"))
+    config = read_layer(Source("config.yaml", "ema: 2"))
+    with pytest.raises(SpecError) as caught:
+        resolve(layers_for(own, config, chosen(("epochs", "none"))))
+    places = [str(each.span) for each in caught.value.diagnostics]
+    assert places == ["--epochs:1:1", "config.yaml:1:6", "net.yaml:1:5"]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "place", "word"),
+    [
+        ("{lr: -1}", "4:13", "`lr`"),
+        ('{epochs: "3"}', "4:17", "`epochs`"),
+        ("{optimizer: rmsprob}", "4:20", "`optimizer`"),
+        ("{normalize: {mean: [0.5], std: [0]}}", "4:39", "`normalize.std`"),
+        ("{resize: [8]}", "4:17", "`resize`"),
+        ("{seed: 9223372036854775808}", "4:15", "`seed`"),
+    ],
+)
+def test_load_refuses_a_wrong_value_where_it_stands(recipe, place, word):
+    text = f"input: [1, 8, 8]\nlayers:\n- flatten\ntrain: {recipe}\n"
+    with pytest.raises(SpecError) as caught:
+        archspec.loads(text)
+    (found,) = caught.value.diagnostics
+    assert (str(found.span), found.message.split()[0]) == (f"<text>:{place}", word)
+    assert found.expected and found.found
+
+
+def test_a_misspelt_value_is_mended_by_check(tmp_path):
+    path = tmp_path / "net.yaml"
+    path.write_text(SPEC.format(recipe="{optimizer: SGD, nesterov: yes, momentum: 0.5}"))
+    assert main(["check", str(path), "--fix"]) == 0
+    assert "{optimizer: sgd, nesterov: true, momentum: 0.5}" in path.read_text()
 
 
 def test_the_place_of_an_inherited_recipe_is_the_base(tmp_path):
-    (tmp_path / "base.yaml").write_text(SPEC.format(recipe="lr: 7e400"[:5] + " 0"))
+    (tmp_path / "base.yaml").write_text(SPEC.format(recipe="lr: 0"))
     (tmp_path / "child.yaml").write_text("extends: base.yaml\ntrain: {epochs: 0}\n")
-    spec = archspec.load(tmp_path / "child.yaml")
     with pytest.raises(SpecError) as caught:
-        resolve([spec_layer(spec.located_recipe)])
+        archspec.load(tmp_path / "child.yaml")
     places = [str(d.span) for d in caught.value.diagnostics]
     assert sorted(places) == [f"{tmp_path}/base.yaml:6:7", f"{tmp_path}/child.yaml:2:17"]
 
 
 def test_later_layers_win():
-    own = RecipeLayer({"dataset": "mnist", "epochs": 3, "lr": 0.5, "optimizer": "sgd"}, {})
-    config = RecipeLayer({"epochs": 4}, {})
-    options = option_layer([("lr", "--lr", "0.25"), ("resize", "--resize", "[8, 9]")])
+    own = Layer({"dataset": "mnist", "epochs": 3, "lr": 0.5, "optimizer": "sgd"}, {})
+    config = Layer({"epochs": 4}, {})
+    options = chosen(("lr", "0.25"), ("resize", "[8, 9]"))
     recipe = resolve(layers_for(own, config, options))
     assert (recipe.epochs, recipe.lr, recipe.optimizer) == (4, 0.25, "sgd")
     assert recipe.resize == (8, 9) and recipe.batch_size == 64
 
 
 def test_data_of_another_kind_brings_what_suits_it():
-    own = RecipeLayer({"dataset": "mnist", "epochs": 3, "optimizer": "sgd", "momentum": 0.9}, {})
-    to_digits = option_layer([("dataset", "--data", "digits")])
+    own = Layer({"dataset": "mnist", "epochs": 3, "optimizer": "sgd", "momentum": 0.9}, {})
+    to_digits = chosen(("dataset", "digits"))
     recipe = resolve(layers_for(own, None, to_digits))
     assert (recipe.batch_size, recipe.epochs, recipe.optimizer) == (16, 20, "adam")
-    kept = resolve(layers_for(own, None, option_layer([("dataset", "--data", "kmnist")])))
+    kept = resolve(layers_for(own, None, chosen(("dataset", "kmnist"))))
     assert (kept.epochs, kept.momentum, kept.dataset) == (3, 0.9, "kmnist")
     # A spec written for the digits has said what it wants.
-    mine = resolve(layers_for(RecipeLayer({"dataset": "digits", "epochs": 2}, {}), None, to_digits))
+    mine = resolve(layers_for(Layer({"dataset": "digits", "epochs": 2}, {}), None, to_digits))
     assert (mine.epochs, mine.batch_size) == (2, 16)
 
 
 def test_names_are_text_whatever_they_look_like():
-    recipe = resolve(
-        [option_layer([("dataset", "--data", "image_folder:a: b"), ("device", "--device", "12")])]
-    )
+    recipe = resolve([chosen(("dataset", "image_folder:a: b"), ("device", "12"))])
     assert (recipe.dataset, recipe.device) == ("image_folder:a: b", "12")
 
 
@@ -182,35 +209,37 @@ def test_the_published_recipes():
     assert (recipe.lr, recipe.momentum, recipe.weight_decay) == (0.05, 0.0, 0.0)
 
 
+def options_of_train():
+    """The options of `archspec train` by what they set."""
+    subparsers = build_parser("train")._subparsers
+    (parser,) = subparsers._group_actions[0].choices.values()
+    return {action.dest: action for action in parser._actions}
+
+
 def test_every_field_is_an_option_that_torchrun_lets_through():
     from torch.distributed.run import get_args_parser
 
-    assert {option.field for option in OPTIONS} == set(Recipe.model_fields)
+    options = options_of_train()
+    assert options.keys() >= fields().keys()
     theirs = [flag for action in get_args_parser()._actions for flag in action.option_strings]
-    for flag in [*(option.flag for option in OPTIONS), "--run-dir", "--resume", "--set"]:
+    for flag in [*(each.flag for each in fields().values()), "--run-dir", "--resume", "--set"]:
         # It expands abbreviations, and refuses one that could be two of its own options.
         assert sum(other.startswith(flag) for other in theirs) < 2, flag
 
 
-def test_a_spec_knows_the_fields_of_a_recipe_without_importing_it():
-    assert set(TRAIN_KEYS) == set(Recipe.model_fields)
-    assert set(NORMALIZE_KEYS) == set(Statistics.model_fields)
-    assert len(set(TRAIN_KEYS)) == len(TRAIN_KEYS)
-
-
 def test_a_recipe_keeps_its_places_through_files_that_extend(tmp_path, monkeypatch):
     (tmp_path / "base.yaml").write_text(
-        "input: [1, 8, 8]\nlayers: [flatten, {linear: 10}]\ntrain: {epochs: 0, lr: 0.1}\n"
+        "input: [1, 8, 8]\nlayers: [flatten, {linear: 10}]\ntrain: {warmup: 20, lr: 0.1}\n"
     )
     # A file of that name elsewhere is none of its business.
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "base.yaml").write_text("no: [spec")
     monkeypatch.chdir(tmp_path / "elsewhere")
-    arch = archspec.loads("extends: base.yaml\ntrain: {lr: 0}\n", folder=tmp_path)
+    arch = archspec.loads("extends: base.yaml\ntrain: {momentum: 0.5}\n", folder=tmp_path)
     with pytest.raises(SpecError) as caught:
         archspec.train(arch)
     places = {(d.span.source.name, d.span.line, d.span.column) for d in caught.value.diagnostics}
-    assert places == {("<text>", 2, 13), (str(tmp_path / "base.yaml"), 3, 17)}
+    assert places == {("<text>", 2, 19), (str(tmp_path / "base.yaml"), 3, 17)}
 
 
 VALUES = st.one_of(
@@ -225,33 +254,46 @@ VALUES = st.one_of(
 )
 
 
-@given(st.dictionaries(st.sampled_from(TRAIN_KEYS), VALUES, max_size=4))
-@example({"init": []})
-@example({"epochs": 3, "lr": 0.1, "resize": [4, 5], "schedule": "one_cycle", "init": "orthogonal"})
-@settings(max_examples=400)
-def test_what_plainly_fits_is_what_the_trainer_takes(recipe):
-    span = Span(Source("x", ""), 1, 1, 1, 2)
-
-    def located(value):
-        if isinstance(value, list):
-            return Items(tuple(map(located, value)), span, 1)
-        return Scalar(value, str(value), True, span)
-
-    entries = {name: (located(name), located(value)) for name, value in recipe.items()}
-    if plainly_fits(entries):
-        assert resolve([spec_layer(entries)])  # which raises for what it does not take
+def same(one, other):
+    """Equal in value and in type."""
+    if isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other):
+        return all(map(same, one, other))
+    return type(one) is type(other) and one == other
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"lr": 0.0}, {"seed": 2**63}, {"momentum": 0.5}])
-def test_what_is_not_plain_is_left_to_the_trainer(wrong):
-    text = "".join(f"{name}: {value}\n" for name, value in wrong.items())
-    assert not plainly_fits(yaml_values.read(Source("x", text), Limits()).entries)
+ANNOTATIONS = {name: each.annotation for name, each in fields().items() if not each.words}
 
 
-def test_the_recipes_of_the_bundled_specs_plainly_fit():
-    found = [name for name in archspec.bundled() if "/" not in name]
-    recipes = {name: archspec.load(name).located_recipe for name in found}
-    assert [name for name, recipe in recipes.items() if not plainly_fits(recipe)] == []
+@pytest.mark.parametrize("name", ANNOTATIONS)
+def test_a_field_takes_what_pydantic_takes(name):
+    """Strictly, and finite numbers alone; texts in the place of lists of them are ours."""
+    judge = TypeAdapter(ANNOTATIONS[name], config={"strict": True, "allow_inf_nan": False})
+
+    @given(VALUES)
+    @settings(max_examples=100)
+    def agrees(value):
+        value = tuple(value) if isinstance(value, list) else value
+        values, mistakes = read_values(fields(), Layer({name: value}))
+        try:
+            judged = judge.validate_python(value)
+        except ValidationError:
+            if name == "augment" and isinstance(value, str):
+                assert values[name] == (value,)
+            else:
+                assert len(mistakes) == 1
+        else:
+            assert not mistakes and same(values[name], judged)
+
+    agrees()
+
+
+def test_what_may_be_named_is_a_text_that_is_known():
+    for name, words in {"init": SCHEMES, "schedule": Schedule.entries}.items():
+        for word in words:
+            assert getattr(Recipe(**{name: word}), name) == word
+        for wrong in ("", "x", 1, ["cosine"], True):
+            assert read_values(fields(), Layer({name: wrong}))[1], wrong
+    assert Recipe(init=None).init is None
 
 
 @pytest.mark.parametrize("key", ["fi.al_lr", "normalize.", ".", "loss_weights.a"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler as theirs
 
-from archspec.training.recipe import Recipe
+from archspec.recipe.recipe import Recipe
 from archspec.training.schedule import learning_rate
 
 STEPS, EPOCHS = 10, 6

@@ -1,0 +1,1 @@
+"""How a network is trained: every field, what it may be, and where its value came from."""

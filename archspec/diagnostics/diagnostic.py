@@ -416,25 +416,57 @@ def certain_word(word: str, known: Iterable[str]) -> str | None:
     """The one known word that `word` must be a slip of; None where two are as near, or none.
 
     A slip is another case or another use of `_` and `-`, or one letter that is wrong, missing, too
-    many or swapped with the next (two such in a word of eight letters or more). Another digit is
-    no slip: it makes another name, as of `max_pool1d` and `max_pool2d`.
+    many or swapped with the next; in a word of eight letters or more it may be two such. These are
+    no slips, for they have a meaning of their own:
+
+    - another digit or letter that stands alone: `max_pool1d` and `max_pool2d`, `q_proj` and `k_proj`;
+    - a name that torch has, such as `exp2`, unless it is a plural or singular;
+    - a word of three letters, which one letter makes another word.
     """
-    digits = _DIGITS.findall(word)
-    names = {name for name in known if not digits or _DIGITS.findall(name) in ([], digits)}
+    names = set(known)
     if not 2 <= len(word) <= 60 or len(names) > _MOST_NAMES:
         return None
     alike = [name for name in names if _letters(name) == _letters(word)]
-    if alike:
-        return alike[0] if len(alike) == 1 else None
-    if len(word) < 4:
+    if not alike:
+        alike = [name for name in names if _is_slip(word, name)]
+    if len(alike) != 1:
         return None
+    near = alike[0]
+    if _letters(near) == _letters(word) or word in (f"{near}s", near.removesuffix("s")):
+        return near
+    return None if _is_of_torch(word) else near
+
+
+_MARKS = re.compile(r"\d+|(?<![A-Za-z])[A-Za-z](?![A-Za-z])|(?<=[a-z])[A-Z]\b")
+"""What tells one of several like names from the others: `conv1`, `branch_a`, `convA`."""
+
+_NUMBERED = re.compile(r"\d(?![A-Za-z])|\dd\b")
+"""A digit at the end of a part, which is no slip of the finger as in `k3rnel_size`."""
+
+
+def _is_slip(word: str, name: str) -> bool:
     most = 2 if len(word) >= 8 else 1
-    near = [name for name in names if abs(len(name) - len(word)) <= most]
-    near = [name for name in near if _slips(name, word) <= most]
-    return near[0] if len(near) == 1 else None
+    if min(len(word), len(name)) < 4 or abs(len(word) - len(name)) > most:
+        return False
+    wanted, marks = _MARKS.findall(name), _MARKS.findall(word)
+    # The dimensions of an op are forgotten easily: `max_pool`.
+    forgotten = not marks and re.search(r"\dd$", name)
+    if _NUMBERED.search(word) and not wanted or wanted and marks != wanted and not forgotten:
+        return False
+    # Two slips at once make other words: `decoders` of `encoders`, `col_pool` of `row_pool`.
+    slips = _slips(name, word)
+    return slips == 1 or (slips == 2 == most and _parts_begin_alike(word, name))
 
 
-_DIGITS = re.compile(r"\d+")
+def _parts_begin_alike(word: str, name: str) -> bool:
+    """Whether the parts between underscores have the same first letters."""
+    return [part[:1] for part in word.split("_")] == [part[:1] for part in name.split("_")]
+
+
+def _is_of_torch(word: str) -> bool:
+    from archspec.diagnostics.torch_names import is_name_or_argument  # for a mistake alone
+
+    return is_name_or_argument(word)
 
 
 def _letters(word: str) -> str:

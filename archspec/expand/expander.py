@@ -23,6 +23,7 @@ from archspec.expand.builder import Bindings, Builder, Levels, Live, Made, Refs,
 from archspec.expand.expansion import Expansion
 from archspec.expand.loops import bindings
 from archspec.expand.nested import At
+from archspec.expand.remedies import from_the_batch
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Env, truth
 from archspec.expressions.names import check_node_name
@@ -292,9 +293,11 @@ class Expander(Expansion):
                 return sharing.shared(self, live, site, refs)
             return self.step(node, site, refs, levels)
         except Refusal as refusal:
-            self.report(
-                refusal, node.span, site.builder.trail(refs) if refusal.code.is_shape else ()
-            )
+            trail = site.builder.trail(refs) if refusal.code.is_shape else ()
+            if refusal.code is Code.UNBATCHED:
+                help_ = from_the_batch(site.builder, refs, node.inputs is None)
+                refusal = refusal.but(help=help_ or refusal.help)
+            self.report(refusal, node.span, trail)
             if refusal.code is Code.LIMIT and self.nodes > self.limits.nodes:
                 raise Stop from None
         except LocatedError as error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.fields import ArgumentsError
 from archspec.ir.op import Example, NonNegativeInt, Op, PositiveInt
-from archspec.ir.shape import Dim, Shape, each, expect_rank, expect_reached, window
+from archspec.ir.shape import Dim, Shape, each, expect_rank, expect_reached, once_or_each, window
 from archspec.ir.tape import Tape, Tensor, layout_of
 
 if TYPE_CHECKING:
@@ -50,6 +51,21 @@ class _WindowPooling(_Pooling):
     kernel_size: Pair
     stride: Pair | None = None
     padding: PairOrZero = 0
+
+    @classmethod
+    def instead(cls, argument: str, word: str, given: Mapping[str, Any]) -> str | None:
+        if (argument, word) != ("padding", "same"):
+            return "write `padding: 0`" if (argument, word) == ("padding", "valid") else None
+        try:
+            op = cls(**{**given, "padding": 0})
+        except ArgumentsError:
+            return "write the padding as a number"
+        kernels, dilations = each(op.kernel_size, 2), each(getattr(op, "dilation", 1), 2)
+        padding = [
+            min(dilation * (kernel - 1) // 2, kernel // 2)
+            for kernel, dilation in zip(kernels, dilations, strict=True)
+        ]
+        return f"write `padding: {once_or_each(padding)}`"
 
     def _slide(self, x: Shape, dilation: Pair, ceil_mode: bool) -> Shape:
         expect_rank(x, 4, unbatched=3)

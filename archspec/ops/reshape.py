@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 class _Rearrangement(Op):
     """Base of ops that move no arithmetic: they cost nothing and own nothing."""
 
+    moves_axes = True
     any_rank = True
 
     def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:

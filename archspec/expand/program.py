@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.analyses import lint
 from archspec.diagnostics import silencing
+from archspec.diagnostics.call_sites import once_a_line
 from archspec.diagnostics.diagnostic import (
     Code,
     Diagnostic,
@@ -126,7 +127,7 @@ def _compiled(
     except Stop:
         graph = None
     if graph is None or expander.failed:
-        errors = _ordered(diagnostics, "error")
+        errors = once_a_line(_ordered(diagnostics, "error"))
         errors = _with_other_input(errors, spec, given, input_shape, expander)
         raise SpecError([_with_overrides(error, spec) for error in errors])
     # 4. what is left over
@@ -145,7 +146,7 @@ def _compiled(
     every = _ordered(found, "warning")
     said = inherited([each.said for each in chain(spec)])
     ignored = {*ignore, *said["ignore"]}
-    warnings = silencing.kept(every, ignored)[: limits.errors]
+    warnings = once_a_line(silencing.kept(every, ignored))[: limits.errors]
     said["ignore"] = tuple(sorted({str(d.code) for d in every} - {str(d.code) for d in warnings}))
     return Program(said, graph, values, tuple(warnings), source, stated)
 

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.document.forms.block import BlockCall
+from archspec.document.forms.op import OpCall
+from archspec.document.records import Form, Node
 from archspec.expand.builder import Builder, Refs
 from archspec.expressions.arguments import show_value
 from archspec.ir.fields import ArgumentsError
@@ -85,6 +88,35 @@ def _names_batch(b: Builder, tensor: int, reader: int, on: str) -> str | None:
         f"write `from: {wanted}`{on}: without `from` a node reads the one before it, here the "
         f"learned tensor {_called(b.steps[tensor])}"
     )
+
+
+def several_in_a_repeat(node: Node) -> str | None:
+    """The help for a repeated node with inputs of its own, of which only its first run reads all.
+
+    None for any other node.
+    """
+    if node.repeat is None or node.inputs is None or len(node.inputs) < 2:
+        return None
+    if not _takes_several(node.form):
+        return None
+    times = node.repeat.times
+    count = "{…}" if times is None else times.constant if times.evaluate is None else "…"
+    first, *others = (each.name.text for each in node.inputs)
+    inputs = ", ".join(["input", *("input" if each == first else each for each in others)])
+    word, is_scope = node.form.word, node.name is not None and node.name.is_fixed
+    inner = f"{{{word}: [{inputs}]}}" if node.form.inputs else f"{{{word}: …, from: [{inputs}]}}"
+    start = "" if first == "input" else f", from: {first}"
+    return (
+        "each iteration reads what the one before gives: write "
+        f"`{{repeat: {count}, layers: [{inner}]{start}}}`"
+        + (", without a name: it would hide the other nodes" if is_scope else "")
+    )
+
+
+def _takes_several(form: Form) -> bool:
+    if isinstance(form, OpCall):
+        return form.op.variadic or form.op.num_inputs > 1
+    return isinstance(form, BlockCall) and len(form.block.inputs) > 1
 
 
 def _fits(op: Op, shapes: Sequence[Shape]) -> bool:

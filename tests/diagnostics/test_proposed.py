@@ -42,6 +42,38 @@ PROPOSED = [
         "- head",
         "- {head: , from: 0}",
     ),
+    ("edges/outputs_names_no_node", "`name: logits`", "{linear: 10}", "{linear: 10, name: logits}"),
+    ("edges/outputs_unknown", "`fc`", "fd", "fc"),
+    (
+        "repeats/name_is_a_number",
+        '`name: "linear{index}"`',
+        'name: "{index}"',
+        'name: "linear{index}"',
+    ),
+    (
+        "repeats/merge_of_its_input",
+        "`{repeat: 2, layers: [{add: [input, input]}]}`",
+        "{repeat: 2, add: [input, input]}",
+        "{repeat: 2, layers: [{add: [input, input]}]}",
+    ),
+    (
+        "repeats/named_merge",
+        "`{repeat: 2, layers: [{add: [input, b]}], from: a}`",
+        "{name: r, repeat: 2, add: [a, b]}",
+        "{repeat: 2, layers: [{add: [input, b]}], from: a}",
+    ),
+    (
+        "yaml/repeat_over_a_list_without_layers",
+        "write `layers:` on a line between",
+        "repeat: 3\n",
+        "repeat: 3\n    layers:\n",
+    ),
+    (
+        "parameters/number_in_quotes_in_arithmetic",
+        "write 8 without quotes",
+        'width: "8"',
+        "width: 8",
+    ),
     ("blocks/sum_of_one_value", "`{scale: 2, from: y}`", "add: [y, y]", "{scale: 2, from: y}"),
     ("blocks/layer_norm_on_an_image", "`axes: [1]`", "layer_norm", "layer_norm: {axes: [1]}"),
     (
@@ -62,8 +94,8 @@ def test_an_edit_that_a_help_proposes_compiles(spec, said, old, new):
     assert said in path.with_suffix(".txt").read_text(encoding="utf-8")
     assert old in text
     edited = archspec.loads(text.replace(old, new, 1))
-    # A parameter that nobody reads is what remains where the help is about another node.
-    assert {str(warning.code) for warning in edited.warnings} <= {"AS901"}
+    # What no help was about: a parameter that nobody reads, a sum of the input with itself.
+    assert {str(warning.code) for warning in edited.warnings} <= {"AS901", "AS906"}
 
 
 @pytest.mark.parametrize("stride", [2, 3])
@@ -100,3 +132,35 @@ def test_the_scaled_value_is_the_sum_of_one():
     build[1].load_state_dict(build[0].state_dict())
     x = torch.randn(4, 16)
     assert torch.equal(build[0](x), build[1](x))
+
+
+CALLS = {
+    "nn.Conv2d(3, 8, kernel_size=3)": "conv2d: {out_channels: 8, kernel_size: 3}",
+    "nn.Conv2d(3, 8, 3, 2, 1, bias=False)": (
+        "conv2d: {out_channels: 8, kernel_size: 3, stride: 2, padding: 1, bias: false}"
+    ),
+    "conv2d(8, 3)": "conv2d: {out_channels: 8, kernel_size: 3}",
+    "nn.ConvTranspose2d(64, 32, (2, 2), stride=2)": (
+        "conv_transpose2d: {out_channels: 32, kernel_size: [2, 2], stride: 2}"
+    ),
+    "nn.MaxPool2d(2, 2)": "max_pool2d: {kernel_size: 2, stride: 2}",
+    "nn.BatchNorm2d(64)": "batch_norm",
+    "nn.GroupNorm(3, 64)": "group_norm: 3",
+    "nn.Linear(512, 10, bias=False)": "linear: {out_features: 10, bias: false}",
+    "Linear(10)": "linear: 10",
+    "nn.ReLU(inplace=True)": "relu",
+    "nn.LeakyReLU(0.2)": "leaky_relu: 0.2",
+    "nn.Dropout(p=0.5)": "dropout: 0.5",
+    "nn.Flatten()": "flatten",
+    "nn.AdaptiveAvgPool2d((1, 1))": "adaptive_avg_pool2d: [1, 1]",
+    "residual(3, use_1x1conv=True)": "residual: {out_channels: 3, use_1x1conv: true}",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_call_of_python_is_shown_as_a_node(call):
+    with pytest.raises(archspec.SpecError) as raised:
+        archspec.loads(f"input: [3, 16, 16]\nlayers:\n  - {call}\n")
+    (diagnostic,) = raised.value.diagnostics
+    assert f"`{CALLS[call]}`" in diagnostic.help
+    archspec.loads(f"input: [3, 16, 16]\nlayers:\n  - {CALLS[call]}\n")

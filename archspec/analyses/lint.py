@@ -14,7 +14,6 @@ from archspec.diagnostics.call_sites import CallSite, located
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Span
 from archspec.ir.graph import INPUT, Graph, Ref, Step, count_runs
 from archspec.ir.op import Op
-from archspec.ir.shape import show
 
 MAX_USES = 20_000
 """Runs of ops that are looked at one by one: few lines can call a block millions of times."""
@@ -156,40 +155,44 @@ def _activation(use: OpUse) -> Diagnostic | None:
 
 def _repeated(use: OpUse) -> Diagnostic | None:
     """A merge that reads one value twice, as where two branches are the identity."""
-    if not use.op.variadic or len(set(use.inputs)) == len(use.inputs):
+    if not use.op.variadic or use.op.squares or len(set(use.inputs)) == len(use.inputs):
         return None
-    twice = next(value for value in use.inputs if use.inputs.count(value) > 1).producer
-    what = "the input" if twice is None else f"the output of {twice.op.op_name}"
+    twice = next(value for value in use.inputs if use.inputs.count(value) > 1)
+    what = f"the output of {twice.producer.op.op_name}" if twice.producer else "the input"
+    help_ = "an empty branch and `identity` both stand for what they read: keep one of the two"
+    same = use.op.of_one_value(len(use.inputs)) if len(set(use.inputs)) == 1 else None
+    if same is not None:
+        node = f"{{{same}, from: {origin}}}" if (origin := _edge_to(twice, use)) else same
+        help_ = f"if that is meant, write `{node}`; else read another value in one of its places"
     return _warning(
-        Code.REPEATED_INPUT,
-        f"{use.op.op_name} reads the same value twice: {what}",
-        use,
-        help="an empty branch and `identity` both stand for what they read: keep one of the two",
+        Code.REPEATED_INPUT, f"{use.op.op_name} reads the same value twice: {what}", use, help_
     )
+
+
+def _edge_to(value: Value, use: OpUse) -> str | None:
+    """What `from` names to read a value where `use` stands; None from another list."""
+    if value.producer is None:
+        return None if use.calls or value.output else "input"
+    if value.producer.calls != use.calls or len(value.producer.step.outputs) > 1:
+        return None
+    return value.producer.step.name
 
 
 def _keeps_image(use: OpUse) -> bool:
     """Whether it passes the form of an image on, as activations and norms do."""
-    if use.step.outputs != use.step.input_shapes:
+    if use.op.moves_axes or use.step.outputs != use.step.input_shapes:
         return False
     before = use.inputs[0].producer
     return before is not None and before.gives_image
 
 
 def _on_image(use: OpUse) -> Diagnostic | None:
-    """A linear layer behind a convolution or a pool, which maps the width of each row alone."""
-    if not use.op.linear_in_last or len(use.step.input_shapes[0]) != 4:
+    """What works on the width of each row alone, behind a convolution or a pool."""
+    before = use.inputs[0].producer if use.inputs else None
+    if before is None or not before.gives_image or len(use.step.input_shapes[0]) != 4:
         return None
-    before = use.inputs[0].producer
-    if before is None or not before.gives_image:
-        return None
-    given, made = show(use.step.input_shapes[0]), show(use.step.outputs[0])
-    return _warning(
-        Code.LINEAR_ON_IMAGE,
-        f"{use.op.op_name} maps the width of an image alone: {given} becomes {made}",
-        use,
-        help="put `flatten` before it, or `global_avg_pool2d` and `flatten`",
-    )
+    doubt = use.op.doubt_of_image(*use.step.input_shapes)
+    return doubt and _warning(Code.LINEAR_ON_IMAGE, doubt.message, use, doubt.help)
 
 
 def _degenerate(use: OpUse) -> Diagnostic | None:
@@ -221,7 +224,7 @@ def _origin(value: Value) -> Value:
     """The value before all that keeps its shape, as activations and norms do."""
     while value.producer is not None:
         step = value.producer.step
-        if step.input_shapes != step.outputs:
+        if value.producer.op.moves_axes or step.input_shapes != step.outputs:
             break
         value = value.producer.inputs[0]
     return value

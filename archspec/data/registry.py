@@ -113,7 +113,7 @@ def find(name: str) -> tuple[DataSetEntry, str]:
     if entry is None:
         raise DataError(
             f"there is no data set {key!r}",
-            did_you_mean(key, _entries) or f"there are {', '.join(names())}",
+            _of_folder(name) or did_you_mean(key, _entries) or f"there are {', '.join(names())}",
         )
     if bool(entry.argument) != bool(argument) or (colon and not entry.argument):
         raise DataError(
@@ -121,6 +121,14 @@ def find(name: str) -> tuple[DataSetEntry, str]:
             f"write it as {entry.usage}",
         )
     return entry, argument
+
+
+def _of_folder(name: str) -> str | None:
+    """The help for the name of a folder alone."""
+    readers = [entry.name for entry in _entries.values() if entry.argument == "PATH"]
+    if not readers or not Path(name).is_dir():
+        return None
+    return f"{name!r} is a folder here: write {readers[0]}:{name}"
 
 
 @cache

@@ -915,9 +915,10 @@ _add(
 
 _add(
     Code.LINEAR_ON_IMAGE,
-    "a linear layer behind a convolution or a pool",
-    """`linear` maps the last axis, as torch's does. Of an image that is the width of each row: the
-    other pixels are never seen together. Most often a `flatten` was forgotten.""",
+    "a linear layer or a layer norm behind a convolution or a pool",
+    """`linear` maps the last axis, and `layer_norm` normalises it, as torch's do. Of an image that
+    is the width of each row: the other pixels are never seen together. Before `linear` most often
+    a `flatten` was forgotten; `layer_norm` takes the channels with `axes: [1]`.""",
     """\
     input: [3, 8, 8]
     layers:

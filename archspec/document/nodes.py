@@ -9,7 +9,7 @@ import re
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 
-from archspec.diagnostics.diagnostic import Code, Help, Span, suggestion
+from archspec.diagnostics.diagnostic import Code, Edit, Help, Span, suggestion
 from archspec.document import wording
 from archspec.document.forms import FIXED
 from archspec.document.forms.alone import ShareAlone
@@ -44,13 +44,17 @@ class NodeParser(Scope):
             )
             return ()
         outer, self.partial = self.partial, False
-        nodes = [node for item in value if (node := self.node(item)) is not None]
+        nodes = []
+        for item, self.following in zip(value, (*value.items[1:], None), strict=False):
+            if (node := self.node(item)) is not None:
+                nodes.append(node)
         self.partial = outer
         return tuple(nodes)
 
     def node_or_list(self, value: Value, what: str) -> tuple[Node, ...]:
         if isinstance(value, Items):
             return self.nodes(value, what)
+        self.following = None
         node = self.node(value)
         return (node,) if node else ()
 
@@ -97,9 +101,16 @@ class NodeParser(Scope):
         return None if form is None else Node(form, form.span, inputs=form.inputs)
 
     def _no_node(self, value: Scalar) -> Help:
+        from archspec.document.python_calls import as_node, callee  # for a mistake alone
+
         word = value.text.partition(":")[0]
         known = [word] if self.is_target(word) else []
         names = {*REGISTRY, *self.known_blocks()}
+        if call := as_node(value.text, names, self.find):
+            by_name = "arguments follow a colon, by name: " if ":" in call else "write "
+            return Help(f"{by_name}`{call}`")
+        if called := callee(value.text):
+            return wording.unknown_op(called, names, value.span)._replace(edits=())
         return missing_space(value.text, known, value.span) or wording.no_node(value, names)
 
     def _mapped(self, value: Mapping) -> Node | None:
@@ -195,8 +206,24 @@ class NodeParser(Scope):
             value.span,
             expected="an op or block key, such as `relu:`",
             found=f"only {', '.join(value.entries) or 'an empty mapping'}",
-            help="an op without arguments keeps its colon: {name: bn1, batch_norm: }",
+            help=self._lone_keys(value)
+            or "an op without arguments keeps its colon: {name: bn1, batch_norm: }",
         )
+
+    def _lone_keys(self, value: Mapping) -> str | None:
+        """The help for keys of a node whose op was written as the next node."""
+        target = self.following
+        if isinstance(target, Scalar):
+            words, rest = [target.text], " "
+        else:
+            words, rest = list(target.entries) if isinstance(target, Mapping) else [], " …"
+        word = next(filter(self.is_target, words), None)
+        if word is None:
+            return None
+        keys = [f"{key}: {item.text}" for key, _, item in value.items() if isinstance(item, Scalar)]
+        written = ", ".join([*keys, f"{word}:{rest}"])
+        several = ", or list what to repeat under `layers:`" if "repeat" in value.entries else ""
+        return f"write the op in the same node: `- {{{written}}}`{several}"
 
     def _unknown_node_key(
         self, other: Scalar, op: Scalar, args: Value | None, taken: Container[str]
@@ -270,8 +297,19 @@ class NodeParser(Scope):
             f"{shorten(key.text)!r} is not an op, nor a block that this file can see",
             key.span,
             help=missing_space(key.text, names, key.span)
+            or self._parameter(key)
             or wording.unknown_op(key.text, names, key.span),
         )
+
+    def _parameter(self, key: Scalar) -> Help | None:
+        """The help for the name of a parameter, written as if it were an op."""
+        declared = (self.params or {}).get(key.text)
+        if declared is None:
+            return None
+        if declared.type == "layers":
+            edit = Edit(key.span, f"${key.text}")
+            return Help(f"it is a parameter: write `${key.text}`", (edit,))
+        return Help(f"it is a parameter that holds {wording.with_article(declared.type)}, no op")
 
     # --- layers ----------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from archspec.diagnostics.diagnostic import (
     Code,
     Diagnostic,
     Edit,
+    Help,
     Refusal,
     Span,
     certain_word,
@@ -54,6 +55,8 @@ class Scope(Reporter, ABC):
         self.loops: list[str] = []
         self.depth = 0
         self.partial = False
+        # The node after the one that is read, for one whose op was written there.
+        self.following: Value | None = None
         self.broken: Container[str] = ()
         self.lost = False
         self.called: set[Block] = set()
@@ -203,7 +206,7 @@ class Scope(Reporter, ABC):
                 f"{shorten(text)!r} names no node",
                 span,
                 expected="a name, name[i] for one of several outputs, or a list of them",
-                help=f"write a list: [{text}]" if "," in text else None,
+                help=_as_list(text, span) if "," in text else None,
             )
             return None
         with self.reporting(span):
@@ -215,6 +218,16 @@ class Scope(Reporter, ABC):
                 self.use_names(sorted(index.names), span)
             return Reference(name, index, span)
         return None
+
+
+def _as_list(text: str, span: Span) -> Help:
+    """The help for a list of names that was written as one text."""
+    names = [name.strip() for name in text.strip("[]() ").split(",")]
+    written = f"[{', '.join(names)}]"
+    certain = all(map(str.isidentifier, names)) and span.line == span.end_line
+    return Help(
+        f"write a list, without quotes: {written}", (Edit(span, written),) if certain else ()
+    )
 
 
 def hidden_name(name: str) -> Refusal:

@@ -15,6 +15,7 @@ from archspec.expressions.arguments import (
     truths,
     unknown_argument,
 )
+from archspec.expressions.evaluate import unquoted
 from archspec.ir.fields import ArgumentsError, Problem
 from archspec.ir.op import MAX_SIZE, Op
 
@@ -105,6 +106,8 @@ def _remedy(op: type[Op], name: str, annotation: Any, value: Any, span: Span) ->
             help_ = "`//` divides whole numbers and rounds down; `int`, `round` and `ceil` round"
         return Help(help_)
     if isinstance(value, str):
+        if unquoted_ := _without_quotes(value, span):
+            return Help(unquoted_)
         words = [
             word
             for leaf in leaves(annotation)
@@ -114,3 +117,11 @@ def _remedy(op: type[Op], name: str, annotation: Any, value: Any, span: Span) ->
         ]
         return suggestion(value, words, span)
     return None
+
+
+def _without_quotes(value: str, span: Span) -> str | None:
+    """The help for a text that holds a number, where a number is expected."""
+    name = span.source.line(span.line)[span.column - 1 : span.end_column - 1].strip("$")
+    if unquoted(value) and name.isidentifier():
+        return f"{name} is the text '{value}': write `{name}: {value}`, without quotes"
+    return unquoted(value)

@@ -23,6 +23,7 @@ from archspec.expand.builder import Bindings, Builder, Levels, Live, Made, Refs,
 from archspec.expand.expansion import Expansion
 from archspec.expand.loops import bindings
 from archspec.expand.nested import At
+from archspec.expand.remedies import from_the_batch, several_in_a_repeat
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Env, truth
 from archspec.expressions.names import check_node_name
@@ -275,11 +276,10 @@ class Expander(Expansion):
                 "both conditions hold here: two nodes may bear one name where at most one of them "
                 "is there, as with `when: a` and `when: not a`"
             )
-        return (
-            f"in a repeat give each its own: {label}{{index}}"
-            if "index" in site.env.names
-            else None
-        )
+        if "index" not in site.env.names:
+            return None
+        word = live.node.form.word if label.isdecimal() else label
+        return f'in a repeat give each a name of its own: `name: "{word}{{index}}"`'
 
     def _made(self, live: Live, site: Site, refs: Refs, levels: Levels) -> Step | None:
         """The step of a node; None (and diagnostics) where it fails."""
@@ -292,9 +292,13 @@ class Expander(Expansion):
                 return sharing.shared(self, live, site, refs)
             return self.step(node, site, refs, levels)
         except Refusal as refusal:
-            self.report(
-                refusal, node.span, site.builder.trail(refs) if refusal.code.is_shape else ()
-            )
+            trail = site.builder.trail(refs) if refusal.code.is_shape else ()
+            if refusal.code is Code.UNBATCHED:
+                help_ = from_the_batch(site.builder, refs, node.inputs is None)
+                refusal = refusal.but(help=help_ or refusal.help)
+            if refusal.code is Code.ARITY and (help_ := several_in_a_repeat(node)):
+                refusal = refusal.but(help=help_)
+            self.report(refusal, node.span, trail)
             if refusal.code is Code.LIMIT and self.nodes > self.limits.nodes:
                 raise Stop from None
         except LocatedError as error:

@@ -13,22 +13,14 @@ from archspec.diagnostics.diagnostic import (
     SpecError,
     did_you_mean,
 )
+from archspec.document.keys.inputs import check_count, check_size
 from archspec.document.records import Spec
 from archspec.document.spec import nearest, root_of
 from archspec.expand.expander import Expander
-from archspec.expressions.arguments import (
-    NUMBERS,
-    Argument,
-    LocatedError,
-    compile_value,
-    found_value,
-    show_value,
-)
+from archspec.expressions.arguments import Argument, LocatedError
 from archspec.expressions.evaluate import Budget, Env
 from archspec.ir.infer import MAX_ELEMENTS
-from archspec.ir.op import MAX_SIZE
 from archspec.ir.shape import N, Shape, product
-from archspec.text.values import Items, Scalar, Value, kind
 
 Sizes = Sequence[int]
 
@@ -43,9 +35,9 @@ def input_shapes(
     stated = nearest(spec, "inputs")
     shapes: dict[str, Shape] = {}
     names = _scalar_params(spec, params, expander)
-    for name, (value, span) in stated.items():
+    for name, (written, span) in stated.items():
         try:
-            shapes[name] = _sizes(value, names, expander)
+            shapes[name] = _sizes(written, names, expander)
         except Refusal as refusal:
             expander.report(refusal, span)
         except LocatedError as error:
@@ -100,35 +92,22 @@ def _scalar_params(spec: Spec, given: dict[str, Argument], expander: Expander) -
     return values
 
 
-def _sizes(value: Value, names: dict[str, Any], expander: Expander) -> Shape:
-    if not isinstance(value, Items):
-        raise Refusal(
-            f"an input is a list of sizes, not {kind(value)}",
-            code=Code.STRUCTURE,
-            expected="[channels, height, width], without the batch",
-            help=f"write `[{value.text}]`" if isinstance(value, Scalar) and value.text else None,
-        )
+def _sizes(written: Sequence[Argument], names: dict[str, Any], expander: Expander) -> Shape:
     env = Env(names, None, expander.budget)
     sizes: list[Any] = []
-    for item in value:
-        argument = compile_value(item, NUMBERS, expander.limits)
+    for argument in written:
         try:
             sizes.append(argument.value(env))
-            _check_size(sizes[-1])
+            check_size(sizes[-1])
         except Refusal as refusal:
-            raise LocatedError(Diagnostic.of(refusal, item.span)) from None
+            raise LocatedError(Diagnostic.of(refusal, argument.span)) from None
     return _checked_sizes(tuple(sizes))
 
 
 def _checked_sizes(sizes: tuple[Any, ...]) -> Shape:
-    if not 1 <= len(sizes) <= 6:
-        raise Refusal(
-            f"an input of {len(sizes)} sizes",
-            code=Code.STRUCTURE,
-            expected="1 to 6 sizes, without N",
-        )
+    check_count(len(sizes))
     for size in sizes:
-        _check_size(size)
+        check_size(size)
     if product(sizes) > MAX_ELEMENTS:
         raise Refusal(
             f"an input of {product(sizes):,} elements",
@@ -136,13 +115,3 @@ def _checked_sizes(sizes: tuple[Any, ...]) -> Shape:
             expected=f"at most {MAX_ELEMENTS:,}",
         )
     return (N, *sizes)
-
-
-def _check_size(size: Any) -> None:
-    if size.__class__ is not int or not 1 <= size <= MAX_SIZE:
-        raise Refusal(
-            f"an input's size cannot be {show_value(size)}",
-            code=Code.STRUCTURE,
-            expected=f"a whole number from 1 to {MAX_SIZE}",
-            found=found_value(size),
-        )

@@ -8,11 +8,21 @@ from contextlib import contextmanager, suppress
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.document import parameters
 from archspec.document.records import Arguments, Block, Branch, Node, Output
-from archspec.expand.builder import Builder, Levels, Live, Refs, Site, Stop, parameter_count
+from archspec.expand.builder import (
+    Builder,
+    Levels,
+    Live,
+    Refs,
+    Site,
+    Stop,
+    parameter_count,
+    place,
+)
 from archspec.expand.expansion import Expansion, key_of
 from archspec.expand.other_arguments import with_other_arguments
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Env
+from archspec.expressions.parse import Template
 from archspec.ir.graph import Graph, Ref, Step
 from archspec.ir.op import Op
 from archspec.record import Record
@@ -297,9 +307,11 @@ def _outputs(x: Expansion, outputs: tuple[Output, ...], site: Site) -> Refs | No
     found: list[Ref] = []
     sound = True
     for output in outputs:
+        reported = len(x.diagnostics)
         refs = x.resolve((output.reference,), site, None)
         if refs is None:
             sound = False
+            _name_the_last(x, reported, output.reference.name, site.builder)
         elif len(refs) != 1:
             sound = False
             name = output.reference.name.text
@@ -310,6 +322,19 @@ def _outputs(x: Expansion, outputs: tuple[Output, ...], site: Site) -> Refs | No
         else:
             found.extend(refs)
     return tuple(found) if sound else None
+
+
+def _name_the_last(x: Expansion, since: int, name: Template, b: Builder) -> None:
+    """Adds a help to the report of an output that no node is called by."""
+    if not b.steps or not name.is_fixed:
+        return
+    last = b.steps[-1]
+    what = f"to return the {last.kind} at {place(last.span)}, write"
+    words = f"{what} `{last.name}`" if last.named else f"{what} `name: {name.text}` beside it"
+    x.diagnostics[since:] = [
+        each._replace(help=words) if each.code is Code.UNKNOWN_NODE and not each.help else each
+        for each in x.diagnostics[since:]
+    ]
 
 
 def _warn_unread(x: Expansion, step: Step) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.analyses import lint
 from archspec.diagnostics import silencing
+from archspec.diagnostics.call_sites import once_a_line
 from archspec.diagnostics.diagnostic import (
     Code,
     Diagnostic,
@@ -32,6 +33,12 @@ from archspec.expand.expander import Expander
 from archspec.expand.given import given_arguments, set_text
 from archspec.expand.inputs import Sizes, given_inputs, input_shapes
 from archspec.expand.nested import finish_root
+from archspec.expand.remedies import from_the_batch
+from archspec.expand.smallest_input import (
+    has_nearby_input,
+    with_nearby_input,
+    with_smallest_input,
+)
 from archspec.expressions.arguments import (
     Argument,
 )
@@ -120,8 +127,8 @@ def _compiled(
     except Stop:
         graph = None
     if graph is None or expander.failed:
-        errors = _ordered(diagnostics, "error")
-        errors = _with_smallest(errors, spec, given, input_shape, expander)
+        errors = once_a_line(_ordered(diagnostics, "error"))
+        errors = _with_other_input(errors, spec, given, input_shape, expander)
         raise SpecError([_with_overrides(error, spec) for error in errors])
     # 4. what is left over
     try:
@@ -139,7 +146,7 @@ def _compiled(
     every = _ordered(found, "warning")
     said = said_along(chain(spec))
     ignored = {*ignore, *said["ignore"]}
-    warnings = silencing.kept(every, ignored)[: limits.errors]
+    warnings = once_a_line(silencing.kept(every, ignored))[: limits.errors]
     said["ignore"] = tuple(sorted({str(d.code) for d in every} - {str(d.code) for d in warnings}))
     return Program(said, graph, values, tuple(warnings), source, stated)
 
@@ -184,23 +191,26 @@ def _expand(
     level = max((i for i, each in enumerate(specs) if each.outputs), default=0)
     site = Site(builder, env, builder.start)
     last = expander.run(root.body, site)
+    to_batch = from_the_batch(builder, last or (), implicit=False)
     # Names under `outputs` are those that its writer saw.
     graph = finish_root(expander, site._replace(level=level), last, specs[level].outputs)
     if graph is not None:
-        _check_outputs(spec, graph, expander)
+        _check_outputs(spec, graph, expander, to_batch)
     return graph, {name: _public(env.names[name]) for name in root.params}
 
 
-def _with_smallest(
+def _with_other_input(
     errors: list[Diagnostic],
     spec: Spec,
     given: dict[str, Argument],
     input_shape: Sizes | AbstractMapping[str, Sizes] | None,
     expander: Expander,
 ) -> list[Diagnostic]:
-    """The first window that does not fit its input is told from which size on it would."""
-    index = next((i for i, error in enumerate(errors) if error.too_small is not None), None)
-    if index is None or expander.nodes > smallest_input.MAX_NODES:
+    """The first error that another size of the input would avoid says which size that is."""
+    small = next((i for i, error in enumerate(errors) if error.too_small is not None), None)
+    odd = next((i for i, error in enumerate(errors) if has_nearby_input(error)), None)
+    nodes = expander.nodes
+    if (small is None and odd is None) or nodes > smallest_input.MAX_NODES:
         return errors
     limits = expander.limits
 
@@ -212,9 +222,11 @@ def _with_smallest(
         return found
 
     inputs = input_shapes(spec, input_shape, given, Expander(limits, []))
-    if inputs:
-        stated = input_shape is None
-        errors[index] = smallest_input.with_smallest_input(errors[index], inputs, check, stated)
+    stated = input_shape is None
+    if inputs and small is not None:
+        errors[small] = with_smallest_input(errors[small], inputs, check, stated)
+    elif inputs and odd is not None:
+        errors[odd] = with_nearby_input(errors, odd, inputs, check, stated, nodes)
     return errors
 
 
@@ -233,7 +245,7 @@ def _public(value: Any) -> Any:
     return str(value) if isinstance(value, Layers) else value
 
 
-def _check_outputs(spec: Spec, graph: Graph, expander: Expander) -> None:
+def _check_outputs(spec: Spec, graph: Graph, expander: Expander, to_batch: str | None) -> None:
     root = root_of(spec)
     if not graph.steps:
         message = "the spec has no nodes that are read"
@@ -255,7 +267,9 @@ def _check_outputs(spec: Spec, graph: Graph, expander: Expander) -> None:
         expander.report(Refusal(message, code=Code.TRAINING_ONLY), graph.steps[-1].span)
     for ref in graph.outputs:
         if not is_batched(graph.shape(ref)):
-            expander.report(_unbatched_output(graph.shape(ref)), graph.steps[ref.step].span)
+            expander.report(
+                _unbatched_output(graph.shape(ref), to_batch), graph.steps[ref.step].span
+            )
 
 
 def _named_outputs(graph: Graph) -> str:
@@ -272,13 +286,13 @@ def _named_outputs(graph: Graph) -> str:
     return ", ".join(found[:8])
 
 
-def _unbatched_output(shape: Shape) -> Refusal:
+def _unbatched_output(shape: Shape, to_batch: str | None) -> Refusal:
     return Refusal(
         "the network returns a learned tensor, which does not depend on the input",
         code=Code.UNBATCHED,
         expected="an output whose first axis is N",
         found=show(shape),
-        help="join it to the batch with add, mul or concat",
+        help=to_batch or "join it to the batch with add, mul or concat",
     )
 
 

@@ -6,12 +6,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.document.forms.block import BlockCall
+from archspec.document.forms.op import OpCall
+from archspec.document.records import Form, Node
 from archspec.expand.builder import Builder, Refs
+from archspec.expressions.arguments import show_value
 from archspec.ir.fields import ArgumentsError
 from archspec.ir.graph import INPUT, Ref, Step
 from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY, Op
-from archspec.ir.shape import Shape, is_batched, product
+from archspec.ir.shape import Shape, each, is_batched, product
 
 MAX_CHAIN = 50
 """Steps that are followed from a value back to the op that gave it its form."""
@@ -23,6 +27,9 @@ MAX_INPUTS = 16
 """Inputs of a merge that is mended: each is tried, with all that leads to it."""
 
 STRIDES = (2, 1, 4, 3)
+
+GROWS = "output_padding"
+"""The argument that makes what an op gives a little larger."""
 
 PROJECTIONS = {2: "linear", 3: "conv1d", 4: "conv2d"}
 """By rank of the value, the op that brings it to another shape."""
@@ -40,7 +47,76 @@ def remedy(op: Op, b: Builder, refs: Refs, code: Code) -> str | None:
         return next(found, None)
     if not 2 <= len(refs) <= MAX_INPUTS:
         return None
-    return next(_spread(op, b, refs, shapes), None) or _equalised(op, b, refs, shapes)
+    for way in (_spread, _grown):
+        if words := next(way(op, b, refs, shapes), None):
+            return words
+    return _equalised(op, b, refs, shapes)
+
+
+def from_the_batch(b: Builder, refs: Refs, implicit: bool = True) -> str | None:
+    """The help where a node that names no inputs comes behind a learned tensor, and so reads it.
+
+    `refs` are what the newest node reads, `implicit` where it does not say so. None where the
+    tensor is read by its name.
+    """
+    ref = next((ref for ref in refs if not is_batched(b.shape(ref))), None)
+    reader, own = len(b.steps), b
+    while ref is not None:
+        if ref.step == INPUT:
+            if b.parent is None:
+                return None
+            b, refs = b.parent
+            ref, reader, implicit = refs[ref.output], len(b.steps), True
+            continue
+        step = b.steps[ref.step]
+        if not step.inputs:
+            on = " where the block is called" if b is not own else ""
+            return _names_batch(b, ref.step, reader, on) if implicit else None
+        reader, implicit = ref.step, b.recipes[ref.step].live.node.inputs is None
+        ref = step.inputs[0]
+    return None
+
+
+def _names_batch(b: Builder, tensor: int, reader: int, on: str) -> str | None:
+    """What the step after a learned tensor must write, to read what the tensor's own list has."""
+    if reader != tensor + 1:
+        return None
+    before = [step.name for step in b.steps[:tensor] if is_batched(step.outputs[0])]
+    wanted = before[-1] if before else b.input_names[0]
+    on = f" on {_called(b.steps[reader])}" if reader < len(b.steps) else on
+    return (
+        f"write `from: {wanted}`{on}: without `from` a node reads the one before it, here the "
+        f"learned tensor {_called(b.steps[tensor])}"
+    )
+
+
+def several_in_a_repeat(node: Node) -> str | None:
+    """The help for a repeated node with inputs of its own, of which only its first run reads all.
+
+    None for any other node.
+    """
+    if node.repeat is None or node.inputs is None or len(node.inputs) < 2:
+        return None
+    if not _takes_several(node.form):
+        return None
+    times = node.repeat.times
+    count = "{…}" if times is None else times.constant if times.evaluate is None else "…"
+    first, *others = (each.name.text for each in node.inputs)
+    inputs = ", ".join(["input", *("input" if each == first else each for each in others)])
+    word, is_scope = node.form.word, node.name is not None and node.name.is_fixed
+    inner = f"{{{word}: [{inputs}]}}" if node.form.inputs else f"{{{word}: …, from: [{inputs}]}}"
+    start = "" if first == "input" else f", from: {first}"
+    return (
+        "each iteration reads what the one before gives: write "
+        f"`{{repeat: {count}, layers: [{inner}]{start}}}`"
+        + (", without a name: it would hide the other nodes" if is_scope else "")
+    )
+
+
+def _takes_several(form: Form) -> bool:
+    if isinstance(form, OpCall):
+        return form.op.variadic or form.op.num_inputs > 1
+    return isinstance(form, BlockCall) and len(form.block.inputs) > 1
 
 
 def _fits(op: Op, shapes: Sequence[Shape]) -> bool:
@@ -105,6 +181,30 @@ def _spread(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator
             if _fits(op, [*shapes[:index], wide, *shapes[index + 1 :]]):
                 sizes = ", ".join(map(str, wide[1:]))
                 yield f'add "reshape: [{sizes}]" after {_title(b, refs[index])}'
+
+
+def _grown(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[str]:
+    """Where a transposed convolution cannot know that the size it restores was odd.
+
+    One in a block is left as it is: other calls of the block may need it so.
+    """
+    if b.parent is not None:
+        return
+    for index, ref in enumerate(refs):
+        chain = _chain(b, ref, from_axis=2) if ref.step != INPUT else []
+        if not chain or chain[-1].op is None or GROWS not in chain[-1].op.fields():
+            continue
+        now = each(getattr(chain[-1].op, GROWS), len(shapes[index]) - 2)
+        for other in (*shapes[:index], *shapes[index + 1 :]):
+            if len(other) != len(shapes[index]):
+                continue
+            lacks = [want - have for want, have in zip(other[2:], shapes[index][2:], strict=True)]
+            padding = tuple(have + more for have, more in zip(now, lacks, strict=True))
+            change = {GROWS: padding[0] if len(set(padding)) == 1 else padding}
+            grown = _rerun(chain, change) if any(lacks) and min(padding) >= 0 else None
+            if grown and _fits(op, [*shapes[:index], grown, *shapes[index + 1 :]]):
+                written = f"{GROWS}: {show_value(change[GROWS])}"
+                yield f"`{written}` on {_called(chain[-1])} makes the shapes fit"
 
 
 # --- equal shapes --------------------------------------------------------------------------------
@@ -248,14 +348,17 @@ def _rerun(chain: Sequence[Step], change: dict[str, Any]) -> Shape | None:
 # --- the way back --------------------------------------------------------------------------------
 
 
-def _chain(b: Builder, ref: Ref) -> list[Step]:
-    """The steps from a value back to the one that gave it its shape, that one last."""
+def _chain(b: Builder, ref: Ref, from_axis: int = 0) -> list[Step]:
+    """The steps from a value back to the one that gave it its shape, that one last.
+
+    Only the sizes from the axis `from_axis` on are compared.
+    """
     chain = [b.steps[ref.step]]
     while len(chain) < MAX_CHAIN:
         step = chain[-1]
         if not step.inputs or step.inputs[0].step == INPUT:
             break
-        if step.input_shapes[0] != step.outputs[0]:
+        if step.input_shapes[0][from_axis:] != step.outputs[0][from_axis:]:
             break
         chain.append(b.steps[step.inputs[0].step])
     return chain

@@ -1,17 +1,23 @@
-"""How large an input must be for a window that did not fit: found by expanding again."""
+"""Which size of the input would fit where this one does not: found by expanding again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from archspec.analyses.orientation import turned_around, turned_help
-from archspec.diagnostics.diagnostic import Diagnostic
+from archspec.diagnostics.diagnostic import Code, Diagnostic
+from archspec.expand.remedies import GROWS
 from archspec.ir.shape import Shape
 
 LARGEST = 4096
 """Largest input size that is tried."""
 MAX_NODES = 3_000
 """A larger network is not expanded again and again for the sake of a help line."""
+
+NEARBY = 32
+"""How far from the stated size a nearby one may be: networks that halve it five times."""
+MAX_WORK = 20_000
+"""Nodes that are expanded in the search for a nearby size."""
 
 AXES = {"height": -2, "width": -1}
 
@@ -60,6 +66,80 @@ def with_smallest_input(
     written = f": `{name}: [{', '.join(map(str, shape[1:]))}]`" if stated else ""
     text = f"the smallest legal input {words} {size}{written}"
     return diagnostic._replace(help=f"{diagnostic.help}; {text}" if diagnostic.help else text)
+
+
+# --- sizes that divide ---------------------------------------------------------------------------
+
+
+def has_nearby_input(diagnostic: Diagnostic) -> bool:
+    """Whether another size of the input may help: nothing else does, or not for good."""
+    return diagnostic.code is Code.SHAPE and (diagnostic.help is None or GROWS in diagnostic.help)
+
+
+def with_nearby_input(
+    errors: Sequence[Diagnostic],
+    index: int,
+    inputs: Inputs,
+    check: Check,
+    stated: bool,
+    nodes: int,
+) -> Diagnostic:
+    """The error at `index`, with the nearest inputs for which it does not arise as its help.
+
+    `nodes` is the number of nodes that each call of `check` expands. The rest is as in
+    `with_smallest_input`.
+    """
+    images = [name for name, shape in inputs.items() if len(shape) in (3, 4)]
+    if len(images) != 1:
+        return errors[index]
+    (name,) = images
+    channels, sizes = inputs[name][:2], inputs[name][2:]
+    others = {(d.code, d.span) for i, d in enumerate(errors) if i != index}
+    left = min(2 * NEARBY, MAX_WORK // max(nodes, 1))
+    known: dict[tuple[int, ...], bool] = {}
+
+    def fits(*sizes: int) -> bool:
+        nonlocal left
+        if sizes not in known:
+            left -= 1
+            found = check({**inputs, name: (*channels, *sizes)}) if left >= 0 else errors
+            known[sizes] = {(d.code, d.span) for d in found if d.severity == "error"} <= others
+        return known[sizes]
+
+    def nearest(size: int, step: int) -> int | None:
+        ways = range(size, max(size + step * NEARBY, size // 2), step)
+        return next((way for way in ways if fits(*(way,) * len(sizes))), None)
+
+    shapes: list[list[int]] = []
+    for step in (-1, 1):
+        way = [near for size in sizes if (near := nearest(size, step)) is not None]
+        if len(way) == len(sizes) and fits(*way):
+            shapes.append(way)
+    if not shapes:
+        return errors[index]
+    written = [f"[{', '.join(map(str, (*channels[1:], *way)))}]" for way in shapes]
+    if stated:
+        written[0] = f"{name}: {written[0]}"
+    period = _period(shapes)
+    if period and fits(*(size + period for size in shapes[1])):
+        text = f"sizes that are multiples of {period} fit: "
+    else:
+        text = "an input that fits is "
+    text += " or ".join(f"`{each}`" for each in dict.fromkeys(written))
+    help_ = errors[index].help
+    return errors[index]._replace(help=f"{help_}; {text}" if help_ else text)
+
+
+def _period(shapes: Sequence[Sequence[int]]) -> int | None:
+    """What the sizes of a smaller and a larger input are multiples of, if they are neighbours."""
+    if len(shapes) < 2:
+        return None
+    period = max(above - below for below, above in zip(*shapes, strict=True))
+    is_whole = period > 1 and not any(size % period for way in shapes for size in way)
+    return period if is_whole else None
+
+
+# --- sizes that are large enough -----------------------------------------------------------------
 
 
 def _axes(shape: Shape, axis: int) -> tuple[int, ...]:

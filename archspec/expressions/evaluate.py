@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
@@ -19,6 +20,9 @@ from archspec.text.limits import Limits
 MAX_BITS = 63
 """Whole numbers stay below 2**63 in magnitude."""
 BELOW = "a whole number below 2**63"
+
+
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.I)
 
 
 class Table(dict[str, Any]):
@@ -147,8 +151,15 @@ MAGIC: dict[str, Evaluate] = {
 def number(value: Any, what: str) -> Any:
     """The value, which must be a number; a truth value is none."""
     if value.__class__ is not int and value.__class__ is not float:
-        refuse(f"{what} needs a number, got {type_name(value)}")
+        refuse(f"{what} needs a number, got {type_name(value)}", help=unquoted(value))
     return value
+
+
+def unquoted(value: Any) -> str | None:
+    """The help where a text that holds a number stands for the number."""
+    if isinstance(value, str) and NUMBER.fullmatch(value):
+        return f"it is the text '{value}': write {value} without quotes where it is given"
+    return None
 
 
 def as_list(value: Any, what: str) -> tuple[Any, ...]:

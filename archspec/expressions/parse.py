@@ -113,7 +113,11 @@ class _Compiler:
     def _BinOp(self, node: ast.BinOp) -> Evaluate:  # noqa: N802
         apply = BINARY.get(type(node.op))
         if apply is None:
-            refuse("this operator is not part of the language", Code.EXPRESSION)
+            refuse(
+                "this operator is not part of the language",
+                Code.EXPRESSION,
+                help="`**` raises to a power" if isinstance(node.op, ast.BitXor) else None,
+            )
         left, right = self.compile(node.left), self.compile(node.right)
         return lambda env: apply(env, left(env), right(env))
 
@@ -335,6 +339,11 @@ def _counted(evaluate: Evaluate, size: int) -> Evaluate:
 def _syntax_help(text: str) -> str | None:
     if unspaced := re.fullmatch(r"\s*(\w+):(\S.*)", text):
         return f"write a space after the colon: `{unspaced[1]}: {unspaced[2][:60]}`"
+    if re.fullmatch(r"\s*\d+(\s*[x×X]\s*\d+)+\s*", text):
+        return f"write a list: [{', '.join(re.findall('[0-9]+', text))}]"
+    times = re.fullmatch(r"\s*(\w+)\s+[x×X]\s+(\w+)\s*|\s*(\d+)\s*([A-Za-z_]\w*)\s*", text)
+    if times:
+        return f"write {times[1] or times[3]} * {times[2] or times[4]}"
     if "&&" in text or "||" in text:
         return "write `and`, `or`"
     if percent := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", text):

@@ -97,10 +97,11 @@ class Op:
 
     Facts that warnings ask for: `is_activation` ops apply a fixed function to each element; `drops`
     ops zero elements at random in training; `passes_through` ops return their input; outputs of
-    ops that `gives_images` are channels of pixels; ops that are `linear_in_last` mix the numbers
-    along the last axis; those of ops that `gives_probabilities` add up to 1; the argument
-    `bias` of an op adds a learned number along `bias_axis`; ops that are `blind_to_offsets`
-    subtract means over each index of axis 1, so that such a bias before them changes nothing.
+    ops that `gives_images` are channels of pixels, and `moves_axes` ops give another meaning to the
+    axes; those of ops that `gives_probabilities` add up to 1; the argument `bias` of an op adds a
+    learned number along `bias_axis`; ops that are `blind_to_offsets` subtract means over each index
+    of axis 1, so that such a bias before them changes nothing; merges that `squares` say what is
+    meant where they read one value twice.
     """
 
     op_name: ClassVar[str] = ""
@@ -116,9 +117,10 @@ class Op:
     passes_through: ClassVar[bool] = False
     gives_images: ClassVar[bool] = False
     gives_probabilities: ClassVar[bool] = False
-    linear_in_last: ClassVar[bool] = False
+    moves_axes: ClassVar[bool] = False
     bias_axis: ClassVar[int | None] = None
     blind_to_offsets: ClassVar[bool] = False
+    squares: ClassVar[bool] = False
     examples: ClassVar[tuple[Example, ...]] = ()
 
     def __init_subclass__(
@@ -164,6 +166,14 @@ class Op:
         """What is wrong with values that fit their types; `given` are those that were written."""
         return iter(())
 
+    @classmethod
+    def instead(cls, argument: str, word: str, given: Mapping[str, Any]) -> str | None:
+        """What to write where an argument is given a word of other libraries; None for any other.
+
+        `given` holds the arguments whose values are written out.
+        """
+        return None
+
     @property
     def foreign(self) -> str | None:
         """The path of another package's code that it runs, which must be allowed before `infer`."""
@@ -181,6 +191,14 @@ class Op:
 
         A normalisation of a single value gives the same for any input.
         """
+        return None
+
+    def doubt_of_image(self, *inputs: Shape) -> Doubt | None:
+        """What is strange in it where its input is an image: channels of pixels."""
+        return None
+
+    def of_one_value(self, count: int) -> str | None:
+        """For a merge that reads one value `count` times: the node that gives the same, if any."""
         return None
 
     def weights(self, *inputs: Shape) -> Weights:

@@ -151,6 +151,11 @@ def each(value: T | tuple[T, ...], count: int) -> tuple[T, ...]:
     return value if isinstance(value, tuple) else (value,) * count
 
 
+def once_or_each(values: Sequence[object]) -> str:
+    """The opposite of `each`, as a spec writes it: `2`, or `[1, 2]` where they differ."""
+    return str(values[0]) if len(set(values)) == 1 else f"[{', '.join(map(str, values))}]"
+
+
 def window(
     size: Dim,
     kernel: int,

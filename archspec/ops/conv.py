@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.ir.fields import Bounds
+from archspec.ir.fields import ArgumentsError, Bounds
 from archspec.ir.op import Example, NonNegativeInt, Op, PositiveInt, Weight, Weights
 from archspec.ir.shape import (
     Dim,
@@ -16,6 +16,7 @@ from archspec.ir.shape import (
     expect_at_least,
     expect_positive,
     expect_rank,
+    once_or_each,
     product,
     window,
 )
@@ -75,6 +76,7 @@ class _Convolution(Op):
                 code=Code.ARGUMENT,
                 expected="stride 1",
                 found=str(self.stride),
+                help=f"write `padding: {self._centred()}`: each size is then divided by its stride",
             )
         for (before, after), size, axis in zip(self._pads(), x[2:], self._axes(), strict=True):
             self._check_padding(max(before, after), size, axis)
@@ -121,6 +123,10 @@ class _Convolution(Op):
 
     def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
         return {"in_channels": inputs[0][1]}
+
+    def _centred(self) -> str:
+        """The padding, as wide on both sides, that keeps the sizes where the stride is 1."""
+        return once_or_each([before for before, _ in self._pads()])
 
     def weights(self, *inputs: Shape) -> Weights:
         (x,) = inputs
@@ -241,6 +247,26 @@ class ConvTranspose2d(Op, name="conv_transpose2d"):
             inputs=[("N", 6, 5, 4)],
         ),
     )
+
+    @classmethod
+    def instead(cls, argument: str, word: str, given: Mapping[str, Any]) -> str | None:
+        if (argument, word) != ("padding", "same"):
+            return "write `padding: 0`" if (argument, word) == ("padding", "valid") else None
+        try:
+            op = cls(**{**given, "padding": 0, "out_channels": 1})
+        except ArgumentsError:
+            return "write the padding as a number"
+        # What the kernel reaches past the stride is cut off, by one more where that is odd.
+        kernels, dilations = each(op.kernel_size, 2), each(op.dilation, 2)
+        past = [
+            dilation * (kernel - 1) + 1 - stride
+            for kernel, stride, dilation in zip(kernels, each(op.stride, 2), dilations, strict=True)
+        ]
+        padding = [max(-(-size // 2), 0) for size in past]
+        extra = [2 * pad - size for pad, size in zip(padding, past, strict=True)]
+        grown = f", output_padding: {once_or_each(extra)}" if any(extra) else ""
+        written = f"padding: {once_or_each(padding)}{grown}"
+        return f"write `{written}`: each size is then multiplied by its stride"
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from archspec.ir.op import Example, Op, PositiveInt, Weight, Weights
-from archspec.ir.shape import Dim, Shape, axis, is_batched, keep_batch, product, replaced
+from archspec.ir.op import Doubt, Example, Op, PositiveInt, Weight, Weights
+from archspec.ir.shape import Dim, Shape, axis, is_batched, keep_batch, product, replaced, show
 from archspec.ir.tape import Tape, Tensor, reshape
 
 
@@ -23,7 +23,6 @@ class Linear(Op, name="linear", primary="out_features"):
     module = "torch.nn.Linear"
     kernels = ("weight",)
     bias_axis = -1
-    linear_in_last = True
     any_rank = True
     examples = (
         Example({"out_features": 5}, inputs=[("N", 7)]),
@@ -35,6 +34,14 @@ class Linear(Op, name="linear", primary="out_features"):
         (x,) = inputs
         last = (keep_batch if is_batched(x) else axis)(-1, len(x))
         return replaced(x, last, self.out_features)
+
+    def doubt_of_image(self, *inputs: Shape) -> Doubt:
+        (x,) = inputs
+        made = show(replaced(x, len(x) - 1, self.out_features))
+        return Doubt(
+            f"linear maps the width of an image alone: {show(x)} becomes {made}",
+            "put `flatten` before it, or `global_avg_pool2d` and `flatten`",
+        )
 
     def weights(self, *inputs: Shape) -> Weights:
         (x,) = inputs

@@ -56,6 +56,9 @@ class Add(_Fold, name="add"):
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         return functools.reduce(lambda a, b: elementwise(tape, a, b), inputs)
 
+    def of_one_value(self, count: int) -> str:
+        return f"scale: {count}"
+
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         return " + ".join(values)
 
@@ -63,6 +66,7 @@ class Add(_Fold, name="add"):
 class Mul(_Fold, name="mul"):
     """Product of its inputs, element by element, with torch's broadcasting."""
 
+    squares = True
     examples = (
         Example(inputs=[("N", 3, 4), ("N", 3, 1)]),
         Example(inputs=[("N", 3, 4), ("N", 3, 4), (3, 1)]),

@@ -194,6 +194,18 @@ class LayerNorm(ShapeKeeping, name="layer_norm"):
             "say with `axes` what to normalise over, or remove it",
         )
 
+    def doubt_of_image(self, *inputs: Shape) -> Doubt | None:
+        (x,) = inputs
+        if self._positions(len(x)) != (len(x) - 1,):
+            return None
+        whole = list(range(1, len(x)))
+        return Doubt(
+            f"layer_norm normalises the width of an image alone: the {x[-1]} pixels of each row of "
+            f"{show(x)}",
+            f"write `axes: [1]` for the {x[1]} channels of each pixel, or `axes: {whole}` for the "
+            "whole image",
+        )
+
     def weights(self, *inputs: Shape) -> Weights:
         (x,) = inputs
         sizes = tuple(x[dim] for dim in self._positions(len(x)))

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.fields import ArgumentsError
 from archspec.ir.op import Example, NonNegativeInt, PositiveInt, ProductFree
-from archspec.ir.shape import Shape, each, expect_rank, expect_reached, window
+from archspec.ir.shape import Shape, each, expect_rank, expect_reached, once_or_each, window
 from archspec.ir.tape import Tape, Tensor, layout_of
 
 Pair: TypeAlias = PositiveInt | tuple[PositiveInt, PositiveInt]
@@ -44,6 +45,21 @@ class _WindowPooling(_Pooling):
     kernel_size: Pair
     stride: Pair | None = None
     padding: PairOrZero = 0
+
+    @classmethod
+    def instead(cls, argument: str, word: str, given: Mapping[str, Any]) -> str | None:
+        if (argument, word) != ("padding", "same"):
+            return "write `padding: 0`" if (argument, word) == ("padding", "valid") else None
+        try:
+            op = cls(**{**given, "padding": 0})
+        except ArgumentsError:
+            return "write the padding as a number"
+        kernels, dilations = each(op.kernel_size, 2), each(getattr(op, "dilation", 1), 2)
+        padding = [
+            min(dilation * (kernel - 1) // 2, kernel // 2)
+            for kernel, dilation in zip(kernels, dilations, strict=True)
+        ]
+        return f"write `padding: {once_or_each(padding)}`"
 
     def _slide(self, x: Shape, dilation: Pair, ceil_mode: bool) -> Shape:
         expect_rank(x, 4, unbatched=3)

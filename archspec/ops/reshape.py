@@ -26,6 +26,7 @@ from archspec.ir.tape import Tape, Tensor
 class _Rearrangement(ProductFree):
     """Base of ops that only give the same elements other places."""
 
+    moves_axes = True
     any_rank = True
 
 

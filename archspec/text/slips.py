@@ -123,6 +123,8 @@ def structure_help(source: Source, line: int, column: int, problem: str) -> str 
 
 def _indentation(source: Source, line: int, column: int) -> str | None:
     """The column of the nearest line above that this one seems to belong with."""
+    if below := _list_without_a_key(source, line):
+        return below
     dash = source.line(line).lstrip().startswith("-")
     for number in range(line - 1, 0, -1):
         above = source.line(number)
@@ -130,6 +132,19 @@ def _indentation(source: Source, line: int, column: int) -> str | None:
         if stripped and not stripped.startswith("#") and stripped.startswith("-") == dash:
             return f"begin it at column {len(above) - len(stripped) + 1}, like line {number}"
     return None
+
+
+_COUNTED = re.compile(r"^\s*-\s+(repeat:\s*\S.*)$")
+
+
+def _list_without_a_key(source: Source, line: int) -> str | None:
+    """For a list indented below `- repeat: 3`, as if it were what that repeats: the missing key."""
+    text, above = source.line(line), source.line(line - 1) if line > 1 else ""
+    if not text.lstrip().startswith("- ") or not _COUNTED.match(above):
+        return None
+    if len(text) - len(text.lstrip()) <= len(above) - len(above.lstrip()):
+        return None
+    return "write `layers:` on a line between, in the column of `repeat`: it holds these nodes"
 
 
 def _ends_early(value: str) -> bool:

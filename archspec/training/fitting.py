@@ -42,36 +42,39 @@ def channels_of_pictures(arch: Architecture) -> int | None:
 
 def check_data(arch: Architecture, name: str, channels: int, classes: int) -> None:
     """Raises `SpecError` where the network takes other channels or tells other classes apart."""
+    wrong: list[Diagnostic] = []
     wanted, height, width = image_shape(arch)
     if channels != wanted:
-        raise SpecError(
-            [
-                Diagnostic(
-                    Code.SHAPE,
-                    f"the network takes images of {wanted} channels; {name} has {channels}",
-                    arch.input_span,
-                    expected=f"{channels} channels",
-                    found=f"{wanted} channels",
-                    help=f"compile it for them: {_channels_mend(arch, channels, height, width)}",
-                )
-            ]
+        wrong.append(
+            Diagnostic(
+                Code.SHAPE,
+                f"the network takes images of {wanted} channels; {name} has {channels}",
+                arch.input_span,
+                expected=f"{channels} channels",
+                found=f"{wanted} channels",
+                help=f"compile it for them: {_channels_mend(arch, channels, height, width)}",
+            )
         )
-    for output, (found, span) in _classes(arch).items():
+    try:
+        outputs = _classes(arch)
+    except SpecError as error:
+        raise SpecError([*wrong, *error.diagnostics]) from None
+    for output, (found, span) in outputs.items():
         if found != classes:
             what = f"the output {output!r}" if output else "the network"
             mend = _classes_mend(arch, found, classes)
-            raise SpecError(
-                [
-                    Diagnostic(
-                        Code.SHAPE,
-                        f"{what} tells {found} classes apart; {name} has {classes}",
-                        span,
-                        expected=f"{classes} values for each image",
-                        found=f"{found}",
-                        help=mend and f"say so: --set {mend}",
-                    )
-                ]
+            wrong.append(
+                Diagnostic(
+                    Code.SHAPE,
+                    f"{what} tells {found} classes apart; {name} has {classes}",
+                    span,
+                    expected=f"{classes} values for each image",
+                    found=f"{found}",
+                    help=mend and f"say so: --set {mend}",
+                )
             )
+    if wrong:
+        raise SpecError(wrong)
 
 
 def outputs_of(arch: Architecture) -> tuple[str, tuple[str, ...]]:

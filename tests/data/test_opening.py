@@ -146,6 +146,16 @@ def refused(**arguments: object) -> str:
     return str(error.value)
 
 
+def test_a_folder_alone_is_told_how_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    assert refused(name="photos") == (
+        "there is no data set 'photos'\n"
+        "  help: 'photos' is a folder here: write image_folder:photos"
+    )
+    assert refused(name=str(tmp_path / "photos")).endswith(f"image_folder:{tmp_path}/photos")
+
+
 def test_what_cannot_be_is_refused(monkeypatch) -> None:
     assert refused(name="digit") == "there is no data set 'digit'\n  help: did you mean 'digits'?"
     assert refused(name="zoo").startswith(

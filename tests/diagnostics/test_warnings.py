@@ -29,7 +29,7 @@ CONV = "conv2d: {out_channels: 4, kernel_size: 1}"
         ("- flatten\n- linear: 8\n- batch_norm", ["AS903:4"]),
         # What keeps a bias: no bias, other norms, other readers, another axis, a layer between.
         ("- conv2d: {out_channels: 4, kernel_size: 1, bias: false}\n- batch_norm", []),
-        (f"- {CONV}\n- layer_norm", []),
+        (f"- {CONV}\n- layer_norm: {{axes: [1]}}", []),
         (f"- {CONV}\n- {{group_norm: 2}}", []),
         (f"- {CONV}\n- relu\n- batch_norm", []),
         (f"- {{name: c, {CONV}}}\n- {{name: n, batch_norm: }}\n- add: [c, n]", []),
@@ -144,3 +144,8 @@ def test_an_expanded_spec_keeps_silent_about_what_was_silenced():
 @pytest.mark.parametrize("name", archspec.bundled())
 def test_no_bundled_spec_gives_a_warning(name):
     assert archspec.load(name).warnings == ()
+
+
+def test_a_permuted_image_as_deep_as_wide_is_no_image():
+    permuted = "- conv2d: {out_channels: 8, kernel_size: 3, padding: 1}\n- permute: [0, 2, 3, 1]\n"
+    assert warned(f"{permuted}- linear: 10") == []

@@ -76,7 +76,7 @@ def test_an_op_must_state_its_shape_cost_and_memory():
     assert (op.num_inputs, op.variadic, op.takes_unbatched, op.kernels) == (1, False, False, ())
     assert op.primary is None and op.op_name == "" and "" not in REGISTRY
     facts = ("is_activation", "drops", "passes_through", "gives_images", "gives_probabilities")
-    facts += ("linear_in_last", "blind_to_offsets", "any_rank")
+    facts += ("moves_axes", "blind_to_offsets", "squares", "any_rank")
     assert not any(getattr(op, fact) for fact in facts) and op.bias_axis is None
     assert op.call("self.a", ["x", "y"], []) == "self.a(x, y)"
 

@@ -56,6 +56,21 @@ def test_other_channels_name_the_input_that_mends_it():
     assert message(check_data, load(named), "c", 3, 10).endswith("them: --set colours=3")
 
 
+def test_channels_hide_no_number_of_classes():
+    text = message(check_data, load(), "cifar100", 3, 100)
+    assert "takes images of 1 channels; cifar100 has 3" in text
+    assert "tells 10 classes apart; cifar100 has 100" in text
+    assert "--input 3x28x28" in text and "--set num_classes=100" in text
+
+
+def test_every_output_says_its_number_of_classes():
+    heads = SPEC.replace("- linear: num_classes", "- {name: a, linear: 3}") + (
+        "  - {name: b, linear: 4, from: 1}\noutputs: {a: a, b: b}\n"
+    )
+    text = message(check_data, load(heads.replace("params: {num_classes: 10}\n", "")), "d", 1, 10)
+    assert "'a' tells 3 classes" in text and "'b' tells 4 classes" in text
+
+
 def test_the_network_is_compiled_for_the_size_of_the_images():
     assert image_size(load(), None) == (28, 28)
     assert image_size(load(), 96) == (96, 96)

@@ -48,6 +48,10 @@ class Call(Form):
         """The diagnostic of an argument that there is not."""
         return unknown_argument(self.word, name, self.known, key.span, given.entries)
 
+    def instead(self, scope: Scope, name: str, value: Value, given: Mapping) -> str | None:
+        """What to write for a word of other libraries, where an argument is given one."""
+        return None
+
     def read_edges(self, scope: Scope, value: Value) -> Value | None:
         """Takes the edges out of the value, if it holds any; what is left."""
         return value
@@ -88,6 +92,9 @@ class Call(Form):
                     expected="a value after the colon",
                     help="write `null` where null is meant",
                 )
+            elif help_ := self.instead(scope, name, value, given):
+                message = f"{self.word}: {name} cannot be {kind(value)}"
+                scope.report(Code.ARGUMENT, message, value.span, help=help_)
             else:
                 found.update(self.read_one(scope, name, value))
         return found

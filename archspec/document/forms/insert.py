@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from archspec.diagnostics.diagnostic import (
     Code,
     Diagnostic,
+    Help,
     Note,
     Refusal,
     Span,
@@ -144,8 +145,10 @@ def _holds_layers(scope: Scope, name: str, span: Span) -> bool:
             Code.UNKNOWN_NAME,
             f"no parameter {name!r} is in scope",
             span,
-            expected="a parameter that holds layers",
-            help=wording.unknown_layers(name, suggestion(name, layered, span)),
+            expected=f"one of {', '.join(f'${each}' for each in layered)}"
+            if layered
+            else "a parameter that holds layers",
+            help=wording.unknown_layers(name, _near(name, layered, span)),
         )
     elif declared.type != "layers":
         scope.report(
@@ -159,6 +162,12 @@ def _holds_layers(scope: Scope, name: str, span: Span) -> bool:
     else:
         return True
     return False
+
+
+def _near(name: str, layered: list[str], span: Span) -> Help:
+    near = suggestion(name, layered, span)
+    swapped = [each for each in layered if sorted(each) == sorted(name)]
+    return near.or_else(f"did you mean {swapped[0]!r}?") if swapped else near
 
 
 def _op_default(scope: Scope, declared: Parameter) -> str | None:

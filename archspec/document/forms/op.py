@@ -13,7 +13,7 @@ from archspec.document.validate import make_op
 from archspec.expressions.arguments import LocatedError, check_truth, op_kinds, truths
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
-from archspec.text.values import Mapping, Scalar, Value
+from archspec.text.values import Items, Mapping, Scalar, Value
 
 
 class OpCall(Call):
@@ -64,6 +64,13 @@ class OpCall(Call):
     def unknown(self, name: str, key: Scalar, given: Mapping) -> Diagnostic:
         return misplaced(name, self.word, key.span) or super().unknown(name, key, given)
 
+    def instead(self, scope: Scope, name: str, value: Value, given: Mapping) -> str | None:
+        if not isinstance(value, Scalar) or not isinstance(value.value, str):
+            return None
+        if scope.is_name(value) or value.value in op_kinds(self.op)[name].literals:
+            return None
+        return self.op.instead(name, value.value, _written_out(given))
+
     def read_edges(self, scope: Scope, value: Value) -> Value | None:
         if not self.op.variadic:
             return value
@@ -92,3 +99,14 @@ class OpCall(Call):
 
     def given(self, place: Place) -> dict[str, Any]:
         return self.made(place).arguments() if self.args else {}
+
+
+def _written_out(given: Mapping) -> dict[str, Any]:
+    """The arguments that are numbers, or lists of numbers, in the text itself."""
+    found: dict[str, Any] = {}
+    for name, _, value in given.items():
+        items = value.items if isinstance(value, Items) else (value,)
+        numbers = [item.value for item in items if isinstance(item, Scalar)]
+        if len(numbers) == len(items) and all(type(number) is int for number in numbers):
+            found[name] = tuple(numbers) if isinstance(value, Items) else numbers[0]
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archspec.diagnostics.diagnostic import Code
+from archspec.diagnostics.diagnostic import Code, Help, suggestion
 from archspec.document.blocks import File
 from archspec.document.keys.key import FileKey
 from archspec.document.nodes import NodeParser
@@ -59,6 +59,7 @@ def _patch_item(file: File, parser: NodeParser, value: Value) -> PatchItem | Non
             "a patch is a mapping with one of " + ", ".join(PATCH_ACTIONS),
             value.span,
             expected="{replace: PATH, with: NODE}, {remove: PATH}, …",
+            help=_meant(value) if isinstance(value, Mapping) and not actions else None,
         )
         return None
     action = actions[0]
@@ -73,3 +74,26 @@ def _patch_item(file: File, parser: NodeParser, value: Value) -> PatchItem | Non
         return None
     parsed = parser.node_or_list(nodes, "with") if nodes is not None else ()
     return PatchItem(action, path, at.span, parsed)
+
+
+_OTHER_WORDS = {
+    "append": "insert_after",
+    "add": "insert_after",
+    "insert": "insert_after",
+    "prepend": "insert_before",
+    "delete": "remove",
+    "drop": "remove",
+    "change": "replace",
+    "set": "replace",
+}
+
+
+def _meant(item: Mapping) -> Help | None:
+    """The help for a patch whose action is written in other words."""
+    for word, key, _ in item.items():
+        if word == "with":
+            continue
+        near = suggestion(word, PATCH_ACTIONS, key.span)
+        other = _OTHER_WORDS.get(word.lower())
+        return near if near.text or other is None else Help(f"write `{other}:`")
+    return None

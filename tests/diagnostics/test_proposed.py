@@ -1,0 +1,166 @@
+"""What a help line proposes is right: the spec, edited as it says, compiles without a word.
+
+Each entry names a spec of specs/, what its help says, and the edit that a reader makes of that.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import archspec
+
+FOLDER = Path(__file__).parent / "specs"
+
+PROPOSED = [
+    ("shapes/unet_of_an_odd_size", "`input: [3, 96, 96]`", "[3, 100, 100]", "[3, 96, 96]"),
+    ("shapes/unet_of_an_odd_size", "`[3, 104, 104]`", "[3, 100, 100]", "[3, 104, 104]"),
+    (
+        "shapes/unet_of_an_odd_size",
+        '`output_padding: 1` on "u3"',
+        "out_channels: 32, kernel_size: 2, stride: 2",
+        "out_channels: 32, kernel_size: 2, stride: 2, output_padding: 1",
+    ),
+    ("shapes/unet_interpolated", "`input: [3, 68, 88]`", "[3, 70, 90]", "[3, 68, 88]"),
+    ("shapes/unet_interpolated", "`[3, 72, 92]`", "[3, 70, 90]", "[3, 72, 92]"),
+    ("shapes/unet_of_blocks", "`input: [3, 96, 88]`", "[3, 100, 90]", "[3, 96, 88]"),
+    ("shapes/reshape_remainder", "`input: [3, 28, 28]`", "[3, 32, 32]", "[3, 28, 28]"),
+    ("shapes/conv2d_reflect", "`input: [3, 33, 33]`", "[3, 32, 32]", "[3, 33, 33]"),
+    ("shapes/conv2d_same_with_stride", "`padding: 1`", "padding: same", "padding: 1"),
+    ("shapes/conv2d_same_with_strides", "`padding: 2`", "padding: same", "padding: 2"),
+    ("shapes/parameter_before_a_norm", "`from: proj`", "layer_norm", "{layer_norm: , from: proj}"),
+    (
+        "shapes/parameter_at_the_start",
+        '`from: input` on the "linear" at line 4',
+        "linear: 32",
+        "{linear: 32, from: input}",
+    ),
+    (
+        "shapes/parameter_before_a_block",
+        "`from: 0` where the block is called",
+        "- head",
+        "- {head: , from: 0}",
+    ),
+    ("edges/outputs_names_no_node", "`name: logits`", "{linear: 10}", "{linear: 10, name: logits}"),
+    ("edges/outputs_unknown", "`fc`", "fd", "fc"),
+    (
+        "repeats/name_is_a_number",
+        '`name: "linear{index}"`',
+        'name: "{index}"',
+        'name: "linear{index}"',
+    ),
+    (
+        "repeats/merge_of_its_input",
+        "`{repeat: 2, layers: [{add: [input, input]}]}`",
+        "{repeat: 2, add: [input, input]}",
+        "{repeat: 2, layers: [{add: [input, input]}]}",
+    ),
+    (
+        "repeats/named_merge",
+        "`{repeat: 2, layers: [{add: [input, b]}], from: a}`",
+        "{name: r, repeat: 2, add: [a, b]}",
+        "{repeat: 2, layers: [{add: [input, b]}], from: a}",
+    ),
+    (
+        "yaml/repeat_over_a_list_without_layers",
+        "write `layers:` on a line between",
+        "repeat: 3\n",
+        "repeat: 3\n    layers:\n",
+    ),
+    (
+        "parameters/number_in_quotes_in_arithmetic",
+        "write 8 without quotes",
+        'width: "8"',
+        "width: 8",
+    ),
+    ("blocks/sum_of_one_value", "`{scale: 2, from: y}`", "add: [y, y]", "{scale: 2, from: y}"),
+    ("blocks/layer_norm_on_an_image", "`axes: [1]`", "layer_norm", "layer_norm: {axes: [1]}"),
+    (
+        "blocks/layer_norm_on_an_image",
+        "`axes: [1, 2, 3]`",
+        "layer_norm",
+        "layer_norm: {axes: [1, 2, 3]}",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("spec", "said", "old", "new"), PROPOSED, ids=[f"{p[0]}-{i}" for i, p in enumerate(PROPOSED)]
+)
+def test_an_edit_that_a_help_proposes_compiles(spec, said, old, new):
+    path = FOLDER / f"{spec}.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert said in path.with_suffix(".txt").read_text(encoding="utf-8")
+    assert old in text
+    edited = archspec.loads(text.replace(old, new, 1))
+    # What no help was about: a parameter that nobody reads, a sum of the input with itself.
+    assert {str(warning.code) for warning in edited.warnings} <= {"AS901", "AS906"}
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5, 7])
+def test_padding_for_same_multiplies_the_size_by_the_stride(kernel, stride):
+    op = archspec.ops.conv.ConvTranspose2d
+    said = op.instead("padding", "same", {"kernel_size": kernel, "stride": stride})
+    written = said.split("`")[1]
+    node = f"{{out_channels: 2, kernel_size: {kernel}, stride: {stride}, {written}}}"
+    arch = archspec.loads(f"input: [3, 7, 10]\nlayers:\n  - conv_transpose2d: {node}\n")
+    assert arch.output_shape[1:] == (2, 7 * stride, 10 * stride)
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+def test_padding_for_same_divides_the_size_by_the_stride(kernel, stride):
+    head = "input: [3, 12, 13]\nlayers:\n  - conv2d: "
+    rest = f"{{out_channels: 2, kernel_size: {kernel}, stride: {stride}, padding: %s}}"
+    with pytest.raises(archspec.SpecError) as raised:
+        archspec.loads(head + rest % "same")
+    padding = raised.value.diagnostics[0].help.split("`")[1].removeprefix("padding: ")
+    arch = archspec.loads(head + rest % padding)
+    assert arch.output_shape[1:] == (2, -(-12 // stride), -(-13 // stride))
+
+
+def test_the_scaled_value_is_the_sum_of_one():
+    import torch
+
+    text = (FOLDER / "blocks" / "sum_of_one_value.yaml").read_text()
+    build = [
+        archspec.loads(t).build()
+        for t in (text, text.replace("add: [y, y]", "{scale: 2, from: y}"))
+    ]
+    build[1].load_state_dict(build[0].state_dict())
+    x = torch.randn(4, 16)
+    assert torch.equal(build[0](x), build[1](x))
+
+
+CALLS = {
+    "nn.Conv2d(3, 8, kernel_size=3)": "conv2d: {out_channels: 8, kernel_size: 3}",
+    "nn.Conv2d(3, 8, 3, 2, 1, bias=False)": (
+        "conv2d: {out_channels: 8, kernel_size: 3, stride: 2, padding: 1, bias: false}"
+    ),
+    "conv2d(8, 3)": "conv2d: {out_channels: 8, kernel_size: 3}",
+    "nn.ConvTranspose2d(64, 32, (2, 2), stride=2)": (
+        "conv_transpose2d: {out_channels: 32, kernel_size: [2, 2], stride: 2}"
+    ),
+    "nn.MaxPool2d(2, 2)": "max_pool2d: {kernel_size: 2, stride: 2}",
+    "nn.BatchNorm2d(64)": "batch_norm",
+    "nn.GroupNorm(3, 64)": "group_norm: 3",
+    "nn.Linear(512, 10, bias=False)": "linear: {out_features: 10, bias: false}",
+    "Linear(10)": "linear: 10",
+    "nn.ReLU(inplace=True)": "relu",
+    "nn.LeakyReLU(0.2)": "leaky_relu: 0.2",
+    "nn.Dropout(p=0.5)": "dropout: 0.5",
+    "nn.Flatten()": "flatten",
+    "nn.AdaptiveAvgPool2d((1, 1))": "adaptive_avg_pool2d: [1, 1]",
+    "residual(3, use_1x1conv=True)": "residual: {out_channels: 3, use_1x1conv: true}",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_call_of_python_is_shown_as_a_node(call):
+    with pytest.raises(archspec.SpecError) as raised:
+        archspec.loads(f"input: [3, 16, 16]\nlayers:\n  - {call}\n")
+    (diagnostic,) = raised.value.diagnostics
+    assert f"`{CALLS[call]}`" in diagnostic.help
+    archspec.loads(f"input: [3, 16, 16]\nlayers:\n  - {CALLS[call]}\n")

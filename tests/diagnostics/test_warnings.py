@@ -41,6 +41,22 @@ def test_a_bias_before_batch_norm(layers, found):
     assert warned(layers) == found
 
 
+@pytest.mark.parametrize(("reads", "found"), [("[n, input]", ["AS903:10"]), ("[n, s]", [])])
+def test_all_readers_of_a_bias_count_in_a_network_of_many_runs(reads, found):
+    # After 28³ runs a block that was met before is not walked again, here the second `seen`.
+    head = (
+        "blocks:\n  a: {layers: [{repeat: 28, layers: [{dropout: 0.1}]}]}\n"
+        "  b: {layers: [{repeat: 28, a: }]}\n  c: {layers: [{repeat: 28, b: }]}\n"
+        "  seen: {layers: [{dropout: 0.2}]}\n"
+    )
+    layers = (
+        f"- seen\n- c\n- {{name: c, {CONV}}}\n- {{name: n, batch_norm: , from: c}}\n"
+        f"- {{name: s, seen: , from: c}}\n- concat: {reads}"
+    )
+    said = warned(layers, head)
+    assert [each for each in said if each.startswith("AS903")] == found
+
+
 @pytest.mark.parametrize(
     ("layers", "found"),
     [

@@ -321,6 +321,16 @@ def test_the_work_of_expressions_is_bounded():
         value("[[y for y in range(3)] for x in range(4)]", limits=small)
 
 
+def test_each_element_of_a_list_costs_all_parts_of_its_expression():
+    # 10 for the elements of `range`, 10 for those of `for`, 9 parts for each of them, 1 for the
+    # name. The text itself has no more than 20 parts, and costs nothing.
+    text = "[1 + 2 + 3 + 4 + 5 for x in range(10)]"
+    least = 10 + 10 + 9 * 10 + 1
+    assert value(text, limits=Limits(evaluation_steps=least)) == (15,) * 10
+    with pytest.raises(Refusal, match="the work of the whole spec is over the limit of"):
+        value(text, limits=Limits(evaluation_steps=least - 1))
+
+
 # --- names of the node's input -------------------------------------------------------------------
 
 

@@ -206,6 +206,18 @@ def test_a_mapping_is_read_by_its_keys():
         ("(-8) ** 0.5", "the result is not a real number"),
         ("sqrt(-1)", "sqrt of -1"),
         ("log(0)", "log of 0"),
+        ("log(-1, 2)", "log of -1"),
+        ("log(8, 0)", "log of 8"),
+        ("log(8, 1)", "log of 8"),
+        ("round(1.5, 21)", "round to 21 digits"),
+        ("round(1.5, 1.0)", "round to 1.0 digits"),
+        ("divisible(8, 2.0)", "divisible needs a whole divisor above 0, got 2.0"),
+        ("null + 1", "+ needs a number, got null"),
+        ("t + 1", "+ needs a number, got a mapping"),
+        ("t[0]", "a mapping is indexed by text, got a number"),
+        ("t['y']", "the mapping has no 'y'; it has x"),
+        ("t.y", "the mapping has no 'y'; it has x"),
+        ("+true", "+ needs a number, got a truth value"),
         ("true + 1", "+ needs a number, got a truth value"),
         ("-true", "- needs a number, got a truth value"),
         ("'a' + 'b'", "+ needs a number, got text"),
@@ -237,7 +249,47 @@ def test_a_mapping_is_read_by_its_keys():
     ],
 )
 def test_what_has_no_value(text, message):
-    assert refusal(text).message.startswith(message)
+    assert refusal(text, t=Table({"x": 1})).message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2 ** 62 + (2 ** 62 - 1)", 2**63 - 1),
+        ("-(2 ** 62) - (2 ** 62 - 1)", -(2**63) + 1),
+        ("9223372036854775807", 2**63 - 1),
+        ("1 ** 999999", 1),
+        ("(-1) ** 999999", -1),
+        ("2 ** -2", 0.25),
+        ("7 ** 22", 7**22),
+        ("round(1.25, 20)", 1.25),
+        ("round(1234, -2)", 1200),
+        ("log(0.5, 0.25)", 0.5),
+        ("[1, 2] * -1", ()),
+        ("+3", 3),
+    ],
+)
+def test_values_at_the_bounds(text, expected):
+    found = value(text)
+    assert found == expected and type(found) is type(expected)
+
+
+@pytest.mark.parametrize("text", ["2 ** 62 + 2 ** 62", "-(2 ** 62) - 2 ** 62", "7 ** 23"])
+def test_values_beyond_the_bounds(text):
+    assert refusal(text).message == "the result is a whole number beyond 2**63"
+
+
+def test_nesting_is_that_of_the_deepest_part_wherever_it_stands():
+    parts = "[1, [2], 1, {}1]"
+    assert value(parts.format("-" * 58)) == (1, (2,), 1, 1)
+    assert "the nesting of this expression is over" in refusal(parts.format("-" * 59)).message
+
+
+def test_a_call_takes_a_thousand_arguments():
+    wide = Limits(expression_length=4000)
+    assert value(f"max({', '.join(['1'] * 1000)})", limits=wide) == 1
+    with pytest.raises(Refusal, match=r"max takes 1 to 1000 argument\(s\), got 1001"):
+        value(f"max({', '.join(['1'] * 1001)})", limits=wide)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from archspec.expressions.parse import inserted, parse, template
 from archspec.ir.shape import N
 from archspec.text.limits import Limits
 
-QUIET = settings(max_examples=300)
+QUIET = settings(max_examples=200)
 
 
 def value(text: str, shape=None, limits: Limits | None = None, **names):
@@ -99,6 +99,54 @@ def test_arithmetic_is_pythons(text):
         assert beyond or not isinstance(expected, int | float), text
         return
     assert (found, type(found)) == (expected, type(expected))
+
+
+SMALL = st.integers(-4, 6)
+
+
+@st.composite
+def lists(draw, depth=3):
+    """A list of whole numbers, a text that Python reads too."""
+    if depth == 0 or draw(st.integers(0, 3)) == 0:
+        return str(draw(st.lists(SMALL, max_size=4)))
+    inner = draw(lists(depth - 1))
+    form = draw(st.sampled_from(["sum", "times", "slice", "for", "range", "choice"]))
+    match form:
+        case "sum":
+            return f"({inner} + {draw(lists(depth - 1))})"
+        case "times":
+            return draw(st.sampled_from(["({0} * {1})", "({1} * {0})"])).format(inner, draw(SMALL))
+        case "slice":
+            start, stop = (draw(st.just("") | SMALL.map(str)) for _ in range(2))
+            return f"{inner}[{start}:{stop}:{draw(st.sampled_from(['', '1', '2', '-1', '-2']))}]"
+        case "for":
+            test = f"v {draw(st.sampled_from(['<', '==', '>=', '!=']))} {draw(SMALL)}"
+            change = f"v {draw(st.sampled_from('+-*'))} {draw(SMALL)}"
+            return f"[{change} for v in {inner}{draw(st.sampled_from(['', f' if {test}']))}]"
+        case "range":
+            bounds = draw(st.lists(SMALL, min_size=1, max_size=2))
+            step = [draw(st.sampled_from([-2, -1, 1, 3]))] if len(bounds) == 2 else []
+            return f"[v for v in range({', '.join(map(str, bounds + step))})]"
+        case _:
+            return f"({inner} if {draw(SMALL)} in {inner} else {draw(lists(depth - 1))})"
+
+
+@QUIET
+@given(
+    lists(), SMALL, st.sampled_from(["len({})", "sum({})", "min({})", "max({})", "{}[{}]", "{}"])
+)
+def test_lists_are_pythons(inner, number, form):
+    text = form.format(inner, number)
+    functions = {f.__name__: f for f in (max, min, sum, range, len)}
+    try:
+        expected = eval(text, {"__builtins__": {}, **functions})
+    except (IndexError, ValueError) as error:  # an index outside, the least of no numbers
+        assert refusal(text).message.startswith(
+            f"index {number} is outside" if isinstance(error, IndexError) else f"{form[:3]} of an"
+        )
+        return
+    found = value(text)
+    assert found == (tuple(expected) if isinstance(expected, list) else expected)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +269,8 @@ def test_a_mapping_is_read_by_its_keys():
         ("true + 1", "+ needs a number, got a truth value"),
         ("-true", "- needs a number, got a truth value"),
         ("'a' + 'b'", "+ needs a number, got text"),
+        ("'a' + true", "+ needs a number, got text"),
+        ("true * 'a'", "* needs a number, got a truth value"),
         ("'a' < 'b'", "< needs a number, got text"),
         ("[1] < [2]", "< needs a number, got a list"),
         ("[1] * 1.5", "* needs a number, got a list"),
@@ -423,6 +473,16 @@ def test_dollar_inserts_a_value_anywhere():
     assert [row.split("-> ")[1] for row in listed(text, input="[1]", head=head)] == [
         *("2", "3", "5", "7")
     ]
+
+
+def test_a_table_may_hold_values_that_are_computed():
+    head = (
+        "params: {n: 2, rows: [{size: $(n * 3), more: {size: $n}}, {size: 5, more: {size: 1}}]}\n"
+    )
+    layers = "- linear: rows[0].size\n- linear: rows[0].more.size + n"
+    for n, sizes in ((2, ["6", "4"]), (4, ["12", "8"])):
+        rows = listed(layers, {"n": n}, input="[1]", head=head)
+        assert [row.split("-> ")[1] for row in rows] == sizes
 
 
 def test_dollar_covers_the_whole_scalar():

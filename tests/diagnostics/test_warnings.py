@@ -160,3 +160,24 @@ def test_an_expanded_spec_keeps_silent_about_what_was_silenced():
 @pytest.mark.parametrize("name", archspec.bundled())
 def test_no_bundled_spec_gives_a_warning(name):
     assert archspec.load(name).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "found"),
+    [
+        ("[4, 5, 3]", ["AS910:1"]),
+        ("[5, 4, 1]", ["AS910:1"]),
+        ("[5, 5, 4]", ["AS910:1"]),
+        ("[5, 5, 2]", []),
+        ("[5, 5, 5]", []),
+        ("[3, 5, 3]", []),
+        ("[5, 3, 3]", []),
+    ],
+)
+def test_an_image_whose_channels_stand_last(sizes, found):
+    conv = "- conv2d: {out_channels: 4, kernel_size: 1, bias: false}\n"
+    text = f"input: {sizes}\nlayers:\n- relu\n"
+    assert [f"{w.code}:{w.span.line}" for w in archspec.loads(text + conv).warnings] == found
+    # No convolution reads it, or what reads it has turned it around.
+    assert not archspec.loads(text).warnings
+    assert not archspec.loads(f"{text}- permute: [0, 3, 1, 2]\n{conv}").warnings

@@ -234,6 +234,11 @@ def test_a_mapping_is_read_by_its_keys():
     assert refused.help == "did you mean 'channels'?"
 
 
+def test_equal_mappings_are_one_in_a_set():
+    rows = [Table({"a": 1, "b": (2,)}), Table({"b": (2,), "a": 1}), Table({"a": 1, "b": (3,)})]
+    assert rows[0] == rows[1] and len({*rows}) == 2
+
+
 # --- what has no value ---------------------------------------------------------------------------
 
 

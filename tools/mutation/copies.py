@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 from mutation.record import Record
@@ -66,10 +65,11 @@ class Server:
 
     def __init__(self, folder: Path, record: Record) -> None:
         tree = copy(folder / "tree")
-        modules = folder / "modules.json"
-        modules.write_text(json.dumps(asdict(record)["modules"]))
+        known = folder / "known.json"
+        files = sorted({test.partition("::")[0] for test in record.lines})
+        known.write_text(json.dumps({"modules": record.modules, "tests": files}))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mutation.server", str(tree), str(modules)],
+            [sys.executable, "-m", "mutation.server", str(tree), str(known)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,10 +1,10 @@
 """A process that has everything loaded but the package, and forks for every mutant.
 
-    python -m mutation.server TREE MODULES
+    python -m mutation.server TREE KNOWN
 
-TREE is a copy of the repository that nobody else uses, MODULES a JSON file of names to import.
-Each line of standard input is a job, `{"file", "text", "tests", "seconds"}`; a line with a verdict
-comes back: "survived", "killed" or "timed out".
+TREE is a copy of the repository that nobody else uses, KNOWN a JSON file: `modules` to import, and
+files of `tests`. Each line of standard input is a job, `{"file", "text", "tests", "seconds"}`; a
+line with a verdict comes back: "survived", "killed" or "timed out".
 """
 
 from __future__ import annotations
@@ -48,6 +48,15 @@ def preload(names: list[str]) -> None:
     for name in names:
         with suppress(ImportError):
             importlib.import_module(name)
+
+
+def compile_tests(tests: list[str]) -> None:
+    """Has pytest keep the tests as it rewrites them, which takes long, for all later processes."""
+    child = os.fork()
+    if child == 0:
+        sys.dont_write_bytecode = False
+        run_pytest(["--collect-only", *tests], [])
+    os.waitpid(child, 0)
 
 
 @contextmanager
@@ -102,15 +111,19 @@ def verdict(child: int, until: float) -> str:
 
 def run_tests(tree: Path, tests: list[str]) -> None:
     """In the child: does not return."""
+    files = list(dict.fromkeys(name.partition("::")[0] for name in tests))
+    run_pytest(["-x", f"--basetemp={tree.parent / 'tmp'}", *files], [Choice(tests)])
+
+
+def run_pytest(arguments: list[str], plugins: list[object]) -> None:
+    """In a child: does not return, and says nothing."""
     code = 70
     try:
         os.setsid()
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nowhere, number)
-        files = list(dict.fromkeys(name.partition("::")[0] for name in tests))
-        options = ["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={tree.parent / 'tmp'}"]
-        code = int(pytest.main([*options, *files], plugins=[Choice(tests)]))
+        code = int(pytest.main(["-q", "-p", "no:cacheprovider", *arguments], plugins=plugins))
     finally:
         os._exit(code)
 
@@ -120,7 +133,9 @@ def main() -> None:
     sys.dont_write_bytecode = True
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    preload(json.loads(Path(sys.argv[2]).read_text()))
+    known = json.loads(Path(sys.argv[2]).read_text())
+    preload(known["modules"])
+    compile_tests(known["tests"])
     for line in sys.stdin:
         answers.write(json.dumps(run(tree, json.loads(line))) + "\n")
         answers.flush()

@@ -488,6 +488,8 @@ def test_a_table_may_hold_values_that_are_computed():
     for n, sizes in ((2, ["6", "4"]), (4, ["12", "8"])):
         rows = listed(layers, {"n": n}, input="[1]", head=head)
         assert [row.split("-> ")[1] for row in rows] == sizes
+    said = first_line(refused("- linear: t.a", head="params: {n: 0, t: {a: $(1 // n)}}\n"))
+    assert said.startswith("2:19: error AS303: division by zero: 1 // 0")
 
 
 def test_dollar_covers_the_whole_scalar():

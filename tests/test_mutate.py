@@ -192,7 +192,7 @@ def test_holes_are_found_and_nothing_else(repository: Path, monkeypatch, capfd):
         "  + return n >= 0",
         "4 of 6 killed, 66.7% (4 killed, 2 survived)",
     ]
-    record = copies.recorded(target, [repository / "tests" / "test_tiny.py"])
+    record = copies.recorded([repository / "tests" / "test_tiny.py"])
     again = record.lines["tests/test_tiny.py::test_double_again"]
     assert {"archspec/tiny.py:9", "archspec/tiny.py:13"} <= {*again}  # though the value is cached
     endless, texts = [every[22, "pass"]], {"archspec/tiny.py": text}

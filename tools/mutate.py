@@ -5,14 +5,15 @@
 
 Lines are drawn evenly from the folder or file, and one mutation of each: another comparison,
 constant, operator or function, a negated or dropped condition, swapped or dropped arguments, a
-statement removed. The tests that run the line, quickest first, are run against it in a copy of the
-repository, and stop at the first failure; the working tree is never touched. Equal arguments give
-equal mutants. What survives is printed with its place; judge it: a hole in the tests, or the same
-program in other words. The exit status is 0 either way.
+statement removed. The tests that run the line, those of its room and the quickest first, are run
+against it in a copy of the repository, and stop at the first failure; the working tree is never
+touched. Equal arguments give equal mutants. What survives is printed with its place; judge it: a
+hole in the tests, or the same program in other words. The exit status is 0 either way.
 
-Which tests run which lines is recorded once for each state of the repository, and kept under the
-folder for temporary files. The tests of `archspec/training` are `tests/training`, those of
-`archspec/verify.py` are `tests/test_verify.py`; `--tests` names others.
+Which tests run which lines is recorded once for each state of the repository and choice of tests,
+for all folders together, and kept under the folder for temporary files. The tests of
+`archspec/training` are `tests/training`, those of `archspec/verify.py` are `tests/test_verify.py`;
+`--tests` names others.
 """
 
 from __future__ import annotations
@@ -62,25 +63,30 @@ def tests_of(mutation: Mutation, record: Record) -> list[str]:
     first, last = mutation.lines
     places = {f"{mutation.file}:{line}" for line in range(first, last + 1)}
     found = [test for test, lines in record.lines.items() if not places.isdisjoint(lines)]
-    tests = in_order(found, record)
+    room = mutation.file.removesuffix(".py").split("/")[1]
+    tests = in_order(found, record, room)
     if mutation.at_import or not places.isdisjoint(record.imported):
         # Which lines a test runs says nothing: each may notice it, the likeliest first.
         mark = f"{mutation.file}:"
         near = [t for t, lines in record.lines.items() if any(x.startswith(mark) for x in lines)]
-        tests += in_order(near, record) + in_order(list(record.lines), record)
+        tests += in_order(near, record, room) + in_order(list(record.lines), record, room)
     return [test for test in dict.fromkeys(tests) if test not in record.failed]
 
 
-def in_order(tests: list[str], record: Record) -> list[str]:
-    """The quickest first. A file's tests stay together, because they may share a costly fixture."""
+def in_order(tests: list[str], record: Record, room: str) -> list[str]:
+    """Those of the room first, then the quickest.
+
+    A file's tests stay together, because they may share a costly fixture.
+    """
     files: dict[str, float] = {}
     for test in tests:
         file = test.partition("::")[0]
         files[file] = files.get(file, 0.0) + record.seconds[test]
 
-    def key(test: str) -> tuple[float, str, float]:
+    def key(test: str) -> tuple[bool, float, str, float]:
         file = test.partition("::")[0]
-        return files[file], file, record.seconds[test]
+        elsewhere = file.split("/")[1].removesuffix(".py").removeprefix("test_") != room
+        return elsewhere, files[file], file, record.seconds[test]
 
     return sorted(tests, key=key)
 
@@ -149,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
     tests = [path.resolve() for path in args.tests or [own_tests(target)]]
     texts = sources(target)
     drawn = draw(texts, args.count, args.seed)
-    record = copies.recorded(target, tests)
+    record = copies.recorded(tests)
     for test in record.failed:
         print(f"{test} fails without any mutation, and is left out", flush=True)
     outcomes: Counter[str] = Counter()

@@ -237,8 +237,7 @@ def _changes(b: Builder, ref: Ref, wanted: Shape, alone: bool) -> Iterator[tuple
         for change in _arguments(chain[-1].op, wanted, chain[-1].input_shapes[0]):
             shape = _rerun(chain, change)
             if shape is not None:
-                written = ", ".join(f"{key}: {value}" for key, value in change.items())
-                words = f"`{written}` on {_called(chain[-1])} makes the shapes fit"
+                words = f"`{_written(change)}` on {_called(chain[-1])} makes the shapes fit"
                 undoes = change.get("stride", STRIDES[0]) == 1
                 yield 20 * len(change) + 30 * undoes, shape, words
     shape = b.shape(ref)
@@ -251,9 +250,12 @@ def _changes(b: Builder, ref: Ref, wanted: Shape, alone: bool) -> Iterator[tuple
         full = {**_projection(name, shape), **change}
         made = _made(REGISTRY[name], full)
         if made is not None and _fits(made, [shape]):
-            written = ", ".join(f"{key}: {value}" for key, value in full.items())
-            words = f"project {_title(b, ref)} first: `{name}: {{{written}}}`"
+            words = f"project {_title(b, ref)} first: `{name}: {{{_written(full)}}}`"
             yield 50 + len(change), infer(made, [shape])[0], words
+
+
+def _written(arguments: dict[str, Any]) -> str:
+    return ", ".join(f"{name}: {show_value(value)}" for name, value in arguments.items())
 
 
 def _projection(name: str, shape: Shape) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Table(dict[str, Any]):
     """A mapping of a spec, such as a row of a table of stages; hashable, never changed."""
 
     def __hash__(self) -> int:  # type: ignore[override]
-        return hash(tuple(self.items()))
+        return hash(frozenset(self.items()))
 
 
 class Budget:

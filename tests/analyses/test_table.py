@@ -231,3 +231,80 @@ def test_widths_are_those_of_the_cells():
     layout = lay_out(summary(), 52)
     for column, width in enumerate(layout.widths):
         assert max(len(row[column]) for row in layout.rows) <= width
+
+
+def plain_layer(path, op, **more) -> Layer:
+    return layer(path, op, {}, (N, 4), 10, 20)._replace(**more)
+
+
+def test_columns_give_way_one_after_the_other():
+    # Columns: path 9, layer 40, output 6 (its title), params 6, MACs 4, share 5, and 5 gaps of 2.
+    nodes = [plain_layer("aaaa", "x" * 40), plain_layer("aaaa.bbbb", "y")]
+    result, whole = with_rows(nodes), 9 + 40 + 6 + 6 + 4 + 5 + 5 * 2
+    row = "aaaa       {}  N×4         10    20  50.0%"
+    assert row.format("x" * 40) in plain_text(result, whole)
+    assert row.format("x" * 38 + "…") in plain_text(result, whole - 1)
+    assert row.format("x" * 23 + "…") in plain_text(result, whole - 16)
+    tree = plain_text(result, whole - 17).split("\n")[4:6]
+    # The paths are two columns of indentation and a name, 6, and the layers have what is left.
+    assert tree == [
+        f"aaaa    {'x' * 25}…  N×4         10    20  50.0%",
+        f"  bbbb  y{' ' * 25}  N×4         10    20  50.0%",
+    ]
+    lines = plain_text(result, 40).split("\n")[4:6]
+    assert lines == [
+        "aaaa    xxxxxxx…  N×4         10    20  50.0%",
+        "  bbbb  y         N×4         10    20  50.0%",
+    ]
+
+
+def styles(result: Summary, number: int) -> dict[str, str]:
+    """The pieces of a row of the terminal's table, and how each is shown."""
+    row = terminal_view(result, 80).renderables[4 + number]
+    return {
+        row.plain[span.start : span.end].strip(): str(span.style)
+        for span in row.spans
+        if span.start < span.end
+    } | {"": str(row.style)}
+
+
+def test_colours_of_a_row():
+    result = with_rows(
+        [
+            plain_layer("a", "block", is_block=True, share=1.0),
+            plain_layer("a.hot", "conv", arguments={"k": 3}, share=0.1),
+            plain_layer("a.warm", "conv", share=0.02),
+            plain_layer("a.cold", "conv", share=0.019, num_parameters=0),
+            plain_layer("a.none", "conv", share=0.0, macs=0),
+        ]
+    )
+    assert styles(result, 0) == {"": "bold", "block": "magenta"}
+    assert styles(result, 1) == {
+        "": "",
+        "a.": "dim",
+        "conv": "cyan",
+        "(3)": "dim",
+        "10.0%": "red",
+    }
+    assert styles(result, 2) == {"": "", "a.": "dim", "conv": "cyan", "2.0%": "yellow"}
+    assert styles(result, 3) == {"": "", "a.": "dim", "conv": "cyan", "0": "dim"}
+    assert styles(result, 4) == {"": "", "a.": "dim", "conv": "cyan", "0": "dim", "0%": "dim"}
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (1024, "1.00 KiB (1,024 bytes)"),
+        (1024**2 - 1, "1024.00 KiB (1,048,575 bytes)"),
+        (1024**2, "1.00 MiB (1,048,576 bytes)"),
+        (3 * 1024**3, "3.00 GiB (3,221,225,472 bytes)"),
+        (5000 * 1024**4, "5000.00 TiB (5,497,558,138,880,000 bytes)"),
+    ],
+)
+def test_sizes_of_memory(count, text):
+    assert size(count) == text
+
+
+def test_several_outputs_of_other_shapes():
+    row = plain_layer("a", "split", output_shapes=((N, 4), (N, 3), (N, 2)))
+    assert "N×4, +2" in plain_text(with_rows([row]), 80)

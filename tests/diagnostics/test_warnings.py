@@ -41,6 +41,22 @@ def test_a_bias_before_batch_norm(layers, found):
     assert warned(layers) == found
 
 
+@pytest.mark.parametrize(("reads", "found"), [("[n, input]", ["AS903:10"]), ("[n, s]", [])])
+def test_all_readers_of_a_bias_count_in_a_network_of_many_runs(reads, found):
+    # After 28³ runs a block that was met before is not walked again, here the second `seen`.
+    head = (
+        "blocks:\n  a: {layers: [{repeat: 28, layers: [{dropout: 0.1}]}]}\n"
+        "  b: {layers: [{repeat: 28, a: }]}\n  c: {layers: [{repeat: 28, b: }]}\n"
+        "  seen: {layers: [{dropout: 0.2}]}\n"
+    )
+    layers = (
+        f"- seen\n- c\n- {{name: c, {CONV}}}\n- {{name: n, batch_norm: , from: c}}\n"
+        f"- {{name: s, seen: , from: c}}\n- concat: {reads}"
+    )
+    said = warned(layers, head)
+    assert [each for each in said if each.startswith("AS903")] == found
+
+
 @pytest.mark.parametrize(
     ("layers", "found"),
     [
@@ -149,3 +165,24 @@ def test_no_bundled_spec_gives_a_warning(name):
 def test_a_permuted_image_as_deep_as_wide_is_no_image():
     permuted = "- conv2d: {out_channels: 8, kernel_size: 3, padding: 1}\n- permute: [0, 2, 3, 1]\n"
     assert warned(f"{permuted}- linear: 10") == []
+
+
+@pytest.mark.parametrize(
+    ("sizes", "found"),
+    [
+        ("[4, 5, 3]", ["AS910:1"]),
+        ("[5, 4, 1]", ["AS910:1"]),
+        ("[5, 5, 4]", ["AS910:1"]),
+        ("[5, 5, 2]", []),
+        ("[5, 5, 5]", []),
+        ("[3, 5, 3]", []),
+        ("[5, 3, 3]", []),
+    ],
+)
+def test_an_image_whose_channels_stand_last(sizes, found):
+    conv = "- conv2d: {out_channels: 4, kernel_size: 1, bias: false}\n"
+    text = f"input: {sizes}\nlayers:\n- relu\n"
+    assert [f"{w.code}:{w.span.line}" for w in archspec.loads(text + conv).warnings] == found
+    # No convolution reads it, or what reads it has turned it around.
+    assert not archspec.loads(text).warnings
+    assert not archspec.loads(f"{text}- permute: [0, 3, 1, 2]\n{conv}").warnings

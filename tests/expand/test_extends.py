@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from listing import keys, listing, write_files
 
 import archspec
+from archspec.testing.graphs import facts
 
 BASE = """
 input: [4, 8, 8]
@@ -483,3 +489,90 @@ def test_a_parameter_is_used_where_any_file_of_the_chain_reads_it(tmp_path):
     assert arch.input_shape == ("N", 7)
     assert [w.message for w in arch.warnings] == ["nothing in the spec uses the parameter 'idle'"]
     assert len(archspec.load(tmp_path / "base.yaml").warnings) == 3
+
+
+ACTIVATIONS = st.sampled_from(["relu", "tanh", "sigmoid", "gelu", "silu"])
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "insert_before": st.lists(ACTIVATIONS, min_size=1, max_size=2),
+        "change": st.just("remove") | st.lists(ACTIVATIONS, min_size=1, max_size=2),
+        "insert_after": st.lists(ACTIVATIONS, min_size=1, max_size=2),
+    },
+)
+
+
+@st.composite
+def patched_lists(draw):
+    """A list of nodes, each `(name, op, the place of a second input or None)`, and patches of it
+    by place: activations, and merges of the node before with another one or the input (-1)."""
+    nodes = []
+    for place in range(draw(st.integers(2, 6))):
+        other = draw(st.none() | st.integers(-1, place - 2)) if place > 1 else None
+        name = draw(st.sampled_from([str(place), f"n{place}"]))
+        nodes.append((name, draw(ACTIVATIONS) if other is None else "add", other))
+    patches = {place: draw(CHANGES) for place in draw(st.sets(st.integers(0, len(nodes) - 1)))}
+    for place, changes in patches.items():
+        if nodes[place][1] == "add" and changes.get("change", "remove") != "remove":
+            del changes["change"]  # an activation cannot read what a merge reads
+    return nodes, {place: changes for place, changes in patches.items() if changes}
+
+
+def by_hand(nodes, patches) -> list[tuple[str, list[int]]]:
+    """The ops of the patched list, and which of them (-1: the input) each of them reads."""
+    made: list[tuple[str, list[int]]] = []
+    results: list[int] = []
+
+    def follow(ops, value: int) -> int:
+        for op in ops:
+            made.append((op, [value]))
+            value = len(made) - 1
+        return value
+
+    for place, (_, op, other) in enumerate(nodes):
+        changes = patches.get(place, {})
+        before = follow(changes.get("insert_before", []), results[-1] if results else -1)
+        change = changes.get("change")
+        if change is None:
+            also = [] if other is None else [other if other < 0 else results[other]]
+            made.append((op, [before, *also]))
+            before = len(made) - 1
+        elif change != "remove":
+            before = follow(change, before)
+        results.append(follow(changes.get("insert_after", []), before))
+    return made
+
+
+@settings(max_examples=60)
+@given(patched_lists())
+def test_patches_give_the_list_that_one_would_write_by_hand(drawn):
+    nodes, patches = drawn
+    lines, items = [], []
+    for name, op, other in nodes:
+        read = "input" if other == -1 else other if other is None else nodes[other][0]
+        before = nodes[len(lines) - 1][0]
+        node = f"{op}: " if read is None else f"add: ['{before}', '{read}']"
+        lines.append(f"{{{f'name: {name}, ' if name[0] == 'n' else ''}{node}}}")
+    for place, changes in patches.items():
+        for action, ops in changes.items():
+            path = nodes[place][0]
+            if ops == "remove":
+                items.append(f"remove: '{path}'")
+                continue
+            action = "replace" if action == "change" else action
+            new = ", ".join(f"{{{op}: }}" for op in ops)
+            items.append(f"{{{action}: '{path}', with: [{new}]}}")
+    with TemporaryDirectory() as folder:
+        base = "input: [3]\nlayers:\n" + "".join(f"  - {line}\n" for line in lines)
+        patch = "".join(f"\n  - {item}" for item in items) or " []"
+        write_files(Path(folder), base=base, variant=f"extends: base.yaml\npatch:{patch}\n")
+        expected = by_hand(nodes, patches)
+        if not expected:
+            with pytest.raises(archspec.SpecError, match="has no nodes that are read"):
+                archspec.load(Path(folder) / "variant.yaml")
+            return
+        arch = archspec.load(Path(folder) / "variant.yaml")
+    found = [(step.kind, [ref.step for ref in step.inputs]) for step in arch.graph.steps]
+    assert found == expected
+    again = archspec.loads(arch.expand())
+    assert facts(again.graph) == facts(arch.graph)

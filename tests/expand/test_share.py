@@ -289,3 +289,34 @@ def test_blocks_with_an_idle_owner_are_shared_themselves():
     assert arch.macs == 2 * 4 * 8 * 64
     report = arch.verify(batch_sizes=(2,))
     assert report.ok, str(report)
+
+
+def test_a_block_that_would_return_other_values_is_not_shared():
+    # The same two layers with the same weights, but the second call would return them crosswise.
+    head = (
+        "blocks: {pick: {params: {k: 0}, layers: [{name: n0, relu}, {name: n1, tanh, from: input}],"
+        " outputs: ['n{k}', 'n{1 - k}']}}\n"
+    )
+    layers = (
+        "- {name: a, pick: {k: $(0 if in_height > SIZE else 1)}}\n"
+        "- {name: h, max_pool2d: 2, from: 'a[0]'}\n- {name: b, share: a}\n- add: ['b[0]', 'b[1]']"
+    )
+    assert listed(layers.replace("SIZE", "2"), head=head)[4] == (
+        "b = pick(h) -> 4x4x4, 4x4x4 shares a"
+    )
+    said = refused(layers.replace("SIZE", "5"), head=head)
+    assert "error AS507: the module of 'a' does not fit an input of (N, 4, 4, 4)" in said
+
+
+def test_a_block_whose_code_would_be_another_is_not_shared():
+    # `concat` repeats a learned tensor over the batch, and the code of the owner does not.
+    head = "blocks: {cat: {inputs: [x, y], layers: [{concat: [x, y]}]}}\n"
+    layers = (
+        "- {name: p, parameter: [1, 3]}\n- {name: a, cat: , from: [FIRST, input]}\n"
+        "- {name: b, share: a, from: [p, input]}\n- concat: [a, b]"
+    )
+    said = refused(layers.replace("FIRST", "input"), head=head, input="[3]")
+    assert "error AS507: the module of 'a' does not fit an input of (1, 3)" in said
+    arch = loaded(layers.replace("FIRST", "p"), head=head, input="[3]")
+    assert arch.output_shape == (N, 12)
+    assert arch.verify(batch_sizes=(1, 3)).ok

@@ -16,7 +16,7 @@ from archspec.expressions.parse import inserted, parse, template
 from archspec.ir.shape import N
 from archspec.text.limits import Limits
 
-QUIET = settings(max_examples=300)
+QUIET = settings(max_examples=200)
 
 
 def value(text: str, shape=None, limits: Limits | None = None, **names):
@@ -99,6 +99,54 @@ def test_arithmetic_is_pythons(text):
         assert beyond or not isinstance(expected, int | float), text
         return
     assert (found, type(found)) == (expected, type(expected))
+
+
+SMALL = st.integers(-4, 6)
+
+
+@st.composite
+def lists(draw, depth=3):
+    """A list of whole numbers, a text that Python reads too."""
+    if depth == 0 or draw(st.integers(0, 3)) == 0:
+        return str(draw(st.lists(SMALL, max_size=4)))
+    inner = draw(lists(depth - 1))
+    form = draw(st.sampled_from(["sum", "times", "slice", "for", "range", "choice"]))
+    match form:
+        case "sum":
+            return f"({inner} + {draw(lists(depth - 1))})"
+        case "times":
+            return draw(st.sampled_from(["({0} * {1})", "({1} * {0})"])).format(inner, draw(SMALL))
+        case "slice":
+            start, stop = (draw(st.just("") | SMALL.map(str)) for _ in range(2))
+            return f"{inner}[{start}:{stop}:{draw(st.sampled_from(['', '1', '2', '-1', '-2']))}]"
+        case "for":
+            test = f"v {draw(st.sampled_from(['<', '==', '>=', '!=']))} {draw(SMALL)}"
+            change = f"v {draw(st.sampled_from('+-*'))} {draw(SMALL)}"
+            return f"[{change} for v in {inner}{draw(st.sampled_from(['', f' if {test}']))}]"
+        case "range":
+            bounds = draw(st.lists(SMALL, min_size=1, max_size=2))
+            step = [draw(st.sampled_from([-2, -1, 1, 3]))] if len(bounds) == 2 else []
+            return f"[v for v in range({', '.join(map(str, bounds + step))})]"
+        case _:
+            return f"({inner} if {draw(SMALL)} in {inner} else {draw(lists(depth - 1))})"
+
+
+@QUIET
+@given(
+    lists(), SMALL, st.sampled_from(["len({})", "sum({})", "min({})", "max({})", "{}[{}]", "{}"])
+)
+def test_lists_are_pythons(inner, number, form):
+    text = form.format(inner, number)
+    functions = {f.__name__: f for f in (max, min, sum, range, len)}
+    try:
+        expected = eval(text, {"__builtins__": {}, **functions})
+    except (IndexError, ValueError) as error:  # an index outside, the least of no numbers
+        assert refusal(text).message.startswith(
+            f"index {number} is outside" if isinstance(error, IndexError) else f"{form[:3]} of an"
+        )
+        return
+    found = value(text)
+    assert found == (tuple(expected) if isinstance(expected, list) else expected)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +234,11 @@ def test_a_mapping_is_read_by_its_keys():
     assert refused.help == "did you mean 'channels'?"
 
 
+def test_equal_mappings_are_one_in_a_set():
+    rows = [Table({"a": 1, "b": (2,)}), Table({"b": (2,), "a": 1}), Table({"a": 1, "b": (3,)})]
+    assert rows[0] == rows[1] and len({*rows}) == 2
+
+
 # --- what has no value ---------------------------------------------------------------------------
 
 
@@ -206,9 +259,23 @@ def test_a_mapping_is_read_by_its_keys():
         ("(-8) ** 0.5", "the result is not a real number"),
         ("sqrt(-1)", "sqrt of -1"),
         ("log(0)", "log of 0"),
+        ("log(-1, 2)", "log of -1"),
+        ("log(8, 0)", "log of 8"),
+        ("log(8, 1)", "log of 8"),
+        ("round(1.5, 21)", "round to 21 digits"),
+        ("round(1.5, 1.0)", "round to 1.0 digits"),
+        ("divisible(8, 2.0)", "divisible needs a whole divisor above 0, got 2.0"),
+        ("null + 1", "+ needs a number, got null"),
+        ("t + 1", "+ needs a number, got a mapping"),
+        ("t[0]", "a mapping is indexed by text, got a number"),
+        ("t['y']", "the mapping has no 'y'; it has x"),
+        ("t.y", "the mapping has no 'y'; it has x"),
+        ("+true", "+ needs a number, got a truth value"),
         ("true + 1", "+ needs a number, got a truth value"),
         ("-true", "- needs a number, got a truth value"),
         ("'a' + 'b'", "+ needs a number, got text"),
+        ("'a' + true", "+ needs a number, got text"),
+        ("true * 'a'", "* needs a number, got a truth value"),
         ("'a' < 'b'", "< needs a number, got text"),
         ("[1] < [2]", "< needs a number, got a list"),
         ("[1] * 1.5", "* needs a number, got a list"),
@@ -237,7 +304,47 @@ def test_a_mapping_is_read_by_its_keys():
     ],
 )
 def test_what_has_no_value(text, message):
-    assert refusal(text).message.startswith(message)
+    assert refusal(text, t=Table({"x": 1})).message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2 ** 62 + (2 ** 62 - 1)", 2**63 - 1),
+        ("-(2 ** 62) - (2 ** 62 - 1)", -(2**63) + 1),
+        ("9223372036854775807", 2**63 - 1),
+        ("1 ** 999999", 1),
+        ("(-1) ** 999999", -1),
+        ("2 ** -2", 0.25),
+        ("7 ** 22", 7**22),
+        ("round(1.25, 20)", 1.25),
+        ("round(1234, -2)", 1200),
+        ("log(0.5, 0.25)", 0.5),
+        ("[1, 2] * -1", ()),
+        ("+3", 3),
+    ],
+)
+def test_values_at_the_bounds(text, expected):
+    found = value(text)
+    assert found == expected and type(found) is type(expected)
+
+
+@pytest.mark.parametrize("text", ["2 ** 62 + 2 ** 62", "-(2 ** 62) - 2 ** 62", "7 ** 23"])
+def test_values_beyond_the_bounds(text):
+    assert refusal(text).message == "the result is a whole number beyond 2**63"
+
+
+def test_nesting_is_that_of_the_deepest_part_wherever_it_stands():
+    parts = "[1, [2], 1, {}1]"
+    assert value(parts.format("-" * 58)) == (1, (2,), 1, 1)
+    assert "the nesting of this expression is over" in refusal(parts.format("-" * 59)).message
+
+
+def test_a_call_takes_a_thousand_arguments():
+    wide = Limits(expression_length=4000)
+    assert value(f"max({', '.join(['1'] * 1000)})", limits=wide) == 1
+    with pytest.raises(Refusal, match=r"max takes 1 to 1000 argument\(s\), got 1001"):
+        value(f"max({', '.join(['1'] * 1001)})", limits=wide)
 
 
 @pytest.mark.parametrize(
@@ -321,6 +428,16 @@ def test_the_work_of_expressions_is_bounded():
         value("[[y for y in range(3)] for x in range(4)]", limits=small)
 
 
+def test_each_element_of_a_list_costs_all_parts_of_its_expression():
+    # 10 for the elements of `range`, 10 for those of `for`, 9 parts for each of them, 1 for the
+    # name. The text itself has no more than 20 parts, and costs nothing.
+    text = "[1 + 2 + 3 + 4 + 5 for x in range(10)]"
+    least = 10 + 10 + 9 * 10 + 1
+    assert value(text, limits=Limits(evaluation_steps=least)) == (15,) * 10
+    with pytest.raises(Refusal, match="the work of the whole spec is over the limit of"):
+        value(text, limits=Limits(evaluation_steps=least - 1))
+
+
 # --- names of the node's input -------------------------------------------------------------------
 
 
@@ -361,6 +478,18 @@ def test_dollar_inserts_a_value_anywhere():
     assert [row.split("-> ")[1] for row in listed(text, input="[1]", head=head)] == [
         *("2", "3", "5", "7")
     ]
+
+
+def test_a_table_may_hold_values_that_are_computed():
+    head = (
+        "params: {n: 2, rows: [{size: $(n * 3), more: {size: $n}}, {size: 5, more: {size: 1}}]}\n"
+    )
+    layers = "- linear: rows[0].size\n- linear: rows[0].more.size + n"
+    for n, sizes in ((2, ["6", "4"]), (4, ["12", "8"])):
+        rows = listed(layers, {"n": n}, input="[1]", head=head)
+        assert [row.split("-> ")[1] for row in rows] == sizes
+    said = first_line(refused("- linear: t.a", head="params: {n: 0, t: {a: $(1 // n)}}\n"))
+    assert said.startswith("2:19: error AS303: division by zero: 1 // 0")
 
 
 def test_dollar_covers_the_whole_scalar():

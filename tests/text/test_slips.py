@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from listing import refusal, spec
 
+import archspec
+
 SLIPS = {
     "no space after a colon": (
         "- conv2d: {out_channels: 4, kernel_size: 3, stride:2}",
@@ -404,3 +406,78 @@ def test_a_missing_space_in_block_style(layer, code):
     said = refusal(f"input: [3, 8, 8]\nlayers:\n  - {layer}")
     assert f"error {code}" in said
     assert "help: write a space after the colon: `" in said and ": 3`" in said
+
+
+HEAD = "input: [3]\nlayers:\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said", "help_"),
+    [
+        ("input: [3]\nname: a\ud800\n", "2:8", "the text is not valid Unicode", None),
+        (
+            "input: [3]\nname: é\x07\n",
+            "2:9",
+            "control characters are not allowed",
+            "remove the cha",
+        ),
+        (
+            f"{HEAD}  - conv2d: {{a: 4]\n",
+            "3:18",
+            "expected ',' or '}'",
+            "`]` does not close what is",
+        ),
+        (
+            f"{HEAD}  - conv2d: {{a: 4 b: 3}}\n",
+            "3:20",
+            "expected ','",
+            "a comma is missing: 4, b: …",
+        ),
+        (f"{HEAD}  - conv2d: {{a: 'x' 'y'}}\n", "3:21", "expected ','", "a bracket or brace is"),
+        (
+            "input: [3]\nlayers: [relu]]\n",
+            "2:15",
+            "expected key",
+            "remove the `]`: nothing is open",
+        ),
+        (f"{HEAD}  - relu\n - relu\n", "4:2", "", "begin it at column 3, like line 3"),
+        (f"{HEAD}  - relu\n\n  # no\n - relu\n", "6:2", "", "begin it at column 3, like line 3"),
+        ("input: [3\nlayers: 1\n", "1:8", "this bracket is not closed", "missing before line 2"),
+        ("doc: {a: 3\nlayers: 1\n", "1:6", "this brace is not closed", "write the `}`"),
+        ("input: [3]\nname: 'abc\n  - relu\n", "2:7", "this quote is not closed", "the same quote"),
+        ("input: [3]\nname\nlayers: 1\n", "2:1", "a colon is missing after", "write `name:`"),
+        (f"{HEAD}  - pad: {{a: (3, 4), b: 3}}\n", "3:14", "'(3' is cut", "write a list: [3, 4]"),
+        (f"{HEAD}  - pad: {{a: f(3, (4), 5)}}\n", "3:14", "'f(3' is cut", 'it: "f(3, (4), 5)"'),
+        (f"{HEAD}  - pad: {{a: f(3, 4, b: 3}}\n", "3:14", "'f(3' is cut", "quote the whole expres"),
+        (f"{HEAD}\t- relu\n", "3:1", "cannot start any token", "indent with spaces"),
+        (f"{HEAD}  - reshape: [3][0]\n", "3:17", "", 'expression: - reshape: "[3][0]"'),
+        (f"{HEAD}  - @relu\n", "3:5", "cannot start any token", "quote a text that begins with"),
+        ("? {a: 1}\n: 3", "1:3", "a mapping cannot be a key", "quote text that begins with"),
+    ],
+)
+def test_the_place_and_the_help_of_a_slip(text, place, said, help_):
+    found = refusal(text).splitlines()
+    assert found[0].startswith(f"<text>:{place}: error ") and said in found[0]
+    helps = [line for line in found if line.startswith("  help: ")]
+    assert helps == [] if help_ is None else help_ in helps[0]
+
+
+def test_a_text_is_shown_up_to_sixty_characters():
+    whole, long = "x" * 60, "x" * 61
+    assert f"not the text '{whole}'" in refusal(f"input: [3]\nlayers: {whole}\n")
+    assert f"not the text '{long[:59]}…'" in refusal(f"input: [3]\nlayers: {long}\n")
+
+
+def test_as_many_mistakes_are_reported_as_the_limit_says():
+    limits = archspec.Limits(errors=2)
+    said = refusal("input: [3]\nlayers: [a1, b1]", limits=limits)
+    assert said.count("error AS204") == 2 and "AS701" not in said
+    said = refusal("input: [3]\nlayers: [a1, b1, c1]", limits=limits)
+    assert said.count("error AS204") == 2
+    assert "2:18: error AS701: the number of mistakes is over the limit of 2 (errors)" in said
+
+
+def test_nothing_raises_the_nesting_that_libyaml_allows():
+    said = refusal("[" * 1200, limits=archspec.Limits(nesting=5000)).splitlines()
+    assert said[0].endswith("error AS701: the nesting is over the limit of 1,000 (nesting)")
+    assert said[-2:] == ["  found:    1,001", "  help: libyaml nests no deeper"]

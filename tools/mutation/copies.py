@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 from mutation.record import Record
@@ -27,17 +26,16 @@ def copy(to: Path) -> Path:
     return to
 
 
-def recorded(target: Path, tests: list[Path]) -> Record:
-    """Which test runs which line of a folder or file: as kept, or found out now."""
+def recorded(tests: list[Path]) -> Record:
+    """Which test runs which line of the package: as kept, or found out now."""
     names = [path.relative_to(ROOT).as_posix() for path in tests]
-    watched = target.relative_to(ROOT).as_posix()
     cache = Path(tempfile.gettempdir()) / f"archspec-mutation-{os.getuid()}"
     cache.mkdir(exist_ok=True)
-    kept = cache / f"{_digest(watched, *names)}.json"
+    kept = cache / f"{_digest(*names)}.json"
     if not kept.exists():
         with tempfile.TemporaryDirectory(prefix="archspec-mutants-") as folder:
             tree = copy(Path(folder) / "tree")
-            command = [sys.executable, "-m", "mutation.record", str(tree), watched]
+            command = [sys.executable, "-m", "mutation.record", str(tree)]
             out = Path(folder) / "record.json"
             environment = _environment(tree, TOOLS / "mutation" / "traced")
             subprocess.run([*command, str(out), *names], cwd=tree, env=environment, check=True)
@@ -67,10 +65,11 @@ class Server:
 
     def __init__(self, folder: Path, record: Record) -> None:
         tree = copy(folder / "tree")
-        modules = folder / "modules.json"
-        modules.write_text(json.dumps(asdict(record)["modules"]))
+        known = folder / "known.json"
+        files = sorted({test.partition("::")[0] for test in record.lines})
+        known.write_text(json.dumps({"modules": record.modules, "tests": files}))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mutation.server", str(tree), str(modules)],
+            [sys.executable, "-m", "mutation.server", str(tree), str(known)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

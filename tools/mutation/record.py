@@ -1,9 +1,8 @@
 """Records which lines of the package each test runs, and how long it takes.
 
-    python -m mutation.record TREE FOLDER OUT TEST…
+    python -m mutation.record TREE OUT TEST…
 
-runs the tests in TREE, a copy of the repository, and writes a `Record` to OUT as JSON. FOLDER is
-the part of the package that is watched.
+runs the tests in TREE, a copy of the repository, and writes a `Record` to OUT as JSON.
 """
 
 from __future__ import annotations
@@ -43,6 +42,17 @@ class Recorder:
         self.record = Record()
         self.of_fixture: dict[Any, set[str]] = {}
         self.lines: set[str] = set()
+        self.caches: list[_lru_cache_wrapper[Any]] = []
+        self.modules = 0
+
+    def empty_caches(self) -> None:
+        """Otherwise only the first test would run what a cached function runs."""
+        if self.modules != len(sys.modules):  # looking at all objects takes long
+            self.modules = len(sys.modules)
+            found = (each for each in gc.get_objects() if type(each) is _lru_cache_wrapper)
+            self.caches = [each for each in found if each.__module__.startswith("archspec")]
+        for each in self.caches:
+            each.cache_clear()
 
     def ran(self) -> set[str]:
         """The lines since the last call."""
@@ -58,7 +68,7 @@ class Recorder:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        empty_caches()
+        self.empty_caches()
         tracing.go_on()
         self.ran()
         self.lines = set()
@@ -87,19 +97,12 @@ class Recorder:
             self.record.failed.append(report.nodeid)
 
 
-def empty_caches() -> None:
-    """Otherwise only the first test would run what a cached function runs."""
-    for each in gc.get_objects():
-        if type(each) is _lru_cache_wrapper and each.__module__.startswith("archspec"):
-            each.cache_clear()
-
-
 def main() -> None:
-    tree, folder, out, *tests = sys.argv[1:]
+    tree, out, *tests = sys.argv[1:]
     log = Path(out).with_suffix(".log")
     log.write_text("")
     recorder = Recorder(Path(tree), log)
-    tracing.start(f"{tree}/{folder}", str(log))
+    tracing.start(f"{tree}/archspec", str(log))
     pytest.main(["-q", "--no-summary", "-p", "no:cacheprovider", *tests], plugins=[recorder])
     sys.settrace(None)
     record = recorder.record

@@ -1,10 +1,10 @@
 """A process that has everything loaded but the package, and forks for every mutant.
 
-    python -m mutation.server TREE MODULES
+    python -m mutation.server TREE KNOWN
 
-TREE is a copy of the repository that nobody else uses, MODULES a JSON file of names to import.
-Each line of standard input is a job, `{"file", "text", "tests", "seconds"}`; a line with a verdict
-comes back: "survived", "killed" or "timed out".
+TREE is a copy of the repository that nobody else uses, KNOWN a JSON file: `modules` to import, and
+files of `tests`. Each line of standard input is a job, `{"file", "text", "tests", "seconds"}`; a
+line with a verdict comes back: "survived", "killed" or "timed out".
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,15 @@ def preload(names: list[str]) -> None:
             importlib.import_module(name)
 
 
+def compile_tests(tests: list[str]) -> None:
+    """Has pytest keep the tests as it rewrites them, which takes long, for all later processes."""
+    child = os.fork()
+    if child == 0:
+        sys.dont_write_bytecode = False
+        run_pytest(["--collect-only", *tests], [])
+    os.waitpid(child, 0)
+
+
 @contextmanager
 def written(path: Path, text: str) -> Iterator[None]:
     """The file with another text, afterwards as it was, to its time (compiled files go by that)."""
@@ -62,11 +72,27 @@ def written(path: Path, text: str) -> Iterator[None]:
 
 
 def run(tree: Path, job: dict[str, Any]) -> str:
+    until = time.monotonic() + job["seconds"]
     with written(tree / job["file"], job["text"]):
-        child = os.fork()
-        if child == 0:
-            run_tests(tree, job["tests"])
-        return verdict(child, time.monotonic() + job["seconds"])
+        for tests in batches(job["tests"]):
+            child = os.fork()
+            if child == 0:
+                run_tests(tree, tests)
+            found = verdict(child, until)
+            if found != "survived":
+                return found
+    return "survived"
+
+
+def batches(tests: list[str]) -> Iterator[list[str]]:
+    """The tests of two files, of four more, and so on: most mutants die before all are read."""
+    files: dict[str, list[str]] = {}
+    for test in tests:
+        files.setdefault(test.partition("::")[0], []).append(test)
+    left, size = list(files.values()), 2
+    while left:
+        yield list(chain.from_iterable(left[:size]))
+        left, size = left[size:], 2 * size
 
 
 def verdict(child: int, until: float) -> str:
@@ -85,15 +111,19 @@ def verdict(child: int, until: float) -> str:
 
 def run_tests(tree: Path, tests: list[str]) -> None:
     """In the child: does not return."""
+    files = list(dict.fromkeys(name.partition("::")[0] for name in tests))
+    run_pytest(["-x", f"--basetemp={tree.parent / 'tmp'}", *files], [Choice(tests)])
+
+
+def run_pytest(arguments: list[str], plugins: list[object]) -> None:
+    """In a child: does not return, and says nothing."""
     code = 70
     try:
         os.setsid()
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nowhere, number)
-        files = list(dict.fromkeys(name.partition("::")[0] for name in tests))
-        options = ["-x", "-q", "-p", "no:cacheprovider", f"--basetemp={tree.parent / 'tmp'}"]
-        code = int(pytest.main([*options, *files], plugins=[Choice(tests)]))
+        code = int(pytest.main(["-q", "-p", "no:cacheprovider", *arguments], plugins=plugins))
     finally:
         os._exit(code)
 
@@ -103,7 +133,9 @@ def main() -> None:
     sys.dont_write_bytecode = True
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    preload(json.loads(Path(sys.argv[2]).read_text()))
+    known = json.loads(Path(sys.argv[2]).read_text())
+    preload(known["modules"])
+    compile_tests(known["tests"])
     for line in sys.stdin:
         answers.write(json.dumps(run(tree, json.loads(line))) + "\n")
         answers.flush()

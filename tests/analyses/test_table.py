@@ -233,8 +233,8 @@ def test_widths_are_those_of_the_cells():
         assert max(len(row[column]) for row in layout.rows) <= width
 
 
-def plain_layer(path, op, **more) -> Layer:
-    return layer(path, op, {}, (N, 4), 10, 20)._replace(**more)
+def plain_layer(path, op, arguments=None, parameters=10, macs=20, **more) -> Layer:
+    return layer(path, op, arguments or {}, (N, 4), parameters, macs)._replace(**more)
 
 
 def test_columns_give_way_one_after_the_other():
@@ -242,53 +242,59 @@ def test_columns_give_way_one_after_the_other():
     nodes = [plain_layer("aaaa", "x" * 40), plain_layer("aaaa.bbbb", "y")]
     result, whole = with_rows(nodes), 9 + 40 + 6 + 6 + 4 + 5 + 5 * 2
     row = "aaaa       {}  N×4         10    20  50.0%"
-    assert row.format("x" * 40) in plain_text(result, whole)
-    assert row.format("x" * 38 + "…") in plain_text(result, whole - 1)
-    assert row.format("x" * 23 + "…") in plain_text(result, whole - 16)
-    tree = plain_text(result, whole - 17).split("\n")[4:6]
+    assert row.format("x" * 40) in summary_text(result, whole)
+    assert row.format("x" * 38 + "…") in summary_text(result, whole - 1)
+    assert row.format("x" * 23 + "…") in summary_text(result, whole - 16)
+    tree = summary_text(result, whole - 17).split("\n")[4:6]
     # The paths are two columns of indentation and a name, 6, and the layers have what is left.
     assert tree == [
         f"aaaa    {'x' * 25}…  N×4         10    20  50.0%",
         f"  bbbb  y{' ' * 25}  N×4         10    20  50.0%",
     ]
-    lines = plain_text(result, 40).split("\n")[4:6]
+    lines = summary_text(result, 40).split("\n")[4:6]
     assert lines == [
         "aaaa    xxxxxxx…  N×4         10    20  50.0%",
         "  bbbb  y         N×4         10    20  50.0%",
     ]
 
 
-def styles(result: Summary, number: int) -> dict[str, str]:
-    """The pieces of a row of the terminal's table, and how each is shown."""
-    row = terminal_view(result, 80).renderables[4 + number]
-    return {
-        row.plain[span.start : span.end].strip(): str(span.style)
-        for span in row.spans
-        if span.start < span.end
-    } | {"": str(row.style)}
+def painted_row(result: Summary, number: int) -> list[tuple[str, str]]:
+    """The pieces of a row of the terminal's table, each with its role."""
+    row = summary_text(result, 80, tagged).split("\n")[4 + number]
+    return [(text.strip(), role) for role, text in re.findall("<([a-z ]+)>(.*?)</>", row)]
 
 
 def test_colours_of_a_row():
     result = with_rows(
         [
-            plain_layer("a", "block", is_block=True, share=1.0),
-            plain_layer("a.hot", "conv", arguments={"k": 3}, share=0.1),
+            plain_layer("a", "block", operation=None, share=1.0),
+            plain_layer("a.hot", "conv", {"k": 3}, share=0.1),
             plain_layer("a.warm", "conv", share=0.02),
-            plain_layer("a.cold", "conv", share=0.019, num_parameters=0),
-            plain_layer("a.none", "conv", share=0.0, macs=0),
+            plain_layer("a.cold", "conv", parameters=0, share=0.019),
+            plain_layer("a.none", "conv", macs=0, share=0.0),
         ]
     )
-    assert styles(result, 0) == {"": "bold", "block": "magenta"}
-    assert styles(result, 1) == {
-        "": "",
-        "a.": "dim",
-        "conv": "cyan",
-        "(3)": "dim",
-        "10.0%": "red",
-    }
-    assert styles(result, 2) == {"": "", "a.": "dim", "conv": "cyan", "2.0%": "yellow"}
-    assert styles(result, 3) == {"": "", "a.": "dim", "conv": "cyan", "0": "dim"}
-    assert styles(result, 4) == {"": "", "a.": "dim", "conv": "cyan", "0": "dim", "0%": "dim"}
+    block = "block"
+    assert painted_row(result, 0) == [
+        ("a", block),
+        ("block", "block op"),
+        ("N×4", block),
+        ("10", block),
+        ("20", block),
+        ("100%", block),
+    ]
+
+    def op(name: str, after: list[tuple[str, str]], *figures: tuple[str, str]) -> list:
+        start = [("a.", "faint"), (name, "row"), ("conv", "op"), *after]
+        return [*start, ("N×4", "row"), *figures]
+
+    row = ("10", "row"), ("20", "row")
+    assert painted_row(result, 1) == op("hot", [("(3)", "faint")], *row, ("10.0%", "hot"))
+    assert painted_row(result, 2) == op("warm", [], *row, ("2.0%", "warm"))
+    cold = ("0", "faint"), ("20", "row"), ("1.9%", "row")
+    assert painted_row(result, 3) == op("cold", [], *cold)
+    none = ("10", "row"), ("0", "faint"), ("0%", "faint")
+    assert painted_row(result, 4) == op("none", [], *none)
 
 
 @pytest.mark.parametrize(
@@ -307,4 +313,4 @@ def test_sizes_of_memory(count, text):
 
 def test_several_outputs_of_other_shapes():
     row = plain_layer("a", "split", output_shapes=((N, 4), (N, 3), (N, 2)))
-    assert "N×4, +2" in plain_text(with_rows([row]), 80)
+    assert "N×4, +2" in summary_text(with_rows([row]), 80)

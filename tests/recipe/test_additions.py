@@ -1,5 +1,6 @@
 """What is added with one class or function is everywhere: worked examples."""
 
+import importlib
 import json
 
 import jsonschema
@@ -8,8 +9,9 @@ import torch
 from torch import nn
 
 import archspec
+import archspec.cli.train
 from archspec.cli import main
-from archspec.cli.parser import build_parser
+from archspec.cli.parser import parse
 from archspec.data import register, registry
 from archspec.recipe.layers import Layer, option_layer
 from archspec.recipe.optimizers import UpdateRule
@@ -90,8 +92,8 @@ def test_an_optimiser_is_one_class(sign_descent, tmp_path, capsys):
     assert status == 1
     assert "`stretch` belongs to sign_descent; adam has `betas`, `eps`" in said
     # the command line, whose help has the line of its field
-    parser = build_parser("train")
-    args = parser.parse_args(["train", "x", "--optimizer", "sign_descent", "--stretch", "2"])
+    importlib.reload(archspec.cli.train)  # which reads the fields when it is first imported
+    args = parse(["train", "x", "--optimizer", "sign_descent", "--stretch", "2"])
     assert (args.optimizer, args.stretch) == ("sign_descent", "2")
     with pytest.raises(SystemExit):
         main(["train", "--help"])

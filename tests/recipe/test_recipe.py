@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import archspec
 from archspec.cli import main
-from archspec.cli.parser import build_parser
+from archspec.cli.parser import declared
 from archspec.diagnostics.diagnostic import Source, SpecError
 from archspec.ir.schemes import SCHEMES
 from archspec.recipe.layers import Layer, located_layer, option_layer, read_layer, read_values
@@ -211,9 +211,7 @@ def test_the_published_recipes():
 
 def options_of_train():
     """The options of `archspec train` by what they set."""
-    subparsers = build_parser("train")._subparsers
-    (parser,) = subparsers._group_actions[0].choices.values()
-    return {action.dest: action for action in parser._actions}
+    return {option.dest: option for option in declared("train").options}
 
 
 def test_every_field_is_an_option_that_torchrun_lets_through():

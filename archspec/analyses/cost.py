@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archspec.ir.graph import Graph, Step
 from archspec.ir.op import Weights
 from archspec.ir.shape import product
+from archspec.record import Record
 
 
-class Cost(NamedTuple):
+class Cost(Record):
     """Figures of one step, or of a whole graph.
 
     Parameters and buffers are counted in elements, `state_dict_bytes` in bytes of tensor data.

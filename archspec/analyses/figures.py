@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archspec.analyses.layers import Layer
 from archspec.ir.shape import Shape
+from archspec.record import Record
 
 
-class SummaryFigures(NamedTuple):
+class SummaryFigures(Record):
     """Figures of a network.
 
     `nodes` are the rows. `outputs` are those of eval(), `training_outputs` the further ones of

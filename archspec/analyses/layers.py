@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from archspec.analyses.cost import Cost, Costs
 from archspec.diagnostics.diagnostic import Span
 from archspec.ir.graph import INPUT, Graph, Ref, Visit, walk
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape
+from archspec.record import Record
 
 
-class Layer(NamedTuple):
+class Layer(Record):
     """One node: an op, or a group or block with the totals of what is inside.
 
     `op` is the name of its op or block, or `group`; `operation` is the op with its arguments, None

@@ -7,13 +7,13 @@ and groups, so that two nodes are neighbours wherever they are written.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from archspec.analyses.orientation import turned_around, turned_help
 from archspec.diagnostics.call_sites import CallSite, located
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Span
 from archspec.ir.graph import INPUT, Graph, Ref, Step, count_runs
 from archspec.ir.op import Op
+from archspec.record import Record
 
 MAX_USES = 20_000
 """Runs of ops that are looked at one by one: few lines can call a block millions of times."""
@@ -35,7 +35,7 @@ class OpUse:
         self.shared = self.gives_image = False
 
 
-class Value(NamedTuple):
+class Value(Record):
     """One output of a producer; without a producer, an input of the network."""
 
     producer: OpUse | None

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from archspec.diagnostics.diagnostic import Diagnostic, Refusal, SpecError
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.shape import concrete
 from archspec.ir.tape import Storage, Tape, Tensor, contiguous_strides
+from archspec.record import Record
 
 
-class Memory(NamedTuple):
+class Memory(Record):
     """Bytes of distinct storages of one forward pass with grad enabled.
 
     `activation_bytes` are those that the nodes' outputs occupy (the network's inputs and its

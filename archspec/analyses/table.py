@@ -8,10 +8,11 @@ any network; then layers' arguments are cut, and numbers never are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from archspec.diagnostics.diagnostic import Paint, plain
 from archspec.ir.shape import Shape
+from archspec.record import Record
 
 if TYPE_CHECKING:
     from archspec.analyses.figures import SummaryFigures
@@ -29,7 +30,7 @@ WARM, HOT = 0.02, 0.1
 """Shares of an op from which its figure is coloured."""
 
 
-class TableLayout(NamedTuple):
+class TableLayout(Record):
     """Cells of every row, cut to the widths of their columns (of `HEADER`), not padded."""
 
     widths: tuple[int, ...]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import archspec
 from archspec.cli.output import OutputError, flush
@@ -77,9 +78,34 @@ def _error(message: str) -> int:
     return 1
 
 
+class _Pattern:
+    """A regular expression that is compiled when it is first used."""
+
+    def __init__(self, *given: Any) -> None:
+        self._given = given
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(re.compile(*self._given), name)
+
+
+def _import_yaml() -> None:
+    """PyYAML compiles patterns for a parser of its own, which takes longer than a whole spec.
+
+    libyaml does its work here. This is for a process of ours alone, where nothing else runs yet.
+    """
+    compile = re.compile
+    re.compile = _Pattern  # type: ignore[assignment]
+    try:
+        import yaml  # noqa: F401
+    finally:
+        re.compile = compile
+
+
 def run() -> NoReturn:
     """The command as a program of its own: it does not clean up what the system takes away."""
     gc.set_threshold(MANY)
+    if len(sys.argv) > 2:  # a command, and most likely a spec
+        _import_yaml()
     status = main()
     if "torch" in sys.modules:  # threads, devices and files to be left in order
         sys.exit(status)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import inspect
 from argparse import Namespace
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.analyses.table import cut
 from archspec.cli.output import columns, write, write_json
 from archspec.document.blocks import library_block
 from archspec.ir.op import REGISTRY
+from archspec.record import Record
 from archspec.text import files
 
 
-class ListEntry(NamedTuple):
+class ListEntry(Record):
     """An op or block: its arguments as a call form, its documentation as one line."""
 
     name: str

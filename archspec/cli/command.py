@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
+
+from archspec.record import Record
 
 
-class Option(NamedTuple):
+class Option(Record):
     """An option of a command; or a word of it, where the name has no dashes.
 
     The fields are those of `argparse.add_argument`, but for `also`, further names, `group`, the
@@ -44,7 +46,7 @@ class Option(NamedTuple):
         return self.action == "append"
 
 
-class Command(NamedTuple):
+class Command(Record):
     """What the help says of a command, and what it takes. Its module has the command's name."""
 
     summary: str

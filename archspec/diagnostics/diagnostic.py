@@ -451,7 +451,7 @@ def _is_slip(word: str, name: str) -> bool:
     wanted, marks = _MARKS.findall(name), _MARKS.findall(word)
     # The dimensions of an op are forgotten easily: `max_pool`.
     forgotten = not marks and re.search(r"\dd$", name)
-    if _NUMBERED.search(word) and not wanted or wanted and marks != wanted and not forgotten:
+    if (_NUMBERED.search(word) and not wanted) or (wanted and marks != wanted and not forgotten):
         return False
     # Two slips at once make other words: `decoders` of `encoders`, `col_pool` of `row_pool`.
     slips = _slips(name, word)

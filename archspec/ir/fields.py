@@ -18,7 +18,6 @@ from typing import (
     ClassVar,
     Final,
     Literal,
-    NamedTuple,
     TypeAlias,
     TypeVar,
     Union,
@@ -26,6 +25,8 @@ from typing import (
     get_origin,
     get_type_hints,
 )
+
+from archspec.record import Record
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -87,7 +88,7 @@ class Bounds:
         )
 
 
-class Field(NamedTuple):
+class Field(Record):
     """One argument: its annotation (with `Annotated`), and its default or `REQUIRED`."""
 
     annotation: Any
@@ -102,7 +103,7 @@ class Field(NamedTuple):
 ProblemKind: TypeAlias = Literal["missing", "unknown", "wrong", "rule"]
 
 
-class Problem(NamedTuple):
+class Problem(Record):
     """One thing that is wrong with the arguments of an op.
 
     `kind` is missing, unknown, wrong (the value is not of the argument's type) or rule (the op

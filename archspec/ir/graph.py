@@ -8,17 +8,18 @@ It holds no paths, so a block that is called twice with equal arguments and inpu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from archspec.diagnostics.diagnostic import Span
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape
+from archspec.record import Record
 
 INPUT = -1
 """`Ref.step` of the graph's own inputs."""
 
 
-class Ref(NamedTuple):
+class Ref(Record):
     """A value within one graph: output `output` of step `step`, or input `output` at `INPUT`."""
 
     step: int
@@ -131,7 +132,7 @@ def _count_runs(graph: Graph, known: dict[Graph, int]) -> int:
     return known[graph]
 
 
-class Visit(NamedTuple):
+class Visit(Record):
     """A step met while walking: its full path, its depth (0 at the root's list), its graph.
 
     `shared` is True for a step that uses another's module, and for all below such a step: it

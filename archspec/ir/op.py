@@ -14,7 +14,6 @@ from typing import (
     Annotated,
     Any,
     ClassVar,
-    NamedTuple,
     TypeAlias,
     dataclass_transform,
 )
@@ -22,6 +21,7 @@ from typing import (
 from archspec.ir.fields import ArgumentsError, Bounds, Field, Problem, fields_of, taken
 from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
+from archspec.record import Record
 
 if TYPE_CHECKING:
     from torch import Tensor as TorchTensor
@@ -40,7 +40,7 @@ NonNegativeFloat: TypeAlias = Annotated[float, Bounds(ge=0, le=MAX_FLOAT)]
 PositiveFloat: TypeAlias = Annotated[float, Bounds(gt=0, le=MAX_FLOAT)]
 
 
-class Weight(NamedTuple):
+class Weight(Record):
     """A tensor that an op owns: a parameter, or a buffer.
 
     `name` is its key below the node's path; the empty name means the path itself.
@@ -56,14 +56,14 @@ class Weight(NamedTuple):
 Weights: TypeAlias = tuple[Weight, ...]
 
 
-class Doubt(NamedTuple):
+class Doubt(Record):
     """Why a call that runs can hardly be meant, and what would help."""
 
     message: str
     help: str
 
 
-class Example(NamedTuple):
+class Example(Record):
     """Arguments and input shapes on which the op is shown and its contract is tested.
 
     Shapes are written with "N" for the batch: `inputs=[("N", 3, 8, 8)]`.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+from archspec.record import Record
 
 
-class Scheme(NamedTuple):
+class Scheme(Record):
     """A function of `torch.nn.init`, and the arguments that differ from its defaults."""
 
     function: str

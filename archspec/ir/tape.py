@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+
+from archspec.record import Record
 
 Sizes = tuple[int, ...]
 
@@ -32,7 +33,7 @@ class Storage:
         self.nbytes, self.is_weight = nbytes, is_weight
 
 
-class Tensor(NamedTuple):
+class Tensor(Record):
     """What autograd sees of a tensor: sizes and strides in elements, its storage."""
 
     shape: Sizes

@@ -10,11 +10,11 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Span, SpecError, did_you_mean
 from archspec.ir.graph import INPUT, Graph, Ref, Step, Visit, walk
 from archspec.ir.shape import is_batched, show
+from archspec.record import Record
 
 Path = tuple[str, ...]
 
@@ -22,21 +22,21 @@ _TAP = re.compile(r"(?P<path>[^\[\]]+)(?:\[(?P<output>[0-9]{1,9})\])?")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
-class Tap(NamedTuple):
+class Tap(Record):
     """An output of the node at `path` within a graph."""
 
     path: Path
     output: int
 
 
-class Request(NamedTuple):
+class Request(Record):
     """What is wanted of a graph: some of its own outputs, by position, and values inside it."""
 
     outputs: tuple[int, ...]
     taps: tuple[Tap, ...]
 
 
-class Cut(NamedTuple):
+class Cut(Record):
     """What a graph becomes: `inputs` are those it still reads, `outputs` and `taps` say where
     the wanted values are among its outputs."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args, get_origin
 
 from archspec.diagnostics.diagnostic import (
     Code,
@@ -22,6 +22,7 @@ from archspec.expressions.evaluate import Table
 from archspec.ir.fields import MISFIT, taker
 from archspec.ir.op import MAX_FLOAT
 from archspec.recipe.settings import Setting
+from archspec.record import Record
 from archspec.text import values as yaml
 from archspec.text.files import read_text
 from archspec.text.limits import DEFAULT
@@ -36,7 +37,7 @@ MANY = 20
 """Names that are not listed in a message any more."""
 
 
-class Layer(NamedTuple):
+class Layer(Record):
     """Values of one origin.
 
     `spans` has the place of each value by its path (`lr`, `normalize.mean`), and that of its key

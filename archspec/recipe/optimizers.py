@@ -6,15 +6,16 @@ torch import its compiler, which takes as long as importing torch itself.
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from archspec.recipe.settings import Choice, Fraction, NotNegative, Positive, setting
+from archspec.record import Record
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class ParameterGroup(NamedTuple):
+class ParameterGroup(Record):
     """Parameters that are updated together, at one learning rate and weight decay.
 
     `state` has a list for each name of `UpdateRule.fresh`. `kernel` has further arguments of fused

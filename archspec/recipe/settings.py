@@ -4,10 +4,11 @@ Annotations are read when the class is made, so modules that declare settings do
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args, get_origin
 
 from archspec.expressions.arguments import describe, leaves
 from archspec.ir.fields import Bounds
+from archspec.record import Record
 
 Count: TypeAlias = Annotated[int, Bounds(ge=1)]
 Natural: TypeAlias = Annotated[int, Bounds(ge=0)]
@@ -16,7 +17,7 @@ NotNegative: TypeAlias = Annotated[float, Bounds(ge=0)]
 Fraction: TypeAlias = Annotated[float, Bounds(ge=0, lt=1)]
 
 
-class ChannelStatistics(NamedTuple):
+class ChannelStatistics(Record):
     """Mean and standard deviation of each channel (or one for all), for pixels of 0 to 1."""
 
     mean: tuple[float, ...]

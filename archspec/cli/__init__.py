@@ -7,15 +7,16 @@ import os
 import re
 import sys
 import warnings
+from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from types import ModuleType
 from typing import Any, NoReturn
 
 import archspec
-from archspec.cli.output import OutputError, flush
+from archspec.cli.output import OutputError, flush, write, write_diagnostics
 from archspec.cli.parser import parse
+from archspec.diagnostics.diagnostic import ArchspecError, SpecError
 
 LONG = frozenset({"train", "evaluate", "predict"})
 """Commands that run networks."""
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
         if args.command in LONG or getattr(args, "verify", False):
             gc.set_threshold(*USUAL)
-        status = _command(args.command).run(args)
+        status = _run(args)
         # Here, so that a reader that went away is noticed inside this try.
         flush()
     except KeyboardInterrupt:
@@ -70,7 +71,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.name != "torch":
             raise
         return _error(NEEDS_TORCH)
-    return int(status)
+    return status
+
+
+def _run(args: Namespace) -> int:
+    """The command's exit status; whatever a user can mend is written to standard error."""
+    try:
+        return int(import_module(f"archspec.cli.{args.command}").run(args))
+    except SpecError as error:
+        write_diagnostics(error.diagnostics)
+    except ArchspecError as error:
+        write(f"archspec {args.command}: error: {error}", sys.stderr)
+    return 1
 
 
 def _error(message: str) -> int:
@@ -119,7 +131,3 @@ def run() -> NoReturn:
 def _give_up_output() -> None:
     """The interpreter flushes stdout once more at exit; let it have somewhere to go."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _command(name: str) -> ModuleType:
-    return import_module(f"archspec.cli.{name}")

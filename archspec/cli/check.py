@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.cli.command import Command, Option
 from archspec.cli.options import CHECKING, SPEC, formats
-from archspec.cli.output import diagnostics_of, write, write_diagnostics, write_json
+from archspec.cli.output import write, write_diagnostics, write_json
 from archspec.cli.specs import as_dicts, figures, line_of_figures, opened
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Source, SpecError, printable
 from archspec.expand.program import compile_text, read_named
@@ -69,8 +69,8 @@ def _check(spec: str, args: Namespace) -> tuple[dict[str, Any], Sequence[Diagnos
             from archspec.recipe.recipe import resolve
 
             resolve([located_layer(arch.located_recipe)])
-    except (SpecError, OSError) as error:
-        return {**result, "ok": False}, diagnostics_of(error)
+    except SpecError as error:
+        return {**result, "ok": False}, error.diagnostics
     if args.format == "table":
         write(f"{printable(spec)}: ok, {line_of_figures(arch)}")
     return {**result, "ok": True, **figures(arch)}, arch.warnings

@@ -10,7 +10,6 @@ from archspec.cli.command import Command, Option
 from archspec.cli.options import COMPILING, formats, natural, positive
 from archspec.cli.output import (
     columns,
-    diagnostics_of,
     paint_for,
     write,
     write_diagnostics,
@@ -89,18 +88,16 @@ times faster where others use them too."""
 
 
 def run(args: Namespace) -> int:
-    """Print what the options ask for; 1 where the spec is wrong or verification fails."""
+    """Print what the options ask for; 1 where verification fails. Raises `SpecError`."""
     _refuse_idle_options(args)
     try:
         arch = load(args)
         # A module without memory is enough to say what fits.
         weights = args.weights and _load_weights(arch.build(device="meta"), arch, args)
-    except (SpecError, OSError) as error:
-        diagnostics = diagnostics_of(error)
-        write_diagnostics(diagnostics)
+    except SpecError as error:
         if args.format == "json":
-            write_json({"diagnostics": as_dicts(diagnostics)})
-        return 1
+            write_json({"diagnostics": as_dicts(error.diagnostics)})
+        raise
     return _json(arch, args, weights) if args.format == "json" else _table(arch, args, weights)
 
 

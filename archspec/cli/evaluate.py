@@ -5,15 +5,14 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from contextlib import closing
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 from archspec.cli.command import Command, Option
-from archspec.cli.options import TRAINED, formats
-from archspec.cli.output import columns_of, padded, write, write_diagnostics, write_json
+from archspec.cli.options import formats
+from archspec.cli.output import columns_of, note, padded, write, write_json
+from archspec.cli.trained import OPENING, RUN, opened_run
 from archspec.data.text import one_line
-from archspec.diagnostics.diagnostic import SpecError
-from archspec.training.errors import TrainingError
 
 if TYPE_CHECKING:
     from archspec.training.evaluate import Evaluation
@@ -25,7 +24,7 @@ COMMAND = Command(
     "archspec evaluate runs/lenet_bn-digits-1\n"
     "archspec evaluate runs/lenet_bn-digits-1 --data mnist --format json",
     (
-        Option("run", "a run folder", metavar="RUN"),
+        RUN,
         Option("--data", "other data (default: the run's own)", metavar="NAME"),
         Option("--data-root", "the folder of the data sets", metavar="DIR"),
         Option(
@@ -34,49 +33,33 @@ COMMAND = Command(
             action="store_const",
             const=True,
         ),
-        *TRAINED,
+        *OPENING,
         *formats(),
     ),
 )
 
 
 def run(args: Namespace) -> int:
-    """Print accuracy and loss, overall and by class; 1 where the run or the data do not serve."""
-    from archspec.data import DataError
+    """Print accuracy and loss, overall and by class.
+
+    Raises `SpecError`, `TrainingError` and `DataError`.
+    """
     from archspec.training.progress import reading_to
     from archspec.training.report import class_figures
-    from archspec.training.trained import open_trained
 
-    try:
-        trained = open_trained(
-            Path(args.run),
-            last=args.last,
-            device=args.device,
-            allow_modules=args.allow_module,
-            say=_note,
+    trained = opened_run(args)
+    with closing(reading_to(sys.stderr)) as reading:
+        found = trained.evaluate(
+            args.data,
+            args.data_root,
+            say=partial(note, "evaluate"),
+            skip_unreadable=args.skip_unreadable,
+            progress=reading,
         )
-        with closing(reading_to(sys.stderr)) as reading:
-            found = trained.evaluate(
-                args.data,
-                args.data_root,
-                say=_note,
-                skip_unreadable=args.skip_unreadable,
-                progress=reading,
-            )
-    except SpecError as error:
-        write_diagnostics(error.diagnostics)
-        return 1
-    except (TrainingError, DataError) as error:
-        write(f"archspec evaluate: error: {error}", sys.stderr)
-        return 1
     name = args.data or trained.recipe.dataset
     show = _json if args.format == "json" else _table
     show(name, trained, found, class_figures(found.confusion.tolist()))
     return 0
-
-
-def _note(text: str) -> None:
-    write(f"archspec evaluate: note: {text}", sys.stderr)
 
 
 ByClass = list[tuple[float, float, float, int]]

@@ -6,9 +6,8 @@ from argparse import Namespace
 
 from archspec.cli.command import Command
 from archspec.cli.options import COMPILING
-from archspec.cli.output import diagnostics_of, write, write_diagnostics
+from archspec.cli.output import write, write_diagnostics
 from archspec.cli.specs import load
-from archspec.diagnostics.diagnostic import SpecError
 
 COMMAND = Command(
     "print the resolved spec as YAML",
@@ -20,12 +19,8 @@ COMMAND = Command(
 
 
 def run(args: Namespace) -> int:
-    """Print the YAML; 1 where the spec is wrong."""
-    try:
-        arch = load(args)
-    except (SpecError, OSError) as error:
-        write_diagnostics(diagnostics_of(error))
-        return 1
+    """Print the YAML. Raises `SpecError`."""
+    arch = load(args)
     write_diagnostics(arch.warnings)
     write(arch.expand().rstrip("\n"))
     return 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import archspec
 from archspec.cli.command import Command, Option
 from archspec.cli.options import formats
-from archspec.cli.output import diagnostics_of, write, write_diagnostics, write_json
+from archspec.cli.output import write, write_diagnostics, write_json
 from archspec.cli.specs import figures, shape_text
 from archspec.diagnostics.diagnostic import SpecError
 
@@ -87,8 +87,8 @@ def run(args: Namespace) -> int:
     for name in names:
         try:
             arch = archspec.load(name)
-        except (SpecError, OSError) as error:
-            write_diagnostics(diagnostics_of(error))
+        except SpecError as error:
+            write_diagnostics(error.diagnostics)
             ok = False
             continue
         if not _within(arch, args):

@@ -112,13 +112,3 @@ def formats(*more: str, note: str = "") -> tuple[Option, ...]:
             const="json",
         ),
     )
-
-
-TRAINED = (
-    Option("--last", "the last weights, not the best", action="store_true"),
-    Option("--device", "auto, cpu, cuda, mps", metavar="D", default="auto"),
-    ALLOW_MODULE._replace(
-        help="let `module` nodes run code of this package, as in training; may be repeated"
-    ),
-)
-"""How a trained network is opened."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Paint, SpecError, plain
+from archspec.diagnostics.diagnostic import Diagnostic, Paint, plain
 
 PLAIN = str.maketrans({"×": "x", "→": ">", "…": "~", "─": "-"})
 """For an output whose encoding lacks these: one letter for one, so that tables keep their form."""
@@ -56,6 +56,11 @@ def write_json(value: Any) -> None:
     write(json.dumps(value, indent=2))
 
 
+def note(command: str, text: str) -> None:
+    """Write what a command has to say beside its results to standard error."""
+    write(f"archspec {command}: note: {text}", sys.stderr)
+
+
 def write_diagnostics(diagnostics: Iterable[Diagnostic]) -> None:
     """Write diagnostics to standard error, an empty line between two; coloured on a terminal."""
     paint = paint_for(sys.stderr)
@@ -94,14 +99,6 @@ def paint_for(stream: TextIO) -> Paint:
 def _coloured(role: str, text: str) -> str:
     colour = _COLOURS[role]
     return f"{colour}{text}\x1b[0m" if colour and text else text
-
-
-def diagnostics_of(error: SpecError | OSError) -> list[Diagnostic]:
-    """What is wrong, also where a file cannot be read at all."""
-    if isinstance(error, SpecError):
-        return list(error.diagnostics)
-    reason = error.strerror or str(error)
-    return [Diagnostic(Code.FILE, f"cannot read {error.filename}: {reason}")]
 
 
 def columns() -> int:

@@ -7,10 +7,10 @@ from argparse import Namespace
 from pathlib import Path
 
 from archspec.cli.command import Command, Option
-from archspec.cli.options import TRAINED, formats
-from archspec.cli.output import write, write_diagnostics, write_json
+from archspec.cli.options import formats
+from archspec.cli.output import note, write, write_json
+from archspec.cli.trained import OPENING, RUN, opened_run
 from archspec.data.text import one_line
-from archspec.diagnostics.diagnostic import SpecError
 from archspec.training.errors import TrainingError
 
 COMMAND = Command(
@@ -19,9 +19,9 @@ COMMAND = Command(
     "archspec predict runs/lenet_bn-digits-1 seven.png\n"
     "archspec predict runs/pets photos/*.jpg --format json",
     (
-        Option("run", "a run folder", metavar="RUN"),
+        RUN,
         Option("images", "picture files", metavar="IMAGE", nargs="+"),
-        *TRAINED,
+        *OPENING,
         *formats(),
     ),
 )
@@ -29,27 +29,12 @@ COMMAND = Command(
 
 def run(args: Namespace) -> int:
     """Print the likeliest classes of each picture; 1 where one cannot be read."""
-    from archspec.training.trained import open_trained
-
     results = []
     notes: list[str] = []
     status = 0
-    try:
-        trained = open_trained(
-            Path(args.run),
-            last=args.last,
-            device=args.device,
-            allow_modules=args.allow_module,
-            say=_note,
-        )
-    except SpecError as error:
-        write_diagnostics(error.diagnostics)
-        return 1
-    except TrainingError as error:
-        write(f"archspec predict: error: {error}", sys.stderr)
-        return 1
+    trained = opened_run(args)
     if trained.precision_note:
-        write(f"archspec predict: note: {trained.precision_note}", sys.stderr)
+        note("predict", trained.precision_note)
     for image in args.images:
         try:
             guesses = trained.predict(Path(image), say=notes.append)
@@ -62,12 +47,8 @@ def run(args: Namespace) -> int:
             write(image)
             for guess in guesses:
                 write(f"  {guess.probability:6.1%}  {one_line(guess.name)}")
-    for note in dict.fromkeys(notes):
-        write(f"archspec predict: note: {note}", sys.stderr)
+    for text in dict.fromkeys(notes):
+        note("predict", text)
     if args.format == "json":
         write_json(results)
     return status
-
-
-def _note(text: str) -> None:
-    write(f"archspec predict: note: {text}", sys.stderr)

@@ -35,20 +35,15 @@ COMMAND = Command(
 
 
 def run(args: Namespace) -> int:
-    """Print a line for each run; 1 where a folder holds none."""
+    """Print a line for each run; 1 where one is damaged. Raises `TrainingError` without any."""
     from archspec.training.store.runs import FOLDER, find_runs
 
     folders = [Path(folder) for folder in args.folders] or [FOLDER]
     found: list[Run] = []
     for folder in folders:
-        try:
-            runs = find_runs(folder)
-        except TrainingError as error:
-            write(f"archspec runs: error: {error}", sys.stderr)
-            return 1
+        runs = find_runs(folder)
         if not runs:
-            write(f"archspec runs: error: {folder} holds no runs", sys.stderr)
-            return 1
+            raise TrainingError(f"{folder} holds no runs")
         found += runs
     rows, recipes, status = [], [], 0
     for each in found:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import archspec
 from archspec.analyses.table import NOT_COUNTED, dims
-from archspec.diagnostics.diagnostic import Diagnostic, Refusal, Source, SpecError
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Source, SpecError
 from archspec.expand.program import set_text
 from archspec.text import files
 from archspec.text.limits import DEFAULT
@@ -22,7 +22,7 @@ STDIN = "-"
 
 
 def load(args: Namespace) -> Architecture:
-    """The architecture that SPEC, --set and --input ask for. Raises `SpecError`, `OSError`."""
+    """The architecture that SPEC, --set and --input ask for. Raises `SpecError`."""
     params = {key: set_text(text) if text.strip() else None for key, text in args.params}
     return opened(args.spec, args, params, input_shape(args))
 
@@ -32,7 +32,7 @@ def opened(
 ) -> Architecture:
     """The architecture of a file, a bundled name, or `-` for what standard input holds.
 
-    Raises `SpecError` and `OSError`.
+    Raises `SpecError`.
     """
     given: dict[str, Any] = {
         "input_shape": input_shape,
@@ -48,11 +48,14 @@ def opened(
 
 def standard_input() -> Source:
     """What stands on standard input. Raises `SpecError` where it is too much, or no text."""
-    data = sys.stdin.buffer.read(DEFAULT.text_bytes + 1) if sys.stdin else b""
     try:
+        data = sys.stdin.buffer.read(DEFAULT.text_bytes + 1) if sys.stdin else b""
         return files.decoded(data, "<stdin>", DEFAULT)
+    except OSError as error:
+        mistake = Diagnostic(Code.FILE, f"cannot read standard input: {error.strerror}")
     except Refusal as refusal:
-        raise SpecError([Diagnostic.of(refusal, None)]) from None
+        mistake = Diagnostic.of(refusal, None)
+    raise SpecError([mistake])
 
 
 def input_shape(args: Namespace) -> InputShape | None:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from archspec.cli.command import Command, Option
 from archspec.cli.options import COMPILING
-from archspec.cli.output import diagnostics_of, write, write_diagnostics
+from archspec.cli.output import write, write_diagnostics
 from archspec.cli.specs import load
-from archspec.diagnostics.diagnostic import SpecError
 from archspec.recipe.layers import file_layer, located_layer, option_layer
 from archspec.recipe.recipe import Recipe, documented, fields, layers_for, resolve
-from archspec.training.errors import Stopped, TrainingError
+from archspec.training.errors import Stopped
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
@@ -60,18 +59,16 @@ COMMAND = Command(
 
 
 def run(args: Namespace) -> int:
-    """Train; 1 where spec, recipe, data or training fail; 128 + N after signal N."""
+    """Train; 128 + N after signal N.
+
+    Raises `SpecError`, `TrainingError` and `DataError`.
+    """
     if args.resume and not args.run:
         args.parser.error("--resume needs --run DIR, the folder to continue")
-    try:
-        arch = load(args)
-        recipe = _recipe(args, arch)
-    except (SpecError, OSError) as error:
-        write_diagnostics(diagnostics_of(error))
-        return 1
+    arch = load(args)
+    recipe = _recipe(args, arch)
     keep_freed_memory()
     write_diagnostics(arch.warnings)
-    from archspec.data.errors import DataError
     from archspec.training.progress import closing_table, progress_to, reading_to
     from archspec.training.session import Session, train
 
@@ -89,12 +86,6 @@ def run(args: Namespace) -> int:
                     reading=reading,
                 )
             )
-    except SpecError as error:
-        write_diagnostics(error.diagnostics)
-        return 1
-    except (TrainingError, DataError) as error:
-        write(f"archspec train: error: {error}", sys.stderr)
-        return 1
     except Stopped as stopped:
         write(f"archspec train: {stopped}; go on with --resume", sys.stderr)
         return stopped.status

@@ -150,3 +150,18 @@ def test_when_output_is_coloured(terminal, environment, coloured, monkeypatch):
 def test_columns_that_a_terminal_takes(text, width):
     assert columns_of(text) == width
     assert padded(text, 6) == text + " " * (6 - width)
+
+
+def test_standard_input_that_cannot_be_read(capsys, monkeypatch):
+    class Broken(io.RawIOBase):
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(Broken())))
+    assert main(["check", "-"]) == 1
+    assert (
+        capsys.readouterr().err == "error AS601: cannot read standard input: Input/output error\n"
+    )

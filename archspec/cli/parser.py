@@ -248,7 +248,7 @@ def _add_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         metavar="FILE|NAME",
-        help="a .pth or safetensors file, or a name that torchvision publishes; its keys must fit",
+        help="a file of trained weights, or a name that torchvision publishes; its keys must fit",
     )
     parser.add_argument(
         "--weights-map",

@@ -40,6 +40,17 @@ def measure_saved_bytes(run: Callable[[], Result], owned: Iterable[Tensor]) -> t
 
 
 @contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draws on the CPU from `seed` inside; the global random state is as before afterwards."""
+    state = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(state)
+
+
+@contextmanager
 def counting_macs() -> Iterator[Callable[[], int]]:
     """Counts multiply-accumulates in its body; yields a function that reads the count so far.
 

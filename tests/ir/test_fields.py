@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
+from types import ModuleType
 from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import Field as PydanticField
 from pydantic import TypeAdapter, ValidationError
 
 from archspec.ir.fields import (
@@ -177,3 +180,27 @@ def test_an_op_is_a_value():
         op.stride = 2
     with pytest.raises(AttributeError, match="immutable"):
         del op.stride
+
+
+def test_annotations_may_be_objects_that_have_no_hash():
+    declared = {"c": "int", "b": int, "a": Annotated[int, PydanticField(gt=0)]}
+    names = {"__module__": __name__, "__annotations__": declared, "b": 2, "c": 3}
+    kind = type("Declared", (), names)
+    assert list(fields_of(kind)) == ["c", "b", "a"]
+    assert taken(kind, {"a": 1}) == {"c": 3, "b": 2, "a": 1}
+    with pytest.raises(ArgumentsError, match="a: Input should be greater than 0"):
+        taken(kind, {"a": 0})
+
+
+def test_a_text_means_what_its_own_module_says(monkeypatch):
+    kinds = []
+    for name, meaning in (("one", int), ("other", str)):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        sys.modules[name].Size = meaning
+        bases = tuple(kinds[-1:])
+        names = {"__module__": name, "__annotations__": {f"of_{name}": "Size"}}
+        kinds.append(type(name, bases, names))
+    assert {key: field.annotation for key, field in fields_of(kinds[1]).items()} == {
+        "of_one": int,
+        "of_other": str,
+    }

@@ -154,7 +154,7 @@ class InstanceNorm(_ChannelNorm, name="instance_norm"):
 
 
 class LayerNorm(ShapeKeeping, name="layer_norm"):
-    """Normalises each sample over `axes`, the last one unless told (Ba et al., 2016).
+    """Normalises each sample over `axes`, by default the last one (Ba et al., 2016).
 
     `axes` counts N as 0 and may not name it. Trailing axes make torch's `LayerNorm`; others are
     viewed as the last ones first: `axes: [1]` on 4-D input is ConvNeXt's norm over channels.

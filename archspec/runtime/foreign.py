@@ -1,4 +1,7 @@
-"""What is known of a module of another package: found by running it, since no rule says it."""
+"""The figures of a module of another package, found by running it.
+
+Its op is in `archspec.ops.module`; torch is imported here, and not there.
+"""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def verify(
     for which it is stated) and the outputs. A backward pass must run. `build` makes the module,
     by `emit` unless it is given. Inputs and weights are drawn from fixed seeds; the global random
     state is left as it was. A run that fails is a mismatch with the error's text. `progress` is
-    told what runs next.
+    called with what runs next.
     """
     place = torch.device(device)
     if place.type == "meta":

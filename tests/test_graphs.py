@@ -14,6 +14,7 @@ import archspec
 from archspec.diagnostics.diagnostic import Code
 from archspec.ir.graph import walk
 from archspec.testing import contract as testing
+from archspec.testing import graphs
 
 FIXED = settings(
     max_examples=240,
@@ -58,10 +59,10 @@ def test_archspec_and_torch_agree_on_random_graphs():
     forms: Counter[str] = Counter()
 
     @FIXED
-    @given(testing.specs())
+    @given(graphs.specs())
     def agree(spec):
-        text = testing.to_text(spec)
-        refusal = testing.check_spec(text)
+        text = graphs.to_text(spec)
+        refusal = graphs.check_spec(text)
         if refusal is None:
             seen["accepted"] += 1
             failure = runs(spec)
@@ -73,10 +74,10 @@ def test_archspec_and_torch_agree_on_random_graphs():
             forms.update(step.training_only and "training_only" for step in arch.graph.steps)
             return
         codes = {diagnostic.code for diagnostic in refusal.diagnostics}
-        if codes <= testing.SHAPE_RULES | {Code.OUTPUT_INDEX}:
+        if codes <= graphs.SHAPE_RULES | {Code.OUTPUT_INDEX}:
             seen["refused by shape rules"] += 1
             assert runs(spec) is not None, f"torch runs what is refused:\n{refusal}\n{text}"
-        elif codes <= testing.RULES | testing.SHAPE_RULES:
+        elif codes <= testing.RULES | graphs.SHAPE_RULES:
             seen["refused by a documented rule"] += 1
         else:
             assert codes <= {Code.ARGUMENT, Code.SHARE, Code.OUTPUTS}, refusal
@@ -119,6 +120,6 @@ def test_a_wrong_wiring_would_be_noticed():
     }
     other = archspec.loads("input: [4, 8, 8]\nlayers: [{name: a, relu}, tanh, {add: [input, '1']}]")
     spec["layers"][1] = {"name": "1", "tanh": None}
-    same_function(spec, archspec.loads(testing.to_text(spec)))
+    same_function(spec, archspec.loads(graphs.to_text(spec)))
     with pytest.raises(AssertionError):
         same_function(spec, other)

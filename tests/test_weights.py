@@ -21,6 +21,7 @@ from torch import Tensor
 import archspec
 from archspec.cli import main
 from archspec.weights import WeightsError, load_weights
+from archspec.weights.read import FORMATS, Format
 
 State = dict[str, Tensor]
 NAME = "torchvision/mobilenet_v3_small"
@@ -259,6 +260,32 @@ def test_foreign_files_give_one_diagnostic(
     with pytest.raises(WeightsError) as caught:
         arch.build(device="meta", weights=tmp_path / "w.pth")
     assert [d.code for d in caught.value.diagnostics] == ["AS802"]
+
+
+def test_a_format_is_one_entry(
+    arch: archspec.Architecture, state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(path: Path) -> tuple[object, tuple[str, ...]]:
+        torch.save(state, tmp_path / "inner.pth")
+        return torch.load(tmp_path / "inner.pth"), (f"took {path.read_bytes()[4:].decode()}",)
+
+    toy = Format("toy", "a toy file", lambda head: head.startswith(b"TOY "), read)
+    monkeypatch.setattr("archspec.weights.read.FORMATS", [*FORMATS, toy])
+    path = tmp_path / "weights.toy"
+    path.write_bytes(b"TOY all of it")
+    net = arch.build()
+    report = load_weights(net, path)
+    assert equal(net, state)
+    assert report.notes == ["took all of it"]
+    path.write_bytes(b"TAY")
+    with pytest.raises(WeightsError, match=r"torch.save wrote .*, or a toy file"):
+        load_weights(net, path)
+
+
+def test_the_page_on_weights_names_every_format() -> None:
+    page = Path(__file__).parent.parent / "docs" / "zoo.md"
+    text = page.read_text(encoding="utf-8")
+    assert all(known.name in text for known in FORMATS)
 
 
 @pytest.mark.parametrize("name", ["plain", "legacy", "safetensors"])

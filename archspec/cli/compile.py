@@ -62,7 +62,7 @@ COMMAND = Command(
         Option("--device", "with --verify: the device to run on (default: cpu)", metavar="D"),
         Option(
             "--weights",
-            "a .pth or safetensors file, or a name that torchvision publishes; its keys must fit",
+            "a file of trained weights, or a name that torchvision publishes; its keys must fit",
             metavar="FILE|NAME",
         ),
         Option(

@@ -788,8 +788,8 @@ _add(
     """A file of weights fits where it has every key of the network with its shape, and no other
     key. Else nothing is loaded, and each difference is named with what there is in its place.
     Keys of another program are renamed with `--weights-map old=new`; `--partial` loads what
-    fits, such as all but a new head. Files are those of `torch.save`, of which only tensors are
-    read and no code ever runs, and safetensors.""",
+    fits, such as all but a new head. Of any file only tensors are read, and no code ever runs;
+    the message of one that is not understood lists the formats.""",
     "",
     "",
 )

@@ -20,8 +20,8 @@ from archspec.emit import namespace
 class _ByValue(nn.Module):
     """Pickles and copies instances of a generated class by its name and source.
 
-    A class that others derive from a generated one (FSDP and parametrizations do) is theirs to
-    pickle, and goes torch's own way.
+    A class that others derive from a generated one, as FSDP and parametrizations do, is pickled
+    in torch's own way.
     """
 
     code: ClassVar[str | None] = None

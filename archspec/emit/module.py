@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from archspec.emit.classes import class_name, make_class
-from archspec.emit.initialize import SkipFilling, initialize, seeded
+from archspec.emit.initialize import SkipFilling, initialize
 from archspec.emit.source import StepPart, check_name, forward_source, is_chain, owner
 from archspec.ir.graph import Graph, Step
+from archspec.runtime.measure import seeded
 
 
 def emit(

@@ -36,7 +36,7 @@ def execution(graph: Graph, training: bool, prefix: str = "") -> Iterator[Execut
 def observed(
     graph: Graph, module: nn.Module, see: Callable[[tuple[Tensor | None, ...]], None]
 ) -> Iterator[None]:
-    """Gives `see` the outputs of every step that `module` runs inside, in order of `execution`.
+    """Calls `see` with the outputs of each step that `module` runs, in the order of `execution`.
 
     `module` was emitted from `graph`. Each of its blocks gets, for as long as this lasts, a
     `forward` of the same generated code with a call after every step.

@@ -1,9 +1,9 @@
 """The arguments that an op's class declares, and what may be given for them.
 
-A class declares them as a dataclass does: annotations, with or without a default. pydantic is the
-judge of what is given (strict types, finite numbers, no unknown names), yet importing it takes
-longer than compiling a large network. So what plainly fits is taken at once, and pydantic is asked
-about all else. A property-based test holds that what is taken, pydantic would take as it is.
+A class declares them as a dataclass does: annotations, with or without a default. pydantic
+validates what is given (strict types, finite numbers, no unknown names), but importing it takes
+longer than compiling a large network. So values that plainly fit are accepted here, and pydantic
+is asked about all others. A property-based test holds that pydantic accepts the same values.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ REQUIRED: Final = object()
 """The default of an argument that must be given."""
 
 MISFIT: Final = object()
-"""What a `Taker` gives for a value that does not plainly fit."""
+"""What a `Converter` gives for a value that does not plainly fit."""
 
-Taker: TypeAlias = Callable[[Any], Any]
+Converter: TypeAlias = Callable[[Any], Any]
 """A value as the op will hold it, or `MISFIT`."""
 
 
@@ -93,7 +93,7 @@ class Field(Record):
 
     annotation: Any
     default: Any
-    take: Taker
+    take: Converter
 
     @property
     def is_required(self) -> bool:
@@ -139,7 +139,7 @@ def once(function: Callable[[K], T]) -> Callable[[K], T]:
 def fields_of(kind: type) -> Mapping[str, Field]:
     """The arguments that a class and its bases declare, those of the bases first."""
     return {
-        name: Field(annotation, getattr(kind, name, REQUIRED), taker(annotation))
+        name: Field(annotation, getattr(kind, name, REQUIRED), converter(annotation))
         for name, annotation in _annotations(kind).items()
         if get_origin(annotation) is not ClassVar
     }
@@ -177,16 +177,16 @@ def taken(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
             plain = values[name] is not MISFIT
             fitting += 1
         if not plain:
-            return _judged(kind, given)
-    return values if fitting == len(given) else _judged(kind, given)
+            return _validated(kind, given)
+    return values if fitting == len(given) else _validated(kind, given)
 
 
 # --- what plainly fits ---------------------------------------------------------------------------
 
 
-def taker(annotation: Any) -> Taker:
-    """What takes the values of a type. It may leave more to the judge than it must, never less."""
-    exact, widening = _taker(annotation, False), _taker(annotation, True)
+def converter(annotation: Any) -> Converter:
+    """A function that accepts values of a type; it may leave some that fit to pydantic."""
+    exact, widening = _converter(annotation, False), _converter(annotation, True)
 
     def take(value: Any) -> Any:
         # Of a union the type that fits as it is comes before the one that an int widens to.
@@ -196,18 +196,18 @@ def taker(annotation: Any) -> Taker:
     return take
 
 
-def _taker(annotation: Any, widening: bool) -> Taker:
+def _converter(annotation: Any, widening: bool) -> Converter:
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _bounded(_taker(parts[0], widening), parts[1:])
+        return _bounded(_converter(parts[0], widening), parts[1:])
     if origin is Literal:
         return _one_of(parts)
     if origin in (Union, types.UnionType):
-        return _first([_taker(part, widening) for part in parts])
+        return _first([_converter(part, widening) for part in parts])
     if origin is tuple:
         if len(parts) == 2 and parts[1] is Ellipsis:
-            return _all(_taker(parts[0], widening))
-        return _each([_taker(part, widening) for part in parts])
+            return _all(_converter(parts[0], widening))
+        return _each([_converter(part, widening) for part in parts])
     if annotation is float:
         return _widened if widening else _finite
     if annotation in (int, bool, str, type(None)):
@@ -225,8 +225,8 @@ def _widened(value: Any) -> Any:
     return _finite(value)
 
 
-def _bounded(take: Taker, metadata: tuple[Any, ...]) -> Taker:
-    """Within its limits; what other metadata may mean is left to the judge."""
+def _bounded(take: Converter, metadata: tuple[Any, ...]) -> Converter:
+    """Within its limits; metadata that is not ours is left to pydantic."""
     if len(metadata) != 1 or not isinstance(metadata[0], Bounds):
         return lambda value: MISFIT
     hold = metadata[0].hold
@@ -238,7 +238,7 @@ def _bounded(take: Taker, metadata: tuple[Any, ...]) -> Taker:
     return bounded
 
 
-def _one_of(literals: tuple[Any, ...]) -> Taker:
+def _one_of(literals: tuple[Any, ...]) -> Converter:
     known = {(literal.__class__, literal) for literal in literals}
 
     def take(value: Any) -> Any:
@@ -248,9 +248,9 @@ def _one_of(literals: tuple[Any, ...]) -> Taker:
     return take
 
 
-def _first(takers: list[Taker]) -> Taker:
+def _first(converters: list[Converter]) -> Converter:
     def take(value: Any) -> Any:
-        for each in takers:
+        for each in converters:
             if (found := each(value)) is not MISFIT:
                 return found
         return MISFIT
@@ -258,7 +258,7 @@ def _first(takers: list[Taker]) -> Taker:
     return take
 
 
-def _all(take_one: Taker) -> Taker:
+def _all(take_one: Converter) -> Converter:
     def take(value: Any) -> Any:
         if value.__class__ is not tuple:
             return MISFIT
@@ -268,17 +268,17 @@ def _all(take_one: Taker) -> Taker:
     return take
 
 
-def _each(takers: list[Taker]) -> Taker:
+def _each(converters: list[Converter]) -> Converter:
     def take(value: Any) -> Any:
-        if value.__class__ is not tuple or len(value) != len(takers):
+        if value.__class__ is not tuple or len(value) != len(converters):
             return MISFIT
-        found = tuple([each(item) for each, item in zip(takers, value, strict=True)])
+        found = tuple([each(item) for each, item in zip(converters, value, strict=True)])
         return MISFIT if MISFIT in found else found
 
     return take
 
 
-# --- the judge -----------------------------------------------------------------------------------
+# --- pydantic ------------------------------------------------------------------------------------
 
 
 @once
@@ -299,7 +299,7 @@ _KINDS: dict[str, ProblemKind] = {"missing": "missing", "extra_forbidden": "unkn
 """What pydantic calls the mistakes that are not in a value."""
 
 
-def _judged(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
+def _validated(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
     from pydantic import ValidationError
 
     try:

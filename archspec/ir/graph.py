@@ -31,7 +31,7 @@ class Step:
 
     `name` is the last part of its module path: the given name, or its position in its list.
     `shares` is the index of the step in the same graph whose module it uses again.
-    `training_only` steps are skipped in eval(), and read by such steps and outputs alone.
+    `training_only` steps are skipped in eval(); only such steps, and outputs, read them.
     `idle` steps never run and read nothing: they own a module that others share.
     """
 

@@ -57,7 +57,7 @@ Weights: TypeAlias = tuple[Weight, ...]
 
 
 class Doubt(Record):
-    """Why a call that runs can hardly be meant, and what would help."""
+    """Why a call that would run is probably a mistake, and what would help."""
 
     message: str
     help: str
@@ -187,9 +187,9 @@ class Op:
         raise NotImplementedError(f"{type(self).__name__}.infer")
 
     def doubt(self, *inputs: Shape) -> Doubt | None:
-        """What is degenerate in it for inputs of these shapes, which it takes: a warning says so.
+        """The warning for inputs of these shapes, where it accepts them to no use.
 
-        A normalisation of a single value gives the same for any input.
+        A normalisation of a single value, say, gives the same for any input.
         """
         return None
 
@@ -208,9 +208,8 @@ class Op:
     def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim | None:
         """Multiply-accumulates of its convolutions and matrix products, for one sample.
 
-        Work on learned tensors alone, which no batch multiplies, counts as it is done: once.
-        Every op states its cost, even where it is 0: a forgotten cost must not count as none.
-        None says that it is not known, and so not counted.
+        Work on learned tensors alone is done once for a whole batch, and counts once. Every op
+        states its cost, even 0, so that a forgotten one is noticed. None: it is not known.
         """
         raise NotImplementedError(f"{type(self).__name__}.macs")
 
@@ -242,7 +241,7 @@ class Op:
         return self.module
 
     def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
-        """What its module's class is told beside the op's arguments, such as `in_channels`."""
+        """More arguments for its module's class, from the shapes of its inputs: `in_channels`."""
         return {}
 
     def module_key(self, *inputs: Shape) -> Hashable:
@@ -259,10 +258,9 @@ class Op:
         return self.expression(values, inputs)
 
     def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        """For what `build` returned, the variable `own`: Python source that applies it.
+        """Python source that applies what `build` returned, which is the variable `own`.
 
-        Needs a definition where it is more than a call of a module with `values`. The rules of
-        `expression` hold.
+        To be defined where that is more than a call with `values`. The rules of `expression` hold.
         """
         return f"{own}({', '.join(values)})"
 

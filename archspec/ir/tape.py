@@ -211,7 +211,7 @@ def reshape(tape: Tape, x: Tensor, shape: Sizes) -> Tensor:
 
 
 def elementwise(tape: Tape, *inputs: Tensor) -> Tensor:
-    """The new result of a pointwise op on broadcastable `inputs`; what it saves is the op's word.
+    """The new result of a pointwise op on broadcastable `inputs`. The op itself says what is saved.
 
     It requires a gradient where any input does. Its memory order is the one that torch's
     `TensorIterator` gives it: that of its inputs where they agree, else that of the first input

@@ -1,8 +1,8 @@
-"""Graph → the graph that gives the values of chosen nodes, wherever they are, and no more.
+"""Graph → the smallest graph that gives the values of chosen nodes, wherever they are.
 
-A detector reads the stages of its backbone, a probe some layer in the middle. The nodes that those
-values do not need are left out; what is kept has its name, so all keys stay as they were. A value
-inside a group or block becomes a further output of it.
+A detector reads the stages of its backbone, a probe some layer in the middle. Nodes that those
+values do not need are left out. All others keep their names, so weights keep their keys. A value
+inside a group or block becomes one more output of it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Request(Record):
 
 
 class Cut(Record):
-    """What a graph becomes: `inputs` are those it still reads, `outputs` and `taps` say where
-    the wanted values are among its outputs."""
+    """A graph after cutting: `inputs` are the positions of those that it still reads; `outputs`
+    and `taps` say at which of its outputs the wanted values are."""
 
     graph: Graph
     inputs: tuple[int, ...]
@@ -130,7 +130,7 @@ def _find(nodes: Mapping[str, Visit], text: str) -> Tap:
 
 
 def _near(text: str, known: Sequence[str]) -> str:
-    """The node that seems to be meant, or all that stand where the path goes wrong."""
+    """The likely node, or the nodes at the place where the path goes wrong."""
     for path in known:
         if path.endswith(f".{text}"):
             return f"did you mean {path!r}?"
@@ -178,7 +178,7 @@ class _Cutter:
 
 
 class _GraphCut:
-    """One graph and one request, worked off from the last step to the first."""
+    """One graph and one request; the steps are visited from the last to the first."""
 
     def __init__(self, cutter: _Cutter, graph: Graph, request: Request) -> None:
         self.cutter, self.graph, self.request = cutter, graph, request
@@ -218,7 +218,7 @@ class _GraphCut:
             self.inside[index].append(Tap(tap.path[1:], tap.output))
 
     def _settle(self, index: int) -> None:
-        """All readers of a step are known: cut what is in it, and want what it reads."""
+        """Cuts a step whose readers are all known, and marks what it reads as wanted."""
         step = self.graph.steps[index]
         if step.shares is not None:
             self.owners.add(step.shares)
@@ -232,7 +232,7 @@ class _GraphCut:
         family = self.families.get(index if step.shares is None else step.shares)
         if family is None:
             return Request(tuple(sorted(self.wanted[index])), tuple(self.inside[index]))
-        # One module serves them all, so it gives all that is wanted of any.
+        # They share one module, which must give what is wanted of any of them.
         taps = dict.fromkeys(tap for member in family for tap in self.inside[member])
         return Request(tuple(range(len(step.outputs))), tuple(taps))
 

@@ -15,11 +15,9 @@ from archspec.ops import (
     pool,
     regularization,
     relative_position,
-    rescale,
     reshape,
     resize,
     slicing,
-    stochastic_depth,
 )
 
 __all__ = [
@@ -37,9 +35,7 @@ __all__ = [
     "pool",
     "regularization",
     "relative_position",
-    "rescale",
     "reshape",
     "resize",
     "slicing",
-    "stochastic_depth",
 ]

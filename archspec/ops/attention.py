@@ -106,8 +106,8 @@ class MultiHeadAttention(Op, name="multi_head_attention", primary="num_heads"):
 class QKVLinearOp(Op, name="qkv_linear", primary="features"):
     """Queries, keys and values by one affine map: (N, ..., in) to (N, ..., 3 * features).
 
-    The keys have no bias: that of the middle third stays unused. It would add the same to all
-    logits of a query, unless the keys are normalised. Liu et al., Swin Transformer V2
+    The keys have no bias, so the middle third of the vector is not used: it would add the same to
+    all logits of a query, unless the keys are normalised. Liu et al., Swin Transformer V2
     (arXiv 2111.09883), as its authors' code has it.
     """
 

@@ -15,8 +15,8 @@ from archspec.ir.tape import Sizes, Tape, Tensor
 class MatMul(Op, name="matmul"):
     """Product of the matrices in the last two axes: (N, ..., a, b) by (N, ..., b, c) to (.., a, c).
 
-    The axes between N and the matrices broadcast. A factor of fewer axes would have its batch
-    meet another axis and is refused; a transposed factor is a `permute` before it.
+    The axes between N and the matrices broadcast. A factor with fewer axes is refused, since its
+    batch would meet another axis. To transpose a factor, put a `permute` before it.
     """
 
     num_inputs = 2

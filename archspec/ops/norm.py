@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import Bounds
@@ -44,7 +44,32 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class BatchNorm(ShapeKeeping, name="batch_norm"):
+class _ChannelNorm(ShapeKeeping):
+    """Base of the norms whose statistics are kept; `family` is what their classes are called."""
+
+    eps: NonNegativeFloat
+    momentum: Probability | None
+    affine: bool
+    track_running_stats: bool
+
+    family: ClassVar[str]
+    blind_to_offsets = True
+
+    def weights(self, *inputs: Shape) -> Weights:
+        (x,) = inputs
+        return _scale_and_shift((x[1],), self.affine) + _running(x[1], self.track_running_stats)
+
+    def module_key(self, *inputs: Shape) -> Hashable:
+        return self.module_path(*inputs), inputs[0][1]
+
+    def module_path(self, *inputs: Shape) -> str:
+        return f"torch.nn.{self.family}{max(len(inputs[0]) - 2, 1)}d"
+
+    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
+        return {"num_features": inputs[0][1]}
+
+
+class BatchNorm(_ChannelNorm, name="batch_norm"):
     """Normalises each channel over the batch and all positions (Ioffe and Szegedy, 2015).
 
     The rank chooses torch's class: 2-D and 3-D input `BatchNorm1d`, 4-D `BatchNorm2d`, 5-D
@@ -57,7 +82,7 @@ class BatchNorm(ShapeKeeping, name="batch_norm"):
     affine: bool = True
     track_running_stats: bool = True
 
-    blind_to_offsets = True
+    family = "BatchNorm"
     examples = (
         Example(inputs=[("N", 3, 4, 5)]),
         Example({"eps": 0.001, "momentum": 0.01}, inputs=[("N", 6)]),
@@ -71,10 +96,6 @@ class BatchNorm(ShapeKeeping, name="batch_norm"):
         expect_rank(x, 2, 3, 4, 5)
         return x
 
-    def weights(self, *inputs: Shape) -> Weights:
-        (x,) = inputs
-        return _scale_and_shift((x[1],), self.affine) + _running(x[1], self.track_running_stats)
-
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         learns = x.requires_grad or self.affine
@@ -85,18 +106,8 @@ class BatchNorm(ShapeKeeping, name="batch_norm"):
                 _save_new(tape, x.shape[1:2], count=2)  # mean and inverse deviation
         return y
 
-    def module_key(self, *inputs: Shape) -> Hashable:
-        (x,) = inputs
-        return max(len(x), 3), x[1]
 
-    def module_path(self, *inputs: Shape) -> str:
-        return f"torch.nn.BatchNorm{max(len(inputs[0]) - 2, 1)}d"
-
-    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
-        return {"num_features": inputs[0][1]}
-
-
-class InstanceNorm(ShapeKeeping, name="instance_norm"):
+class InstanceNorm(_ChannelNorm, name="instance_norm"):
     """Normalises each channel of each sample over its positions (Ulyanov et al., 2016).
 
     The rank chooses torch's class: 3-D input `InstanceNorm1d`, 4-D `InstanceNorm2d`, 5-D
@@ -109,7 +120,7 @@ class InstanceNorm(ShapeKeeping, name="instance_norm"):
     affine: bool = False
     track_running_stats: bool = False
 
-    blind_to_offsets = True
+    family = "InstanceNorm"
     examples = (
         Example(inputs=[("N", 3, 4, 5)]),
         Example({"affine": True, "eps": 0.001}, inputs=[("N", 3, 5)]),
@@ -129,10 +140,6 @@ class InstanceNorm(ShapeKeeping, name="instance_norm"):
             )
         return x
 
-    def weights(self, *inputs: Shape) -> Weights:
-        (x,) = inputs
-        return _scale_and_shift((x[1],), self.affine) + _running(x[1], self.track_running_stats)
-
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         # torch runs batch_norm on (1, N * C, ...) with every per-channel vector repeated N times.
@@ -145,19 +152,9 @@ class InstanceNorm(ShapeKeeping, name="instance_norm"):
             _save_new(tape, (x.shape[0] * x.shape[1],), count=repeated + statistics)
         return y
 
-    def module_key(self, *inputs: Shape) -> Hashable:
-        (x,) = inputs
-        return len(x), x[1]
-
-    def module_path(self, *inputs: Shape) -> str:
-        return f"torch.nn.InstanceNorm{len(inputs[0]) - 2}d"
-
-    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
-        return {"num_features": inputs[0][1]}
-
 
 class LayerNorm(ShapeKeeping, name="layer_norm"):
-    """Normalises each sample over `axes`, the last one unless told (Ba et al., 2016).
+    """Normalises each sample over `axes`, by default the last one (Ba et al., 2016).
 
     `axes` counts N as 0 and may not name it. Trailing axes make torch's `LayerNorm`; others are
     viewed as the last ones first: `axes: [1]` on 4-D input is ConvNeXt's norm over channels.

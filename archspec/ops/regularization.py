@@ -1,8 +1,9 @@
-"""Dropout, and the identity that stands where a regulariser (or anything else) is left out."""
+"""Dropout of elements, channels and residual branches, and the identity that does nothing."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.op import Example, Probability, ShapeKeeping
@@ -24,7 +25,26 @@ class Identity(ShapeKeeping, name="identity"):
         return x
 
 
-class Dropout(ShapeKeeping, name="dropout", primary="p"):
+class _Dropping(ShapeKeeping):
+    """Base of what multiplies by random factors in training, and is the identity in evaluation."""
+
+    p: Probability
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        if not tape.training or self.p == 0:
+            return x
+        noise = self._noise(tape, x)
+        if x.requires_grad:
+            tape.save(noise)
+        return elementwise(tape, x, noise)
+
+    def _noise(self, tape: Tape, x: Tensor) -> Tensor:
+        """The random factors, which autograd saves."""
+        raise NotImplementedError
+
+
+class Dropout(_Dropping, name="dropout", primary="p"):
     """Zeroes each element with probability `p` in training and scales the rest by `1 / (1 - p)`.
 
     Srivastava et al., 2014. In evaluation it is the identity.
@@ -43,18 +63,8 @@ class Dropout(ShapeKeeping, name="dropout", primary="p"):
         Example({"p": 1.0}, inputs=[("N", 7)]),
     )
 
-    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
-        (x,) = inputs
-        if not tape.training or self.p == 0:
-            return x
-        noise = self._noise(tape, x)
-        if x.requires_grad:
-            tape.save(noise)
-        return elementwise(tape, x, noise)
-
     def _noise(self, tape: Tape, x: Tensor) -> Tensor:
-        """The factors that autograd saves; a single zero is enough to drop everything."""
-        if self.p == 1:
+        if self.p == 1:  # a single zero is enough to drop everything
             return tape.new((), requires_grad=False)
         return self._factors(tape, x)
 
@@ -89,3 +99,31 @@ class Dropout2d(Dropout, name="dropout2d", primary="p"):
 
     def _factors(self, tape: Tape, x: Tensor) -> Tensor:
         return tape.new((*x.shape[:2], *(1 for _ in x.shape[2:])), requires_grad=False)
+
+
+class StochasticDepthOp(_Dropping, name="stochastic_depth", primary="p"):
+    """Zeroes whole samples with probability `p` in training and scales the rest by `1 / (1 - p)`.
+
+    It stands on a residual branch, before the sum. `mode: row` decides for each sample, `batch`
+    once for all of them. Huang et al., Deep Networks with Stochastic Depth (arXiv 1603.09382);
+    torchvision.ops.StochasticDepth, which has no default for `mode`. In evaluation it is the
+    identity.
+    """
+
+    p: Probability
+    mode: Literal["batch", "row"] = "row"
+
+    module = "archspec.runtime.modules.StochasticDepth"
+    examples = (
+        Example({"p": 0.2}, inputs=[("N", 3, 4, 5)]),
+        Example({"p": 0.5, "mode": "batch"}, inputs=[("N", 4, 6)]),
+        Example({"p": 0.0}, inputs=[("N", 7)]),
+        Example({"p": 1.0}, inputs=[("N", 3, 4, 5)]),
+    )
+
+    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
+        return {"rank": len(inputs[0])}
+
+    def _noise(self, tape: Tape, x: Tensor) -> Tensor:
+        rows = x.shape[0] if self.mode == "row" else 1
+        return tape.new((rows, *(1 for _ in x.shape[1:])), requires_grad=False)

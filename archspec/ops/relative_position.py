@@ -1,4 +1,4 @@
-"""What attention within a window knows of the places of its cells relative to each other.
+"""Relative positions of the cells in a window of attention.
 
 A window of h x w cells has t = h * w tokens and (2h - 1)(2w - 1) different offsets between two.
 """

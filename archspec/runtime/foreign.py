@@ -1,10 +1,12 @@
-"""What is known of a module of another package: found by running it, since no rule says it."""
+"""The figures of a module of another package, found by running it.
+
+Its op is in `archspec.ops.module`; torch is imported here, and not there.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -19,7 +21,7 @@ from archspec.ir import tape as tapes
 from archspec.ir.op import Weight, Weights
 from archspec.ir.shape import N, Shape, concrete
 from archspec.ir.tape import Storage, Tape
-from archspec.runtime.measure import measure_macs, uncounted
+from archspec.runtime.measure import measure_macs, seeded, uncounted
 
 BATCHES = (2, 3, 5)
 """Batch sizes of the runs on the CPU."""
@@ -96,7 +98,7 @@ def _found_class(path: str) -> type[nn.Module]:
 
 
 def _find(op: Constructed, shape: Shape) -> Facts:
-    with _fixed_randomness():
+    with seeded(0):  # compiling a spec leaves the global random state as it was
         with torch.device("meta"):
             planned = made(op)
             outputs = _outputs(op, planned, shape, BATCHES[:2], "the meta device")
@@ -193,7 +195,7 @@ def record(op: Constructed, tape: Tape, x: tapes.Tensor) -> tapes.Tensor | list[
         saved[storage.data_ptr()] = storage  # held, so that no other gets its address
         return tensor.detach()
 
-    with _fixed_randomness(), torch.device("cpu"), torch.enable_grad():
+    with seeded(0), torch.device("cpu"), torch.enable_grad():
         module = made(op).train(tape.training)
         value = _laid_out(x)
         with saved_tensors_hooks(pack, lambda tensor: tensor):
@@ -244,14 +246,3 @@ def _tried(what: str, run: Callable[[], Result], code: Code = Code.MODULE) -> Re
 
 def _refusal(op: Constructed, what: str) -> Refusal:
     return Refusal(f"{op.type} {what}", code=Code.MODULE)
-
-
-@contextmanager
-def _fixed_randomness() -> Iterator[None]:
-    """Compiling a spec leaves the global random state as it was."""
-    state = torch.default_generator.get_state()
-    torch.default_generator.manual_seed(0)
-    try:
-        yield
-    finally:
-        torch.default_generator.set_state(state)

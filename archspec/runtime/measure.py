@@ -40,6 +40,17 @@ def measure_saved_bytes(run: Callable[[], Result], owned: Iterable[Tensor]) -> t
 
 
 @contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draws on the CPU from `seed` inside; the global random state is as before afterwards."""
+    state = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(state)
+
+
+@contextmanager
 def counting_macs() -> Iterator[Callable[[], int]]:
     """Counts multiply-accumulates in its body; yields a function that reads the count so far.
 
@@ -62,8 +73,8 @@ def measure_macs(run: Callable[[], object]) -> int:
 def uncounted(run: Callable[[], object], parameters: Iterable[Tensor]) -> list[str]:
     """Ops of `run` whose multiply-accumulates torch's counter may have missed, by their names.
 
-    They are ops that it does not know, and that read a matrix of `parameters` as a recurrent layer
-    does or belong to another library. What moves, adds up or looks up numbers costs nothing.
+    The counter does not know such an op, and it reads a matrix of `parameters`, as a recurrent
+    layer does, or belongs to another library. To move, add up or look up numbers costs nothing.
     """
     matrices = {p.untyped_storage().data_ptr() for p in parameters if p.dim() > 1}
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _Unknown(matrices) as seen:

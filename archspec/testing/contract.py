@@ -47,11 +47,6 @@ from archspec.ir.op import REGISTRY, Example, Op, Weight
 from archspec.ir.shape import N, Shape, concrete, is_batched
 from archspec.ir.tape import Sizes, Storage, Tape
 from archspec.runtime.measure import measure_macs, measure_saved_bytes
-from archspec.testing.graphs import SHAPE_RULES as SHAPE_RULES
-from archspec.testing.graphs import check_spec as check_spec
-from archspec.testing.graphs import facts as facts
-from archspec.testing.graphs import specs as specs
-from archspec.testing.graphs import to_text as to_text
 
 RULES = frozenset({Code.EMPTY, Code.UNBATCHED, Code.MIXES_BATCH, Code.SINGLE_VALUE, Code.LIMIT})
 """Codes of the documented rules, which may refuse what torch would run."""

@@ -27,7 +27,7 @@ def match(
     tensors, notes = unwrapped(loaded.tensors, expected)
     tensors, more = modernised(renamed(tensors, renames), expected)
     report = LoadReport(loaded.source, network, notes=[*loaded.notes, *notes, *more])
-    report.kept = _counters_of_no_file(expected, tensors)
+    report.kept = _absent_counters(expected, tensors)
     if report.kept:
         report.notes.append(f"older than `{COUNTER}`: the {len(report.kept)} of them stay at 0")
     absent = [key for key in expected if key not in tensors and key not in set(report.kept)]
@@ -46,8 +46,8 @@ def match(
     return report, {key: tensors[key] for key in report.matched}
 
 
-def _counters_of_no_file(expected: Collection[str], tensors: Collection[str]) -> list[str]:
-    """The counters, where the file has none at all."""
+def _absent_counters(expected: Collection[str], tensors: Collection[str]) -> list[str]:
+    """The network's counters, where the file has none at all."""
     if any(key.endswith(COUNTER) for key in tensors):
         return []
     return [key for key in expected if key.endswith(f".{COUNTER}")]
@@ -79,7 +79,7 @@ def _compare(
 
 
 class _Nearest:
-    """Finds the key of the file that a missing key may go by there."""
+    """Finds the key under which the file may hold what is missing."""
 
     def __init__(self, odd: Mapping[str, Tensor]) -> None:
         self.by_shape: dict[tuple[int, ...], list[str]] = defaultdict(list)
@@ -120,7 +120,7 @@ def _why_unexpected(key: str, expected: Collection[str]) -> str:
 
 
 def _around(key: str, keys: Collection[str]) -> str:
-    """What there is in the place of a key that is not there."""
+    """What stands in the place of a missing key."""
     path = key
     while path:
         path, _, lost = path.rpartition(".")
@@ -134,7 +134,7 @@ def _around(key: str, keys: Collection[str]) -> str:
 
 
 def _help(report: LoadReport, partners: Mapping[str, str | None]) -> str | None:
-    """What would mend it: a rename that explains most of what is missing, or --partial."""
+    """What would help: a rename that explains most of what is missing, or --partial."""
     if report.fits:
         return None
     changes: Counter[tuple[str, str]] = Counter()

@@ -11,7 +11,7 @@ import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from os import PathLike, fspath
 from pathlib import Path
@@ -32,7 +32,6 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "module
 MAX_WRAPPERS = 10
 """Mappings within each other that are opened: a file may hold one that contains itself."""
 _PUBLISHED = re.compile(r"[A-Za-z]\w*_Weights\.\w+")
-_FORMS = "a file that torch.save wrote (.pth, .pt), or a safetensors file"
 _DAMAGE = (
     ArithmeticError,
     AssertionError,
@@ -50,6 +49,20 @@ _DAMAGE = (
     zipfile.BadZipFile,
 )
 """What the readers raise for a file that is cut off, altered or not theirs."""
+
+
+class Format(NamedTuple):
+    """A format of files of weights: the whole of it is its entry in `FORMATS`.
+
+    The documentation calls it `name`, and messages `title`. `begins` says of the first 16 bytes of
+    a file whether it is of this format. `read` gives what is in the file, and notes on what was
+    chosen there; it raises `WeightsError`.
+    """
+
+    name: str
+    title: str
+    begins: Callable[[bytes], bool]
+    read: Callable[[Path], tuple[Any, tuple[str, ...]]]
 
 
 class Loaded(NamedTuple):
@@ -77,24 +90,26 @@ def read_weights(weights: Weights) -> Loaded:
             head = file.read(16)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise WeightsError(f"cannot read {name}: {reason}", expected=_FORMS) from None
-    if head.startswith((b"PK\x03\x04", b"\x80")):
-        return _flat(name, _torch_file(path), ())
-    if head[8:9] == b"{":
-        content, notes = _safetensors_file(path)
-        return _flat(name, content, notes)
+        raise WeightsError(f"cannot read {name}: {reason}", expected=_titles()) from None
+    for known in FORMATS:
+        if known.begins(head):
+            return _flat(name, *known.read(path))
     found = "an empty file" if not head else f"a file that begins with {head[:8]!r}"
-    raise WeightsError(f"{name} holds no weights", expected=_FORMS, found=found)
+    raise WeightsError(f"{name} holds no weights", expected=_titles(), found=found)
+
+
+def _titles() -> str:
+    return ", or ".join(known.title for known in FORMATS)
 
 
 # --- files ---------------------------------------------------------------------------------------
 
 
-def _torch_file(path: Path) -> Any:
+def _torch_file(path: Path) -> tuple[Any, tuple[str, ...]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old formats, which it reads all the same
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True), ()
     except _DAMAGE as error:
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
         if asked is None:
@@ -132,10 +147,26 @@ def _own_checkpoint(names: list[str]) -> tuple[str, tuple[str, ...]]:
     return "", ()
 
 
+FORMATS = [
+    Format(
+        "torch.save",
+        "a file that torch.save wrote (.pth, .pt)",
+        lambda head: head.startswith((b"PK\x03\x04", b"\x80")),
+        _torch_file,
+    ),
+    Format(
+        "safetensors",
+        "a safetensors file",
+        lambda head: head[8:9] == b"{",
+        _safetensors_file,
+    ),
+]
+
+
 def _damaged(path: Path, error: BaseException) -> WeightsError:
     return WeightsError(
         f"{path} cannot be read: it is damaged, or of another format",
-        expected=_FORMS,
+        expected=_titles(),
         found=_first_line(error),
     )
 

@@ -55,7 +55,7 @@ def read_renames(renames: Renames | None) -> dict[str, str]:
 def unwrapped(
     tensors: dict[str, Tensor], expected: Collection[str]
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Without what a wrapping module put before every key, and notes of that."""
+    """Without the prefix that a wrapping module puts before every key, and notes on that."""
     notes: list[str] = []
     found = True
     while found and tensors:
@@ -101,7 +101,7 @@ def renamed(tensors: dict[str, Tensor], renames: Mapping[str, str]) -> dict[str,
 def modernised(
     tensors: dict[str, Tensor], expected: Collection[str]
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """With the names that torchvision gives to keys of its old DenseNet files as it loads them."""
+    """With keys of old DenseNet files renamed as torchvision does when it loads them."""
     result: dict[str, Tensor] = {}
     count = 0
     for key, tensor in tensors.items():

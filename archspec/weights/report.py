@@ -20,7 +20,7 @@ class LoadReport:
     `missing` are keys of the network that the file has not, `unexpected` keys of the file that
     the network has not; those of `other_shape` stand in both, with another shape or kind of
     number. `kept` have their first value, because files of that age lack them all. `notes` say
-    what was taken of the file and renamed, `help` what would mend it.
+    what was taken of the file and renamed, `help` what would fix it.
     """
 
     source: str

@@ -20,7 +20,7 @@ from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY
 from archspec.ir.shape import N, Shape, concrete
 from archspec.runtime.measure import measure_saved_bytes
-from archspec.testing import contract as testing
+from archspec.testing import graphs
 
 BATCHES = (1, 2, 3)
 """A batch of one is an axis of size 1 too."""
@@ -143,7 +143,7 @@ def chains(draw: st.DrawFn) -> str:
             except Refusal:
                 continue
             layers.append(node)
-    return testing.to_text({"input": sizes, "layers": [*layers, {"linear": 1}]})
+    return graphs.to_text({"input": sizes, "layers": [*layers, {"linear": 1}]})
 
 
 @settings(max_examples=120)

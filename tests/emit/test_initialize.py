@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from drafts import Draft, image, network
@@ -72,6 +75,34 @@ def test_every_scheme_changes_every_kernel(scheme):
     changed = [not torch.equal(a, b) for a, b in zip(values(net), values(plain), strict=True)]
     assert changed == [True, False, True, False]
     assert all(value.isfinite().all() for value in values(net))
+
+
+ONE_MORE = """
+from archspec.ir.schemes import SCHEMES, Scheme
+SCHEMES["all_equal"] = Scheme("constant_", {"val": 0.5})
+import archspec
+from archspec.cli import main
+from archspec.document.schema import spec_schema
+spec = "init: all_equal\\ninput: [4]\\nlayers: [{linear: 2}]\\ntrain: {init: all_equal}"
+arch = archspec.loads(spec)
+assert arch.build()[0].weight.tolist() == [[0.5] * 4] * 2
+assert "all_equal" in spec_schema()["properties"]["init"]["enum"]
+open("spec.yaml", "w").write(spec)
+assert not main(["check", "spec.yaml"])
+try:
+    archspec.loads(spec.replace("init: all_equal", "init: all_equals", 1))
+except archspec.SpecError as error:
+    print(error)
+"""
+
+
+def test_a_scheme_is_one_entry(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_MORE], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "trunc_normal, all_equal" in done.stdout
+    assert "did you mean 'all_equal'?" in done.stdout
 
 
 def test_an_unknown_scheme_is_refused():

@@ -1,8 +1,10 @@
 """What every op must keep, checked on its own examples and on drawn calls, against torch."""
 
 import copy
+import inspect
 import pickle
 import pkgutil
+import re
 import sys
 
 import pytest
@@ -65,6 +67,47 @@ def test_module_is_built_on_meta_without_memory(call):
     if isinstance(built, nn.Module):
         tensors = list(built.state_dict().values())
     assert all(tensor.is_meta for tensor in tensors)
+
+
+def signature(call):
+    """What the class takes that the op builds, or the function that it calls, by name."""
+    built = call.op.build(*call.inputs)
+    if isinstance(built, nn.Module):
+        return inspect.signature(type(built)).parameters
+    if built is not None:
+        return {}
+    names = [f"x{position}" for position in range(len(call.inputs))]
+    called = re.match(r"torch\.nn\.functional\.(\w+)", call.op.expression(names, call.inputs))
+    return inspect.signature(getattr(nn.functional, called[1])).parameters if called else {}
+
+
+OWN_DEFAULTS = {
+    "chunk": {"dim"},  # torch's is the batch
+    "clamp": {"min", "max"},  # a method of tensors, which has no signature
+    "concat": {"dim"},  # torch's is the batch
+    "layer_norm": {"axes"},
+    "module": {"args", "kwargs"},
+    "parameter": {"init", "mean", "std", "low", "high"},  # tests/ops/test_parameter.py
+    "relative_position_bias": {"flat"},
+    "slice": {"start", "end", "step"},
+    "stochastic_depth": {"mode"},  # torchvision has no default for it
+}
+"""Defaults that torch has not, or not in a signature."""
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_defaults_are_torch_s_own(name):
+    fields, compared = REGISTRY[name].fields(), set()
+    optional = {key: field.default for key, field in fields.items() if not field.is_required}
+    for call in testing.examples(name):
+        stated = signature(call)
+        theirs = {key: stated[key].default for key in optional.keys() & stated.keys()}
+        theirs = {key: value for key, value in theirs.items() if value is not inspect._empty}
+        compared |= theirs.keys()
+        for key, value in theirs.items():
+            # None stands for 0 in `pad`.
+            assert optional[key] == value or (value is None and not optional[key]), key
+    assert optional.keys() - compared == OWN_DEFAULTS.get(name, set())
 
 
 @pytest.mark.parametrize("name", sorted(REGISTRY))

@@ -1,3 +1,4 @@
+import inspect
 import math
 
 import pytest
@@ -96,3 +97,18 @@ def test_schema_refuses(args, where, says):
         ParameterOp(**args)
     problems = refused.value.problems
     assert any(p.argument == where and says in p.message for p in problems), problems
+
+
+def test_defaults_are_torch_s_own():
+    def defaults(function, *names):
+        return [inspect.signature(function).parameters[name].default for name in names]
+
+    op = ParameterOp(shape=(2,))
+    assert [op.mean, op.std] == defaults(nn.init.normal_, "mean", "std")
+    drawn = ParameterOp(shape=(2,), init="trunc_normal")
+    expected = defaults(nn.init.trunc_normal_, "mean", "std", "a", "b")
+    assert [drawn.mean, drawn.std, *drawn._bounds()] == expected
+    assert [*ParameterOp(shape=(2,), init="uniform")._bounds()] == defaults(
+        nn.init.uniform_, "a", "b"
+    )
+    assert op.init == "zeros" and op.build().tolist() == [0.0, 0.0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
@@ -66,6 +67,14 @@ def test_saved_memory_and_layout(case: tuple[Op, Shape], data: st.DataObject) ->
     assume(is_accepted(op, x))
     tensor = data.draw(strided(concrete(x, data.draw(st.sampled_from([2, 3])))))
     compare_record(op, [x], [tensor.requires_grad_(data.draw(st.booleans()))])
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("sizes", [(2, 3, 4, 4), (2, 3, 4, 4, 4)])
+def test_area_keeps_the_layout_of_a_single_element(sizes: tuple[int, ...], size: int) -> None:
+    # What follows asks the strides for the layout, those of axes of size 1 among them.
+    channels_last = torch.randn(sizes[0], *sizes[2:], sizes[1]).movedim(-1, 1)
+    compare_record(Upsample(size=size, mode="area"), [shape(*sizes[1:])], [channels_last])
 
 
 @pytest.mark.parametrize(

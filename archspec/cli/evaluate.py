@@ -15,7 +15,7 @@ from archspec.training.errors import TrainingError
 
 if TYPE_CHECKING:
     from archspec.training.evaluate import Evaluation
-    from archspec.training.trained import TrainedNetwork
+    from archspec.training.trained_network import TrainedNetwork
 
 
 def run(args: Namespace) -> int:
@@ -23,7 +23,7 @@ def run(args: Namespace) -> int:
     from archspec.data import DataError
     from archspec.training.progress import reading_to
     from archspec.training.report import class_figures
-    from archspec.training.trained import open_trained
+    from archspec.training.trained_network import open_trained
 
     try:
         trained = open_trained(

@@ -14,7 +14,7 @@ from archspec.training.errors import TrainingError
 
 def run(args: Namespace) -> int:
     """Print the likeliest classes of each picture; 1 where one cannot be read."""
-    from archspec.training.trained import open_trained
+    from archspec.training.trained_network import open_trained
 
     results = []
     notes: list[str] = []

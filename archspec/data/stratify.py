@@ -45,6 +45,6 @@ def _give(quota: Tensor, exact: Tensor, least: Tensor, most: Tensor) -> None:
             return
         surplus = quota - exact
         giver = surplus.masked_fill(~givers, -torch.inf).argmax()
-        taker = surplus.masked_fill(~takers, torch.inf).argmin()
+        receiver = surplus.masked_fill(~takers, torch.inf).argmin()
         quota[giver] -= 1
-        quota[taker] += 1
+        quota[receiver] += 1

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from archspec.data.dividing import Part, used
-from archspec.data.errors import DataError, PictureError
-from archspec.data.pictures import Pictures, differ_in_size
+from archspec.data.errors import DataError
+from archspec.data.pictures import Pictures, differ_in_size, for_each_readable
 from archspec.data.reading import PictureForm
 from archspec.data.resize import Resize
 from archspec.data.streaming import Loader, worker_count
@@ -29,21 +30,14 @@ FEW = 4096
 """Pictures that one process looks at sooner than it would start others."""
 
 
-@dataclass(frozen=True)
-class Look:
-    """The forms of some pictures, counted, and those that cannot be read."""
+def look(pictures: Pictures, rows: list[int]) -> tuple[Counter[PictureForm], list[Fault]]:
+    """The forms of some pictures, counted, and those that cannot be read.
 
-    pictures: Pictures
-
-    def __call__(self, rows: list[int]) -> tuple[Counter[PictureForm], list[Fault]]:
-        forms: Counter[PictureForm] = Counter()
-        bad: list[Fault] = []
-        for row in rows:
-            try:
-                forms[self.pictures.form(row)] += 1
-            except PictureError as error:
-                bad.append(Fault(row, error.line))
-        return forms, bad
+    Runs in worker processes.
+    """
+    forms: Counter[PictureForm] = Counter()
+    bad = for_each_readable(rows, lambda row: forms.update([pictures.form(row)]))
+    return forms, bad
 
 
 @dataclass(frozen=True)
@@ -117,7 +111,7 @@ def _looked(
 ) -> tuple[Counter[PictureForm], list[Fault]]:
     forms: Counter[PictureForm] = Counter()
     bad: list[Fault] = []
-    loader = Loader(Look(pictures), worker_count() if len(rows) > FEW else 0, pin=False)
+    loader = Loader(partial(look, pictures), worker_count() if len(rows) > FEW else 0, pin=False)
     for index, (some, faults) in enumerate(loader.read(rows, CHUNK)):
         forms += some
         bad += faults

@@ -38,8 +38,8 @@ def train(
     `arch` may be a spec that `archspec.load` takes. The recipe is the spec's `train:`, then the
     `config` file, then the keywords. `run` is the folder that everything is written to (a new one
     below `runs/` unless given); `resume` continues what is in it. Nothing is printed unless `quiet`
-    is false. `listeners` are told of intervals, epochs and checkpoints; a subclass
-    of `Trainer` may change the step.
+    is false. `listeners` hear of intervals, epochs and checkpoints; a subclass of
+    `Trainer` may change the step.
 
     Raises `SpecError`, `TrainingError`, or `DataError`; `Stopped` where a signal asked for it.
     """

@@ -21,6 +21,7 @@ from archspec.training.diagnose import BAD_IMAGES, first_bad
 from archspec.training.distributed import Processes, exchange_held_back
 from archspec.training.errors import Stopped, TrainingError
 from archspec.training.evaluate import Evaluation, evaluate
+from archspec.training.finite import FiniteCheck
 from archspec.training.loss import Loss
 from archspec.training.metrics import Figures, Sums, figures_of
 from archspec.training.optimise import Average, Optimizer
@@ -29,21 +30,21 @@ from archspec.training.position import Best, Position
 from archspec.training.randomness import caller_untouched
 from archspec.training.schedule import learning_rate
 from archspec.training.signals import stoppable
-from archspec.training.sound import Watch
+from archspec.training.store.records import finite
 
 if TYPE_CHECKING:
     from archspec.data import Data
 
 Row = dict[str, Any]
 AGREE_EVERY = 10
-"""Steps between two looks at what other processes wish (to stop, to save)."""
+"""Steps after which processes ask each other whether any wants to stop or to save."""
 
 INTACT = "The last checkpoint is intact"
 ADVICE = f"{INTACT}. A smaller --lr, --warmup or --clip-norm may help"
 
 
 class Listener:
-    """What wants to know of a run's course; every method may be left as it is."""
+    """Hears how a run goes. Each method does nothing unless a subclass gives it something to do."""
 
     def on_start(self, trainer: Trainer) -> None:
         """Before the first step (of this process)."""
@@ -100,7 +101,7 @@ class Trainer:
         self.bad_step = torch.full((), -1, dtype=torch.int64, device=device)
         self.stop_signal = 0
         kept = (self.net, self.average.net) if self.average else (self.net,)
-        self.watch = Watch(kept, self.processes)
+        self.finite_check = FiniteCheck(kept, self.processes)
 
     def _idle(self) -> list[str]:
         """Parameters that get no gradient, because what they lead to has no part in the loss."""
@@ -353,7 +354,7 @@ class Trainer:
             "examples_per_second": speed,
             "seconds": seconds,
         }
-        row = {key: _json(value) for key, value in row.items()}
+        row = finite(row)
         self.history.append(row)
         self.position.epoch, self.position.batch = self.position.epoch + 1, 0
         is_best = not validation.examples or self.best.is_beaten_by(validation)
@@ -402,7 +403,7 @@ class Trainer:
 
     def _save(self, best: bool = False) -> None:
         self._read_flag()
-        for net in self.watch.nets:
+        for net in self.finite_check.nets:
             self.processes.share_buffers(net)
         self._refuse_bad_weights()
         for listener in self.listeners:
@@ -411,9 +412,9 @@ class Trainer:
 
     def _refuse_bad_weights(self) -> None:
         """A checkpoint is only worth its name when one can go on from it."""
-        if complaint := self.watch.complaint():
+        if problem := self.finite_check.problem():
             raise TrainingError(
-                f"{complaint} after step {self.position.step:,}, at a learning rate of "
+                f"{problem} after step {self.position.step:,}, at a learning rate of "
                 f"{self.lr:.3g}. {ADVICE}"
             )
 
@@ -422,8 +423,3 @@ def _named(split: str, figures: Figures) -> Mapping[str, Any]:
     if not figures.examples:
         return {}
     return {f"{split}_loss": figures.loss, f"{split}_accuracy": figures.accuracy}
-
-
-def _json(value: Any) -> Any:
-    """JSON knows no NaN."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from archspec.recipe.optimizers import ParameterGroup, UpdateRule
 from archspec.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 FUSED = frozenset({"cpu", "cuda", "mps"})
 READ_FLAGS = frozenset({"cpu", "cuda"})
@@ -104,11 +108,17 @@ def local(tensor: Tensor) -> Tensor:
 
     The updates are element by element, so each process can compute its own.
     """
+    parts = sharded(tensor)
+    return tensor if parts is None else parts.to_local()
+
+
+def sharded(tensor: Tensor) -> DTensor | None:
+    """The tensor where it is sharded over processes, else None."""
     if type(tensor) in (Tensor, nn.Parameter):
-        return tensor
+        return None
     from torch.distributed.tensor import DTensor
 
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor if isinstance(tensor, DTensor) else None
 
 
 class Average:

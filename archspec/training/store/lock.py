@@ -35,7 +35,7 @@ def locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
     """Holds the lock of a run folder while the block runs.
 
     Raises `TrainingError`, naming the holder, where another process holds it. Where the file
-    system knows no locks, `say` is told, and the block runs without one.
+    system has no locks, `say` gets a warning, and the block runs without one.
     """
     path = folder / NAME
     try:

@@ -11,7 +11,7 @@ from archspec.training.distributed import Processes
 from archspec.training.optimise import local
 
 
-class Watch:
+class FiniteCheck:
     """Looks at the weights and buffers of some networks, together in all processes."""
 
     def __init__(self, nets: Sequence[nn.Module], processes: Processes) -> None:
@@ -21,7 +21,7 @@ class Watch:
             {name for name, each in _buffers(net).items() if each.isfinite().all()} for net in nets
         ]
 
-    def complaint(self) -> str | None:
+    def problem(self) -> str | None:
         """What is not finite, by name; None where nothing can be said against saving."""
         weights = self._named([dict(net.named_parameters()) for net in self.nets])
         buffers = self._named(

@@ -1,4 +1,4 @@
-"""What a data set is made of, in digests: a run that goes on must find the data it was begun with.
+"""Digests of a data set, by which a run that goes on recognises the data it was begun with.
 
 Pictures in memory count with every byte. Files count with their names and sizes, and with their
 contents where all of them together have at most `CONTENT` bytes: reading more at every start would

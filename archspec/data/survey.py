@@ -1,4 +1,4 @@
-"""A look at pictures before any is decoded: can they be read, are they grey, how large are they?"""
+"""A look at pictures before they are decoded: whether they can be read, their colours and sizes."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how many pictures it is done for, and of how many."""
 
 PROBES = 32
-"""Pictures that are looked at where each look would decode one, and nothing depends on them."""
+"""Pictures that are looked at where each look decodes one, and nothing depends on the result."""
 
 CHUNK = 256
 FEW = 4096
-"""Pictures that one process looks at sooner than it would start others."""
+"""Up to so many pictures, one process is quicker than starting others."""
 
 
 def look(pictures: Pictures, rows: list[int]) -> tuple[Counter[PictureForm], list[Fault]]:
@@ -81,7 +81,7 @@ def survey(
     unreadable: Unreadable,
     progress: Progress,
 ) -> Survey:
-    """Looks at the pictures in use; at all of the set where they decide on grey or colour.
+    """Looks at the pictures in use, or at all of the set where they decide on grey or colour.
 
     Those that cannot be read are added to `unreadable`. Raises `DataError`.
     """

@@ -1,4 +1,4 @@
-"""The pictures of a data set that cannot be read: all of them are named, not the first alone."""
+"""The pictures of a data set that cannot be read. A message names all of them."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from archspec.architecture import Architecture
+    from archspec.recipe.recipe import Recipe
     from archspec.training.loop import Listener, Trainer
 
 
@@ -71,7 +72,7 @@ def train(
 
 def recipe_for(
     arch: Architecture, config: str | PathLike[str] | None, given: Mapping[str, Any]
-) -> Any:
+) -> Recipe:
     """The recipe that `train` would use. Raises `SpecError`."""
     from archspec.recipe.layers import Layer, file_layer, located_layer
     from archspec.recipe.recipe import layers_for, resolve

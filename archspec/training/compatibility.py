@@ -25,7 +25,7 @@ def image_size(arch: Architecture, resize: int | Size | None) -> Size:
 
 
 def check_sizes(arch: Architecture, size: Size) -> Architecture:
-    """The network compiled for images of `size`. Raises `SpecError`, saying which recipe asks."""
+    """The network compiled for images of `size`. Raises `SpecError` where it does not fit them."""
     channels, *own = image_shape(arch)
     if tuple(own) == size:
         return arch
@@ -38,7 +38,7 @@ def check_sizes(arch: Architecture, size: Size) -> Architecture:
 
 
 def channels_of_pictures(arch: Architecture) -> int | None:
-    """What pictures are converted to for a network: grey (1) or colour (3); None for others."""
+    """The channels that pictures are given for a network: 1 (grey) or 3 (colour); else None."""
     channels = image_shape(arch)[0]
     return channels if channels in (1, 3) else None
 
@@ -98,7 +98,7 @@ def outputs_of(arch: Architecture) -> tuple[str, tuple[str, ...]]:
 
 
 def warn_of_probabilities(arch: Architecture) -> str | None:
-    """A line where an output is a softmax already: the loss takes one of its own."""
+    """A warning where an output is a softmax already, because the loss has one of its own."""
     graph = arch.graph
     for ref in graph.outputs:
         inner = graph
@@ -169,9 +169,9 @@ def _classes(arch: Architecture) -> dict[str, tuple[Any, Span | None]]:
 def _setting_for(
     arch: Architecture, now: int, wanted: int, holds: Callable[[Architecture], bool]
 ) -> str | None:
-    """`--set NAME=WANTED` for a parameter with which the network is as it should be; else None.
+    """The option `--set NAME=WANTED` that makes `holds` true of the network; None without one.
 
-    Parameters whose value is `now` are tried.
+    Only parameters whose value is `now` are tried.
     """
     for name, value in arch.params.items():
         if value.__class__ is int and value == now:

@@ -56,10 +56,10 @@ class Listener:
         """After each epoch, with all its figures."""
 
     def on_save(self, trainer: Trainer, best: bool) -> None:
-        """The moment to write `trainer.state()`; `best`: its weights are the best so far."""
+        """When `trainer.state()` should be written. `best`: its weights are the best so far."""
 
     def on_end(self) -> None:
-        """However the run ends."""
+        """When the run ends, in whatever way."""
 
 
 @dataclass
@@ -104,7 +104,7 @@ class Trainer:
         self.finite_check = FiniteCheck(kept, self.processes)
 
     def _idle(self) -> list[str]:
-        """Parameters that get no gradient, because what they lead to has no part in the loss."""
+        """Parameters without a gradient, because no output that is part of the loss needs them."""
         if not self.loss.has_idle_outputs:
             return []
         data, net = self.data, deepcopy(self.net).train()
@@ -195,8 +195,10 @@ class Trainer:
         self._update(lr)
 
     def _pieces(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
-        """The parts that a batch is computed in: of two images at least, and equally many in all
-        processes, because FSDP gathers weights for each."""
+        """The parts that a batch is computed in, each of two images at least.
+
+        All processes have equally many, because FSDP gathers weights for each.
+        """
         images, labels = batch.images.contiguous(memory_format=self.layout), batch.labels
         smallest_share = batch.total // self.processes.world
         count = max(1, min(self.recipe.accumulate, smallest_share // 2))
@@ -229,10 +231,10 @@ class Trainer:
     # --- losses that are no numbers ------------------------------------------------------------
 
     def _check(self, loss: Tensor, batch: Batch) -> None:
-        """Keeps an update that would spoil the weights from happening.
+        """Prevents an update that would spoil the weights.
 
         The CPU can look at once. Elsewhere looking would mean waiting: a flag is raised on the
-        device, every later update does nothing, and whoever reads the flag next reports it, before
+        device, every later update does nothing, and the next look at the flag reports it, before
         anything is saved. Gradients that overflow under a finite loss are the scaler's: it leaves
         out that step alone.
         """
@@ -296,7 +298,7 @@ class Trainer:
         return stop_all, save_all
 
     def _any(self, flags: Tensor) -> list[bool]:
-        """Each flag as it is in any of the processes."""
+        """For each flag whether it is set in any of the processes."""
         return [bool(flag) for flag in self.processes.largest(flags.to(torch.float32)).tolist()]
 
     def _start_interval(self) -> None:
@@ -306,7 +308,7 @@ class Trainer:
         self.next_save = now + self.recipe.save_every
 
     def _log(self) -> None:
-        """Reads the sums of the interval, the one moment at which the device is waited for."""
+        """Reads the sums of the interval. Only here does the loop wait for the device."""
         position, now = self.position, time.monotonic()
         since, step = self.interval
         if position.step == step:
@@ -411,7 +413,7 @@ class Trainer:
         self.next_save = time.monotonic() + self.recipe.save_every
 
     def _refuse_bad_weights(self) -> None:
-        """A checkpoint is only worth its name when one can go on from it."""
+        """Raises `TrainingError` for weights that a run could not go on from."""
         if problem := self.finite_check.problem():
             raise TrainingError(
                 f"{problem} after step {self.position.step:,}, at a learning rate of "

@@ -111,7 +111,7 @@ class PlainReading:
 
 
 class LiveReading:
-    """A bar while pictures are read, which is gone when they are."""
+    """A bar while pictures are read. It disappears when they have been."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream

@@ -115,7 +115,7 @@ class Run:
     def refuse_others_files(self) -> None:
         """Raises `TrainingError` where the folder is no run's, and has files of such names."""
         for name in OWN_FILES:
-            # The checkpoints' folder comes first: without one, what lies here is somebody else's.
+            # A run makes its checkpoints' folder first: without one, these files are not a run's.
             if not self.checkpoints.is_dir() and (self.folder / name).exists():
                 raise TrainingError(
                     f"{self.folder} is no run and holds a {name} already, which a run would write "

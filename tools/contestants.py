@@ -23,7 +23,7 @@ from torchvision.transforms import Compose, Resize, ToTensor
 import archspec
 from archspec.data import open_dataset, register
 from archspec.data.pictures import Pictures, PictureSets
-from archspec.training import fitting, recipe_for, tuning
+from archspec.training import compatibility, recipe_for, tuning
 from archspec.training.batches import training_batches
 from archspec.training.distributed import Processes
 from archspec.training.loop import Trainer
@@ -80,14 +80,14 @@ def trainer_for(
     given = {"memory_format": "contiguous", "precision": "fp32", "log_every": 1e9, **recipe}
     arch, place = archspec.load(name), torch.device(device)
     chosen = recipe_for(arch, None, {**given, "dataset": "bench", "validation": 0})
-    size = fitting.image_size(arch, chosen.resize)
-    arch = fitting.check_sizes(arch, size)
+    size = compatibility.image_size(arch, chosen.resize)
+    arch = compatibility.check_sizes(arch, size)
     data = open_dataset("bench", resize=size, validation=0, device=place)
     batch = int(chosen.batch_size)
     if chosen.memory_format == "auto":
         way = tuning.choose_way(arch, chosen, place, batch, 10**6).way
         chosen = chosen.with_values(memory_format=way.layout)
-    main, names = fitting.outputs_of(arch)
+    main, names = compatibility.outputs_of(arch)
     return kind(
         net=arch.build(seed=0, device=place),
         data=data,

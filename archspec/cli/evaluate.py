@@ -16,7 +16,7 @@ from archspec.data.text import one_line
 
 if TYPE_CHECKING:
     from archspec.training.evaluate import Evaluation
-    from archspec.training.trained import TrainedNetwork
+    from archspec.training.trained_network import TrainedNetwork
 
 COMMAND = Command(
     "measure a trained network on its data, or on other data",

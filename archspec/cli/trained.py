@@ -11,7 +11,7 @@ from archspec.cli.options import ALLOW_MODULE
 from archspec.cli.output import note
 
 if TYPE_CHECKING:
-    from archspec.training.trained import TrainedNetwork
+    from archspec.training.trained_network import TrainedNetwork
 
 RUN = Option("run", "a run folder", metavar="RUN")
 OPENING = (
@@ -27,7 +27,7 @@ def opened_run(args: Namespace) -> TrainedNetwork:
     """The network of the run. Raises `SpecError` and `TrainingError`."""
     from pathlib import Path
 
-    from archspec.training.trained import open_trained
+    from archspec.training.trained_network import open_trained
 
     return open_trained(
         Path(args.run),

@@ -9,7 +9,7 @@
 
 from archspec.data.errors import DataError
 from archspec.data.opening import open_dataset, read_images
-from archspec.data.registry import names, register, register_with_argument
+from archspec.data.registry import names, register
 from archspec.data.split import Data, Split
 
 __all__ = [
@@ -20,5 +20,4 @@ __all__ = [
     "open_dataset",
     "read_images",
     "register",
-    "register_with_argument",
 ]

@@ -1,4 +1,4 @@
-"""Memory for batches on the CPU that is used again once nobody holds the batch.
+"""Memory for batches on the CPU, which is used again when a batch is no longer in use.
 
 A batch of 256 images of 224×224 takes 51 MB. From the C library that is fresh memory each time,
 and having the system map and clear its pages costs more than computing the images.

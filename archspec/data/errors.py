@@ -7,7 +7,7 @@ from archspec.diagnostics.diagnostic import ArchspecError
 
 
 class DataError(ArchspecError):
-    """A data set cannot be had or used as asked. `help` says what would mend it, where known."""
+    """A data set cannot be had or used as asked. `help` says what would help, where known."""
 
     def __init__(self, message: str, help: str | None = None) -> None:
         # Both are in `args`: an exception that crosses from a worker process is rebuilt from them.

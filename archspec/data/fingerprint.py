@@ -1,4 +1,4 @@
-"""What a data set is made of, in digests: a run that goes on must find the data it was begun with.
+"""Digests of a data set, by which a run that goes on recognises the data it was begun with.
 
 Pictures in memory count with every byte. Files count with their names and sizes, and with their
 contents where all of them together have at most `CONTENT` bytes: reading more at every start would
@@ -128,7 +128,7 @@ def _contents(pictures: Pictures) -> str:
     step = max(1, len(pictures) // PROBES)
     rows = range(0, len(pictures), step)
     first, again = (_digest(_pixels(pictures, row) for row in rows) for _ in range(2))
-    # Some data sets draw what they show: what is another picture each time tells nothing.
+    # Some data sets draw their pictures at random: a digest of those would never be the same.
     return first if first == again else ""
 
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from archspec.data.errors import DataError
 from archspec.data.layout import find_layout, folders, in_folder
 from archspec.data.reading import SUFFIXES, PictureForm, look, read_picture
-from archspec.data.registry import register_with_argument
+from archspec.data.registry import register
 
 if TYPE_CHECKING:
     from archspec.data.pictures import Pictures, PictureSets
 
 
-@register_with_argument("image_folder", "PATH")
+@register("image_folder", argument="PATH")
 def image_folder(root: Path, path: str) -> PictureSets:
     """Your own pictures: a folder for each class under PATH, or under PATH/train and PATH/test."""
     from archspec.data.pictures import PictureSets

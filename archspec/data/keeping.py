@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from archspec.data import memory
 from archspec.data.dividing import Part, used
-from archspec.data.errors import DataError, PictureError
+from archspec.data.errors import DataError
 from archspec.data.memory import readable
-from archspec.data.pictures import LoadedPictures, Pictures, with_channels
+from archspec.data.pictures import LoadedPictures, Pictures, for_each_readable, with_channels
 from archspec.data.prepare import Preparation
 from archspec.data.resident import ResidentSplit
-from archspec.data.resize import Resize
 from archspec.data.split import Split
 from archspec.data.streaming import Loader, StreamingSplit, worker_count
 from archspec.data.survey import Progress
@@ -32,45 +32,17 @@ MID_RUN = (
 )
 
 
-@dataclass(frozen=True)
-class Load:
-    """Some pictures, and those among them that cannot be read. Runs in worker processes."""
-
-    pictures: Pictures
-    channels: int
-    resize: Resize
-
-    def __call__(self, rows: list[int]) -> LoadedPictures:
-        return self.pictures.load(rows, self.channels, self.resize)
-
-
-@dataclass(frozen=True)
-class LoadAll:
+def load_all(load: Callable[[list[int]], LoadedPictures], rows: list[int]) -> Tensor:
     """Some pictures, all of which must be readable. Runs in worker processes."""
-
-    load: Load
-
-    def __call__(self, rows: list[int]) -> Tensor:
-        images, bad = self.load(rows)
-        if bad:
-            raise unreadable_error([fault.line for fault in bad], MID_RUN)
-        return images
+    images, bad = load(rows)
+    if bad:
+        raise unreadable_error([fault.line for fault in bad], MID_RUN)
+    return images
 
 
-@dataclass(frozen=True)
-class Check:
+def undecodable(pictures: Pictures, rows: list[int]) -> list[Fault]:
     """Those of some pictures that cannot be decoded. Runs in worker processes."""
-
-    pictures: Pictures
-
-    def __call__(self, rows: list[int]) -> list[Fault]:
-        bad = []
-        for row in rows:
-            try:
-                self.pictures.picture(row)
-            except PictureError as error:
-                bad.append(Fault(row, error.line))
-        return bad
+    return for_each_readable(rows, pictures.picture)
 
 
 @dataclass(frozen=True)
@@ -131,9 +103,15 @@ class Keeper:
 
     def _streaming(self, part: Part) -> Split:
         # A loader each: an epoch's batches under way must survive a look at the others.
-        job = LoadAll(Load(part.pictures, self.shape[0], self.preparation.resize))
-        loader = Loader(job, worker_count(), pin=self.device.type == "cuda")
+        loader = Loader(
+            partial(load_all, self._load(part.pictures)),
+            worker_count(),
+            pin=self.device.type == "cuda",
+        )
         return StreamingSplit(part.labels, part.rows, loader, self.preparation)
+
+    def _load(self, pictures: Pictures) -> Callable[[list[int]], LoadedPictures]:
+        return partial(pictures.load, channels=self.shape[0], resize=self.preparation.resize)
 
     def _stored(self, pictures: Pictures, rows: Tensor, bad: Unreadable) -> tuple[Tensor, Tensor]:
         """Rows that can be read and their bytes, which are in memory, or all to be read once."""
@@ -142,10 +120,10 @@ class Keeper:
             return rows, with_channels(array, self.shape[0]).to(self.device)
         rows = bad.without(pictures, rows)
         workers = worker_count() if len(rows) > LOAD_AT_ONCE else 0
-        job = Load(pictures, self.shape[0], self.preparation.resize)
         stored = torch.empty(len(rows), *self.shape, dtype=torch.uint8)
         done = filled = 0
-        for loaded in Loader(job, workers, pin=False).read(rows, LOAD_AT_ONCE):
+        loader = Loader(self._load(pictures), workers, pin=False)
+        for loaded in loader.read(rows, LOAD_AT_ONCE):
             stored[filled:][: len(loaded.images)] = loaded.images
             bad.add(pictures, loaded.bad)
             filled += len(loaded.images)
@@ -158,7 +136,7 @@ class Keeper:
         if pictures.array is not None:
             return
         workers = worker_count() if len(rows) > LOAD_AT_ONCE else 0
-        done = Loader(Check(pictures), workers, pin=False).read(rows, LOAD_AT_ONCE)
+        done = Loader(partial(undecodable, pictures), workers, pin=False).read(rows, LOAD_AT_ONCE)
         for index, faults in enumerate(done):
             bad.add(pictures, faults)
             self.progress(

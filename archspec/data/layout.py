@@ -1,4 +1,4 @@
-"""Where a folder of pictures has its classes and its parts. What is not understood is refused."""
+"""How a folder of pictures is arranged: its classes and parts. Any other folder is refused."""
 
 from __future__ import annotations
 

@@ -13,8 +13,10 @@ MEMINFO = Path("/proc/meminfo")
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that new tensors on `device` could take: of the machine's memory, this process's
-    share among those of the run."""
+    """Bytes that new tensors on `device` could take.
+
+    Of the machine's memory this is one process's share.
+    """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":

@@ -97,8 +97,8 @@ def open_dataset(
     )
     identity = fingerprint(sets, left) if identify else None
     train, held, test = splits
-    told = tuple(map(one_line, notes))
-    return Data(name, sets.classes, *shape, train, held, test, statement, told, identity)
+    shown = tuple(map(one_line, notes))
+    return Data(name, sets.classes, *shape, train, held, test, statement, shown, identity)
 
 
 def _keeper(

@@ -27,7 +27,7 @@ class Pictures:
 
     labels: int64 (N,). array: uint8 (N, C, H, W). `read` gives a PIL image, a uint8 array
     (H, W[, C]) or a uint8 tensor (C, H, W); it is called in worker processes, and raises
-    `PictureError` for a picture that is damaged. `look(i)`, where there is one, tells the form of
+    `PictureError` for a picture that is damaged. `look(i)`, where there is one, gives the form of
     picture i sooner than reading it would.
     """
 
@@ -70,16 +70,24 @@ class Pictures:
             return LoadedPictures(with_channels(self.array[list(rows)], channels), [])
         transform, mode = _transform(resize), {1: "L", 3: "RGB"}[channels]
         tensors: list[Tensor] = []
-        bad: list[Fault] = []
-        for row in rows:
-            try:
-                picture = self.picture(row)
-            except PictureError as error:
-                bad.append(Fault(row, error.line))
-            else:
-                picture = picture if picture.mode == mode else picture.convert(mode)
-                tensors.append(transform(picture))
+
+        def load_one(row: int) -> None:
+            picture = self.picture(row)
+            tensors.append(transform(picture if picture.mode == mode else picture.convert(mode)))
+
+        bad = for_each_readable(rows, load_one)
         return LoadedPictures(_stacked(tensors), bad)
+
+
+def for_each_readable(rows: Sequence[int], act: Callable[[int], object]) -> list[Fault]:
+    """Does something with each picture, by its row; returns those that cannot be read."""
+    bad = []
+    for row in rows:
+        try:
+            act(row)
+        except PictureError as error:
+            bad.append(Fault(row, error.line))
+    return bad
 
 
 class LoadedPictures(NamedTuple):

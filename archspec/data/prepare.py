@@ -24,7 +24,7 @@ CHUNK = 600_000
 """Values handled at a time on the CPU, so that they stay in its cache between the steps."""
 
 LITTLE = 1 << 16
-"""Values of a batch that one thread does sooner than it would share them out."""
+"""Up to so many values, one thread is quicker than sharing them out."""
 
 
 class MeanAndStd(Protocol):
@@ -89,8 +89,10 @@ class Preparation:
 
 
 def _step(count: int, values: int, threads: int) -> int:
-    """Images of a piece: what suits the cache, and one for each thread where there is much to do;
-    a multiple of `LANES`."""
+    """Images of a piece, a multiple of `LANES`.
+
+    A piece fits the cache, and where there is much to do, each thread has one.
+    """
     most = CHUNK // max(1, values)
     if count * values > LITTLE:
         most = min(most, -(-count // threads))

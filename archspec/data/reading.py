@@ -69,7 +69,7 @@ DAMAGE = (
 
 
 class PictureForm(NamedTuple):
-    """What a look at a picture tells: 1 channel (grey) or 3 (colour), and its size."""
+    """What a look at a picture shows: 1 channel (grey) or 3 (colour), and its size."""
 
     channels: int
     height: int

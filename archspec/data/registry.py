@@ -16,11 +16,11 @@ package of its own lists the module with that function under the entry point gro
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from archspec.data.errors import DataError
 from archspec.diagnostics.diagnostic import did_you_mean
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 GROUP = "archspec.datasets"
 BUNDLED = ("vision", "digits", "folder")
 
-Opener: TypeAlias = "Callable[[Path], PictureSets]"
-ArgumentOpener: TypeAlias = "Callable[[Path, str], PictureSets]"
+Opener = TypeVar("Opener", bound="Callable[..., PictureSets]")
 
 
 class DataSetEntry(NamedTuple):
@@ -54,37 +53,26 @@ class DataSetEntry(NamedTuple):
 _entries: dict[str, DataSetEntry] = {}
 
 
-def register(name: str, suited: Mapping[str, Any] = {}) -> Callable[[Opener], Opener]:
+def register(
+    name: str, suited: Mapping[str, Any] = {}, *, argument: str | None = None
+) -> Callable[[Opener], Opener]:
     """Make a data set known by `name`; the function gets the folder that downloads go to.
 
     It raises `DataError`, or lets an `OSError` pass, where the data cannot be had. `suited` are
-    fields of a recipe that replace those of a spec written for other data. A name that is taken
-    raises `ValueError`.
+    fields of a recipe that replace those of a spec written for other data. With an `argument`, such
+    as PATH, it is asked for as `NAME:PATH`, and the function gets the text after the colon too. A
+    name that is taken raises `ValueError`.
     """
 
     def add(opener: Opener) -> Opener:
-        _add(DataSetEntry(name, opener, None, suited))
+        if not name or ":" in name:
+            raise ValueError(f"a data set cannot be called {name!r}: no colon, not empty")
+        if name in _entries:
+            raise ValueError(f"there is a data set {name!r} already")
+        _entries[name] = DataSetEntry(name, opener, argument, suited)
         return opener
 
     return add
-
-
-def register_with_argument(name: str, argument: str) -> Callable[[ArgumentOpener], ArgumentOpener]:
-    """Make `NAME:ARGUMENT` known; the function gets the folder and the text after the colon."""
-
-    def add(opener: ArgumentOpener) -> ArgumentOpener:
-        _add(DataSetEntry(name, opener, argument, {}))
-        return opener
-
-    return add
-
-
-def _add(entry: DataSetEntry) -> None:
-    if not entry.name or ":" in entry.name:
-        raise ValueError(f"a data set cannot be called {entry.name!r}: no colon, not empty")
-    if entry.name in _entries:
-        raise ValueError(f"there is a data set {entry.name!r} already")
-    _entries[entry.name] = entry
 
 
 def names() -> tuple[str, ...]:
@@ -126,7 +114,7 @@ def find(name: str) -> tuple[DataSetEntry, str]:
 def _of_folder(name: str) -> str | None:
     """The help for the name of a folder alone."""
     readers = [entry.name for entry in _entries.values() if entry.argument == "PATH"]
-    if not readers or not Path(name).is_dir():
+    if not readers or not os.path.isdir(name):
         return None
     return f"{name!r} is a folder here: write {readers[0]}:{name}"
 

@@ -1,5 +1,7 @@
-"""Images that stay on the device as one uint8 tensor: a batch costs a few kernels, no Python per
-image, and nothing that waits for the device."""
+"""Images that stay on the device as one uint8 tensor.
+
+A batch costs a few kernels, no Python for each image, and never waits for the device.
+"""
 
 from __future__ import annotations
 

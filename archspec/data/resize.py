@@ -55,7 +55,7 @@ def _packed(images: Tensor, size: tuple[int, int], dtype: torch.dtype = torch.ui
     return planes[: n * channels].view(n, channels, *size)
 
 
-class Taps(NamedTuple):
+class AxisWeights(NamedTuple):
     """One axis: output i is the sum over k of `weights[k][i]` times input `indices[k][i]`."""
 
     indices: tuple[Tensor, ...]
@@ -68,15 +68,15 @@ def exact(images: Tensor, size: tuple[int, int], dtype: torch.dtype = torch.uint
     # Width first, as PIL does: the result of each pass is rounded to whole grey levels.
     for axis, length in ((3, size[1]), (2, size[0])):
         if values.shape[axis] != length:
-            values = _pass(values, axis, _taps(values.shape[axis], length, images.device))
+            values = _pass(values, axis, _axis_weights(values.shape[axis], length, images.device))
     return values.to(dtype)
 
 
-def _pass(values: Tensor, axis: int, taps: Taps) -> Tensor:
+def _pass(values: Tensor, axis: int, axis_weights: AxisWeights) -> Tensor:
     shape = [1, 1, 1, 1]
     shape[axis] = -1
     total: Tensor | None = None
-    for index, weight in zip(*taps, strict=True):
+    for index, weight in zip(*axis_weights, strict=True):
         term = values.index_select(axis, index).mul_(weight.view(shape))
         total = term if total is None else total.add_(term)
     assert total is not None
@@ -84,7 +84,7 @@ def _pass(values: Tensor, axis: int, taps: Taps) -> Tensor:
 
 
 @cache
-def _taps(length: int, wanted: int, device: torch.device) -> Taps:
+def _axis_weights(length: int, wanted: int, device: torch.device) -> AxisWeights:
     """Triangle weights of each output, rounded to the 15-bit fixed point of torch's kernel."""
     scale = length / wanted
     support = max(scale, 1.0)
@@ -99,7 +99,7 @@ def _taps(length: int, wanted: int, device: torch.device) -> Taps:
     unit = 2.0 ** _precision(float(weights.max()))
     weights = (weights * unit + 0.5).floor() / unit
     source = source.clamp(max=length - 1)
-    return Taps(
+    return AxisWeights(
         tuple(row.to(device) for row in source), tuple(row.float().to(device) for row in weights)
     )
 

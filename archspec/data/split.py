@@ -67,7 +67,7 @@ class Data:
 
     `validation` may be empty. `statement` says how the images are kept, and why; `notes` are lines
     on what a user should know of them: channels that were converted, pictures that were left out,
-    classes without images. `fingerprint` tells this data from any other, where it was asked for.
+    classes without images. `fingerprint` identifies the data, where it was asked for.
     """
 
     name: str

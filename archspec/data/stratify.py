@@ -13,8 +13,8 @@ def stratified(
 
     Every class gives its share, rounded so that the total is exact (largest remainders first).
     Then, as far as `count` allows, each class that is left out is given a place at the cost of one
-    that has more than its share. To `share_out` leaves one of each class among the others as well:
-    so a class needs two to be among the chosen. Otherwise the others are of no interest.
+    that has more than its share. With `share_out`, one of each class is left among the others as
+    well, so a class needs two to be among the chosen.
     """
     shuffled = torch.randperm(len(labels), generator=generator)
     counts = torch.bincount(labels)
@@ -45,6 +45,6 @@ def _give(quota: Tensor, exact: Tensor, least: Tensor, most: Tensor) -> None:
             return
         surplus = quota - exact
         giver = surplus.masked_fill(~givers, -torch.inf).argmax()
-        taker = surplus.masked_fill(~takers, torch.inf).argmin()
+        receiver = surplus.masked_fill(~takers, torch.inf).argmin()
         quota[giver] -= 1
-        quota[taker] += 1
+        quota[receiver] += 1

@@ -1,18 +1,19 @@
-"""A look at pictures before any is decoded: can they be read, are they grey, how large are they?"""
+"""A look at pictures before they are decoded: whether they can be read, their colours and sizes."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from archspec.data.dividing import Part, used
-from archspec.data.errors import DataError, PictureError
-from archspec.data.pictures import Pictures, differ_in_size
+from archspec.data.errors import DataError
+from archspec.data.pictures import Pictures, differ_in_size, for_each_readable
 from archspec.data.reading import PictureForm
 from archspec.data.resize import Resize
 from archspec.data.streaming import Loader, worker_count
@@ -22,28 +23,21 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with what is being done, how many pictures it is done for, and of how many."""
 
 PROBES = 32
-"""Pictures that are looked at where each look would decode one, and nothing depends on them."""
+"""Pictures that are looked at where each look decodes one, and nothing depends on the result."""
 
 CHUNK = 256
 FEW = 4096
-"""Pictures that one process looks at sooner than it would start others."""
+"""Up to so many pictures, one process is quicker than starting others."""
 
 
-@dataclass(frozen=True)
-class Look:
-    """The forms of some pictures, counted, and those that cannot be read."""
+def look(pictures: Pictures, rows: list[int]) -> tuple[Counter[PictureForm], list[Fault]]:
+    """The forms of some pictures, counted, and those that cannot be read.
 
-    pictures: Pictures
-
-    def __call__(self, rows: list[int]) -> tuple[Counter[PictureForm], list[Fault]]:
-        forms: Counter[PictureForm] = Counter()
-        bad: list[Fault] = []
-        for row in rows:
-            try:
-                forms[self.pictures.form(row)] += 1
-            except PictureError as error:
-                bad.append(Fault(row, error.line))
-        return forms, bad
+    Runs in worker processes.
+    """
+    forms: Counter[PictureForm] = Counter()
+    bad = for_each_readable(rows, lambda row: forms.update([pictures.form(row)]))
+    return forms, bad
 
 
 @dataclass(frozen=True)
@@ -87,7 +81,7 @@ def survey(
     unreadable: Unreadable,
     progress: Progress,
 ) -> Survey:
-    """Looks at the pictures in use; at all of the set where they decide on grey or colour.
+    """Looks at the pictures in use, or at all of the set where they decide on grey or colour.
 
     Those that cannot be read are added to `unreadable`. Raises `DataError`.
     """
@@ -117,7 +111,7 @@ def _looked(
 ) -> tuple[Counter[PictureForm], list[Fault]]:
     forms: Counter[PictureForm] = Counter()
     bad: list[Fault] = []
-    loader = Loader(Look(pictures), worker_count() if len(rows) > FEW else 0, pin=False)
+    loader = Loader(partial(look, pictures), worker_count() if len(rows) > FEW else 0, pin=False)
     for index, (some, faults) in enumerate(loader.read(rows, CHUNK)):
         forms += some
         bad += faults

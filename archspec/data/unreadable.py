@@ -1,4 +1,4 @@
-"""The pictures of a data set that cannot be read: all of them are named, not the first alone."""
+"""The pictures of a data set that cannot be read. A message names all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archspec.data.errors import DataError
 SHOWN = 10
 """Pictures named in a message; it says how many more there are."""
 
-MEND = "mend or remove them; --skip-unreadable goes on without them"
+REMEDY = "mend or remove them; --skip-unreadable goes on without them"
 
 
 class Fault(NamedTuple):
@@ -41,8 +41,8 @@ class Unreadable:
         return rows[~torch.isin(rows, torch.tensor(bad, dtype=rows.dtype))] if bad else rows
 
     def error(self) -> DataError:
-        """Names them, and what mends it."""
-        return unreadable_error(self.lines, MEND)
+        """Names them, and says what would help."""
+        return unreadable_error(self.lines, REMEDY)
 
     def statement(self, total: int) -> str:
         """A line on those that are left out."""

@@ -19,7 +19,7 @@ from archspec.diagnostics.diagnostic import (
 )
 from archspec.expressions.arguments import YAML_11, describe, found_value, leaves, show_value
 from archspec.expressions.evaluate import Table
-from archspec.ir.fields import MISFIT, taker
+from archspec.ir.fields import MISFIT, converter
 from archspec.ir.op import MAX_FLOAT
 from archspec.recipe.settings import Setting
 from archspec.record import Record
@@ -189,9 +189,9 @@ class _Reader:
 
 def _taken(annotation: Any, value: Any) -> Any:
     """The value as the type has it, or `MISFIT`."""
-    found = taker(annotation)(value)
+    found = converter(annotation)(value)
     if found is MISFIT and value.__class__ is int and 2**53 < abs(value) < MAX_FLOAT:
-        found = taker(annotation)(float(value))  # which is not exact
+        found = converter(annotation)(float(value))  # which is not exact
     return found
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from archspec.architecture import Architecture
+    from archspec.recipe.recipe import Recipe
     from archspec.training.loop import Listener, Trainer
 
 
@@ -39,8 +40,8 @@ def train(
     `arch` may be a spec that `archspec.load` takes. The recipe is the spec's `train:`, then the
     `config` file, then the keywords. `run` is the folder that everything is written to (a new one
     below `runs/` unless given); `resume` continues what is in it. Nothing is printed unless `quiet`
-    is false. `listeners` are told of intervals, epochs and checkpoints; a subclass
-    of `Trainer` may change the step.
+    is false. `listeners` hear of intervals, epochs and checkpoints; a subclass of
+    `Trainer` may change the step.
 
     Raises `SpecError`, `TrainingError`, or `DataError`; `Stopped` where a signal asked for it.
     """
@@ -74,7 +75,7 @@ def train(
 
 def recipe_for(
     arch: Architecture, config: str | PathLike[str] | None, given: Mapping[str, Any]
-) -> Any:
+) -> Recipe:
     """The recipe that `train` would use. Raises `SpecError`."""
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The batches that one process computes in an epoch, from where it stands."""
+"""The batches of one process in the rest of an epoch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Batch(NamedTuple):
-    """This process's part of a step over `total` images; a `weight` of 0 makes it count nothing."""
+    """This process's part of a step over `total` images. With a `weight` of 0 it does not count."""
 
     images: Tensor
     labels: Tensor
@@ -55,8 +55,10 @@ def _run(
     device: torch.device,
     generator: torch.Generator,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of equal size. Where the share is empty, one image stands in, so that a process
-    without a share still takes part in the exchange of gradients."""
+    """Batches of equal size.
+
+    A process whose share is empty computes one image, to take part in the exchange of gradients.
+    """
     if size:
         order, start = torch.cat(parts), skip * size
     else:

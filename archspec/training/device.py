@@ -89,9 +89,10 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
 
 
 def fits(arch: Architecture, batch: int, device: torch.device) -> bool:
-    """Whether memory for a step is there, by the static figures; the CPU does not refuse in time.
+    """Whether there is memory for a step, by the static figures.
 
-    Autograd's memory, and about as much again for gradients of it and work space.
+    This is for the CPU, whose allocator refuses too late. A step needs autograd's memory, and about
+    as much again for gradients and work space.
     """
     if device.type != "cpu":
         return True
@@ -109,7 +110,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def synchronise(device: torch.device) -> None:
-    """Waits for what the device was given to do."""
+    """Waits until the device has done its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

@@ -1,4 +1,4 @@
-"""Where a loss that is no number comes from."""
+"""Finds where a loss that is not finite comes from."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ BAD_IMAGES = "the images hold values that are not finite"
 def first_bad(net: nn.Module, images: Tensor, run: Callable[[], Tensor]) -> str | None:
     """The first place where a value is not finite: the images, a weight, a layer, the loss.
 
-    None where all is finite. `run` computes the loss of the batch with `net`; its modules are
-    watched meanwhile. It always runs, because several processes may have to run it together.
+    None where all is finite. `run` computes the loss of the batch with `net`, whose modules are
+    watched meanwhile. It is always called, because several processes may have to call it together.
     """
     found: list[str] = []
     handles = [
@@ -47,7 +47,7 @@ def first_bad(net: nn.Module, images: Tensor, run: Callable[[], Tensor]) -> str 
 
 
 def _watch(found: list[str], name: str, module: nn.Module, inputs: object, output: object) -> None:
-    """A module's hook runs before that of the block it stands in: the innermost is first."""
+    """Notes the first module with a bad output. Inner modules run before those around them."""
     if not found and isinstance(output, Tensor) and not _finite(output):
         found.append(f"{name} ({type(module).__name__})")
 

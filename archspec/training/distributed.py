@@ -1,4 +1,4 @@
-"""Several processes as one: who am I, sums over all, and the wrapped network.
+"""Several processes that act as one: ranks, sums over all of them, and the wrapped network.
 
 `torchrun` (or Slurm's `srun`) starts the processes and says in the environment who each is;
 without it there is one.
@@ -19,7 +19,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 CONNECTION_LOST = ("gloo/transport", "Connection reset by peer", "Connection closed by peer")
-"""What gloo says, which raises no class of its own, when another process is gone."""
+"""Parts of gloo's messages when another process is gone. It has no error class for that."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Processes:
         return tensor
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
-        """Everybody's tensor (equal shapes), by rank."""
+        """The tensors of all processes (of equal shapes), by rank."""
         if self.world == 1:
             return [tensor]
         everybody = [torch.empty_like(tensor) for _ in range(self.world)]
@@ -61,7 +61,7 @@ class Processes:
         return tensor
 
     def gather_findings(self, mine: str | None) -> list[str | None]:
-        """What everybody found, by rank."""
+        """What all processes found, by rank."""
         if self.world == 1:
             return [mine]
         everybody: list[str | None] = [None] * self.world
@@ -69,9 +69,9 @@ class Processes:
         return everybody
 
     def share_buffers(self, net: nn.Module) -> None:
-        """Rank 0's buffers on all: each process has moving statistics of its own share.
+        """Gives all processes the buffers of rank 0, which are those that are saved.
 
-        Rank 0's, as DDP broadcasts them before every step, and as they are saved.
+        Each process has moving statistics of its own images. DDP, too, broadcasts rank 0's.
         """
         for buffer in net.buffers() if self.world > 1 else ():
             dense = buffer.contiguous()
@@ -80,16 +80,16 @@ class Processes:
                 buffer.copy_(dense)
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Waits until all processes have come here."""
         if self.world > 1:
             dist.barrier()
 
     def wrap(
         self, net: nn.Module, device: torch.device, *, fsdp: bool, idle: Collection[str] = ()
     ) -> nn.Module:
-        """The network whose backward pass averages gradients over all processes.
+        """The network with a backward pass that averages gradients over all processes.
 
-        The parameters `idle` get no gradient, for which DDP would wait.
+        The parameters `idle` get no gradient; without being told, DDP would wait for one.
         """
         if self.world == 1:
             return net
@@ -104,7 +104,7 @@ class Processes:
         return DistributedDataParallel(net, device_ids=ids, gradient_as_bucket_view=True)
 
     def shard(self, net: nn.Module, device: torch.device) -> nn.Module:
-        """`net` with each process keeping its part of the parameters alone (FSDP2)."""
+        """`net`, of which each process keeps only a part of the parameters (FSDP2)."""
         if self.world == 1:
             return net
         from torch.distributed.device_mesh import init_device_mesh
@@ -123,9 +123,9 @@ class Processes:
 
 @contextmanager
 def exchange_held_back(model: nn.Module, wanted: bool) -> Iterator[None]:
-    """Where `wanted`, gradients are only added up here, to be exchanged by a later backward pass.
+    """Where `wanted`, adds gradients up inside and leaves their exchange to a later backward pass.
 
-    So a batch that is computed in pieces is exchanged once.
+    A batch that is computed in pieces then needs one exchange.
     """
     if not wanted or not dist.is_initialized():
         yield

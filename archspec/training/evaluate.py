@@ -79,7 +79,7 @@ def _run_for_others(
     device: torch.device,
     layout: torch.memory_format,
 ) -> None:
-    """A forward pass that counts nothing, of an image that another process has."""
+    """A forward pass whose result is dropped, because other processes run one more batch."""
     first = split.batches(1, order=torch.zeros(1, dtype=torch.int64), device=device)
     for images, _ in first:
         with autocast(precision, device):

@@ -1,4 +1,4 @@
-"""Names of classes as Markdown and as labels of an axis, whatever folders are called."""
+"""Names of classes, which may be any text, as Markdown and as labels of an axis."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _shortened(text: str) -> str:
 
 
 def _fonts(letters: set[int]) -> list[str] | None:
-    """Families that have all letters between them, matplotlib's own first; None where none have."""
+    """Fonts that together have all letters, matplotlib's own first; None where some are missing."""
     from matplotlib.font_manager import FontEntry, fontManager
 
     def order(entry: FontEntry) -> tuple[bool, bool, str, str]:
@@ -74,7 +74,7 @@ def _fonts(letters: set[int]) -> list[str] | None:
 
 
 def _missing(path: str, letters: set[int]) -> set[int]:
-    """The letters that a font file does not have: all, where matplotlib cannot draw with it."""
+    """The letters that a font file lacks. These are all where matplotlib cannot draw with it."""
     from matplotlib.ft2font import FT2Font
 
     try:

@@ -21,6 +21,7 @@ from archspec.training.diagnose import BAD_IMAGES, first_bad
 from archspec.training.distributed import Processes, exchange_held_back
 from archspec.training.errors import Stopped, TrainingError
 from archspec.training.evaluate import Evaluation, evaluate
+from archspec.training.finite import FiniteCheck
 from archspec.training.loss import Loss
 from archspec.training.metrics import Figures, Sums, figures_of
 from archspec.training.optimise import Average, Optimizer
@@ -29,21 +30,21 @@ from archspec.training.position import Best, Position
 from archspec.training.randomness import caller_untouched
 from archspec.training.schedule import learning_rate
 from archspec.training.signals import stoppable
-from archspec.training.sound import Watch
+from archspec.training.store.records import finite
 
 if TYPE_CHECKING:
     from archspec.data import Data
 
 Row = dict[str, Any]
 AGREE_EVERY = 10
-"""Steps between two looks at what other processes wish (to stop, to save)."""
+"""Steps after which processes ask each other whether any wants to stop or to save."""
 
 INTACT = "The last checkpoint is intact"
 ADVICE = f"{INTACT}. A smaller --lr, --warmup or --clip-norm may help"
 
 
 class Listener:
-    """What wants to know of a run's course; every method may be left as it is."""
+    """Hears how a run goes. Each method does nothing unless a subclass gives it something to do."""
 
     def on_start(self, trainer: Trainer) -> None:
         """Before the first step (of this process)."""
@@ -55,10 +56,10 @@ class Listener:
         """After each epoch, with all its figures."""
 
     def on_save(self, trainer: Trainer, best: bool) -> None:
-        """The moment to write `trainer.state()`; `best`: its weights are the best so far."""
+        """When `trainer.state()` should be written. `best`: its weights are the best so far."""
 
     def on_end(self) -> None:
-        """However the run ends."""
+        """When the run ends, in whatever way."""
 
 
 @dataclass
@@ -100,10 +101,10 @@ class Trainer:
         self.bad_step = torch.full((), -1, dtype=torch.int64, device=device)
         self.stop_signal = 0
         kept = (self.net, self.average.net) if self.average else (self.net,)
-        self.watch = Watch(kept, self.processes)
+        self.finite_check = FiniteCheck(kept, self.processes)
 
     def _idle(self) -> list[str]:
-        """Parameters that get no gradient, because what they lead to has no part in the loss."""
+        """Parameters without a gradient, because no output that is part of the loss needs them."""
         if not self.loss.has_idle_outputs:
             return []
         data, net = self.data, deepcopy(self.net).train()
@@ -194,8 +195,10 @@ class Trainer:
         self._update(lr)
 
     def _pieces(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
-        """The parts that a batch is computed in: of two images at least, and equally many in all
-        processes, because FSDP gathers weights for each."""
+        """The parts that a batch is computed in, each of two images at least.
+
+        All processes have equally many, because FSDP gathers weights for each.
+        """
         images, labels = batch.images.contiguous(memory_format=self.layout), batch.labels
         smallest_share = batch.total // self.processes.world
         count = max(1, min(self.recipe.accumulate, smallest_share // 2))
@@ -228,10 +231,10 @@ class Trainer:
     # --- losses that are no numbers ------------------------------------------------------------
 
     def _check(self, loss: Tensor, batch: Batch) -> None:
-        """Keeps an update that would spoil the weights from happening.
+        """Prevents an update that would spoil the weights.
 
         The CPU can look at once. Elsewhere looking would mean waiting: a flag is raised on the
-        device, every later update does nothing, and whoever reads the flag next reports it, before
+        device, every later update does nothing, and the next look at the flag reports it, before
         anything is saved. Gradients that overflow under a finite loss are the scaler's: it leaves
         out that step alone.
         """
@@ -295,7 +298,7 @@ class Trainer:
         return stop_all, save_all
 
     def _any(self, flags: Tensor) -> list[bool]:
-        """Each flag as it is in any of the processes."""
+        """For each flag whether it is set in any of the processes."""
         return [bool(flag) for flag in self.processes.largest(flags.to(torch.float32)).tolist()]
 
     def _start_interval(self) -> None:
@@ -305,7 +308,7 @@ class Trainer:
         self.next_save = now + self.recipe.save_every
 
     def _log(self) -> None:
-        """Reads the sums of the interval, the one moment at which the device is waited for."""
+        """Reads the sums of the interval. Only here does the loop wait for the device."""
         position, now = self.position, time.monotonic()
         since, step = self.interval
         if position.step == step:
@@ -353,7 +356,7 @@ class Trainer:
             "examples_per_second": speed,
             "seconds": seconds,
         }
-        row = {key: _json(value) for key, value in row.items()}
+        row = finite(row)
         self.history.append(row)
         self.position.epoch, self.position.batch = self.position.epoch + 1, 0
         is_best = not validation.examples or self.best.is_beaten_by(validation)
@@ -402,7 +405,7 @@ class Trainer:
 
     def _save(self, best: bool = False) -> None:
         self._read_flag()
-        for net in self.watch.nets:
+        for net in self.finite_check.nets:
             self.processes.share_buffers(net)
         self._refuse_bad_weights()
         for listener in self.listeners:
@@ -410,10 +413,10 @@ class Trainer:
         self.next_save = time.monotonic() + self.recipe.save_every
 
     def _refuse_bad_weights(self) -> None:
-        """A checkpoint is only worth its name when one can go on from it."""
-        if complaint := self.watch.complaint():
+        """Raises `TrainingError` for weights that a run could not go on from."""
+        if problem := self.finite_check.problem():
             raise TrainingError(
-                f"{complaint} after step {self.position.step:,}, at a learning rate of "
+                f"{problem} after step {self.position.step:,}, at a learning rate of "
                 f"{self.lr:.3g}. {ADVICE}"
             )
 
@@ -422,8 +425,3 @@ def _named(split: str, figures: Figures) -> Mapping[str, Any]:
     if not figures.examples:
         return {}
     return {f"{split}_loss": figures.loss, f"{split}_accuracy": figures.accuracy}
-
-
-def _json(value: Any) -> Any:
-    """JSON knows no NaN."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -18,8 +18,8 @@ AUXILIARY = 0.3
 class Loss:
     """The weighted sum of every output's cross-entropy, summed over the batch.
 
-    A sum, because a step may be computed in pieces on several devices: who knows the size of the
-    whole step divides.
+    It is a sum, because a step may be computed in pieces on several devices. The caller, who knows
+    the size of the whole step, divides it.
     """
 
     def __init__(self, recipe: Recipe, main: str | None, names: tuple[str, ...] = ()) -> None:
@@ -59,7 +59,7 @@ class Loss:
         return sum(parts[1:], parts[0])
 
     def logits(self, output: Tensor | Mapping[str, Tensor]) -> Tensor:
-        """The output that says the class."""
+        """The output that classes are taken from."""
         return output if isinstance(output, Tensor) else output[self.main or next(iter(output))]
 
     def _one(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -28,24 +28,16 @@ class Sums:
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """`loss` is a sum over the examples."""
-        hits = (logits.argmax(1) == labels).sum()
-        self.add_sums(loss, hits, len(labels))
-
-    def add_sums(self, loss: Tensor, hits: Tensor, examples: int) -> None:
         self.total[0] += loss.detach()
-        self.total[1] += hits
-        self.total[2] += examples
+        self.total[1] += (logits.argmax(1) == labels).sum()
+        self.total[2] += len(labels)
 
     def reset(self) -> None:
         self.total.zero_()
 
-    def read(self) -> Figures:
-        """The means so far; zeros where nothing was added."""
-        return figures_of(self.total)
-
 
 def figures_of(total: Tensor) -> Figures:
-    """The means of sums (loss, hits, examples)."""
+    """The means of sums (loss, hits, examples); zeros where nothing was added."""
     loss, hits, examples = total.tolist()
     count = max(examples, 1)
     return Figures(loss / count, hits / count, int(examples))

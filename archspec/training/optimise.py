@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -10,17 +11,20 @@ from torch import Tensor, nn
 from archspec.recipe.optimizers import ParameterGroup, UpdateRule
 from archspec.recipe.recipe import Recipe
 
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
+
 FUSED = frozenset({"cpu", "cuda", "mps"})
 READ_FLAGS = frozenset({"cpu", "cuda"})
-"""Where the fused kernels heed `found_inf`; those of MPS take it and update all the same."""
+"""Devices whose fused kernels obey `found_inf`. Those of MPS accept it and update all the same."""
 
 
 class Optimizer:
     """Steps of the recipe's optimiser over named parameters.
 
     `param_groups` and `found_inf` are there for `torch.amp.GradScaler`, whose `unscale_` must come
-    before its `step`. A step where `found_inf` or `frozen` is 1 changes nothing, without anybody
-    waiting for the device where its kernels can read that.
+    before its `step`. A step where `found_inf` or `frozen` is 1 changes nothing. Where
+    the kernels can read these flags, this does not wait for the device.
     """
 
     _step_supports_amp_scaling = True
@@ -51,7 +55,7 @@ class Optimizer:
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
-        """One update with the gradients that are there; a parameter without one keeps still."""
+        """One update. A parameter without a gradient stays as it is."""
         flag = self._flag()
         if flag is not None and not self.reads_flags and flag.item():
             return
@@ -100,15 +104,21 @@ class Optimizer:
 
 
 def local(tensor: Tensor) -> Tensor:
-    """This process's part of a sharded tensor, sharing its memory; any other as it is.
+    """This process's part of a sharded tensor, in the same memory. Others are returned as they are.
 
     The updates are element by element, so each process can compute its own.
     """
+    parts = sharded(tensor)
+    return tensor if parts is None else parts.to_local()
+
+
+def sharded(tensor: Tensor) -> DTensor | None:
+    """The tensor where it is sharded over processes, else None."""
     if type(tensor) in (Tensor, nn.Parameter):
-        return tensor
+        return None
     from torch.distributed.tensor import DTensor
 
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor if isinstance(tensor, DTensor) else None
 
 
 class Average:

@@ -34,7 +34,7 @@ class Best:
     epoch: int = -1
 
     def is_beaten_by(self, figures: Figures) -> bool:
-        """A loss that is not finite is the worst of all, and NaN compares with nothing."""
+        """Whether the figures are better. A loss that is not finite is worse than any other."""
         mine, theirs = (
             loss if math.isfinite(loss) else math.inf for loss in (self.loss, figures.loss)
         )

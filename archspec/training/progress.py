@@ -101,14 +101,14 @@ class PlainReading:
 
     def __init__(self, stream: TextIO | None = None, every: float = 10.0) -> None:
         self.stream, self.every = stream or sys.stderr, every
-        self.what, self.told = "", 0.0
+        self.what, self.last = "", 0.0
 
     def __call__(self, what: str, done: int, total: int) -> None:
         now = monotonic()
         if what != self.what:
-            self.what, self.told = what, now
-        elif done < total and now - self.told >= self.every:
-            self.told = now
+            self.what, self.last = what, now
+        elif done < total and now - self.last >= self.every:
+            self.last = now
             self.stream.write(f"{what}: {done:,} of {total:,}\n")
             self.stream.flush()
 
@@ -117,7 +117,7 @@ class PlainReading:
 
 
 class LiveReading:
-    """A bar while pictures are read, which is gone when they are."""
+    """A bar while pictures are read. It disappears when they have been."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream

@@ -47,7 +47,7 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any], device: torch.device) -> None:
-    """Goes on drawing where the saved state stopped; a device that was not there starts anew."""
+    """Goes on drawing where the saved state stopped. A device that it does not have starts anew."""
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
     torch.set_rng_state(state["torch"])
@@ -65,10 +65,10 @@ def set_random_state(state: dict[str, Any], device: torch.device) -> None:
 
 @contextmanager
 def caller_untouched() -> Iterator[None]:
-    """What is seeded, drawn and chosen inside is nobody's concern outside.
+    """Keeps what is seeded, drawn and chosen inside from the caller.
 
-    Python's, numpy's and torch's random states, and how reproducibly torch computes, are as they
-    were afterwards, however the block ends.
+    When the block ends, in whatever way, the random states of Python, numpy and torch, and torch's
+    choices about determinism, are what they were before.
     """
     states, had_numpy = random_state(torch.device("cpu")), "numpy" in sys.modules
     # To read a GPU's state would start it; one that has not been started draws from the seed.

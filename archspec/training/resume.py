@@ -41,12 +41,11 @@ def saved_run(run: Run, say: Callable[[str], None]) -> Saved | None:
     return Saved(run, run.recipe(), tree)
 
 
-def check_can_be_written(run: Run) -> int:
-    """Returns 0. Raises `TrainingError` where folders are in the way of the run's checkpoints."""
+def check_can_be_written(run: Run) -> None:
+    """Raises `TrainingError` where folders are in the way of the run's checkpoints."""
     for name in (checkpoint.LAST, checkpoint.PREVIOUS, checkpoint.BEST):
         if (run.checkpoints / name).is_dir():
             raise TrainingError(f"{run.checkpoints / name} is a folder: move it away")
-    return 0
 
 
 def identity(run: Run, recipe: Recipe, data: Mapping[str, str]) -> dict[str, Any]:
@@ -96,14 +95,14 @@ def check_belongs(run: Run, path: Path, tree: Mapping[str, Any]) -> None:
         )
 
 
-def check_data(saved: Saved, data: Data) -> int:
-    """Returns 0. Raises `TrainingError` where the images are others than when the run was begun."""
+def check_data(saved: Saved, data: Data) -> None:
+    """Raises `TrainingError` where the images are others than when the run was begun."""
     from archspec.data.fingerprint import difference
 
     run = saved.run
     assert data.fingerprint is not None
     if saved.tree["data"] == data.fingerprint.parts:
-        return 0
+        return
     what = difference(saved.tree["data"], run.listed_pictures(), data.fingerprint)
     raise TrainingError(
         f"the pictures of {data.name} changed since {run.folder} was begun: {what}. Images that "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -15,9 +15,9 @@ from torch import nn
 from archspec.data.errors import DataError
 from archspec.data.opening import nothing_shown
 from archspec.recipe.recipe import Recipe
-from archspec.training import device, fitting, state, tuning
+from archspec.training import compatibility, device, state, tuning
 from archspec.training.distributed import Processes, is_connection_lost, joined
-from archspec.training.errors import Stopped, TrainingError
+from archspec.training.errors import TrainingError
 from archspec.training.evaluate import Evaluation
 from archspec.training.loop import Listener, Row, Trainer
 from archspec.training.loss import Loss
@@ -51,8 +51,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Session:
-    """What a run is asked to be. `say` gets the lines that tell what was chosen, and why;
-    `reading` is told how many pictures were read, and of how many."""
+    """What a run should be.
+
+    `say` gets a line for each choice that was made, with the reason. `reading` is called with the
+    number of pictures that were read, and with how many there are.
+    """
 
     arch: Architecture
     recipe: Recipe
@@ -97,20 +100,20 @@ class _Stages:
         if self.recipe.deterministic:
             make_deterministic()  # before anything is computed
         # 1. the network at the size of the images, and the data that fit it
-        self.size = fitting.image_size(self.session.arch, self.recipe.resize)
-        self.arch = fitting.check_sizes(self.session.arch, self.size)
+        self.size = compatibility.image_size(self.session.arch, self.recipe.resize)
+        self.arch = compatibility.check_sizes(self.session.arch, self.size)
         self.place = device.choose_device(self.recipe.device, self.processes)
         if self.place.type == "cuda" and not self.recipe.deterministic:
             torch.backends.cudnn.benchmark = True
         data = self._open_data()
-        fitting.check_data(self.arch, data.name, data.channels, len(data.classes))
+        compatibility.check_data(self.arch, data.name, data.channels, len(data.classes))
         if self.recipe.patience and not len(data.validation):
             raise TrainingError(
                 "--patience stops by the accuracy on validation images, of which there are none: "
                 "--validation 0.1 holds some back"
             )
-        if warning := fitting.warn_of_probabilities(self.arch):
-            self._tell(warning)
+        if warning := compatibility.warn_of_probabilities(self.arch):
+            self._say(warning)
         # 2. a new run, or an old one
         saved = self._saved(data)
         self.recipe = saved.recipe if saved else self._decided(data)
@@ -128,7 +131,7 @@ class _Stages:
             self._fit(trainer)
             return self._close(trainer, run)
 
-    def _tell(self, line: str) -> None:
+    def _say(self, line: str) -> None:
         self.statements.append(line)
         if self.processes.is_main:
             self.session.say(line)
@@ -141,7 +144,7 @@ class _Stages:
             recipe.dataset,
             self.session.data_root,
             resize=self.size,
-            channels=fitting.channels_of_pictures(self.arch),
+            channels=compatibility.channels_of_pictures(self.arch),
             seed=recipe.seed,
             validation=recipe.validation,
             limit_train=recipe.limit_train,
@@ -154,13 +157,13 @@ class _Stages:
             progress=self.session.reading if self.processes.is_main else nothing_shown,
             identify=self.processes.is_main,
         )
-        self._tell(
+        self._say(
             f"data: {data.name}, {len(data.train):,} images to train on, "
             f"{len(data.validation):,} to choose by, {len(data.test):,} to test on; "
             f"{data.statement}"
         )
         for note in data.notes:
-            self._tell(note)
+            self._say(note)
         if not len(data.train):
             raise TrainingError(f"{data.name} has no images left to train on")
         return data
@@ -169,18 +172,18 @@ class _Stages:
         """The recipe with every `auto` replaced by what was found."""
         recipe, place = self.recipe, self.place
         precision = device.choose_precision(recipe.precision, place)
-        self._tell(f"device: {place}, {precision.value} ({precision.why})")
+        self._say(f"device: {place}, {precision.value} ({precision.why})")
         recipe = recipe.with_values(precision=precision.value)
         if recipe.batch_size == "auto":
             size = tuning.choose_batch_size(self.arch, recipe, place, len(data.train))
-            self._tell(f"batch size: {size.value} ({size.why}); the learning rate stays")
+            self._say(f"batch size: {size.value} ({size.why}); the learning rate stays")
             pieces = recipe.accumulate * self.processes.world
             common = max(1, self._as_main(int(size.value)) // pieces) * pieces
             recipe = recipe.with_values(batch_size=common)
         batch = int(recipe.batch_size) // (recipe.accumulate * self.processes.world)
         steps = recipe.epochs * (len(data.train) // int(recipe.batch_size))
         way, why = tuning.choose_way(self.arch, recipe, place, max(batch, 2), steps)
-        self._tell(f"computing: {way} ({why})")
+        self._say(f"computing: {way} ({why})")
         layout = tuning.LAYOUTS[self._as_main(tuning.LAYOUTS.index(way.layout))]
         threads = self._as_main(way.threads)
         return recipe.with_values(memory_format=layout, threads=threads)
@@ -191,24 +194,26 @@ class _Stages:
 
     # --- run folders ---------------------------------------------------------------------------
 
-    def _main_does(self, action: Callable[[], int]) -> int:
-        """What touches files is done by the first process; where it fails, all of them stop."""
+    def _main_does(self, action: Callable[[], int | None]) -> int:
+        """What touches files is done by the first process; where it fails, all of them stop.
+
+        Returns the number that the action returns, in all processes; 0 where it returns none.
+        """
         found, refusal = 0, None
         if self.processes.is_main:
             try:
-                found = action()
+                found = action() or 0
             except (TrainingError, DataError) as error:
                 refusal = error
         if self._as_main(int(refusal is not None)):
             raise refusal or TrainingError("the first process of the run could not go on")
         return self._as_main(found)
 
-    def _lock(self, run: Run) -> int:
+    def _lock(self, run: Run) -> None:
         """From here to the end of the run, no other one may write into its folder."""
         if run.folder not in self.locked:
-            self.held.enter_context(locked(run.folder, self._tell))
+            self.held.enter_context(locked(run.folder, self._say))
             self.locked.append(run.folder)
-        return 0
 
     def _saved(self, data: Data) -> Saved | None:
         """What the run goes on from, locked; None where it is a new one."""
@@ -219,8 +224,9 @@ class _Stages:
             run.refuse_existing()
         if not self.session.resume or not run.exists:
             return None
-        self._main_does(lambda: self._lock(run) or check_can_be_written(run))
-        saved = saved_run(run, self._tell)
+        self._main_does(lambda: self._lock(run))
+        self._main_does(lambda: check_can_be_written(run))
+        saved = saved_run(run, self._say)
         if saved is None:
             self._main_does(run.refuse_figures)
             return None
@@ -231,7 +237,7 @@ class _Stages:
         check_classes(saved, data)
         recipe = continued(saved, self.recipe)
         self._main_does(lambda: check_data(saved, data))
-        self._tell(f"run: {run.folder}, resumed after step {saved.tree['position']['step']:,}")
+        self._say(f"run: {run.folder}, resumed after step {saved.tree['position']['step']:,}")
         return replace(saved, recipe=recipe)
 
     def _new_run(self, data: Data) -> Run:
@@ -239,7 +245,7 @@ class _Stages:
         self.processes.wait()
         number = self._main_does(lambda: self._made(data))
         run = Run(self._folder(number))
-        self._tell(f"run: {run.folder}")
+        self._say(f"run: {run.folder}")
         return run
 
     def _folder(self, number: int) -> Path:
@@ -273,11 +279,11 @@ class _Stages:
         state.put_back(trainer, saved.tree)
         step, steps = trainer.position.step, trainer.plan.steps
         if line := changed_course(saved.run.recipe(), self.recipe, step, steps):
-            self._tell(line)
+            self._say(line)
         if self.processes.is_main:
             remove_leftovers(saved.run.checkpoints)
             if line := saved.run.rewind(step, trainer.history):
-                self._tell(line)
+                self._say(line)
             saved.run.write_recipe(self.recipe)
 
     # --- the training --------------------------------------------------------------------------
@@ -303,7 +309,7 @@ class _Stages:
         # Only the first process writes, and only it has the data's fingerprint.
         found = data.fingerprint
         recorder = Recorder(run, identity(run, recipe, found.parts) if found else {})
-        main, names = fitting.outputs_of(self.arch)
+        main, names = compatibility.outputs_of(self.arch)
         shown = self.session.listeners if self.processes.is_main else ()
         return self.session.trainer(
             net=net,
@@ -379,7 +385,7 @@ class _Stages:
         failed = torch.tensor(float(wrong is not None), device=self.place)
         if self.processes.largest(failed).item():
             what = wrong or "another process cannot read the best weights"
-            self._tell(f"{what}. The last weights stand in for the best")
+            self._say(f"{what}. The last weights stand in for the best")
             return trainer.position.epoch
         state.load_weights(trainer.evaluated, tree["model"])
         return int(tree["epoch"])
@@ -420,10 +426,10 @@ def _check_smallest(plan: Plan, least: int, pieces: int) -> None:
     if smallest >= least:
         return
     each = f" in each of its {pieces} parts" if pieces > 1 else ""
-    mend = f"--batch-size {least} or more" if plan.count >= least else "more training images"
+    remedy = f"--batch-size {least} or more" if plan.count >= least else "more training images"
     raise TrainingError(
         f"the network has batch normalisation, which needs two images{each}, and a step has "
-        f"{smallest}: it takes {mend}"
+        f"{smallest}: it takes {remedy}"
     )
 
 
@@ -448,12 +454,3 @@ def _out_of_memory(trainer: Trainer, fits: int, share: int, reason: str) -> str:
         f"{message} --batch-size {smaller} fits; --accumulate {pieces} computes the same batch in "
         f"{pieces} pieces that fit. The last checkpoint is intact"
     )
-
-
-def statements_of(finished: Finished) -> Sequence[str]:
-    """What was chosen for a run."""
-    found: Mapping[str, Any] = finished.run.about()
-    return tuple(found["statements"])
-
-
-__all__ = ["Finished", "Session", "Stopped", "train"]

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop, not as an end in mid-step."""
+"""Ctrl-C and SIGTERM ask a run to stop after its step; they do not end it at once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def stoppable(ask: Callable[[int], None]) -> Iterator[None]:
     try:
         for each in (signal.SIGINT, signal.SIGTERM):
             before[each] = signal.signal(each, handle)
-    except ValueError:  # not the main thread: signals are somebody else's
+    except ValueError:  # not the main thread, which alone may handle signals
         before.clear()
     try:
         yield

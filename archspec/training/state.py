@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from archspec.training.optimise import sharded
 from archspec.training.position import Best, Position, Resumable
 from archspec.training.randomness import fresh_seed, random_state, set_random_state
 from archspec.training.store.checkpoint import DamagedError
@@ -121,21 +122,18 @@ def _shards(
 
 def _full(tensor: Tensor) -> Tensor:
     """A sharded tensor put together; any other as it is."""
-    if type(tensor) in (Tensor, nn.Parameter):
-        return tensor
-    from torch.distributed.tensor import DTensor
-
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    parts = sharded(tensor)
+    return tensor if parts is None else parts.full_tensor()
 
 
 def _like(whole: Tensor, tensor: Tensor) -> Tensor:
     """A whole tensor, sharded as `tensor` is."""
-    if type(tensor) in (Tensor, nn.Parameter):
+    parts = sharded(tensor)
+    if parts is None:
         return whole
-    from torch.distributed.tensor import DTensor, distribute_tensor
+    from torch.distributed.tensor import distribute_tensor
 
-    assert isinstance(tensor, DTensor)
-    return distribute_tensor(whole.to(tensor.device), tensor.device_mesh, tensor.placements)
+    return distribute_tensor(whole.to(parts.device), parts.device_mesh, parts.placements)
 
 
 def _generators(trainer: Resumable) -> list[Tensor]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from archspec.training import fitting
+from archspec.training import compatibility
 from archspec.training.device import (
     Choice,
     autocast,
@@ -84,7 +84,7 @@ def choose_way(
             measured = _Steps(arch, recipe, device, size)
             run = steps * batch / size * measured.seconds(plain)
             times = measured.compared(ways, SHARE * run)
-            if not times:  # one step each tells whether other programs hold the cores
+            if not times:  # one step each shows whether other programs hold the cores
                 quick = [way for way in ways if way.layout == plain.layout]
                 seconds = {way: measured.seconds(way) for way in quick}
                 once = next(w for w in quick if min(seconds.values()) >= TIE * seconds[w])
@@ -221,9 +221,9 @@ class Probe:
         self.net: nn.Module = arch.build(device=device, seed=0)
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.net = self.net.to(memory_format=self.layout)
-        main, names = fitting.outputs_of(arch)
+        main, names = compatibility.outputs_of(arch)
         self.loss = Loss(recipe, main, names)
-        self.shape = fitting.image_shape(arch)
+        self.shape = compatibility.image_shape(arch)
         self.device = device
         self.precision = choose_precision(recipe.precision, device).value
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import resource
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from archspec.training.errors import TrainingError
 from archspec.training.store import checkpoint
 from archspec.training.store.checkpoint import DamagedError
+from archspec.training.store.files import remove_leftovers, write_whole
 
 TREE = {
     "model": {"conv.weight": torch.arange(6.0).reshape(2, 3).t(), "n": torch.tensor(3)},
@@ -122,3 +124,28 @@ def test_the_same_bytes_as_another_tensor_are_noticed(read_as, tmp_path):
     save_file({"w": read_as(weight)}, path, metadata)
     with pytest.raises(DamagedError, match="do not match its checksum"):
         checkpoint.load(path)
+
+
+def test_each_process_writes_to_a_file_of_its_own_first(tmp_path, monkeypatch):
+    seen, sync = [], os.fsync
+
+    def watched(descriptor):
+        seen.append(sorted(path.name for path in tmp_path.iterdir()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    path = tmp_path / "last.safetensors"
+    path.write_bytes(b"old")
+    write_whole(path, b"new", keep=tmp_path / "previous.safetensors")
+    own = f".last.safetensors.{os.getpid()}"
+    assert seen == [[own, "last.safetensors"], ["last.safetensors", "previous.safetensors"]]
+    assert path.read_bytes() == b"new"
+    assert (tmp_path / "previous.safetensors").read_bytes() == b"old"
+
+
+def test_leftovers_of_writers_are_removed_and_nothing_else(tmp_path):
+    kept = (".last.safetensors.mine", "last.safetensors", ".config.yaml.12")
+    for name in (".last.safetensors.12", ".best.safetensors.7", *kept):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)

@@ -24,7 +24,7 @@ from archspec.training.position import Best
 from archspec.training.resume import changed_course
 from archspec.training.store import checkpoint
 from archspec.training.store.files import write_whole
-from archspec.training.store.runs import config_text
+from archspec.training.store.runs import Run, config_text
 
 QUICK = {"memory_format": "contiguous", "threads": 1}
 OPTIONS = ["--memory-format", "contiguous", "--threads", "1"]
@@ -209,3 +209,23 @@ def test_a_recipe_is_read_back_whatever_its_names(name, tmp_path):
     recipe = Recipe(dataset=f"image_folder:{name}", lr=1e-22, weight_decay=1e300)
     (tmp_path / "config.yaml").write_text(config_text(recipe))
     assert resolve([file_layer(tmp_path / "config.yaml")]) == recipe
+
+
+@pytest.mark.parametrize(
+    ("epochs", "said"), [(2, "epoch 1, 2:"), (3, "epoch 1, 2, 3:"), (4, "epoch 1, 2, 3, …:")]
+)
+def test_lines_that_metrics_lack_are_written_again(epochs, said, tmp_path):
+    row = {"kind": "epoch", "lr": 0.1, "train_loss": 1.0, "train_accuracy": 0.5}
+    row |= {"examples_per_second": 1.0, "seconds": 1.0}
+    history = [{**row, "epoch": n, "step": 10 * n} for n in range(1, epochs + 1)]
+    run = Run(tmp_path)
+    interval = {**row, "kind": "interval", "epoch": 0.5, "seconds_left": 1.0}
+    del interval["seconds"]
+    lines = [{**interval, "step": step} for step in (5, 10 * epochs, 10 * epochs + 1)]
+    run.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert said in run.rewind(10 * epochs, history)
+    # In the order of steps, an epoch's line behind that of its last interval; none after the step.
+    found = [(each["kind"], each["step"]) for each in run.rows()]
+    done = [("epoch", 10 * n) for n in range(1, epochs)]
+    assert found == [("interval", 5), *done, ("interval", 10 * epochs), ("epoch", 10 * epochs)]
+    assert run.rewind(10 * epochs, history) is None

@@ -11,7 +11,7 @@ import torch
 
 from archspec.cli import main
 from archspec.recipe import layers
-from archspec.training import resume, state, trained
+from archspec.training import resume, state, trained_network
 from archspec.training.store import checkpoint, records, trees
 from archspec.training.store.checkpoint import DamagedError
 from archspec.training.store.runs import Run
@@ -66,7 +66,7 @@ def test_the_fuzzer_notices_what_is_not_checked(monkeypatch):
     monkeypatch.setattr(records, "read", lambda kind, path, data: json.loads(data))
     monkeypatch.setattr(trees, "check_form", lambda *given: None)
     monkeypatch.setattr(resume, "check_form", lambda *given: None)
-    monkeypatch.setattr(trained, "check_form", lambda *given: None)
+    monkeypatch.setattr(trained_network, "check_form", lambda *given: None)
     assert len(fuzz_runs.fuzz(seed=6, numbers=range(60)).findings) >= 3
 
 
@@ -75,7 +75,7 @@ READERS = {
     "run.json": (records, "read", ("resume", "evaluate", "predict", "runs")),
     "config.yaml": (layers, "read_layer", ("resume", "evaluate", "predict", "runs")),
     "a checkpoint": (checkpoint, "load", ("resume", "evaluate", "predict")),
-    "its form": (trained, "check_form", ("evaluate", "predict")),
+    "its form": (trained_network, "check_form", ("evaluate", "predict")),
     "what it belongs to": (resume, "check_belongs", ("resume",)),
     "its weights": (state, "load_weights", ("resume", "evaluate", "predict")),
 }

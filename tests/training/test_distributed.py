@@ -18,7 +18,7 @@ from archspec.training import distributed
 from archspec.training.distributed import Processes
 from archspec.training.plan import Plan
 from archspec.training.store import checkpoint
-from archspec.training.trained import open_trained
+from archspec.training.trained_network import open_trained
 
 PLAIN = """
 name: plain

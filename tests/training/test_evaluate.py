@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archspec.data import open_dataset
 from archspec.recipe.recipe import Recipe
-from archspec.training import train, trained
+from archspec.training import train, trained_network
 from archspec.training.evaluate import evaluate
 from archspec.training.loss import Loss
-from archspec.training.trained import open_trained
+from archspec.training.trained_network import TrainedNetwork, open_trained
 
 FAST = {"memory_format": "contiguous", "limit_train": 100, "limit_test": 40, "epochs": 1}
 
@@ -74,7 +75,7 @@ def test_a_trained_network_is_evaluated_in_its_precision(small, tmp_path):
 
 def test_a_precision_that_the_device_lacks_is_stood_in_for_and_told(small, tmp_path, monkeypatch):
     # As if the run had been trained on a GPU: its checkpoints would say so too.
-    monkeypatch.setattr(trained, "check_belongs", lambda run, path, tree: None)
+    monkeypatch.setattr(trained_network, "check_belongs", lambda run, path, tree: None)
     train(small, run=tmp_path / "run", **FAST)
     config = tmp_path / "run" / "config.yaml"
     text = config.read_text()
@@ -83,3 +84,19 @@ def test_a_precision_that_the_device_lacks_is_stood_in_for_and_told(small, tmp_p
     said = []
     open_trained(tmp_path / "run", device="cpu").evaluate(say=said.append)
     assert said == ["computing in fp32, not in the run's fp16: fp16 needs a GPU"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "used", "note"),
+    [
+        ("auto", "fp32", None),
+        ("fp32", "fp32", None),
+        ("bf16", "bf16", None),
+        ("fp16", "fp32", "computing in fp32, not in the run's fp16: fp16 needs a GPU"),
+    ],
+)
+def test_another_precision_than_the_runs_is_said(wanted, used, note):
+    recipe = Recipe(precision=wanted, memory_format="channels_last")
+    network = TrainedNetwork(None, None, recipe, None, (), torch.device("cpu"), 1)
+    assert (network.precision.value, network.precision_note) == (used, note)
+    assert network.layout is torch.channels_last

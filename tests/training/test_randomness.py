@@ -12,7 +12,13 @@ import torch
 from archspec.training import device, state, train
 from archspec.training.distributed import Processes
 from archspec.training.loop import Listener, Trainer
-from archspec.training.randomness import WORKSPACE, fresh_seed
+from archspec.training.randomness import (
+    WORKSPACE,
+    caller_untouched,
+    fresh_seed,
+    random_state,
+    set_random_state,
+)
 
 FAST = {"memory_format": "contiguous", "limit_train": 100, "limit_test": 40, "epochs": 1}
 
@@ -114,3 +120,17 @@ def test_processes_that_join_a_run_do_not_drop_out_what_the_first_does(small, tm
 def test_seeds_of_processes_that_join_differ_by_all_they_follow_from():
     seeds = {fresh_seed(s, r, t) for s in range(4) for r in range(4) for t in range(50)}
     assert len(seeds) == 4 * 4 * 50 and all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_a_state_that_is_put_back_draws_the_same_again():
+    def drawn():
+        # Pairs of normal numbers are made at once: the second waits for the next call.
+        return [*draws(), random.gauss(0, 1), numpy.random.normal(), torch.randn(3).tolist()]
+
+    with caller_untouched():
+        random.gauss(0, 1)
+        numpy.random.normal()
+        saved = random_state(torch.device("cpu"))
+        first = [drawn(), drawn()]
+        set_random_state(saved, torch.device("cpu"))
+        assert [drawn(), drawn()] == first

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+from threading import Thread
 
 import pytest
 
@@ -36,3 +37,23 @@ def test_signals_of_one_moment_are_one_and_a_later_one_ends_it(clock):
         signal.raise_signal(signal.SIGTERM)
     assert heard == [signal.SIGTERM]
     assert signal.getsignal(signal.SIGTERM) is end
+
+
+def test_another_thread_runs_without_handling_signals(clock):
+    ran = []
+
+    def run():
+        with stoppable(ran.append):
+            ran.append(signal.getsignal(signal.SIGTERM))
+
+    thread = Thread(target=run)
+    thread.start()
+    thread.join()
+    assert ran == [end] and signal.getsignal(signal.SIGTERM) is end
+
+
+def test_ctrl_c_asks_once_and_its_handler_comes_back(clock):
+    before, heard = signal.getsignal(signal.SIGINT), []
+    with stoppable(heard.append):
+        signal.raise_signal(signal.SIGINT)
+    assert heard == [signal.SIGINT] and signal.getsignal(signal.SIGINT) is before

@@ -21,7 +21,7 @@ from archspec.training.loss import Loss
 from archspec.training.plan import Plan
 from archspec.training.position import Best
 from archspec.training.store import checkpoint
-from archspec.training.trained import open_trained
+from archspec.training.trained_network import open_trained
 
 CPU = torch.device("cpu")
 PLAIN = """

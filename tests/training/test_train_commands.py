@@ -82,7 +82,7 @@ def test_a_test_image_is_predicted_as_it_was_evaluated(trained, tmp_path):
     from PIL import Image
 
     from archspec.data import open_dataset
-    from archspec.training.trained import open_trained, read_image
+    from archspec.training.trained_network import open_trained, read_image
 
     network = open_trained(trained)
     data = open_dataset("digits", resize=8, limit_train=100, limit_test=40)
@@ -237,7 +237,7 @@ def test_a_picture_is_turned_as_in_training(trained, tmp_path):
     from PIL import Image
 
     from archspec.data.reading import read_picture
-    from archspec.training.trained import open_trained, read_image
+    from archspec.training.trained_network import open_trained, read_image
 
     upright = Image.new("L", (20, 40))
     upright.paste(255, (0, 0, 20, 20))

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 import archspec
+from archspec.recipe.recipe import Recipe
 from archspec.training import train
 from archspec.training.errors import TrainingError
 from archspec.training.loop import Trainer
+from archspec.training.optimise import Optimizer
 from archspec.training.store import checkpoint
 
 pytestmark = pytest.mark.cuda
@@ -128,3 +130,29 @@ def test_a_batch_that_does_not_fit_is_answered_with_one_that_does(tmp_path):
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
         torch.cuda.empty_cache()
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("sgd", lambda p: torch.optim.SGD(p, 0.1, fused=True)),
+        ("adamw", lambda p: torch.optim.AdamW(p, 0.1, weight_decay=0.0, fused=True)),
+        ("nadam", lambda p: torch.optim.NAdam(p, 0.1)),
+        ("rmsprop", lambda p: torch.optim.RMSprop(p, 0.1)),
+    ],
+)
+def test_an_optimiser_steps_as_torchs_on_the_gpu(name, theirs):
+    torch.manual_seed(0)
+    one, other = (torch.nn.Linear(5, 3, device="cuda") for _ in range(2))
+    other.load_state_dict(one.state_dict())
+    optimizer = Optimizer(one.named_parameters(), Recipe(optimizer=name))
+    torchs = theirs(other.parameters())
+    for _ in range(4):
+        x = torch.randn(6, 5, device="cuda")
+        for net in (one, other):
+            net.zero_grad()
+            net(x).square().sum().backward()
+        optimizer.frozen = torch.zeros((), device="cuda")
+        optimizer.step(0.1)
+        torchs.step()
+    assert torch.equal(one.weight, other.weight) and torch.equal(one.bias, other.bias)

@@ -10,8 +10,9 @@ import torch
 import archspec
 from archspec.recipe.recipe import Recipe
 from archspec.training import recipe_for, tuning
+from archspec.training.errors import TrainingError
 from archspec.training.loop import Listener
-from archspec.training.tuning import Way, choose_way, compared
+from archspec.training.tuning import Way, choose_batch_size, choose_way, compared
 
 CPU = torch.device("cpu")
 PLAIN, PLAIN_2 = Way("contiguous", 1), Way("contiguous", 2)
@@ -151,3 +152,55 @@ def test_a_run_keeps_its_threads_and_gives_the_setting_back(small, tmp_path, two
     archspec.train(small, run=tmp_path / "r", resume=True, listeners=[Ear()], **again)
     assert seen == [1, 1] and torch.get_num_threads() == 2
     assert recipe_for(small, tmp_path / "r" / "config.yaml", {}).threads == 1
+
+
+@pytest.fixture
+def speeds(monkeypatch):
+    """Makes a step of each batch size compute so many images a second; others do not fit."""
+
+    def set_speeds(images_per_second):
+        asked = []
+
+        class Probe:
+            def __init__(self, arch, recipe, device, *, channels_last):
+                assert not channels_last
+
+            def step(self, batch):
+                asked.append(batch)
+                if batch not in images_per_second:
+                    raise RuntimeError("CUDA out of memory")
+
+            def seconds(self, batch):
+                return batch / images_per_second[batch]
+
+        monkeypatch.setattr(tuning, "Probe", Probe)
+        monkeypatch.setattr(tuning, "fits", lambda arch, batch, device: True)
+        return asked
+
+    return set_speeds
+
+
+@pytest.mark.parametrize(
+    ("images_per_second", "images", "best", "tried"),
+    [
+        # 390 is within 5 % of the best, 404; and 256 is hardly faster than 128: none comes after.
+        ({16: 100, 32: 200, 64: 390, 128: 400, 256: 404, 512: 900}, 10**6, "64", 5),
+        ({16: 100, 32: 100, 64: 101, 128: 300, 256: 301}, 10**6, "128", 5),  # below 65 it goes on
+        ({16: 100, 32: 200}, 10**6, "32", 3),  # 64 does not fit
+        ({16: 100, 32: 200, 64: 400}, 8 * 32, "32", 2),  # an eighth of the images at most
+        ({16: 100, 32: 200}, 3, "16", 1),
+    ],
+)
+def test_the_smallest_fast_batch_is_chosen(small, speeds, images_per_second, images, best, tried):
+    asked = speeds(images_per_second)
+    found = choose_batch_size(small, Recipe(), CPU, images)
+    assert (found.value, len(asked)) == (best, tried)
+    fast = images_per_second[int(best)]
+    top = max(images_per_second[size] for size in asked if size in images_per_second)
+    assert found.why == f"{fast} images a second, of at most {top} tried"
+
+
+def test_no_memory_for_any_batch_is_an_error(small, speeds):
+    speeds({})
+    with pytest.raises(TrainingError, match="not even 16 images fit in memory"):
+        choose_batch_size(small, Recipe(), CPU, 1000)

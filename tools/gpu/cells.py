@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import archspec
-from archspec.training import fitting
+from archspec.training import compatibility
 from archspec.training.device import synchronise
 from archspec.training.loop import Trainer
 from gpu.supervise import Cell, Result
@@ -83,8 +83,8 @@ class Job:
     def net(self) -> tuple[nn.Module, int]:
         """The network with the weights of seed 0, at the size of the recipe's images."""
         arch = archspec.load(self.name)
-        height, width = fitting.image_size(arch, self.recipe.get("resize"))
-        arch = fitting.check_sizes(arch, (height, width))
+        height, width = compatibility.image_size(arch, self.recipe.get("resize"))
+        arch = compatibility.check_sizes(arch, (height, width))
         return arch.build(seed=0, device=self.place), height
 
     def optimizer(self, net: nn.Module, **options: Any) -> torch.optim.Optimizer:

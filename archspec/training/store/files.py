@@ -9,7 +9,7 @@ from pathlib import Path
 
 from archspec.training.errors import TrainingError
 
-MENDS = {
+REMEDIES = {
     errno.ENOSPC: "make room",
     getattr(errno, "EDQUOT", errno.ENOSPC): "make room: your quota is used up",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
@@ -51,9 +51,9 @@ def write_whole(path: Path, data: bytes, *, keep: Path | None = None) -> None:
 def cannot_write(path: Path, error: OSError, size: str = "") -> str:
     """What to say of a file that could not be written: why, and what would help."""
     reason = error.strerror or str(error)
-    mend = MENDS.get(error.errno or 0)
+    remedy = REMEDIES.get(error.errno or 0)
     return f"cannot write {path}{size}: {reason}" + (
-        f": {mend.format(folder=path.parent)}" if mend else ""
+        f": {remedy.format(folder=path.parent)}" if remedy else ""
     )
 
 

@@ -1,8 +1,8 @@
 """One writer a run folder: a lock of the operating system's, which ends with its process.
 
-The lock is on the file `.lock`, which also says who holds it. A process that is killed loses its
-lock with its life, so nothing stale is ever in the way; the file itself stays, since removing it
-would let two processes lock two files of one name.
+The lock is on the file `.lock`, which also says who holds it. The lock of a process that is
+killed ends with it, so no lock is ever stale. The file itself stays: if it were removed, two
+processes could lock two files of one name.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
     """Holds the lock of a run folder while the block runs.
 
     Raises `TrainingError`, naming the holder, where another process holds it. Where the file
-    system knows no locks, `say` is told, and the block runs without one.
+    system has no locks, `say` gets a warning, and the block runs without one.
     """
     path = folder / NAME
     try:

@@ -115,15 +115,15 @@ class Run:
     def refuse_others_files(self) -> None:
         """Raises `TrainingError` where the folder is no run's, and has files of such names."""
         for name in OWN_FILES:
-            # The checkpoints' folder comes first: without one, what lies here is somebody else's.
+            # A run makes its checkpoints' folder first: without one, these files are not a run's.
             if not self.checkpoints.is_dir() and (self.folder / name).exists():
                 raise TrainingError(
                     f"{self.folder} is no run and holds a {name} already, which a run would write "
                     "over: choose another --run"
                 )
 
-    def refuse_figures(self) -> int:
-        """Returns 0. Raises `TrainingError` where the folder holds figures, and no checkpoint.
+    def refuse_figures(self) -> None:
+        """Raises `TrainingError` where the folder holds figures, and no checkpoint.
 
         What was measured is not written over because checkpoints were lost.
         """
@@ -133,7 +133,6 @@ class Run:
                     f"{self.folder} has no checkpoint to go on from, but {path.name} with the "
                     "figures of a run: put its checkpoints back, or choose another --run"
                 )
-        return 0
 
     def write_recipe(self, recipe: Recipe) -> None:
         write_text(self.config, config_text(recipe))
@@ -255,7 +254,7 @@ def _started(run: Run) -> str:
     try:
         return str(run.about()["started"])
     except TrainingError:
-        return ""  # whoever reads more of it is told
+        return ""  # reading more of it raises the error
 
 
 def numbered(name: str, dataset: str, number: int) -> Path:
@@ -331,7 +330,7 @@ def config_text(recipe: Recipe) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """Versions and the machine, to tell later what a run ran on."""
+    """Versions and the machine: what a run ran on."""
     packages: dict[str, str | None] = {}
     for name in ("archspec-nn", "torch", "torchvision", "numpy", "pydantic", "safetensors"):
         try:

@@ -1,4 +1,4 @@
-"""What must hold of a network before it is saved: its weights and statistics are numbers."""
+"""The check before a network is saved: its weights and statistics must be finite."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from archspec.training.distributed import Processes
 from archspec.training.optimise import local
 
 
-class Watch:
-    """Looks at the weights and buffers of some networks, together in all processes."""
+class FiniteCheck:
+    """Checks the weights and buffers of some networks, in all processes together."""
 
     def __init__(self, nets: Sequence[nn.Module], processes: Processes) -> None:
-        """Buffers that hold infinities already, such as masks, are left alone."""
+        """Buffers that are not finite from the start, such as masks, are not checked."""
         self.nets, self.processes = nets, processes
         self.finite = [
             {name for name, each in _buffers(net).items() if each.isfinite().all()} for net in nets
         ]
 
-    def complaint(self) -> str | None:
-        """What is not finite, by name; None where nothing can be said against saving."""
+    def problem(self) -> str | None:
+        """What is not finite, by name; None where all is."""
         weights = self._named([dict(net.named_parameters()) for net in self.nets])
         buffers = self._named(
             [
@@ -56,13 +56,13 @@ class Watch:
         }
 
     def _bad(self, named: dict[str, Tensor], flags: list[Tensor]) -> set[str]:
-        """The names whose flag is up in any of the processes."""
+        """The names whose flag is set in any of the processes."""
         anywhere = self.processes.largest(torch.stack(flags).to(torch.float32)).tolist()
         return {name for name, flag in zip(named, anywhere, strict=True) if flag}
 
 
 def _buffers(net: nn.Module) -> dict[str, Tensor]:
-    """Those that are saved and can be infinite."""
+    """The buffers that are saved and hold floating-point numbers."""
     saved = net.state_dict().keys()
     return {
         name: buffer

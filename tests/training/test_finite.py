@@ -11,8 +11,8 @@ from torch import nn
 from archspec.training import train
 from archspec.training.distributed import Processes
 from archspec.training.errors import TrainingError
+from archspec.training.finite import FiniteCheck
 from archspec.training.loop import Trainer
-from archspec.training.sound import Watch
 from archspec.training.store import checkpoint
 
 
@@ -32,27 +32,27 @@ def net():
 
 @pytest.fixture
 def watch(net):
-    return Watch((net, deepcopy(net)), Processes())
+    return FiniteCheck((net, deepcopy(net)), Processes())
 
 
 def test_a_sound_network_with_a_mask_of_infinities_is_left_alone(net, watch):
     net.scratch.fill_(torch.nan)  # is not saved
     net.norm.running_var.fill_(1e30)  # large, and its square too large, but a number
-    assert watch.complaint() is None
+    assert watch.problem() is None
 
 
 def test_what_is_not_finite_is_named(net, watch):
     net.norm.running_var[1] = torch.inf
-    assert watch.complaint() == (
+    assert watch.problem() == (
         "the buffers norm.running_var, which follow the values of batches, are not finite"
     )
     watch.nets[1].linear.bias.data[0] = torch.nan
-    assert watch.complaint() == "the weights linear.bias (of the average) are not finite"
+    assert watch.problem() == "the weights linear.bias (of the average) are not finite"
 
 
 def test_weights_whose_norm_overflows_are_named(net, watch):
     net.linear.weight.data.fill_(1e38)
-    assert watch.complaint() == "the weights linear.weight are too large for float32"
+    assert watch.problem() == "the weights linear.weight are too large for float32"
 
 
 @pytest.mark.parametrize("more", [{}, {"ema": 0.9}])

@@ -1,10 +1,13 @@
-"""Does the network fit the data? Asked before anything starts, answered with what mends it."""
+"""Whether a network and its data fit together, checked before anything starts."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Span, SpecError
+from archspec.ir.graph import trained_only
 from archspec.ir.shape import show
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ def image_size(arch: Architecture, resize: int | Size | None) -> Size:
 
 
 def check_sizes(arch: Architecture, size: Size) -> Architecture:
-    """The network compiled for images of `size`. Raises `SpecError`, saying which recipe asks."""
+    """The network compiled for images of `size`. Raises `SpecError` where it does not fit them."""
     channels, *own = image_shape(arch)
     if tuple(own) == size:
         return arch
@@ -35,16 +38,20 @@ def check_sizes(arch: Architecture, size: Size) -> Architecture:
 
 
 def channels_of_pictures(arch: Architecture) -> int | None:
-    """What pictures are converted to for a network: grey (1) or colour (3); None for others."""
+    """The channels that pictures are given for a network: 1 (grey) or 3 (colour); else None."""
     channels = image_shape(arch)[0]
     return channels if channels in (1, 3) else None
 
 
 def check_data(arch: Architecture, name: str, channels: int, classes: int) -> None:
-    """Raises `SpecError` where the network takes other channels or tells other classes apart."""
+    """Raises `SpecError` where the network takes other channels, or has other classes."""
     wrong: list[Diagnostic] = []
     wanted, height, width = image_shape(arch)
     if channels != wanted:
+        size = f"--input {channels}x{height}x{width}"
+        setting = _setting_for(
+            arch, wanted, channels, lambda other: image_shape(other)[0] == channels
+        )
         wrong.append(
             Diagnostic(
                 Code.SHAPE,
@@ -52,7 +59,7 @@ def check_data(arch: Architecture, name: str, channels: int, classes: int) -> No
                 arch.input_span,
                 expected=f"{channels} channels",
                 found=f"{wanted} channels",
-                help=f"compile it for them: {_channels_mend(arch, channels, height, width)}",
+                help=f"compile it for them: {setting or size}",
             )
         )
     try:
@@ -62,7 +69,12 @@ def check_data(arch: Architecture, name: str, channels: int, classes: int) -> No
     for output, (found, span) in outputs.items():
         if found != classes:
             what = f"the output {output!r}" if output else "the network"
-            mend = _classes_mend(arch, found, classes)
+            setting = _setting_for(
+                arch,
+                found,
+                classes,
+                lambda other: {n for n, _ in _classes(other).values()} == {classes},
+            )
             wrong.append(
                 Diagnostic(
                     Code.SHAPE,
@@ -70,7 +82,7 @@ def check_data(arch: Architecture, name: str, channels: int, classes: int) -> No
                     span,
                     expected=f"{classes} values for each image",
                     found=f"{found}",
-                    help=mend and f"say so: --set {mend}",
+                    help=setting and f"say so: {setting}",
                 )
             )
     if wrong:
@@ -78,14 +90,18 @@ def check_data(arch: Architecture, name: str, channels: int, classes: int) -> No
 
 
 def outputs_of(arch: Architecture) -> tuple[str, tuple[str, ...]]:
-    """The output that is evaluated, and all outputs of training. One has the name "output"."""
-    names = arch.graph.output_names or ("output",)
-    alive = arch.output_shape
-    return next(iter(alive)) if isinstance(alive, dict) else _alive(arch, names), names
+    """The output that is evaluated, which is the first that `eval()` has; and all of training.
+
+    The only output of a network is called "output".
+    """
+    graph = arch.graph
+    names = graph.output_names or ("output",)
+    pairs = zip(names, graph.outputs, strict=True)
+    return next(name for name, ref in pairs if not trained_only(graph, ref)), names
 
 
 def warn_of_probabilities(arch: Architecture) -> str | None:
-    """A line where an output is a softmax already: the loss takes one of its own."""
+    """A warning where an output is a softmax already, because the loss has one of its own."""
     graph = arch.graph
     for ref in graph.outputs:
         inner = graph
@@ -98,15 +114,6 @@ def warn_of_probabilities(arch: Architecture) -> str | None:
                 "takes the softmax of its outputs once more: leave it out to train"
             )
     return None
-
-
-def _alive(arch: Architecture, names: tuple[str, ...]) -> str:
-    """The one output that eval() has."""
-    from archspec.ir.graph import trained_only
-
-    graph = arch.graph
-    pairs = zip(names, graph.outputs, strict=True)
-    return next(name for name, ref in pairs if not trained_only(graph, ref))
 
 
 def image_shape(arch: Architecture) -> tuple[int, int, int]:
@@ -162,29 +169,19 @@ def _classes(arch: Architecture) -> dict[str, tuple[Any, Span | None]]:
     return found
 
 
-def _classes_mend(arch: Architecture, found: int, classes: int) -> str | None:
-    """A parameter that makes every output `classes` wide: those that are `found` are tried."""
+def _setting_for(
+    arch: Architecture, now: int, wanted: int, holds: Callable[[Architecture], bool]
+) -> str | None:
+    """The option `--set NAME=WANTED` that makes `holds` true of the network; None without one.
+
+    Only parameters whose value is `now` are tried.
+    """
     for name, value in arch.params.items():
-        if isinstance(value, int) and not isinstance(value, bool) and value == found:
-            try:
-                other = arch.variant({name: classes})
-                if {size for size, _ in _classes(other).values()} == {classes}:
-                    return f"{name}={classes}"
-            except SpecError:
-                continue
+        if value.__class__ is int and value == now:
+            with suppress(SpecError):
+                if holds(arch.variant({name: wanted})):
+                    return f"--set {name}={wanted}"
     return None
-
-
-def _channels_mend(arch: Architecture, channels: int, height: int, width: int) -> str:
-    own = image_shape(arch)[0]
-    for name, value in arch.params.items():
-        if isinstance(value, int) and not isinstance(value, bool) and value == own:
-            try:
-                if image_shape(arch.variant({name: channels}))[0] == channels:
-                    return f"--set {name}={channels}"
-            except SpecError:
-                continue
-    return f"--input {channels}x{height}x{width}"
 
 
 def _for_size(diagnostic: Diagnostic, height: int, width: int) -> Diagnostic:

@@ -4,7 +4,7 @@ import pytest
 
 import archspec
 from archspec.diagnostics.diagnostic import SpecError
-from archspec.training.fitting import check_data, check_sizes, image_size, outputs_of
+from archspec.training.compatibility import check_data, check_sizes, image_size, outputs_of
 
 SPEC = """\
 input: [1, 28, 28]
@@ -97,7 +97,7 @@ def test_what_is_no_image_classifier_is_refused():
 
 
 def test_a_softmax_at_the_end_is_warned_of_through_groups(small):
-    from archspec.training.fitting import warn_of_probabilities
+    from archspec.training.compatibility import warn_of_probabilities
 
     text = "input: [1, 8, 8]\nlayers:\n  - flatten\n  - name: head\n"
     text += "    layers: [{linear: 10}, {softmax: 1}]\n"

@@ -15,7 +15,7 @@ import archspec
 from archspec.data.opening import nothing_shown
 from archspec.data.text import one_line
 from archspec.recipe.recipe import Recipe
-from archspec.training import fitting, state
+from archspec.training import compatibility, state
 from archspec.training.device import Choice, autocast, choose_device, usable_precision
 from archspec.training.distributed import Processes
 from archspec.training.errors import TrainingError
@@ -63,7 +63,7 @@ class TrainedNetwork:
 
     @cached_property
     def loss(self) -> Loss:
-        main, names = fitting.outputs_of(self.arch)
+        main, names = compatibility.outputs_of(self.arch)
         return Loss(self.recipe, main, names)
 
     @cached_property
@@ -86,8 +86,8 @@ class TrainedNetwork:
         return torch.contiguous_format if plain else torch.channels_last
 
     @property
-    def size(self) -> fitting.Size:
-        return fitting.image_size(self.arch, None)
+    def size(self) -> compatibility.Size:
+        return compatibility.image_size(self.arch, None)
 
     def evaluate(
         self,
@@ -100,15 +100,15 @@ class TrainedNetwork:
     ) -> Evaluation:
         """Its figures on the test images of its own data, or of another data set.
 
-        Where that calls its classes by other names, or its pictures had to be converted or left
-        out, `say` is told. `skip_unreadable` is the recipe's where it is None.
+        `say` gets a line where that has other names for its classes, or where pictures had to be
+        converted or left out. `skip_unreadable` is the recipe's where it is None.
 
         Raises `SpecError` where that has another number of classes.
         """
         data = self._open(dataset, data_root, skip_unreadable, progress)
         for note in data.notes:
             say(note)
-        fitting.check_data(self.arch, data.name, data.channels, len(data.classes))
+        compatibility.check_data(self.arch, data.name, data.channels, len(data.classes))
         if tuple(data.classes) != self.classes:
             say(
                 f"the classes of {data.name} are {_some(data.classes)}; the network was trained on "
@@ -147,7 +147,7 @@ class TrainedNetwork:
             dataset or recipe.dataset,
             data_root or self.run.about()["data_root"],
             resize=self.size,
-            channels=fitting.channels_of_pictures(self.arch),
+            channels=compatibility.channels_of_pictures(self.arch),
             seed=recipe.seed,
             validation=recipe.validation,
             limit_train=recipe.limit_train if own else None,
@@ -164,8 +164,8 @@ class TrainedNetwork:
     ) -> list[Guess]:
         """The likeliest classes of a picture, the likeliest first. Raises `TrainingError`.
 
-        Where it is brought to another number of channels, `say` is told, in words that are the
-        same for every such picture.
+        `say` gets a line where it is brought to another number of channels. The line is the same
+        for all such pictures.
         """
         from archspec.data.reading import look
 
@@ -192,7 +192,7 @@ def open_trained(
     allow_modules: Sequence[str] = (),
     say: Callable[[str], None] = print,
 ) -> TrainedNetwork:
-    """The network of a run folder. `say` is told where other weights than asked for are used.
+    """The network of a run folder. `say` gets a line where other weights than asked for are used.
 
     `module` nodes may run code of the packages in `allow_modules` only, as when it was trained.
     Raises `TrainingError`, and `SpecError` for its spec and recipe.
@@ -231,7 +231,7 @@ def read_image(path: Path, arch: Architecture, recipe: Recipe) -> Tensor:
     """
     from archspec.data import DataError, read_images
 
-    channels, height, width = fitting.image_shape(arch)
+    channels, height, width = compatibility.image_shape(arch)
     try:
         return read_images(
             [path], channels=channels, resize=(height, width), normalize=recipe.normalize

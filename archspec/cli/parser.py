@@ -53,7 +53,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     if unknown:
         options = re.findall(r"(?<![\w-])--[a-z][a-z-]*", args.parser.format_help())
         word = unknown[0].partition("=")[0]
-        near = did_you_mean(word, dict.fromkeys(options)) if word.startswith("-") else None
+        # `--weights` means no part of `--loss-weights`.
+        options = [each for each in dict.fromkeys(options) if not each.endswith(word[1:])]
+        near = did_you_mean(word, options) if word.startswith("-") else None
         hint = f" ({near})" if near else ""
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     return args

@@ -10,7 +10,13 @@
 from typing import TYPE_CHECKING, Any
 
 from archspec.architecture import Architecture, compile, load, loads
-from archspec.diagnostics.diagnostic import ArchspecError, Diagnostic, Span, SpecError
+from archspec.diagnostics.diagnostic import (
+    ArchspecError,
+    Diagnostic,
+    Span,
+    SpecError,
+    SpecWarning,
+)
 from archspec.text.files import bundled
 from archspec.text.limits import Limits
 from archspec.training import train
@@ -29,6 +35,7 @@ __all__ = [
     "Limits",
     "Span",
     "SpecError",
+    "SpecWarning",
     "Stopped",
     "TrainingError",
     "WeightsError",

@@ -42,7 +42,7 @@ def run(args: Namespace) -> int:
         write(_line(HEADER, width))
     for name in names:
         try:
-            arch = archspec.load(name)
+            arch = archspec.load(name, warn=False)
         except (SpecError, OSError) as error:
             write_diagnostics(diagnostics_of(error))
             ok = False

@@ -365,6 +365,14 @@ class SpecError(ArchspecError):
         return "\n\n".join(str(d) for d in self.diagnostics)
 
 
+class SpecWarning(UserWarning):
+    """Something in a spec is suspicious, though it compiles: `diagnostic` says what and where."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic)
+        self.diagnostic = diagnostic
+
+
 _MOST_NAMES = 1000
 """Names that are compared with a misspelt one: past that, a suggestion costs too much."""
 

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from archspec.architecture import Architecture, compile, load, loads
     from archspec.data.errors import DataError
-    from archspec.diagnostics.diagnostic import ArchspecError, Diagnostic, Span, SpecError
+    from archspec.diagnostics.diagnostic import (
+        ArchspecError,
+        Diagnostic,
+        Span,
+        SpecError,
+        SpecWarning,
+    )
     from archspec.text.files import bundled
     from archspec.text.limits import Limits
     from archspec.training import train
@@ -29,6 +35,7 @@ __all__ = [
     "Limits",
     "Span",
     "SpecError",
+    "SpecWarning",
     "Stopped",
     "TrainingError",
     "WeightsError",
@@ -43,7 +50,7 @@ __all__ = [
 _HOMES = {
     "architecture": ("Architecture", "compile", "load", "loads"),
     "data.errors": ("DataError",),
-    "diagnostics.diagnostic": ("ArchspecError", "Diagnostic", "Span", "SpecError"),
+    "diagnostics.diagnostic": ("ArchspecError", "Diagnostic", "Span", "SpecError", "SpecWarning"),
     "text.files": ("bundled",),
     "text.limits": ("Limits",),
     "training": ("train",),

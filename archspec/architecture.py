@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property, partial
 from importlib.util import find_spec
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, TypeAlias
-from warnings import warn
 
-from archspec.diagnostics.diagnostic import Diagnostic, Source, Span
+from archspec.diagnostics.diagnostic import Diagnostic, Source, Span, SpecWarning
 from archspec.document.keys.train import plain
 from archspec.expand.program import Program, compile_text, read_named
 from archspec.ir.graph import Graph, trained_only
@@ -101,7 +101,7 @@ class Architecture:
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
-        """What is suspicious, though it compiles."""
+        """What is suspicious, though it compiles. `load` and `loads` raise it as `SpecWarning`s."""
         return self._program.warnings
 
     @property
@@ -218,7 +218,7 @@ class Architecture:
                 whole=whole.state_dict(),
             )
             if not report.fits:
-                warn(str(report), stacklevel=2)
+                warnings.warn(str(report), stacklevel=2)
         return net
 
     def _tapped(self, outputs: Outputs | None) -> Graph:
@@ -274,20 +274,26 @@ def load(
     allow_outside: bool = False,
     allow_modules: Collection[str] = (),
     ignore: Collection[str] = (),
+    warn: bool = True,
 ) -> Architecture:
     """The architecture of a file, or of a bundled spec by name (`archspec.bundled()`).
 
     `params` override the spec's own; `input_shape` replaces its input, without N. `extends` and
     `use` may name files below the spec's folder only, unless `allow_outside`. `module` nodes may
-    run code of the packages in `allow_modules` only. Warnings of the codes in `ignore` are left
-    out.
+    run code of the packages in `allow_modules` only.
+
+    What is suspicious is raised as a `SpecWarning`, once for each place, unless `warn` is false.
+    Warnings of the codes in `ignore` are left out.
 
     Raises `SpecError` for anything that is wrong with the spec, with all diagnostics.
     """
-    limits = _allowing(limits, allow_modules)
     source, folder = read_named(fspath(spec), limits)
-    again = partial(_compile, source, folder, params or {}, limits, allow_outside, ignore)
-    return Architecture(again({}, input_shape), partial(_again, again, input_shape))
+    arch = _architecture(
+        source, folder, params, input_shape, limits, allow_outside, allow_modules, ignore
+    )
+    if warn:
+        raise_warnings(arch)
+    return arch
 
 
 def loads(
@@ -301,24 +307,44 @@ def loads(
     allow_outside: bool = False,
     allow_modules: Collection[str] = (),
     ignore: Collection[str] = (),
+    warn: bool = True,
 ) -> Architecture:
     """The architecture of a YAML text. `name` stands for it in diagnostics.
 
     It may extend bundled specs, and files below `folder` where that is given; with
-    `allow_outside` any file, relative names still starting from `folder`. `module` nodes may run
-    code of the packages in `allow_modules` only. Warnings of the codes in `ignore` are left out.
+    `allow_outside` any file, relative names still starting from `folder`. The rest is as in `load`.
     """
-    limits = _allowing(limits, allow_modules)
     beside = fspath(folder) if folder is not None else None
-    source = Source(name, text)
-    again = partial(_compile, source, beside, params or {}, limits, allow_outside, ignore)
-    return Architecture(again({}, input_shape), partial(_again, again, input_shape))
+    arch = _architecture(
+        Source(name, text),
+        *(beside, params, input_shape, limits, allow_outside, allow_modules, ignore),
+    )
+    if warn:
+        raise_warnings(arch)
+    return arch
 
 
-def _allowing(limits: Limits, modules: Collection[str]) -> Limits:
-    if isinstance(modules, str):
+def raise_warnings(arch: Architecture) -> None:
+    """Hands its warnings to Python's `warnings`, as of the line that called our caller."""
+    for diagnostic in arch.warnings:
+        warnings.warn(SpecWarning(diagnostic), stacklevel=3)
+
+
+def _architecture(
+    source: Source,
+    folder: str | None,
+    params: Mapping[str, Any] | None,
+    input_shape: InputShape | None,
+    limits: Limits,
+    allow_outside: bool,
+    allow_modules: Collection[str],
+    ignore: Collection[str],
+) -> Architecture:
+    if isinstance(allow_modules, str):
         raise TypeError("allow_modules is a list of packages, not one text")
-    return limits._replace(modules=(*limits.modules, *modules))
+    limits = limits._replace(modules=(*limits.modules, *allow_modules))
+    again = partial(_compile, source, folder, params or {}, limits, allow_outside, ignore)
+    return Architecture(again({}, input_shape), partial(_again, again, input_shape))
 
 
 def _compile(
@@ -360,7 +386,8 @@ def compile(
     partial: bool = False,
 ) -> nn.Module:
     """`load` and `build` in one call."""
-    arch = load(spec, params, input_shape=input_shape, allow_modules=allow_modules)
+    arch = load(spec, params, input_shape=input_shape, allow_modules=allow_modules, warn=False)
+    raise_warnings(arch)
     return arch.build(
         device,
         seed,

@@ -86,7 +86,7 @@ def run(args: Namespace) -> int:
         write(_line(HEADER, width))
     for name in names:
         try:
-            arch = archspec.load(name)
+            arch = archspec.load(name, warn=False)
         except SpecError as error:
             write_diagnostics(error.diagnostics)
             ok = False

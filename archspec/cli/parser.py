@@ -65,7 +65,9 @@ def parse(argv: Sequence[str] | None) -> Namespace:
     args, unknown = parser.parse_known_args(given[1:])
     if unknown:
         word = unknown[0].partition("=")[0]
-        near = did_you_mean(word, ("--help", *command.flags)) if word.startswith("-") else None
+        # `--weights` means no part of `--loss-weights`.
+        flags = [each for each in ("--help", *command.flags) if not each.endswith(word[1:])]
+        near = did_you_mean(word, flags) if word.startswith("-") else None
         hint = f" ({near})" if near else ""
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     return args

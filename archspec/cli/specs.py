@@ -39,6 +39,7 @@ def opened(
         "allow_outside": args.allow_outside,
         "allow_modules": args.allow_module,
         "ignore": args.ignore,
+        "warn": False,  # each command prints them
     }
     if spec != STDIN:
         return archspec.load(spec, params, **given)

@@ -365,6 +365,14 @@ class SpecError(ArchspecError):
         return "\n\n".join(str(d) for d in self.diagnostics)
 
 
+class SpecWarning(UserWarning):
+    """Something in a spec is suspicious, though it compiles: `diagnostic` says what and where."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic)
+        self.diagnostic = diagnostic
+
+
 _MOST_NAMES = 1000
 """Names that are compared with a misspelt one: past that, a suggestion costs too much."""
 
@@ -419,43 +427,54 @@ def certain_word(word: str, known: Iterable[str]) -> str | None:
     many or swapped with the next; in a word of eight letters or more it may be two such. These are
     no slips, for they have a meaning of their own:
 
-    - another digit or letter that stands alone: `max_pool1d` and `max_pool2d`, `q_proj` and `k_proj`;
+    - another digit, or another letter that stands alone: `max_pool1d` of `max_pool2d`, `q_proj` of
+      `k_proj`;
+    - a known name with another number: `resnext18` of `resnet18`, where there is a `resnext50`;
     - a name that torch has, such as `exp2`, unless it is a plural or singular;
     - a word of three letters, which one letter makes another word.
     """
-    names = set(known)
+    digits, known = _DIGITS.findall(word), list(known)
+    names = {name for name in known if not digits or _DIGITS.findall(name) in ([], digits)}
     if not 2 <= len(word) <= 60 or len(names) > _MOST_NAMES:
         return None
     alike = [name for name in names if _letters(name) == _letters(word)]
-    if not alike:
-        alike = [name for name in names if _is_slip(word, name)]
-    if len(alike) != 1:
+    if alike:
+        return alike[0] if len(alike) == 1 else None
+    most = 2 if len(word) >= 8 else 1
+    near = [name for name in names if abs(len(name) - len(word)) <= most]
+    near = [name for name in near if _slips(name, word) <= most]
+    stems = {_stem(name) for name in known} if digits else set()
+    if len(near) != 1 or _stem(word) in stems - {_stem(near[0])}:
         return None
-    near = alike[0]
-    if _letters(near) == _letters(word) or word in (f"{near}s", near.removesuffix("s")):
-        return near
-    return None if _is_of_torch(word) else near
+    return near[0] if _is_slip(word, near[0]) else None
 
 
-_MARKS = re.compile(r"\d+|(?<![A-Za-z])[A-Za-z](?![A-Za-z])|(?<=[a-z])[A-Z]\b")
-"""What tells one of several like names from the others: `conv1`, `branch_a`, `convA`."""
+_DIGITS = re.compile(r"\d+")
+
+_ALONE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z](?![A-Za-z0-9])|(?<=[a-z])[A-Z]\b")
+"""A letter that tells one of several like names from the others: `branch_a`, `convA`."""
 
 _NUMBERED = re.compile(r"\d(?![A-Za-z])|\dd\b")
 """A digit at the end of a part, which is no slip of the finger as in `k3rnel_size`."""
 
 
 def _is_slip(word: str, name: str) -> bool:
-    most = 2 if len(word) >= 8 else 1
-    if min(len(word), len(name)) < 4 or abs(len(word) - len(name)) > most:
+    """Whether a word that is as near as a slip can have no meaning of its own."""
+    from archspec.diagnostics.torch_names import is_name_or_argument  # for a mistake alone
+
+    if min(len(word), len(name)) < 4:
         return False
-    wanted, marks = _MARKS.findall(name), _MARKS.findall(word)
+    wanted, digits = _DIGITS.findall(name), _DIGITS.findall(word)
     # The dimensions of an op are forgotten easily: `max_pool`.
-    forgotten = not marks and re.search(r"\dd$", name)
-    if (_NUMBERED.search(word) and not wanted) or (wanted and marks != wanted and not forgotten):
+    forgotten = not digits and re.search(r"\dd$", name)
+    if (digits != wanted and not forgotten) if wanted else _NUMBERED.search(word):
+        return False
+    if (alone := _ALONE.findall(name)) and alone != _ALONE.findall(word):
         return False
     # Two slips at once make other words: `decoders` of `encoders`, `col_pool` of `row_pool`.
-    slips = _slips(name, word)
-    return slips == 1 or (slips == 2 == most and _parts_begin_alike(word, name))
+    if _slips(name, word) == 2 and not _parts_begin_alike(word, name):
+        return False
+    return word in (f"{name}s", name.removesuffix("s")) or not is_name_or_argument(word)
 
 
 def _parts_begin_alike(word: str, name: str) -> bool:
@@ -463,10 +482,9 @@ def _parts_begin_alike(word: str, name: str) -> bool:
     return [part[:1] for part in word.split("_")] == [part[:1] for part in name.split("_")]
 
 
-def _is_of_torch(word: str) -> bool:
-    from archspec.diagnostics.torch_names import is_name_or_argument  # for a mistake alone
-
-    return is_name_or_argument(word)
+def _stem(name: str) -> str:
+    """What stands before the first digit."""
+    return _DIGITS.split(name, maxsplit=1)[0]
 
 
 def _letters(word: str) -> str:

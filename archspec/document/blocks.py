@@ -11,9 +11,8 @@ from archspec.diagnostics.diagnostic import (
     Refusal,
     Source,
     SpecError,
-    suggestion,
 )
-from archspec.document import parameters, plugins
+from archspec.document import parameters, plugins, wording
 from archspec.document.forms import FIXED
 from archspec.document.nodes import NodeParser
 from archspec.document.records import Block, Output, Parameter
@@ -126,7 +125,7 @@ class File(Reporter):
         """Reports unknown keys. One that is a slip of a known key is then read as that one."""
         for text in [text for text in value.entries if text not in known]:
             key, _ = value.entries[text]
-            near = suggestion(text, known, key.span, value.entries)
+            near = wording.near_key(text, known, key.span, value.entries)
             self.report(
                 Code.UNKNOWN_KEY,
                 f"{shorten(text)!r} is not a key of {what}",

@@ -20,7 +20,7 @@ from archspec.document.forms.op import OpCall
 from archspec.document.node_keys import KEYS, NODE_KEYS, REPEAT
 from archspec.document.records import Form, Layers, Node, Repeat
 from archspec.document.scope import Scope
-from archspec.expressions.arguments import TEXT, Argument, missing_space, never_written
+from archspec.expressions.arguments import TEXT, Argument, missing_space
 from archspec.expressions.evaluate import MAGIC, Env
 from archspec.ir.op import REGISTRY
 from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
@@ -247,7 +247,7 @@ class NodeParser(Scope):
             expected=f"one op or block key, and any of {', '.join(NODE_KEYS)}",
             help=help_
             or missing_space(other.text, NODE_KEYS, other.span)
-            or never_written(other.text)
+            or wording.about_key(other.text, NODE_KEYS)
             or self._top_level(other.text)
             or suggestion(other.text, NODE_KEYS, other.span, taken),
         )

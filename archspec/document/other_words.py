@@ -1,52 +1,221 @@
-"""What people call things elsewhere, and what it is here; for help lines alone."""
+"""What people call things elsewhere, and what it is here; for help lines alone.
+
+Words are in small letters without `_` and `-`, as `bare` makes them.
+"""
 
 from __future__ import annotations
 
-SYNONYMS = {
-    "attention": "multi_head_attention",
-    "avgpool": "avg_pool2d",
-    "bn": "batch_norm",
-    "cat": "concat",
-    "concatenate": "concat",
-    "conv": "conv2d",
-    "fc": "linear",
-    "gap": "global_avg_pool2d",
-    "maxpool": "max_pool2d",
-    "mha": "multi_head_attention",
-    "multiply": "mul",
-    "selfattention": "multi_head_attention",
-    "sum": "add",
-    "swish": "silu",
-    "transpose": "permute",
-    "view": "reshape",
+from collections.abc import Collection
+
+from archspec.diagnostics.torch_names import bare
+
+SAME = {f"{norm}{n}d": f"{norm[:-4]}_norm" for norm in ("batchnorm", "instancenorm") for n in "123"}
+"""Classes of torch that an op chooses from by the rank of its input."""
+
+OPS = {
+    "add": "addn eltwise plus sum",
+    "avg_pool2d": "averagepool averagepooling averagepooling2d avgpool avgpooling meanpool",
+    "batch_norm": "batchnormalization bn syncbatchnorm",
+    "clamp": "clip hardclip",
+    "concat": "cat concatenate merge route",
+    "conv1d": "lazyconv1d",
+    "conv2d": "conv convolution convolution2d lazyconv2d",
+    "conv_transpose2d": "conv2dtranspose convtranspose deconv deconv2d deconvolution "
+    "lazyconvtranspose2d transposedconv upconv",
+    "dropout2d": "featuredropout spatialdropout spatialdropout2d",
+    "global_avg_pool2d": "gap globalaveragepool globalaveragepooling globalaveragepooling2d "
+    "globalpool",
+    "group_norm": "gn groupnormalization",
+    "hardsigmoid": "hsigmoid",
+    "hardswish": "hswish",
+    "identity": "noop passthrough",
+    "instance_norm": "instancenormalization",
+    "layer_norm": "layernormalization ln",
+    "leaky_relu": "leaky lrelu",
+    "linear": "fc fullyconnected gemm innerproduct lazylinear",
+    "local_response_norm": "lrn",
+    "matmul": "bmm dot mm",
+    "max_pool2d": "maxpool maxpooling maxpooling2d",
+    "mlp": "feedforward ffn",
+    "mul": "multiply product",
+    "multi_head_attention": "attention mha multiheadselfattention selfattention",
+    "normalize": "l2norm l2normalization l2normalize unitnormalization",
+    "permute": "moveaxis movedim swapaxes swapdims transpose",
+    "reshape": "view",
+    "sigmoid": "logistic",
+    "silu": "swish",
+    "slice": "crop cropping2d narrow",
+    "squeeze_excitation": "se seblock selayer",
+    "stochastic_depth": "dropconnect droppath",
+    "unflatten": "expanddims",
+    "upsample": "upsampling upsampling2d upsamplingnearest2d",
 }
-"""Words of other libraries, in small letters alone, and the ops they mean."""
+"""Ops and blocks with other words for them."""
 
-TORCH_CLASSES = frozenset(
-    """
-    AdaptiveAvgPool1d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool3d AlphaDropout AvgPool1d
-    AvgPool3d CELU ChannelShuffle CircularPad1d CircularPad2d CircularPad3d ConstantPad1d
-    ConstantPad2d ConstantPad3d Conv3d ConvTranspose1d ConvTranspose3d Dropout1d Dropout3d
-    FeatureAlphaDropout Fold FractionalMaxPool2d FractionalMaxPool3d GLU Hardshrink Hardtanh
-    LPPool1d LPPool2d LPPool3d LogSigmoid LogSoftmax MaxPool1d MaxPool3d Mish PixelShuffle
-    PixelUnshuffle RMSNorm RReLU ReflectionPad1d ReflectionPad2d ReflectionPad3d ReplicationPad1d
-    ReplicationPad2d ReplicationPad3d SELU Softmax2d Softmin Softshrink Softsign Tanhshrink
-    Threshold Unfold ZeroPad1d ZeroPad2d ZeroPad3d
-    """.split()  # noqa: SIM905 (sixty quoted words are harder to read)
+_DEPTHWISE = (
+    "`conv2d: {out_channels: in_channels, kernel_size: 3, padding: 1, groups: in_channels}`"
 )
-"""Classes of torch.nn from one value to one that no op has, and that `module` can name."""
+HOW = {
+    "activation": "each activation is a node: `relu`",
+    "bilinear": "for resizing write `upsample: {scale_factor: 2, mode: bilinear}`",
+    "dense": "a fully connected layer is `linear: 10`; `dense` is a block of such convolutions as "
+    "DenseNet has",
+    "depthwiseconv depthwiseconv2d": f"give each channel a group: {_DEPTHWISE}",
+    "div divide truedivide": "for division by a number write `scale: 1 / 2`",
+    "globalmaxpool globalmaxpool2d globalmaxpooling globalmaxpooling2d": (
+        "write `adaptive_max_pool2d: 1`"
+    ),
+    "input inputlayer": "`input:` stands at the top of the file, beside `layers:`",
+    "layernorm2d": "put the channels last for it: `permute: [0, 2, 3, 1]`, `layer_norm`, and back",
+    "max amax": "the greatest over height and width: `adaptive_max_pool2d: 1`",
+    "mean": "over height and width: `global_avg_pool2d`",
+    "neg negative": "write `scale: -1`",
+    "output": "`outputs:` stands at the top of the file, beside `layers:`",
+    "rescaling": "by one number: `scale: 1 / 255`; by one for each channel: `rescale`",
+    "resize resizing": "write `interpolate: {size: [16, 16]}`",
+    "separableconv separableconv2d": (
+        f"a depthwise convolution, {_DEPTHWISE}, and a pointwise one, "
+        "`conv2d: {out_channels: 8, kernel_size: 1}`"
+    ),
+    "sequential modulelist": "a list of nodes within a node: `layers: [relu]`",
+    "split": "for equal parts write `chunk: 2`; `slice` takes any part",
+    "square": "write `mul: [a, a]`",
+    "squeeze": "`reshape` lists the sizes that are left, without the batch; `flatten` leaves one",
+    "stack": "`concat` joins along an axis that is there, and `unflatten` makes one",
+    "sub subtract": "change the sign of one with `scale: -1`, then `add: [a, b]`",
+    "transformerencoderlayer": "torch's normalises after each sum, unless it has `norm_first`; the "
+    "block `transformer_encoder_layer` before it, as ViT does",
+    "unsqueeze": "make two axes of one: `unflatten: {dim: 1, unflattened_size: [1, 4]}`",
+    "upsamplingbilinear2d": (
+        "write `upsample: {scale_factor: 2, mode: bilinear, align_corners: true}`"
+    ),
+    "zeropad zeropad2d zeropadding2d": "write `pad: [1, 1, 1, 1]`",
+    "clone contiguous cpu cuda detach to": "remove it: a spec does not decide it",
+}
+"""What to write instead, where it is more than another word."""
 
-_BY_LETTERS = {name.lower(): name for name in TORCH_CLASSES}
+UNLIKE = ("dense", "transformerencoderlayer")
+"""Words of other libraries that are blocks here, and mean something else."""
+
+CLASSES = {
+    "": "AlphaDropout CELU Dropout1d Dropout3d FeatureAlphaDropout GLU Hardshrink Hardtanh "
+    "LogSigmoid Mish RReLU SELU Softmax2d Softshrink Softsign Tanhshrink",
+    "[1]": "AdaptiveAvgPool1d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool3d CircularPad1d "
+    "CircularPad2d CircularPad3d LogSoftmax ReflectionPad1d ReflectionPad2d ReflectionPad3d "
+    "ReplicationPad1d ReplicationPad2d ReplicationPad3d Softmin ZeroPad1d ZeroPad3d",
+    "[2]": "AvgPool1d AvgPool3d MaxPool1d MaxPool3d PixelShuffle PixelUnshuffle Unfold",
+    "[2, 2]": "LPPool1d LPPool2d LPPool3d",
+    "[1, 0.5]": "ConstantPad1d ConstantPad2d ConstantPad3d Threshold",
+    "[2, 4]": "FractionalMaxPool2d FractionalMaxPool3d",
+    "[$in_features]": "RMSNorm",
+    "[$in_channels, 8, 3]": "Conv3d ConvTranspose1d ConvTranspose3d",
+}
+"""Classes of torch.nn from one value to one that no op has, by arguments that show how."""
+
+OTHER_CLASSES = {
+    "globalavgpool1d": "AdaptiveAvgPool1d",
+    "globalaveragepooling1d": "AdaptiveAvgPool1d",
+    "globalmaxpool1d": "AdaptiveMaxPool1d",
+    "globalmaxpooling1d": "AdaptiveMaxPool1d",
+    "maxpooling1d": "MaxPool1d",
+    "averagepooling1d": "AvgPool1d",
+    "depthtospace": "PixelShuffle",
+    "spacetodepth": "PixelUnshuffle",
+}
+"""Other words for them."""
+
+KEYS = {
+    "archspec": "version",
+    "axes": "axis dim dims",
+    "bias": "usebias",
+    "blocks": "components definitions defs",
+    "dilation": "dilationrate dilations",
+    "dim": "axis",
+    "dims": "axes axis perm",
+    "doc": "comment description",
+    "dropout": "dropoutrate",
+    "end": "stop",
+    "eps": "epsilon",
+    "extends": "base inherits parent",
+    "from": "bottom input inputs",
+    "groups": "group",
+    "input": "inputdim inputshape inputsize",
+    "kernel_size": "filtersize kernel kernelshape ksize poolsize",
+    "layers": "backbone body graph model modules net network nodes sequential",
+    "max": "maxval maxvalue",
+    "min": "minval minvalue",
+    "mode": "interpolation",
+    "name": "id label title",
+    "negative_slope": "alpha slope",
+    "num_groups": "groups",
+    "num_heads": "heads nhead",
+    "out_channels": "channels cout filters nfilters numfilters numoutput outchannel outplanes "
+    "outputchannels planes",
+    "out_features": "features numoutput outputdim outputsize units",
+    "p": "droprate prob rate",
+    "params": "args arguments config hyperparameters variables",
+    "padding": "pad pads",
+    "repeat": "loop times",
+    "scale_factor": "factor scale",
+    "shape": "outputshape size sizes targetshape",
+    "size": "outputshape outputsize",
+    "stride": "subsample",
+    "train": "recipe training",
+    "use": "import imports include",
+    "when": "condition if",
+}
+"""Keys and arguments with other words for them, each told where the key is known."""
+
+ABOUT_KEYS = {
+    "activation": "an activation is a node of its own, after this one: `- relu`",
+    "batchnorm": "a normalisation is a node of its own, after this one: `- batch_norm`",
+    "biasinitializer kernelinitializer initializer weightinit": (
+        "`init:` at the top of the file says how all weights begin"
+    ),
+    "dataformat": "remove it: the channels come first",
+    "device dtype inplace trainable": "remove it: a spec does not decide it",
+    "dropoutprob keepprob": "`p` is the share that is dropped",
+    "embeddim inchannels incchannels infeatures inplanes inputchannels inputdim inputshape "
+    "normalizedshape numchannels numfeatures": "remove it: input sizes follow from the node before",
+    "units": "a layer of so many units is `linear: 10`",
+    "kernelregularizer weightdecay": "the recipe has it: `train: {weight_decay: 0.0001}`",
+}
+"""The same for arguments that are nowhere an argument here."""
 
 
-def elsewhere(word: str) -> str | None:
-    """A help for a word that is no op, where other libraries have it."""
-    letters = word.rpartition(".")[2].lower().replace("_", "").replace("-", "")
-    if letters in _BY_LETTERS:
-        path = f"torch.nn.{_BY_LETTERS[letters]}"
-        return (
-            f"archspec has no such op; torch has: `module: {path}`, allowed by --allow-module torch"
-        )
-    if letters in SYNONYMS:
-        return f"it is called {SYNONYMS[letters]!r} here"
+def _by_word(table: dict[str, str]) -> dict[str, str]:
+    """`{"a b": text}` as `{"a": text, "b": text}`."""
+    return {word: text for words, text in table.items() for word in words.split()}
+
+
+def op_elsewhere(word: str) -> str | None:
+    """The help for a word that is no op here, where other libraries have it."""
+    word = bare(word)
+    if how := _by_word(HOW).get(word):
+        return how
+    for op, words in OPS.items():
+        if word in words.split():
+            return f"it is called {op!r} here"
+    for args, names in CLASSES.items():
+        for name in names.split():
+            if name.lower() == OTHER_CLASSES.get(word, word).lower():
+                path = f"torch.nn.{name}"
+                node = f"module: {{type: {path}, args: {args}}}" if args else f"module: {path}"
+                return (
+                    f"archspec has no such op; torch has: `{node}`, allowed by --allow-module torch"
+                )
+    return "a spec states no loss: the trainer has it" if word.endswith("loss") else None
+
+
+def key_elsewhere(word: str, known: Collection[str]) -> str | None:
+    """The help for a key or argument of another library, where `known` has what it means."""
+    word = bare(word)
+    for key, words in KEYS.items():
+        if key in known and word in words.split():
+            return f"it is called {key!r} here"
     return None
+
+
+def about_argument(word: str) -> str | None:
+    """The help for an argument of another library that no op has."""
+    return _by_word(ABOUT_KEYS).get(bare(word))

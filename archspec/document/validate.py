@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Help, Refusal, Span, suggestion
+from archspec.document import wording
 from archspec.expressions.arguments import (
     LocatedError,
     describe,
@@ -13,7 +14,6 @@ from archspec.expressions.arguments import (
     leaves,
     show_value,
     truths,
-    unknown_argument,
 )
 from archspec.expressions.evaluate import unquoted
 from archspec.ir.fields import ArgumentsError, Problem
@@ -46,7 +46,7 @@ def _diagnostics(
         if kind == "rule":
             found.append(_broken(op, name, message, values, span))
         elif kind == "unknown":
-            found.append(unknown_argument(op.op_name, name, op.fields(), span))
+            found.append(wording.unknown_argument(op.op_name, name, op.fields(), span))
         elif kind == "wrong":
             found.append(_wrong(op, name, values[name], span))
     return found

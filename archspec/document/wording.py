@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from archspec.diagnostics.diagnostic import (
     Code,
@@ -14,7 +14,7 @@ from archspec.diagnostics.diagnostic import (
     certain_word,
     suggestion,
 )
-from archspec.document.other_words import elsewhere
+from archspec.expressions.arguments import missing_space
 from archspec.text.values import Items, Mapping, Scalar, Value, shorten
 
 
@@ -26,11 +26,53 @@ def unknown_layers(name: str, near: Help) -> Help:
 
 def unknown_op(word: str, names: Iterable[str], span: Span) -> Help:
     """The help for a word that should name an op or a block."""
-    bare = word.rpartition(".")[2]  # nn.ReLU
-    near = suggestion(bare, names, span)
-    if not near.edits and (known := elsewhere(word)):
+    from archspec.diagnostics.torch_names import bare, is_name  # for a mistake alone
+    from archspec.document import other_words
+
+    word = word.rpartition(".")[2]  # nn.ReLU
+    if op := other_words.SAME.get(bare(word)):
+        return Help(f"it is called {op!r} here", (Edit(span, op),))
+    near = suggestion(word, names, span)
+    known = other_words.op_elsewhere(word)
+    if known and (not near.edits or bare(word) in other_words.UNLIKE):
         return Help(known)
+    if not near.edits and (is_name(word) or _of_other_digits(word, near.text)):
+        near = Help(None)  # torch's own function, or an op of other dimensions, was meant
     return near.or_else("`archspec list --ops` names them all; define your own under `blocks:`")
+
+
+def _of_other_digits(word: str, text: str | None) -> bool:
+    """Whether a suggestion has other digits than the word, where both have some."""
+    there, here = re.findall(r"\d+", text or ""), re.findall(r"\d+", word)
+    return bool(there and here) and there != here
+
+
+def unknown_argument(
+    of: str, name: str, known: Iterable[str], span: Span, taken: Container[str] = ()
+) -> Diagnostic:
+    """The diagnostic of an argument that an op or block does not have."""
+    names = list(known)
+    return Diagnostic.at(
+        Code.UNKNOWN_ARGUMENT,
+        f"{of} has no argument {shorten(name)!r}",
+        span,
+        expected=f"one of {', '.join(names)}" if names else "no arguments",
+        help=missing_space(name, names, span) or near_key(name, names, span, taken),
+    )
+
+
+def near_key(word: str, known: Iterable[str], span: Span, taken: Container[str] = ()) -> Help:
+    """The help for a key or argument that is none, with an edit where it is certain."""
+    near = suggestion(word, known, span, taken)
+    return near if near.edits else about_key(word, known) or near
+
+
+def about_key(word: str, known: Iterable[str]) -> Help | None:
+    """The help for a key or argument that another library has."""
+    from archspec.document import other_words  # for a mistake alone
+
+    text = other_words.key_elsewhere(word, list(known)) or other_words.about_argument(word)
+    return Help(text) if text else None
 
 
 def list_help(what: str, value: Value) -> str | None:
@@ -76,7 +118,11 @@ def with_article(type_: str) -> str:
 
 def by_name(of: str, names: list[str], required: Iterable[str], args: Value) -> str:
     """The arguments given by position, with the names that they have in this order."""
+    from archspec.document import other_words  # for a mistake alone
+
     items = list(args) if isinstance(args, Items) else [args]
+    if of in other_words.UNLIKE and isinstance(args, Scalar):
+        return other_words.HOW[of]
     values = [item.text for item in items if isinstance(item, Scalar)]
     needed = list(required)
     if names and not needed:

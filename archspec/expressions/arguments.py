@@ -8,11 +8,11 @@ lists are text and all else is an expression.
 from __future__ import annotations
 
 import types
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Help, Refusal, Span, suggestion
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Help, Refusal, Span
 from archspec.expressions.evaluate import Budget, Env, Evaluate, Table, type_name
 from archspec.expressions.parse import inserted, parse
 from archspec.ir.fields import once
@@ -238,37 +238,6 @@ def found_value(value: Any) -> str:
     """A value with its type, for the `found` line."""
     named = type_name(value)
     return named if value is None else f"{named}, {show_value(value)}"
-
-
-def unknown_argument(
-    of: str, name: str, known: Iterable[str], span: Span, taken: Container[str] = ()
-) -> Diagnostic:
-    """The diagnostic of an argument that an op or block does not have."""
-    names = list(known)
-    return Diagnostic.at(
-        Code.UNKNOWN_ARGUMENT,
-        f"{of} has no argument {shorten(name)!r}",
-        span,
-        expected=f"one of {', '.join(names)}" if names else "no arguments",
-        help=missing_space(name, names, span)
-        or never_written(name)
-        or suggestion(name, names, span, taken),
-    )
-
-
-_INFERRED = frozenset(
-    ["in_channels", "in_features", "num_features", "num_channels", "normalized_shape", "embed_dim"]
-)
-_DECIDED = frozenset(("inplace", "device", "dtype"))
-
-
-def never_written(name: str) -> Help | None:
-    """The help for an argument of torch's that a spec never states."""
-    if name in _INFERRED:
-        return Help("remove it: input sizes follow from the node before")
-    if name in _DECIDED:
-        return Help("remove it: a spec does not decide it")
-    return None
 
 
 def slip_of_colon(key: str) -> str | None:

@@ -266,12 +266,14 @@ _WORDS_FOR = {
 def unknown_name(name: str, known: Iterable[str], literals: Iterable[str] = ()) -> Refusal:
     """The refusal of a name that is not in scope, where the words `literals` might stand too."""
     names = [*known, *MAGIC]
+    # `width` means a parameter, and not `in_width`.
+    near = [each for each in names if each not in MAGIC or not each.endswith(f"_{name}")]
     in_scope = ", ".join([*literals, *sorted(set(names))])
     return Refusal(
         f"the name {name!r} is not known here",
         code=Code.UNKNOWN_NAME,
         expected=f"one of {in_scope}",
-        help=did_you_mean(name, [*literals, *names])
+        help=did_you_mean(name, [*literals, *near])
         or f"declare it under `params:`; text in an expression stands in quotes: '{name}'",
     )
 

@@ -53,9 +53,10 @@ def train(
     from archspec.training.progress import PlainProgress, PlainReading
 
     if isinstance(arch, str | PathLike):
-        from archspec.architecture import load
+        from archspec.architecture import load, raise_warnings
 
-        arch = load(arch)
+        arch = load(arch, warn=False)
+        raise_warnings(arch)
     given = (*listeners,) if quiet else (PlainProgress(), *listeners)
     finished = session.train(
         session.Session(

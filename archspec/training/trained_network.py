@@ -200,7 +200,7 @@ def open_trained(
     run = open_run(folder)
     place = choose_device(device, Processes())
     tree = _weights(run, last, say)
-    arch = archspec.load(run.spec, allow_modules=allow_modules)
+    arch = archspec.load(run.spec, allow_modules=allow_modules, warn=False)
     net = arch.build(device=place, seed=0).eval()
     state.load_weights(net, tree["model"])
     classes = tuple(tree["classes"])

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
 import pytest
 
 import archspec
@@ -186,3 +193,97 @@ def test_an_image_whose_channels_stand_last(sizes, found):
     # No convolution reads it, or what reads it has turned it around.
     assert not archspec.loads(text).warnings
     assert not archspec.loads(f"{text}- permute: [0, 3, 1, 2]\n{conv}").warnings
+
+
+# --- in Python -----------------------------------------------------------------------------------
+
+BIASED = f"input: [4, 8, 8]\nlayers:\n  - {CONV}\n  - batch_norm\n  - relu\n  - relu\n"
+
+
+def test_each_warning_is_raised_once_with_its_place(tmp_path):
+    path = tmp_path / "net.yaml"
+    path.write_text(BIASED)
+    with pytest.warns(archspec.SpecWarning) as raised:
+        arch = archspec.load(path)
+        line = sys._getframe().f_lineno - 1
+    assert [warning.message.diagnostic for warning in raised] == list(arch.warnings)
+    assert [str(warning.message).split(" warning ")[0] for warning in raised] == [
+        f"{path}:3:5:",
+        f"{path}:6:5:",
+    ]
+    text = str(raised[1].message)
+    assert "warning AS904: " in text and "help: " in text
+    assert {(warning.filename, warning.lineno) for warning in raised} == {(__file__, line)}
+    again = pickle.loads(pickle.dumps(raised[0].message))
+    assert str(again) == str(raised[0].message)
+
+
+def test_what_takes_a_spec_raises_and_points_at_its_caller(tmp_path):
+    path = tmp_path / "net.yaml"
+    path.write_text(
+        "input: [1, 8, 8]\nlayers: [relu, relu, flatten, {linear: 10}]\n"
+        "train: {dataset: digits, epochs: 1, limit_train: 32, limit_test: 16, batch_size: 16}\n"
+    )
+    calls = [
+        lambda: archspec.load(path),
+        lambda: archspec.loads(BIASED, ignore=["AS904"]),
+        lambda: archspec.compile(path, device="meta"),
+        lambda: archspec.train(path, run=tmp_path / "run", device="cpu"),
+    ]
+    for call in calls:
+        with warnings.catch_warnings(record=True) as raised:
+            warnings.simplefilter("always")
+            call()
+        spec_warnings = [each for each in raised if each.category is archspec.SpecWarning]
+        assert [each.filename for each in spec_warnings] == [__file__], call
+
+
+def test_nothing_else_raises_them_again(tmp_path):
+    arch = archspec.loads(BIASED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", archspec.SpecWarning)
+        arch.build()
+        arch.expand()
+        arch.summary()
+        arch.verify(batch_sizes=(2,))
+        assert arch.variant(input_shape=(4, 6, 6)).warnings
+        assert archspec.loads(BIASED, warn=False).warnings
+        archspec.loads(BIASED, ignore=["AS903", "AS904"])
+        archspec.loads(BIASED.replace("relu", "relu  # archspec: ignore AS904"), ignore=["AS903"])
+        archspec.loads(f"ignore: [AS903, AS904]\n{BIASED}")
+
+
+def test_pythons_filters_hold():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", archspec.SpecWarning)
+        with pytest.raises(archspec.SpecWarning) as raised:
+            archspec.loads(BIASED)
+    assert raised.value.diagnostic.code == "AS903"
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", ".*AS903", archspec.SpecWarning)
+        archspec.loads(BIASED)
+    assert [str(each.message.diagnostic.code) for each in seen] == ["AS904"]
+
+
+def test_a_program_is_told_and_the_command_line_says_it_once(tmp_path):
+    path = tmp_path / "net.yaml"
+    path.write_text(BIASED)
+    environment = {**os.environ, "PYTHONPATH": str(Path(archspec.__file__).parents[1])}
+
+    def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *arguments], capture_output=True, text=True, env=environment
+        )
+
+    program = f"import archspec\narchspec.load({str(path)!r})\n"
+    told = ran("-c", program)
+    assert told.returncode == 0
+    assert told.stderr.count("SpecWarning: ") == told.stderr.count("warning AS9") == 2
+    # Python reads -W before it can import what is installed, so only the base class can be named.
+    stopped = ran("-W", "error::UserWarning", "-c", program)
+    assert stopped.returncode == 1
+    assert "archspec.diagnostics.diagnostic.SpecWarning: " in stopped.stderr
+    said = ran("-W", "error::UserWarning", "-m", "archspec", "check", str(path))
+    assert said.returncode == 0 and said.stderr.count("AS903") == 1
+    assert "SpecWarning" not in said.stderr

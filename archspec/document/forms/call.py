@@ -10,7 +10,6 @@ from archspec.document import wording
 from archspec.document.node_keys import NODE_KEYS
 from archspec.document.records import Arguments, Form
 from archspec.document.scope import Scope
-from archspec.expressions.arguments import unknown_argument
 from archspec.text.values import Mapping, Scalar, Value, kind
 
 
@@ -46,7 +45,7 @@ class Call(Form):
 
     def unknown(self, name: str, key: Scalar, given: Mapping) -> Diagnostic:
         """The diagnostic of an argument that there is not."""
-        return unknown_argument(self.word, name, self.known, key.span, given.entries)
+        return wording.unknown_argument(self.word, name, self.known, key.span, given.entries)
 
     def instead(self, scope: Scope, name: str, value: Value, given: Mapping) -> str | None:
         """What to write for a word of other libraries, where an argument is given one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,8 +120,10 @@ class File(Reporter):
     def check_keys(self, value: Mapping, known: tuple[str, ...], what: str) -> None:
         """Reports unknown keys. One that is a slip of a known key is then read as that one."""
         for text in [text for text in value.entries if text not in known]:
-            key, _ = value.entries[text]
+            key, item = value.entries[text]
             near = suggestion(text, known, key.span, value.entries)
+            if near.text is None and "layers" in known:
+                near = near._replace(text=_moved(text, item, known))
             self.report(
                 Code.UNKNOWN_KEY,
                 f"{shorten(text)!r} is not a key of {what}",
@@ -139,6 +142,17 @@ class File(Reporter):
             return value.text
         self.report(Code.STRUCTURE, f"`{what}` must be text, not {kind(value)}", value.span)
         return ""
+
+
+def _moved(key: str, value: Value, known: Collection[str]) -> str | None:
+    """The help for a part of a network under a key of its own."""
+    if isinstance(value, Items):
+        return (
+            f"move its nodes into `layers:`; a part with a name is `- {{name: {key}, layers: […]}}`"
+        )
+    if isinstance(value, Mapping) and any(word in known for word in value.entries):
+        return "move what stands below it to the left: these are keys of the file itself"
+    return None
 
 
 # --- the library ---------------------------------------------------------------------------------
@@ -194,6 +208,7 @@ def declare_blocks(file: File, value: Value | None) -> None:
                 f"the block {shorten(name)!r} must be a mapping, not {kind(body)}",
                 body.span if not (isinstance(body, Scalar) and body.is_absent) else key.span,
                 expected="a mapping with `layers:`",
+                help=f"write `{name}: {{layers: […]}}`" if isinstance(body, Items) else None,
             )
             continue
         try:
@@ -205,6 +220,9 @@ def declare_blocks(file: File, value: Value | None) -> None:
                     help=f"call it my_{name}",
                 )
         except Refusal as refusal:
+            if signature := _SIGNATURE.fullmatch(name):
+                refusal = refusal.but(help=_declared(*signature.groups()))
+                file.broken.add(signature[1])
             file.diagnostics.append(Diagnostic.of(refusal, key.span))
             file.broken.add(name)
             continue
@@ -212,6 +230,15 @@ def declare_blocks(file: File, value: Value | None) -> None:
     file.undeclared = dict(file.blocks)
     for block in file.blocks.values():
         fill_block(file, block)
+
+
+_SIGNATURE = re.compile(r"(\w+)\s*\(([\w\s,]*)\)")
+
+
+def _declared(name: str, params: str) -> str:
+    """The help for a block that is written as Python defines a function."""
+    declared = ", ".join(f"{each.strip()}: int" for each in params.split(",") if each.strip())
+    return f"declare its parameters: `{name}: {{params: {{{declared}}}, layers: […]}}`"
 
 
 def _declare(file: File, block: Block) -> None:

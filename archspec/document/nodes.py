@@ -9,7 +9,7 @@ import re
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 
-from archspec.diagnostics.diagnostic import Code, Edit, Help, Span, suggestion
+from archspec.diagnostics.diagnostic import Code, Edit, Help, Span, certain_word, suggestion
 from archspec.document import wording
 from archspec.document.forms import FIXED
 from archspec.document.forms.alone import ShareAlone
@@ -24,6 +24,14 @@ from archspec.expressions.arguments import TEXT, Argument, missing_space, never_
 from archspec.expressions.evaluate import MAGIC, Env
 from archspec.ir.op import REGISTRY
 from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
+
+_TYPE_WORDS = ("type", "op", "layer", "module", "class", "kind", "class_name", "_target_")
+"""Keys under which other formats name the op."""
+
+_GROUPS = dict.fromkeys(
+    ("sequential", "modulelist", "module_list", "stack", "group"),
+    "a list of nodes as one node is `layers: […]`",
+)
 
 _OP_WORD = re.compile(r"\$?[A-Za-z_]\w*\Z")
 
@@ -40,7 +48,7 @@ class NodeParser(Scope):
                 f"`{what}` must be a list of nodes, not {kind(value)}",
                 value.span,
                 expected="a list: one `- node` a line",
-                help=wording.list_help(what, value),
+                help=self._named_nodes(value) or wording.list_help(what, value),
             )
             return ()
         outer, self.partial = self.partial, False
@@ -50,6 +58,20 @@ class NodeParser(Scope):
                 nodes.append(node)
         self.partial = outer
         return tuple(nodes)
+
+    def _named_nodes(self, value: Value) -> str | None:
+        """The help for nodes whose names were written as keys: `conv1: {conv2d: …}`."""
+        if not isinstance(value, Mapping):
+            return None
+        name, _, item = next(value.items(), ("", None, None))
+        if self.is_target(name):
+            return f"begin each node with a dash: `- {name}: …`"
+        words = [item.text] if isinstance(item, Scalar) else []
+        words = list(item.entries) if isinstance(item, Mapping) else words
+        op = next(filter(self.is_target, words), None)
+        return (
+            op and f"begin each node with a dash, its name is a key: `- {{name: {name}, {op}: …}}`"
+        )
 
     def node_or_list(self, value: Value, what: str) -> tuple[Node, ...]:
         if isinstance(value, Items):
@@ -70,12 +92,22 @@ class NodeParser(Scope):
                 "a list cannot be a node",
                 value.span,
                 expected="an op or block name, or a mapping with one",
-                help="for a list within a list write `- layers: […]`",
+                help=self._positions(value) or "for a list within a list write `- layers: […]`",
             )
             return None
         with self.reporting(value.span):
             return self._mapped(value)
         return None
+
+    def _positions(self, value: Items) -> str | None:
+        """The help for a node as a list of positions: `[-1, 1, Conv, [64, 3]]`."""
+        scalars = [item for item in value if isinstance(item, Scalar)]
+        if not any(type(item.value) is int for item in scalars):
+            return None
+        names = {*REGISTRY, *self.known_blocks()}
+        words = [certain_word(item.text, names) for item in scalars if isinstance(item.value, str)]
+        word = next(filter(None, words), "conv2d")
+        return f"write an op with its arguments by name: `{word}: {{argument: value}}`"
 
     def _bare(self, value: Scalar) -> Node | None:
         text = value.text
@@ -198,7 +230,7 @@ class NodeParser(Scope):
 
     def _no_op(self, value: Mapping, others: list[tuple[Scalar, Value]]) -> None:
         if others:
-            self._unknown_op(others[0][0])
+            self._unknown_op(others[0][0], self._op_as_value(others))
             return
         self.report(
             Code.STRUCTURE,
@@ -288,7 +320,16 @@ class NodeParser(Scope):
         self._unknown_op(Scalar(word, word, True, span))
         return None
 
-    def _unknown_op(self, key: Scalar) -> None:
+    def _op_as_value(self, others: list[tuple[Scalar, Value]]) -> str | None:
+        """The help for `type: conv2d` with the arguments beside it."""
+        (key, value), *rest = others
+        if not isinstance(value, Scalar) or key.text.lower() not in _TYPE_WORDS:
+            return None
+        op = certain_word(value.text, {*REGISTRY, *self.known_blocks()})
+        given = [f"{k.text}: {v.text}" for k, v in rest if isinstance(v, Scalar)]
+        return op and f"the op is the key: `{op}: {{{', '.join(given)}}}`"
+
+    def _unknown_op(self, key: Scalar, help_: str | None = None) -> None:
         if self.lost:
             return  # it may be a block of a file that could not be read
         names = {*REGISTRY, *self.known_blocks()}
@@ -296,8 +337,10 @@ class NodeParser(Scope):
             Code.UNKNOWN_OP,
             f"{shorten(key.text)!r} is not an op, nor a block that this file can see",
             key.span,
-            help=missing_space(key.text, names, key.span)
+            help=help_
+            or missing_space(key.text, names, key.span)
             or self._parameter(key)
+            or _GROUPS.get(key.text.lower())
             or wording.unknown_op(key.text, names, key.span),
         )
 

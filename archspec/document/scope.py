@@ -136,7 +136,16 @@ class Scope(Reporter, ABC):
             refusal = unknown_name(name, [*self.params, *self.loops], sorted(literals))
             known = [*literals, *self.params, *self.loops, *MAGIC]
             edits = renamed(span, name, certain_word(name, known))
+            if attribute := self._attribute(span, name):
+                refusal = refusal.but(help=f"write `{attribute}`: parameters stand alone")
             self.diagnostics.append(Diagnostic.of(refusal, span, edits=edits))
+
+    def _attribute(self, span: Span, name: str) -> str | None:
+        """The parameter `width` in the text `params.width` at a place."""
+        found = re.search(
+            rf"\b{re.escape(name)}\.(\w+)", span.source.line(span.line)[span.column - 1 :]
+        )
+        return found[1] if found and found[1] in (self.params or ()) else None
 
     def note_reads(self, value: Value) -> None:
         """Names that a value may read, before it is known what in it is an expression."""

@@ -187,9 +187,21 @@ class Builder:
             f"no node before this one is called {name!r}",
             code=Code.UNKNOWN_NODE,
             expected=f"one of {', '.join(known[-12:])}",
-            help=elsewhere or did_you_mean(name, known) or self._called(name),
+            help=elsewhere
+            or self._counted_back(name)
+            or did_you_mean(name, known)
+            or self._called(name),
             replacement=None if elsewhere else certain_word(name, known),
         )
+
+    def _counted_back(self, name: str) -> str | None:
+        """Help for `-1`, which counts from the node that reads."""
+        back = int(name[1:]) if name[:1] == "-" and name[1:].isdecimal() else 0
+        if not 1 <= back <= len(self.steps):
+            return None
+        step = self.steps[-back]
+        where = f"the {step.kind} at {place(step.span)}"
+        return f"nodes are counted from the first: {where} is {step.name!r}"
 
     def _called(self, name: str) -> str | None:
         """Help for what names a node by its op, its position or the way to it."""

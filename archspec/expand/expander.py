@@ -23,7 +23,7 @@ from archspec.expand.builder import Bindings, Builder, Levels, Live, Made, Refs,
 from archspec.expand.expansion import Expansion
 from archspec.expand.loops import bindings
 from archspec.expand.nested import At
-from archspec.expand.remedies import from_the_batch, several_in_a_repeat
+from archspec.expand.remedies import from_the_batch, second_input, several_in_a_repeat
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Env, truth
 from archspec.expressions.names import check_node_name
@@ -296,8 +296,9 @@ class Expander(Expansion):
             if refusal.code is Code.UNBATCHED:
                 help_ = from_the_batch(site.builder, refs, node.inputs is None)
                 refusal = refusal.but(help=help_ or refusal.help)
-            if refusal.code is Code.ARITY and (help_ := several_in_a_repeat(node)):
-                refusal = refusal.but(help=help_)
+            if refusal.code is Code.ARITY:
+                help_ = several_in_a_repeat(node) or second_input(site.builder, node, refs)
+                refusal = refusal.but(help=help_ or refusal.help)
             self.report(refusal, node.span, trail)
             if refusal.code is Code.LIMIT and self.nodes > self.limits.nodes:
                 raise Stop from None

@@ -42,7 +42,7 @@ def remedy(op: Op, b: Builder, refs: Refs, code: Code) -> str | None:
     """
     shapes = b.shapes(refs)
     if code in (Code.RANK, Code.UNBATCHED):
-        ways = (_unbatched, _flattened, _as_tokens, _reordered)
+        ways = (_unbatched, _without_channels, _flattened, _as_tokens, _reordered)
         found = (words for way in ways for words in way(op, b, refs, shapes))
         return next(found, None)
     if not 2 <= len(refs) <= MAX_INPUTS:
@@ -113,6 +113,17 @@ def several_in_a_repeat(node: Node) -> str | None:
     )
 
 
+def second_input(b: Builder, node: Node, refs: Refs) -> str | None:
+    """The help for a merge that names one value, or none: what stands before it is the other."""
+    form = node.form
+    if not (isinstance(form, OpCall) and form.op.variadic) or len(refs) != 1:
+        return None
+    names = [each.name.text for each in node.inputs or ()]
+    known = ["input", *(step.name for step in b.steps)]
+    names = [*[each for each in known if each not in names][-2 + len(names) :], *names]
+    return f"name both: `{form.word}: [{', '.join(names)}]`" if len(names) == 2 else None
+
+
 def _takes_several(form: Form) -> bool:
     if isinstance(form, OpCall):
         return form.op.variadic or form.op.num_inputs > 1
@@ -137,6 +148,15 @@ def _unbatched(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Itera
         if _fits(op, [(shapes[0][0], *sizes)]):
             name, written = b.input_names[refs[0].output], ", ".join(map(str, sizes))
             yield f"sizes are written without the batch, if {batch} is that: `{name}: [{written}]`"
+
+
+def _without_channels(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[str]:
+    """Where an image of one channel was written as its height and width."""
+    if len(refs) == 1 and refs[0].step == INPUT and b.parent is None and len(shapes[0]) == 3:
+        n, *sizes = shapes[0]
+        if len(set(sizes)) == 1 and _fits(op, [(n, 1, *sizes)]):
+            name, written = b.input_names[refs[0].output], ", ".join(map(str, sizes))
+            yield f"the channels come first, 1 of a grey image: `{name}: [1, {written}]`"
 
 
 def _as_tokens(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[str]:

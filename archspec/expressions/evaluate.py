@@ -90,13 +90,22 @@ def checked(value: Any) -> Any:
     """A number within bounds; refuses what is too large, infinite or not a number."""
     if value.__class__ is int:
         if value.bit_length() > MAX_BITS:
-            refuse("the result is a whole number beyond 2**63", Code.LIMIT, expected=BELOW)
+            _too_large()
     elif value.__class__ is float:
         if not math.isfinite(value):
             refuse("the result is not a finite number")
     elif value.__class__ is complex:
         refuse("the result is not a real number")
     return value
+
+
+def _too_large() -> NoReturn:
+    refuse(
+        "the result is a whole number beyond 2**63",
+        Code.LIMIT,
+        expected=BELOW,
+        help="the limit holds at every step of an expression: divide before you multiply",
+    )
 
 
 def type_name(value: Any) -> str:
@@ -294,7 +303,7 @@ def _power(env: Env, a: Any, b: Any) -> Any:
         and abs(a) > 1
         and b * (abs(a).bit_length() - 1) > 64
     ):
-        refuse("the result is a whole number beyond 2**63", Code.LIMIT, expected=BELOW)
+        _too_large()
     return _real_power(env, a, b)
 
 

@@ -74,9 +74,14 @@ class Call(Form):
             f"{self.word} takes its arguments by name, not {kind(value)}",
             value.span,
             expected=wording.call_form(self.word, self.known),
-            help=wording.by_name(self.word, list(self.known), list(self.required), value),
+            help=self.alone(value)
+            or wording.by_name(self.word, list(self.known), list(self.required), value),
         )
         return {}
+
+    def alone(self, value: Value) -> str | None:
+        """The help for a size of the input, where no argument can be meant."""
+        return None
 
     def _by_name(self, scope: Scope, given: Mapping) -> Arguments:
         found: Arguments = {}

@@ -9,8 +9,8 @@ import re
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 
-from archspec.diagnostics.diagnostic import Code, Edit, Help, Span, certain_word, suggestion
-from archspec.document import wording
+from archspec.diagnostics.diagnostic import Code, Edit, Help, Span, suggestion
+from archspec.document import other_forms, wording
 from archspec.document.forms import FIXED
 from archspec.document.forms.alone import ShareAlone
 from archspec.document.forms.block import BlockCall
@@ -24,14 +24,6 @@ from archspec.expressions.arguments import TEXT, Argument, missing_space, never_
 from archspec.expressions.evaluate import MAGIC, Env
 from archspec.ir.op import REGISTRY
 from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
-
-_TYPE_WORDS = ("type", "op", "layer", "module", "class", "kind", "class_name", "_target_")
-"""Keys under which other formats name the op."""
-
-_GROUPS = dict.fromkeys(
-    ("sequential", "modulelist", "module_list", "stack", "group"),
-    "a list of nodes as one node is `layers: […]`",
-)
 
 _OP_WORD = re.compile(r"\$?[A-Za-z_]\w*\Z")
 
@@ -48,7 +40,8 @@ class NodeParser(Scope):
                 f"`{what}` must be a list of nodes, not {kind(value)}",
                 value.span,
                 expected="a list: one `- node` a line",
-                help=self._named_nodes(value) or wording.list_help(what, value),
+                help=other_forms.named_nodes(value, self.is_target)
+                or wording.list_help(what, value),
             )
             return ()
         outer, self.partial = self.partial, False
@@ -58,20 +51,6 @@ class NodeParser(Scope):
                 nodes.append(node)
         self.partial = outer
         return tuple(nodes)
-
-    def _named_nodes(self, value: Value) -> str | None:
-        """The help for nodes whose names were written as keys: `conv1: {conv2d: …}`."""
-        if not isinstance(value, Mapping):
-            return None
-        name, _, item = next(value.items(), ("", None, None))
-        if self.is_target(name):
-            return f"begin each node with a dash: `- {name}: …`"
-        words = [item.text] if isinstance(item, Scalar) else []
-        words = list(item.entries) if isinstance(item, Mapping) else words
-        op = next(filter(self.is_target, words), None)
-        return (
-            op and f"begin each node with a dash, its name is a key: `- {{name: {name}, {op}: …}}`"
-        )
 
     def node_or_list(self, value: Value, what: str) -> tuple[Node, ...]:
         if isinstance(value, Items):
@@ -92,22 +71,13 @@ class NodeParser(Scope):
                 "a list cannot be a node",
                 value.span,
                 expected="an op or block name, or a mapping with one",
-                help=self._positions(value) or "for a list within a list write `- layers: […]`",
+                help=other_forms.by_position(value, self.names())
+                or "for a list within a list write `- layers: […]`",
             )
             return None
         with self.reporting(value.span):
             return self._mapped(value)
         return None
-
-    def _positions(self, value: Items) -> str | None:
-        """The help for a node as a list of positions: `[-1, 1, Conv, [64, 3]]`."""
-        scalars = [item for item in value if isinstance(item, Scalar)]
-        if not any(type(item.value) is int for item in scalars):
-            return None
-        names = {*REGISTRY, *self.known_blocks()}
-        words = [certain_word(item.text, names) for item in scalars if isinstance(item.value, str)]
-        word = next(filter(None, words), "conv2d")
-        return f"write an op with its arguments by name: `{word}: {{argument: value}}`"
 
     def _bare(self, value: Scalar) -> Node | None:
         text = value.text
@@ -137,7 +107,7 @@ class NodeParser(Scope):
 
         word = value.text.partition(":")[0]
         known = [word] if self.is_target(word) else []
-        names = {*REGISTRY, *self.known_blocks()}
+        names = self.names()
         if call := as_node(value.text, names, self.find):
             by_name = "arguments follow a colon, by name: " if ":" in call else "write "
             return Help(f"{by_name}`{call}`")
@@ -230,7 +200,7 @@ class NodeParser(Scope):
 
     def _no_op(self, value: Mapping, others: list[tuple[Scalar, Value]]) -> None:
         if others:
-            self._unknown_op(others[0][0], self._op_as_value(others))
+            self._unknown_op(others[0][0], other_forms.op_as_value(others, self.names()))
             return
         self.report(
             Code.STRUCTURE,
@@ -238,24 +208,9 @@ class NodeParser(Scope):
             value.span,
             expected="an op or block key, such as `relu:`",
             found=f"only {', '.join(value.entries) or 'an empty mapping'}",
-            help=self._lone_keys(value)
+            help=other_forms.lone_keys(value, self.following, self.is_target)
             or "an op without arguments keeps its colon: {name: bn1, batch_norm: }",
         )
-
-    def _lone_keys(self, value: Mapping) -> str | None:
-        """The help for keys of a node whose op was written as the next node."""
-        target = self.following
-        if isinstance(target, Scalar):
-            words, rest = [target.text], " "
-        else:
-            words, rest = list(target.entries) if isinstance(target, Mapping) else [], " …"
-        word = next(filter(self.is_target, words), None)
-        if word is None:
-            return None
-        keys = [f"{key}: {item.text}" for key, _, item in value.items() if isinstance(item, Scalar)]
-        written = ", ".join([*keys, f"{word}:{rest}"])
-        several = ", or list what to repeat under `layers:`" if "repeat" in value.entries else ""
-        return f"write the op in the same node: `- {{{written}}}`{several}"
 
     def _unknown_node_key(
         self, other: Scalar, op: Scalar, args: Value | None, taken: Container[str]
@@ -305,6 +260,10 @@ class NodeParser(Scope):
         # A search through installed packages may bring the op itself.
         return word.startswith("$") or self.find(word) is not None or word in REGISTRY
 
+    def names(self) -> set[str]:
+        """The ops and blocks that this file can see."""
+        return {*REGISTRY, *self.known_blocks()}
+
     def _form(self, word: str, span: Span, value: Value | None) -> Form | None:
         if word in self.broken:
             return None
@@ -320,19 +279,10 @@ class NodeParser(Scope):
         self._unknown_op(Scalar(word, word, True, span))
         return None
 
-    def _op_as_value(self, others: list[tuple[Scalar, Value]]) -> str | None:
-        """The help for `type: conv2d` with the arguments beside it."""
-        (key, value), *rest = others
-        if not isinstance(value, Scalar) or key.text.lower() not in _TYPE_WORDS:
-            return None
-        op = certain_word(value.text, {*REGISTRY, *self.known_blocks()})
-        given = [f"{k.text}: {v.text}" for k, v in rest if isinstance(v, Scalar)]
-        return op and f"the op is the key: `{op}: {{{', '.join(given)}}}`"
-
     def _unknown_op(self, key: Scalar, help_: str | None = None) -> None:
         if self.lost:
             return  # it may be a block of a file that could not be read
-        names = {*REGISTRY, *self.known_blocks()}
+        names = self.names()
         self.report(
             Code.UNKNOWN_OP,
             f"{shorten(key.text)!r} is not an op, nor a block that this file can see",
@@ -340,7 +290,7 @@ class NodeParser(Scope):
             help=help_
             or missing_space(key.text, names, key.span)
             or self._parameter(key)
-            or _GROUPS.get(key.text.lower())
+            or other_forms.GROUPS.get(key.text.lower())
             or wording.unknown_op(key.text, names, key.span),
         )
 

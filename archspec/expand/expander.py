@@ -20,10 +20,10 @@ from archspec.document.records import Form, Node, Reference
 from archspec.expand import edges, patching, sharing
 from archspec.expand import nested as scopes
 from archspec.expand.builder import Bindings, Builder, Levels, Live, Made, Refs, Site, Stop
+from archspec.expand.edge_help import from_the_batch, second_input, several_in_a_repeat
 from archspec.expand.expansion import Expansion
 from archspec.expand.loops import bindings
 from archspec.expand.nested import At
-from archspec.expand.remedies import from_the_batch, second_input, several_in_a_repeat
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Env, truth
 from archspec.expressions.names import check_node_name

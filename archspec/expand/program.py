@@ -30,11 +30,11 @@ from archspec.document.records import Layers, PatchItem, Spec
 from archspec.document.spec import chain, nearest, read_spec, root_of
 from archspec.expand import smallest_input
 from archspec.expand.builder import Builder, PatchTree, Site, Stop
+from archspec.expand.edge_help import from_the_batch
 from archspec.expand.expander import Expander
 from archspec.expand.given import given_arguments, set_text
 from archspec.expand.inputs import Sizes, given_inputs, input_shapes
 from archspec.expand.nested import finish_root
-from archspec.expand.remedies import from_the_batch
 from archspec.expand.smallest_input import (
     has_nearby_input,
     with_nearby_input,

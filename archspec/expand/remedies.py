@@ -6,9 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.document.forms.block import BlockCall
-from archspec.document.forms.op import OpCall
-from archspec.document.records import Form, Node
 from archspec.expand.builder import Builder, Refs
 from archspec.expressions.arguments import show_value
 from archspec.ir.fields import ArgumentsError
@@ -51,83 +48,6 @@ def remedy(op: Op, b: Builder, refs: Refs, code: Code) -> str | None:
         if words := next(way(op, b, refs, shapes), None):
             return words
     return _equalised(op, b, refs, shapes)
-
-
-def from_the_batch(b: Builder, refs: Refs, implicit: bool = True) -> str | None:
-    """The help where a node that names no inputs comes behind a learned tensor, and so reads it.
-
-    `refs` are what the newest node reads, `implicit` where it does not say so. None where the
-    tensor is read by its name.
-    """
-    ref = next((ref for ref in refs if not is_batched(b.shape(ref))), None)
-    reader, own = len(b.steps), b
-    while ref is not None:
-        if ref.step == INPUT:
-            if b.parent is None:
-                return None
-            b, refs = b.parent
-            ref, reader, implicit = refs[ref.output], len(b.steps), True
-            continue
-        step = b.steps[ref.step]
-        if not step.inputs:
-            on = " where the block is called" if b is not own else ""
-            return _names_batch(b, ref.step, reader, on) if implicit else None
-        reader, implicit = ref.step, b.recipes[ref.step].live.node.inputs is None
-        ref = step.inputs[0]
-    return None
-
-
-def _names_batch(b: Builder, tensor: int, reader: int, on: str) -> str | None:
-    """What the step after a learned tensor must write, to read what the tensor's own list has."""
-    if reader != tensor + 1:
-        return None
-    before = [step.name for step in b.steps[:tensor] if is_batched(step.outputs[0])]
-    wanted = before[-1] if before else b.input_names[0]
-    on = f" on {_called(b.steps[reader])}" if reader < len(b.steps) else on
-    return (
-        f"write `from: {wanted}`{on}: without `from` a node reads the one before it, here the "
-        f"learned tensor {_called(b.steps[tensor])}"
-    )
-
-
-def several_in_a_repeat(node: Node) -> str | None:
-    """The help for a repeated node with inputs of its own, of which only its first run reads all.
-
-    None for any other node.
-    """
-    if node.repeat is None or node.inputs is None or len(node.inputs) < 2:
-        return None
-    if not _takes_several(node.form):
-        return None
-    times = node.repeat.times
-    count = "{…}" if times is None else times.constant if times.evaluate is None else "…"
-    first, *others = (each.name.text for each in node.inputs)
-    inputs = ", ".join(["input", *("input" if each == first else each for each in others)])
-    word, is_scope = node.form.word, node.name is not None and node.name.is_fixed
-    inner = f"{{{word}: [{inputs}]}}" if node.form.inputs else f"{{{word}: …, from: [{inputs}]}}"
-    start = "" if first == "input" else f", from: {first}"
-    return (
-        "each iteration reads what the one before gives: write "
-        f"`{{repeat: {count}, layers: [{inner}]{start}}}`"
-        + (", without a name: it would hide the other nodes" if is_scope else "")
-    )
-
-
-def second_input(b: Builder, node: Node, refs: Refs) -> str | None:
-    """The help for a merge that names one value, or none: what stands before it is the other."""
-    form = node.form
-    if not (isinstance(form, OpCall) and form.op.variadic) or len(refs) != 1:
-        return None
-    names = [each.name.text for each in node.inputs or ()]
-    known = ["input", *(step.name for step in b.steps)]
-    names = [*[each for each in known if each not in names][-2 + len(names) :], *names]
-    return f"name both: `{form.word}: [{', '.join(names)}]`" if len(names) == 2 else None
-
-
-def _takes_several(form: Form) -> bool:
-    if isinstance(form, OpCall):
-        return form.op.variadic or form.op.num_inputs > 1
-    return isinstance(form, BlockCall) and len(form.block.inputs) > 1
 
 
 def _fits(op: Op, shapes: Sequence[Shape]) -> bool:
@@ -188,7 +108,7 @@ def _reordered(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Itera
     changed = chain[-1]
     before = changed.input_shapes
     if len(before) == 1 and len(before[0]) > len(shapes[0]) and _fits(op, before):
-        yield f'move "{op.op_name}" before {_called(changed)}, which takes the axes away'
+        yield f'move "{op.op_name}" before {called(changed)}, which takes the axes away'
 
 
 def _spread(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[str]:
@@ -224,7 +144,7 @@ def _grown(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[
             grown = _rerun(chain, change) if any(lacks) and min(padding) >= 0 else None
             if grown and _fits(op, [*shapes[:index], grown, *shapes[index + 1 :]]):
                 written = f"{GROWS}: {show_value(change[GROWS])}"
-                yield f"`{written}` on {_called(chain[-1])} makes the shapes fit"
+                yield f"`{written}` on {called(chain[-1])} makes the shapes fit"
 
 
 # --- equal shapes --------------------------------------------------------------------------------
@@ -258,7 +178,7 @@ def _changes(b: Builder, ref: Ref, wanted: Shape, alone: bool) -> Iterator[tuple
             shape = _rerun(chain, change)
             if shape is not None:
                 written = ", ".join(f"{key}: {value}" for key, value in change.items())
-                words = f"`{written}` on {_called(chain[-1])} makes the shapes fit"
+                words = f"`{written}` on {called(chain[-1])} makes the shapes fit"
                 undoes = change.get("stride", STRIDES[0]) == 1
                 yield 20 * len(change) + 30 * undoes, shape, words
     shape = b.shape(ref)
@@ -402,7 +322,8 @@ def _feeds(b: Builder, ref: Ref, others: Refs) -> bool:
     return False
 
 
-def _called(step: Step) -> str:
+def called(step: Step) -> str:
+    """A step as help lines name it: `"stem" at line 3`, `the "relu" at line 4`."""
     named = f'"{step.name}"' if step.named else f'the "{step.kind}"'
     return f"{named} at line {step.span.line}"
 
@@ -410,4 +331,4 @@ def _called(step: Step) -> str:
 def _title(b: Builder, ref: Ref) -> str:
     if ref.step == INPUT:
         return f'"{b.input_names[ref.output]}"'
-    return _called(b.steps[ref.step])
+    return called(b.steps[ref.step])

@@ -73,19 +73,19 @@ class File(Reporter):
     blocks: dict[str, Block] = field(default_factory=dict)
     used: list[File] = field(default_factory=list)
     undeclared: dict[str, Block] = field(default_factory=dict)
-    """Blocks whose parameters were not read yet: a call that stands earlier has them read."""
+    """Blocks whose parameters are not read yet. A call that stands before one reads them first."""
     foreseeing: bool = False
-    """Set while it is only asked which names are blocks, which needs no parameters of theirs."""
+    """Set while only the names of blocks are needed, and not their parameters."""
     parsers: dict[str, NodeParser] = field(default_factory=dict)
-    """For each block the scope of its parameters, in which its body is read."""
+    """For each block, the scope in which its body is read: it holds the parameters."""
     broken: set[str] = field(default_factory=set)
-    """Names of blocks that were refused: what names them is no further mistake."""
+    """Names of blocks that were refused. A call of one is not reported again."""
     params: frozenset[str] = frozenset()
     """Names of the spec's own parameters, which its blocks do not see."""
     keys: tuple[str, ...] = ()
-    """Keys of the whole text, for one that stands in a node by mistake."""
+    """Keys of the whole file, to recognise one that stands in a node by mistake."""
     lost: bool = False
-    """A file of blocks could not be read: an unknown name may be one of them."""
+    """Set where a file of blocks could not be read: an unknown name may be one of its blocks."""
 
     @property
     def stem(self) -> str:
@@ -249,7 +249,7 @@ def _declare(file: File, block: Block) -> None:
     block.doc = file.text(raw.get("doc"), "doc")
     parser = file.parser({})
     parser.hidden, parser.called = file.params, block.calls
-    # What a default that calls this very block may know of it.
+    # A default may call this very block, and needs its names.
     file.foreseeing = True
     block.params = parameters.foreseen(parser, raw.get("params"))
     file.foreseeing = False
@@ -302,7 +302,7 @@ def _block_inputs(file: File, value: Value | None) -> tuple[str, ...]:
 
 
 def _check_input_order(name: str, before: Collection[str]) -> None:
-    """Raises `Refusal` for an input called `input` that could not be read under its name."""
+    """Raises `Refusal` for an input called `input` that is not the first."""
     if name == "input" and before:
         raise Refusal(
             "`input` means the first input everywhere, and this is another one",
@@ -313,7 +313,7 @@ def _check_input_order(name: str, before: Collection[str]) -> None:
 
 
 def read_outputs(parser: NodeParser, value: Value | None) -> tuple[Output, ...] | None:
-    """The `outputs:` of a block or spec; None where it says nothing of them."""
+    """The `outputs:` of a block or spec; None where it has none."""
     if value is None:
         return None
     found: list[Output] = []

@@ -139,7 +139,7 @@ class NodeParser(Scope):
         return node
 
     def _read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:
-        """The keys beside the form: those that are each iteration's, or the whole loop's."""
+        """Reads the keys beside the form: those of each iteration, or those of the whole loop."""
         for known in KEYS:
             if known.in_loop is in_loop and (entry := value.entries.get(known.name)):
                 key, item = entry
@@ -149,7 +149,7 @@ class NodeParser(Scope):
                     known.read(self, node, key, item)
 
     def _refuse_fixed_names(self, node: Node) -> None:
-        """In a repeat that opens no scope every iteration would bear a fixed name again."""
+        """Refuses a fixed name in a repeat without a scope, where each iteration would bear it."""
         for inner in node.form.joining():
             if inner.name is not None and inner.name.is_fixed and inner.when is None:
                 self.report(
@@ -314,7 +314,7 @@ class NodeParser(Scope):
                 return self.argument(value, TEXT)
         before, self.reads = self.reads, set()
         outer, is_one = self.partial, not isinstance(value, Items)
-        # The one who places a single op or block may add the arguments that are missing here.
+        # `$name` may add the arguments that a single op or block lacks here.
         self.partial = is_one
         nodes = self.node_or_list(value, "layers")
         self.partial = outer

@@ -55,14 +55,14 @@ class Scope(Reporter, ABC):
         self.loops: list[str] = []
         self.depth = 0
         self.partial = False
-        # The node after the one that is read, for one whose op was written there.
+        # The next node of the list: an op may have slipped into it.
         self.following: Value | None = None
         self.broken: Container[str] = ()
         self.lost = False
         self.called: set[Block] = set()
         # Parameters of the file around a block, which the block does not see.
         self.hidden: Container[str] = ()
-        # Keys of the whole file, for one that stands in a node by mistake.
+        # Keys of the whole file, to recognise one that stands in a node by mistake.
         self.file_keys: Container[str] = ()
 
     # --- nodes within nodes ----------------------------------------------------------------------
@@ -148,7 +148,7 @@ class Scope(Reporter, ABC):
         return found[1] if found and found[1] in (self.params or ()) else None
 
     def note_reads(self, value: Value) -> None:
-        """Names that a value may read, before it is known what in it is an expression."""
+        """Notes the names that a value may read, before its expressions are known as such."""
         if isinstance(value, Scalar):
             if isinstance(value.value, str):
                 with suppress(Refusal):

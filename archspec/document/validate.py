@@ -1,4 +1,4 @@
-"""An op from its arguments; what is wrong with them in the words of the language, at its place."""
+"""An op from its arguments, and what is wrong with them in the words of the language."""
 
 from __future__ import annotations
 

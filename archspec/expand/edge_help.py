@@ -12,9 +12,9 @@ from archspec.ir.shape import is_batched
 
 
 def from_the_batch(b: Builder, refs: Refs, implicit: bool = True) -> str | None:
-    """The help where a node that names no inputs comes behind a learned tensor, and so reads it.
+    """The help for a node that reads a learned tensor only because that stands before it.
 
-    `refs` are what the newest node reads, `implicit` where it does not say so. None where the
+    `refs` are what the newest node reads; `implicit` says that it has no `from`. None where the
     tensor is read by its name.
     """
     ref = next((ref for ref in refs if not is_batched(b.shape(ref))), None)
@@ -36,7 +36,7 @@ def from_the_batch(b: Builder, refs: Refs, implicit: bool = True) -> str | None:
 
 
 def _names_batch(b: Builder, tensor: int, reader: int, on: str) -> str | None:
-    """What the step after a learned tensor must write, to read what the tensor's own list has."""
+    """What the step after a learned tensor must write to read the value before it."""
     if reader != tensor + 1:
         return None
     before = [step.name for step in b.steps[:tensor] if is_batched(step.outputs[0])]
@@ -49,7 +49,7 @@ def _names_batch(b: Builder, tensor: int, reader: int, on: str) -> str | None:
 
 
 def several_in_a_repeat(node: Node) -> str | None:
-    """The help for a repeated node with inputs of its own, of which only its first run reads all.
+    """The help for a repeated node with several inputs, which only its first run would read.
 
     None for any other node.
     """

@@ -1,4 +1,4 @@
-"""What would mend a shape mistake: edits that are tried on the shapes before they are proposed."""
+"""Help for shape mistakes: edits that are tried on the shapes before they are proposed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MAX_ANCESTORS = 10_000
 """Steps upstream of a value that are looked at."""
 
 MAX_INPUTS = 16
-"""Inputs of a merge that is mended: each is tried, with all that leads to it."""
+"""The most inputs of a merge that gets a help: each is tried, with all that leads to it."""
 
 STRIDES = (2, 1, 4, 3)
 
 GROWS = "output_padding"
-"""The argument that makes what an op gives a little larger."""
+"""The argument that makes the result of an op a little larger."""
 
 PROJECTIONS = {2: "linear", 3: "conv1d", 4: "conv2d"}
 """By rank of the value, the op that brings it to another shape."""
@@ -35,7 +35,7 @@ PROJECTIONS = {2: "linear", 3: "conv1d", 4: "conv2d"}
 def remedy(op: Op, b: Builder, refs: Refs, code: Code) -> str | None:
     """A help text with an edit after which `op` takes its inputs; None where none is found.
 
-    `code` is that of the refusal: other ranks mend RANK and UNBATCHED, other sizes SHAPE.
+    `code` is that of the refusal: RANK and UNBATCHED need another rank, SHAPE another size.
     """
     shapes = b.shapes(refs)
     if code in (Code.RANK, Code.UNBATCHED):
@@ -169,8 +169,8 @@ def _equalised(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> str |
 def _changes(b: Builder, ref: Ref, wanted: Shape, alone: bool) -> Iterator[tuple[int, Shape, str]]:
     """Ways to bring a value nearer to a shape: the cost, the new shape, the words.
 
-    One argument is the least to change; a new node costs less than to undo a stride. The op that
-    gave the value its shape is changed only where it stands upstream of this value `alone`.
+    One changed argument costs least; a new node costs less than a stride undone. The op that gave
+    the value its shape is changed only where no other input depends on it (`alone`).
     """
     chain = _chain(b, ref) if ref.step != INPUT else []
     if alone and chain and chain[-1].op is not None and len(chain[-1].input_shapes) == 1:
@@ -187,7 +187,7 @@ def _changes(b: Builder, ref: Ref, wanted: Shape, alone: bool) -> Iterator[tuple
         return
     for change in _arguments(REGISTRY[name](**_projection(name, shape)), wanted, shape):
         if "padding" in change:
-            continue  # it would add a margin, and no more
+            continue  # it would only add a margin
         full = {**_projection(name, shape), **change}
         made = _made(REGISTRY[name], full)
         if made is not None and _fits(made, [shape]):
@@ -203,13 +203,13 @@ def _projection(name: str, shape: Shape) -> dict[str, Any]:
 
 
 def _is_shrunk(before: Shape, changed: Shape, wanted: Shape) -> bool:
-    """Whether a size was made 1, which would fit anything by broadcasting: another network."""
+    """Whether a size became 1. It would broadcast to anything, which is another network."""
     sizes = zip(before[1:], changed[1:], wanted[1:], strict=True)
     return any(new == 1 and 1 not in (old, want) for old, new, want in sizes)
 
 
 def _arguments(op: Op, wanted: Shape, given: Shape) -> Iterator[dict[str, Any]]:
-    """Arguments of an op that set the channels or the sizes of its result, one or two at once.
+    """Arguments that set the channels or the sizes of the result of an op, one or two at once.
 
     `given` is its input.
     """
@@ -232,7 +232,7 @@ def _arguments(op: Op, wanted: Shape, given: Shape) -> Iterator[dict[str, Any]]:
 
 
 def _resized(op: Op, wanted: Shape, given: Shape) -> Iterator[dict[str, Any]]:
-    """For an op that scales: the factor, or the sizes, that lead to what is wanted."""
+    """For an op that resizes: the factor or the sizes that are wanted."""
     if "scale_factor" not in op.fields() or len(given) != len(wanted):
         return
     if getattr(op, "size", None) is not None:
@@ -244,7 +244,7 @@ def _resized(op: Op, wanted: Shape, given: Shape) -> Iterator[dict[str, Any]]:
 
 
 def _paddings(op: Op, wanted: Shape, given: Shape) -> Iterator[int]:
-    """What keeps the sizes, and what leads to those wanted where every step is taken."""
+    """The padding that keeps the sizes, and for stride 1 the one that gives those wanted."""
     kernel, dilation = getattr(op, "kernel_size", None), getattr(op, "dilation", 1)
     if not isinstance(kernel, int) or not isinstance(dilation, int):
         return
@@ -269,7 +269,7 @@ def _rerun(chain: Sequence[Step], change: dict[str, Any]) -> Shape | None:
     first = chain[-1].op
     assert first is not None
     if any(step.shares is not None for step in chain):
-        return None  # its arguments stand at the node that owns the module
+        return None  # its arguments are those of the node that owns the module
     arguments = {**first.arguments(), **change}
     made = _made(type(first), arguments)
     if made is None or all(getattr(first, key) == value for key, value in change.items()):
@@ -305,7 +305,7 @@ def _chain(b: Builder, ref: Ref, from_axis: int = 0) -> list[Step]:
 
 
 def _feeds(b: Builder, ref: Ref, others: Refs) -> bool:
-    """Whether the op that a change to `ref` would touch stands upstream of other inputs too."""
+    """Whether other inputs depend on the op that a change to `ref` would touch."""
     if ref.step == INPUT:
         return False
     changed = _chain(b, ref)[-1]

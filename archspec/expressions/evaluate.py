@@ -126,7 +126,7 @@ def type_name(value: Any) -> str:
 
 def _input(env: Env, name: str) -> Shape:
     if env.shape is None:
-        refuse(f"{name} has no value here: there is no input whose shape it could tell")
+        refuse(f"{name} has no value here: there is no input to take it from")
     return env.shape
 
 
@@ -196,7 +196,7 @@ def _range(env: Env, *bounds: Any) -> tuple[int, ...]:
     if len(bounds) == 3 and bounds[2] == 0:
         refuse("range with a step of 0")
     span = range(*bounds)
-    # len() of a huge range overflows; its bounds tell the same.
+    # len() of a huge range overflows; its bounds do not.
     count = max(0, (span.stop - span.start + span.step - (1 if span.step > 0 else -1)) // span.step)
     env.budget.spend(count)
     return tuple(span)

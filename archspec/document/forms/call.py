@@ -33,7 +33,7 @@ class Call(Form):
     @property
     @abstractmethod
     def known(self) -> Iterable[str]:
-        """The arguments that there are."""
+        """The arguments that it takes."""
 
     @property
     @abstractmethod
@@ -45,7 +45,7 @@ class Call(Form):
         """One argument, compiled; none (and a diagnostic) where it is not sound."""
 
     def unknown(self, name: str, key: Scalar, given: Mapping) -> Diagnostic:
-        """The diagnostic of an argument that there is not."""
+        """The diagnostic of an argument that it does not take."""
         return unknown_argument(self.word, name, self.known, key.span, given.entries)
 
     def instead(self, scope: Scope, name: str, value: Value, given: Mapping) -> str | None:
@@ -53,7 +53,7 @@ class Call(Form):
         return None
 
     def read_edges(self, scope: Scope, value: Value) -> Value | None:
-        """Takes the edges out of the value, if it holds any; what is left."""
+        """Takes the edges out of the value, and returns the rest."""
         return value
 
     def read_arguments(self, scope: Scope, value: Value | None, *, edges: bool = True) -> Arguments:

@@ -102,7 +102,7 @@ class OpCall(Call):
         try:
             return len(place.op(self.made(place)).outputs)
         except (Refusal, LocatedError):
-            return 1  # what is not there need not fit
+            return 1  # a node that is left out need not fit
 
     def given(self, place: Place) -> dict[str, Any]:
         return self.made(place).arguments() if self.args else {}

@@ -24,7 +24,7 @@ from archspec.ir.op import MAX_SIZE
 from archspec.text.values import Items, Mapping, Scalar, Value, kind
 
 MAX_SIZES = 6
-"""Sizes of one input at most."""
+"""The most sizes that one input may have."""
 
 IMPORTED = ("torch", "observe")
 """Names that generated code reads, and that no argument of `forward` may hide."""
@@ -167,7 +167,7 @@ def _as_list(value: Value) -> str | None:
 
 
 def _is_batch(file: File, value: Value) -> bool:
-    """Whether a first size is what others write for the batch."""
+    """Whether a first size is a word for the batch."""
     return isinstance(value, Scalar) and value.text in BATCH - file.params
 
 

@@ -22,7 +22,7 @@ MAX_USES = 20_000
 class OpUse:
     """One run of an op: what it reads, who reads it. `calls` lead to its list.
 
-    `gives_image` tells of one whose result has the form that a convolution or pool gave it.
+    `gives_image` says that its result has the form that a convolution or pool gave it.
     """
 
     __slots__ = ("calls", "gives_image", "inputs", "op", "readers", "shared", "step")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from os.path import dirname, join
 
@@ -61,7 +62,7 @@ class Reader:
 class File(Reporter):
     """One file while it is read: what its nodes may name.
 
-    `keys` are those of the whole text, for one that stands in a node by mistake.
+    `keys` are those of the whole file, to recognise one that stands in a node by mistake.
     """
 
     def __init__(
@@ -78,17 +79,17 @@ class File(Reporter):
         self.diagnostics, self.in_library, self.keys = diagnostics, in_library, keys
         self.blocks: dict[str, Block] = {}
         self.used: list[File] = []
-        # Blocks whose parameters were not read yet: a call that stands earlier has them read.
+        # Blocks whose parameters are not read yet: a call that stands before one reads them first.
         self.undeclared: dict[str, Block] = {}
-        # Set while it is only asked which names are blocks: their parameters are not needed then.
+        # Set while only the names of blocks are needed, and not their parameters.
         self.foreseeing = False
-        # For each block the scope of its parameters, in which its body is read.
+        # For each block, the scope in which its body is read: it holds the parameters.
         self.parsers: dict[str, NodeParser] = {}
-        # Names of blocks that were refused: what names them is no further mistake.
+        # Names of blocks that were refused. A call of one is not reported again.
         self.broken: set[str] = set()
         # Names of the spec's own parameters, which its blocks do not see.
         self.params: frozenset[str] = frozenset()
-        # A file of blocks could not be read: an unknown name may be one of them.
+        # Set where a file of blocks could not be read: an unknown name may be one of its blocks.
         self.lost = False
 
     @property
@@ -124,8 +125,10 @@ class File(Reporter):
     def check_keys(self, value: Mapping, known: tuple[str, ...], what: str) -> None:
         """Reports unknown keys. One that is a slip of a known key is then read as that one."""
         for text in [text for text in value.entries if text not in known]:
-            key, _ = value.entries[text]
+            key, item = value.entries[text]
             near = wording.near_key(text, known, key.span, value.entries)
+            if not near.edits and (near.text is None or "layers" in value.entries):
+                near = near._replace(text=_moved(text, item, known) or near.text)
             self.report(
                 Code.UNKNOWN_KEY,
                 f"{shorten(text)!r} is not a key of {what}",
@@ -144,6 +147,17 @@ class File(Reporter):
             return value.text
         self.report(Code.STRUCTURE, f"`{what}` must be text, not {kind(value)}", value.span)
         return ""
+
+
+def _moved(key: str, value: Value, known: Collection[str]) -> str | None:
+    """The help for a part of a network under a key of its own."""
+    if isinstance(value, Items):
+        return (
+            f"move its nodes into `layers:`; a part with a name is `- {{name: {key}, layers: […]}}`"
+        )
+    if isinstance(value, Mapping) and any(word in known for word in value.entries):
+        return "move what stands below it to the left: these are keys of the file itself"
+    return None
 
 
 # --- the library ---------------------------------------------------------------------------------
@@ -199,6 +213,7 @@ def declare_blocks(file: File, value: Value | None) -> None:
                 f"the block {shorten(name)!r} must be a mapping, not {kind(body)}",
                 body.span if not (isinstance(body, Scalar) and body.is_absent) else key.span,
                 expected="a mapping with `layers:`",
+                help=f"write `{name}: {{layers: […]}}`" if isinstance(body, Items) else None,
             )
             continue
         try:
@@ -210,6 +225,9 @@ def declare_blocks(file: File, value: Value | None) -> None:
                     help=f"call it my_{name}",
                 )
         except Refusal as refusal:
+            if signature := _SIGNATURE.fullmatch(name):
+                refusal = refusal.but(help=_declared(*signature.groups()))
+                file.broken.add(signature[1])
             file.diagnostics.append(Diagnostic.of(refusal, key.span))
             file.broken.add(name)
             continue
@@ -217,6 +235,15 @@ def declare_blocks(file: File, value: Value | None) -> None:
     file.undeclared = dict(file.blocks)
     for block in file.blocks.values():
         fill_block(file, block)
+
+
+_SIGNATURE = re.compile(r"(\w+)\s*\(([\w\s,]*)\)")
+
+
+def _declared(name: str, params: str) -> str:
+    """The help for a block that is written as Python defines a function."""
+    declared = ", ".join(f"{each.strip()}: int" for each in params.split(",") if each.strip())
+    return f"declare its parameters: `{name}: {{params: {{{declared}}}, layers: […]}}`"
 
 
 def _declare(file: File, block: Block) -> None:
@@ -227,7 +254,7 @@ def _declare(file: File, block: Block) -> None:
     block.doc = file.text(raw.get("doc"), "doc")
     parser = file.parser({})
     parser.hidden, parser.called = file.params, block.calls
-    # What a default that calls this very block may know of it.
+    # A default may call this very block, and needs its names.
     file.foreseeing = True
     block.params = parameters.foreseen(parser, raw.get("params"))
     file.foreseeing = False
@@ -280,7 +307,7 @@ def _block_inputs(file: File, value: Value | None) -> tuple[str, ...]:
 
 
 def _check_input_order(name: str, before: Collection[str]) -> None:
-    """Raises `Refusal` for an input called `input` that could not be read under its name."""
+    """Raises `Refusal` for an input called `input` that is not the first."""
     if name == "input" and before:
         raise Refusal(
             "`input` means the first input everywhere, and this is another one",
@@ -291,7 +318,7 @@ def _check_input_order(name: str, before: Collection[str]) -> None:
 
 
 def read_outputs(parser: NodeParser, value: Value | None) -> tuple[Output, ...] | None:
-    """The `outputs:` of a block or spec; None where it says nothing of them."""
+    """The `outputs:` of a block or spec; None where it has none."""
     if value is None:
         return None
     found: list[Output] = []

@@ -132,7 +132,7 @@ class NodeRepeat(NodeKey):
         return {"anyOf": [{"type": "integer", "minimum": 0}, ref("expression"), loop]}
 
     def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
-        """Nothing is left to do: see `loop`."""
+        """`loop` has read it."""
 
     def loop(self, scope: Scope, value: Value | None) -> Repeat | None:
         """The loop, before anything else of the node is read."""

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 
 from archspec.diagnostics.diagnostic import Code, Edit, Help, Span, suggestion
-from archspec.document import wording
+from archspec.document import other_forms, wording
 from archspec.document.forms import FIXED
 from archspec.document.forms.alone import ShareAlone
 from archspec.document.forms.block import BlockCall
@@ -40,7 +40,8 @@ class NodeParser(Scope):
                 f"`{what}` must be a list of nodes, not {kind(value)}",
                 value.span,
                 expected="a list: one `- node` a line",
-                help=wording.list_help(what, value),
+                help=other_forms.named_nodes(value, self.is_target)
+                or wording.list_help(what, value),
             )
             return ()
         outer, self.partial = self.partial, False
@@ -70,7 +71,8 @@ class NodeParser(Scope):
                 "a list cannot be a node",
                 value.span,
                 expected="an op or block name, or a mapping with one",
-                help="for a list within a list write `- layers: […]`",
+                help=other_forms.by_position(value, self.names())
+                or "for a list within a list write `- layers: […]`",
             )
             return None
         with self.reporting(value.span):
@@ -105,7 +107,7 @@ class NodeParser(Scope):
 
         word = value.text.partition(":")[0]
         known = [word] if self.is_target(word) else []
-        names = {*REGISTRY, *self.known_blocks()}
+        names = self.names()
         if call := as_node(value.text, names, self.find):
             by_name = "arguments follow a colon, by name: " if ":" in call else "write "
             return Help(f"{by_name}`{call}`")
@@ -137,7 +139,7 @@ class NodeParser(Scope):
         return node
 
     def _read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:
-        """The keys beside the form: those that are each iteration's, or the whole loop's."""
+        """Reads the keys beside the form: those of each iteration, or those of the whole loop."""
         for known in KEYS:
             if known.in_loop is in_loop and (entry := value.entries.get(known.name)):
                 key, item = entry
@@ -147,7 +149,7 @@ class NodeParser(Scope):
                     known.read(self, node, key, item)
 
     def _refuse_fixed_names(self, node: Node) -> None:
-        """In a repeat that opens no scope every iteration would bear a fixed name again."""
+        """Refuses a fixed name in a repeat without a scope, where each iteration would bear it."""
         for inner in node.form.joining():
             if inner.name is not None and inner.name.is_fixed and inner.when is None:
                 self.report(
@@ -198,7 +200,7 @@ class NodeParser(Scope):
 
     def _no_op(self, value: Mapping, others: list[tuple[Scalar, Value]]) -> None:
         if others:
-            self._unknown_op(others[0][0])
+            self._unknown_op(others[0][0], other_forms.op_as_value(others, self.names()))
             return
         self.report(
             Code.STRUCTURE,
@@ -206,24 +208,9 @@ class NodeParser(Scope):
             value.span,
             expected="an op or block key, such as `relu:`",
             found=f"only {', '.join(value.entries) or 'an empty mapping'}",
-            help=self._lone_keys(value)
+            help=other_forms.lone_keys(value, self.following, self.is_target)
             or "an op without arguments keeps its colon: {name: bn1, batch_norm: }",
         )
-
-    def _lone_keys(self, value: Mapping) -> str | None:
-        """The help for keys of a node whose op was written as the next node."""
-        target = self.following
-        if isinstance(target, Scalar):
-            words, rest = [target.text], " "
-        else:
-            words, rest = list(target.entries) if isinstance(target, Mapping) else [], " …"
-        word = next(filter(self.is_target, words), None)
-        if word is None:
-            return None
-        keys = [f"{key}: {item.text}" for key, _, item in value.items() if isinstance(item, Scalar)]
-        written = ", ".join([*keys, f"{word}:{rest}"])
-        several = ", or list what to repeat under `layers:`" if "repeat" in value.entries else ""
-        return f"write the op in the same node: `- {{{written}}}`{several}"
 
     def _unknown_node_key(
         self, other: Scalar, op: Scalar, args: Value | None, taken: Container[str]
@@ -273,6 +260,10 @@ class NodeParser(Scope):
         # A search through installed packages may bring the op itself.
         return word.startswith("$") or self.find(word) is not None or word in REGISTRY
 
+    def names(self) -> set[str]:
+        """The ops and blocks that this file can see."""
+        return {*REGISTRY, *self.known_blocks()}
+
     def _form(self, word: str, span: Span, value: Value | None) -> Form | None:
         if word in self.broken:
             return None
@@ -288,16 +279,18 @@ class NodeParser(Scope):
         self._unknown_op(Scalar(word, word, True, span))
         return None
 
-    def _unknown_op(self, key: Scalar) -> None:
+    def _unknown_op(self, key: Scalar, help_: str | None = None) -> None:
         if self.lost:
             return  # it may be a block of a file that could not be read
-        names = {*REGISTRY, *self.known_blocks()}
+        names = self.names()
         self.report(
             Code.UNKNOWN_OP,
             f"{shorten(key.text)!r} is not an op, nor a block that this file can see",
             key.span,
-            help=missing_space(key.text, names, key.span)
+            help=help_
+            or missing_space(key.text, names, key.span)
             or self._parameter(key)
+            or other_forms.GROUPS.get(key.text.lower())
             or wording.unknown_op(key.text, names, key.span),
         )
 
@@ -321,7 +314,7 @@ class NodeParser(Scope):
                 return self.argument(value, TEXT)
         before, self.reads = self.reads, set()
         outer, is_one = self.partial, not isinstance(value, Items)
-        # The one who places a single op or block may add the arguments that are missing here.
+        # `$name` may add the arguments that a single op or block lacks here.
         self.partial = is_one
         nodes = self.node_or_list(value, "layers")
         self.partial = outer

@@ -188,14 +188,18 @@ def _by_word(table: dict[str, str]) -> dict[str, str]:
     return {word: text for words, text in table.items() for word in words.split()}
 
 
+def op_called(word: str) -> str | None:
+    """The op or block that other libraries call so."""
+    return next((op for op, words in OPS.items() if bare(word) in words.split()), None)
+
+
 def op_elsewhere(word: str) -> str | None:
     """The help for a word that is no op here, where other libraries have it."""
     word = bare(word)
     if how := _by_word(HOW).get(word):
         return how
-    for op, words in OPS.items():
-        if word in words.split():
-            return f"it is called {op!r} here"
+    if op := op_called(word):
+        return f"it is called {op!r} here"
     for args, names in CLASSES.items():
         for name in names.split():
             if name.lower() == OTHER_CLASSES.get(word, word).lower():

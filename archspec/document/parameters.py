@@ -62,13 +62,13 @@ def declare(parser: NodeParser, value: Value | None, what: str) -> dict[str, Par
             if name == "index":
                 raise Refusal("`index` counts a repeat and cannot name a parameter", code=Code.NAME)
             params[name] = _declare_one(parser, name, key, item)
-        # One that is wrong was declared all the same: who reads it makes no further mistake.
+        # A wrong one is declared too, so that whoever reads it is not reported.
         params.setdefault(name, Parameter(name, "any", key.span, None, False, item))
     return params
 
 
 def foreseen(parser: NodeParser, value: Value | None) -> dict[str, Parameter]:
-    """The names and kinds of parameters that are not declared yet: optional, and not computed."""
+    """The names and types of parameters before they are declared, without their defaults."""
     found: dict[str, Parameter] = {}
     for name, key, item in value.items() if isinstance(value, Mapping) else ():
         written = item.text if isinstance(item, Scalar) and item.plain else ""
@@ -160,7 +160,7 @@ def evaluate_all(
     for name, parameter in declared.items():
         argument = values.get(name)
         reads = parameter.default.names if argument is None and parameter.default else frozenset()
-        if reads & failed:  # which is no mistake of its own
+        if reads & failed:  # it fails with the one that it reads
             failed.add(name)
             continue
         try:

@@ -1,7 +1,6 @@
 """The checked document: nodes, blocks, parameters and specs, linked and compiled once.
 
-`document.py` makes these records from values; `expand.py` turns them into graphs, asking each
-node's form for its step.
+The modules beside this one make these records from values; `archspec/expand` makes graphs of them.
 """
 
 from __future__ import annotations
@@ -93,7 +92,7 @@ class Place(Protocol):
 class Branch(Record):
     """One of several paths: nodes that join the list, or one group with the branch's name.
 
-    An empty branch with a name gives the name to what it hands on.
+    An empty branch passes its input on, under its name if it has one.
     """
 
     nodes: tuple[Node, ...]
@@ -130,7 +129,7 @@ class Form(ABC):
         """
 
     def output_count(self, place: Place) -> int:
-        """How many values it would give; 1 where that cannot be told."""
+        """How many values it would give; 1 where that is not known."""
         return 1
 
     def given(self, place: Place) -> dict[str, Any]:
@@ -172,7 +171,7 @@ class Node:
 
     @property
     def is_bare(self) -> bool:
-        """Nothing stands beside its form: it can take the place of a layers parameter."""
+        """Whether nothing stands beside its form, so that it can stand for a layers parameter."""
         return (
             self.name is None
             and self.inputs is None
@@ -256,7 +255,7 @@ class Block:
         self.calls: set[Block] = set()
 
     def reaches(self, other: Block) -> bool:
-        """Whether its text, or that of a block it calls, calls the other."""
+        """Whether its text calls the other block, itself or through blocks that it calls."""
         seen: set[Block] = set()
         ahead = [self]
         while ahead:

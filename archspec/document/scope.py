@@ -55,14 +55,14 @@ class Scope(Reporter, ABC):
         self.loops: list[str] = []
         self.depth = 0
         self.partial = False
-        # The node after the one that is read, for one whose op was written there.
+        # The next node of the list: an op may have slipped into it.
         self.following: Value | None = None
         self.broken: Container[str] = ()
         self.lost = False
         self.called: set[Block] = set()
         # Parameters of the file around a block, which the block does not see.
         self.hidden: Container[str] = ()
-        # Keys of the whole file, for one that stands in a node by mistake.
+        # Keys of the whole file, to recognise one that stands in a node by mistake.
         self.file_keys: Container[str] = ()
 
     # --- nodes within nodes ----------------------------------------------------------------------
@@ -136,10 +136,19 @@ class Scope(Reporter, ABC):
             refusal = unknown_name(name, [*self.params, *self.loops], sorted(literals))
             known = [*literals, *self.params, *self.loops, *MAGIC]
             edits = renamed(span, name, certain_word(name, known))
+            if attribute := self._attribute(span, name):
+                refusal = refusal.but(help=f"write `{attribute}`: parameters stand alone")
             self.diagnostics.append(Diagnostic.of(refusal, span, edits=edits))
 
+    def _attribute(self, span: Span, name: str) -> str | None:
+        """The parameter `width` in the text `params.width` at a place."""
+        found = re.search(
+            rf"\b{re.escape(name)}\.(\w+)", span.source.line(span.line)[span.column - 1 :]
+        )
+        return found[1] if found and found[1] in (self.params or ()) else None
+
     def note_reads(self, value: Value) -> None:
-        """Names that a value may read, before it is known what in it is an expression."""
+        """Notes the names that a value may read, before its expressions are known as such."""
         if isinstance(value, Scalar):
             if isinstance(value.value, str):
                 with suppress(Refusal):

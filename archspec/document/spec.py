@@ -41,7 +41,7 @@ def read_spec(
 
     Raises `SpecError` only where the text is no mapping at all.
     """
-    # 1. a mapping, what it says of itself, and the files that it brings in
+    # 1. the mapping, its statements, and the files that it brings in
     value = _mapping(source, reader)
     file = File(source, folder, reader, diagnostics, keys=SPEC_KEYS)
     file.check_keys(value, SPEC_KEYS, "a spec")
@@ -73,7 +73,7 @@ def read_spec(
         spec.patch, reads = read_patch(file, value.get("patch"), base is not None)
         parser.reads |= reads
     spec.reads = parser.reads
-    if not chain:  # the spec that was asked for: what it extends is read
+    if not chain:  # only the spec that was asked for: its bases have been read by now
         _warn_unused(file, spec)
     return spec
 
@@ -125,7 +125,7 @@ def chain(spec: Spec) -> list[Spec]:
 
 
 def nearest(spec: Spec, name: str) -> Any:
-    """What the nearest spec of the chain has under a field that is not empty."""
+    """The value of a field in the nearest spec of the chain where it is not empty."""
     for each in reversed(chain(spec)):
         if value := getattr(each, name):
             return value
@@ -168,7 +168,7 @@ def _base(file: File, value: Value | None, chain: tuple[str, ...]) -> Spec | Non
         return None
     name = file.text(value, "extends")
     if not isinstance(value, Scalar) or value.value is None:
-        return None  # which `text` has reported
+        return None  # `text` has reported it
     try:
         path = files.find_spec(name, file.folder)
         resolved = file.reader.inside(path)

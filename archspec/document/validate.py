@@ -1,4 +1,4 @@
-"""An op from its arguments; what is wrong with them in the words of the language, at its place."""
+"""An op from its arguments, and what is wrong with them in the words of the language."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from archspec.expressions.arguments import (
 )
 from archspec.expressions.evaluate import unquoted
 from archspec.ir.fields import ArgumentsError, Problem
-from archspec.ir.op import MAX_SIZE, Op
+from archspec.ir.op import MAX_SIZE, Op, Probability
 
 
 def make_op(op: type[Op], values: dict[str, Any], spans: dict[str, Span], at: Span) -> Op:
@@ -62,14 +62,17 @@ def _missing(op: type[Op], names: list[str], values: dict[str, Any], at: Span) -
     written = {**{name: show_value(value) for name, value in values.items()}}
     written |= dict.fromkeys(names, "…")
     form = "{" + ", ".join(f"{name}: {value}" for name, value in written.items()) + "}"
-    if list(written) == [op.primary]:
+    such_as = ""
+    if op.primary is not None and list(written) == [op.primary]:
         form = "…"
+        shown = [example.args[op.primary] for example in op.examples if op.primary in example.args]
+        such_as = f", such as `{op.op_name}: {show_value(shown[0])}`" if shown else ""
     return Diagnostic(
         Code.MISSING_ARGUMENT,
         f"{op.op_name} needs the argument{'s' if len(names) > 1 else ''} {called}",
         at,
         expected="; ".join(expected),
-        help=f"write `{op.op_name}: {form}`",
+        help=f"write `{op.op_name}: {form}`{such_as}",
     )
 
 
@@ -97,6 +100,10 @@ def _wrong(op: type[Op], name: str, value: Any, span: Span) -> Diagnostic:
 
 
 def _remedy(op: type[Op], name: str, annotation: Any, value: Any, span: Span) -> Help | None:
+    if isinstance(value, tuple) and name == op.primary and (form := _by_position(op, value)):
+        return Help(f"write `{op.op_name}: {form}`")
+    if value.__class__ is int and 1 < value <= 100 and describe(annotation) == PROBABILITY:
+        return Help(f"write {value / 100:g}")
     if value.__class__ is int and value in (0, 1) and name in truths(op):
         return Help(f"write {'true' if value else 'false'}")
     if value.__class__ is float and float not in leaves(annotation):
@@ -117,6 +124,20 @@ def _remedy(op: type[Op], name: str, annotation: Any, value: Any, span: Span) ->
         ]
         return suggestion(value, words, span)
     return None
+
+
+PROBABILITY = describe(Probability)
+
+
+def _by_position(op: type[Op], values: tuple[Any, ...]) -> str | None:
+    """A list of values as the arguments that they would be in order, if they fit them."""
+    given = dict(zip(op.fields(), values, strict=False))
+    try:
+        op(**given)
+    except (ArgumentsError, Refusal):
+        return None
+    written = ", ".join(f"{name}: {show_value(value)}" for name, value in given.items())
+    return f"{{{written}}}" if len(given) == len(values) else None
 
 
 def _without_quotes(value: str, span: Span) -> str | None:

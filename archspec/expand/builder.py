@@ -21,7 +21,7 @@ Bindings: TypeAlias = list[dict[str, Any]]
 MAX_TRAIL = 6
 """Producers shown with a shape error."""
 MAX_WAY = 100
-"""Producers followed from a value back to where it took its form."""
+"""Producers that are followed back to where a value took its form."""
 
 
 class Stop(Exception):
@@ -81,25 +81,25 @@ class Builder:
     ) -> None:
         self.inputs, self.input_names = inputs, input_names
         self.steps: list[Step] = []
-        # A name's value is None where the node failed: its readers stay silent.
+        # None where the node failed: its readers are not reported.
         self.names: dict[str, Refs | None] = {}
         self.dead_names: dict[str, Refs | None] = {}
         self.recipes: list[Made] = []
         self.position = 0
         self.levels = levels if any(levels) else ()
         self.counters = [0] * len(self.levels)
-        # For each level of patches, what the names and numbers mean that are written below it.
+        # What names and numbers mean in the patches of each level.
         self.labels: list[dict[str, Refs | None]] = [{} for _ in self.levels]
-        # Which step a name or number means as a module, for each level and for what comes of them.
+        # Which step a name or number means as a module: for each level, and for the result.
         self.modules: list[dict[str, int]] = [{} for _ in range(len(self.levels) + 1)]
         self.parent = parent
-        # The lists of nodes that are placed here, to know a name that comes later.
+        # The lists of nodes that are placed here, to recognise a name that comes later.
         self.lists: list[tuple[Node, ...]] = []
-        # From which number on a number may mean another node: one failed that would have given any.
+        # Numbers from this one on are uncertain: a node failed that would have taken some.
         self.uncertain: float = math.inf
-        # Set while the nodes of an in-place repeat or branches that is training_only are placed.
+        # Set while the nodes of a training_only repeat or branches join the list.
         self.training_only = False
-        # Whether this is the scope of a named repeat, whose node keys stand on the scope itself.
+        # Whether this is the scope of a named repeat: its node keys belong to the scope.
         self.loop = False
 
     @property
@@ -129,7 +129,7 @@ class Builder:
         self.names[name] = refs
 
     def _first(self, name: str) -> str | None:
-        """Where the node stands that has a name already."""
+        """Where the first node of that name stands."""
         refs = self.names[name]
         if not refs or refs[0].step == INPUT:
             return None
@@ -140,7 +140,7 @@ class Builder:
         return f"the node at {line}, which has no name, is called by its number"
 
     def _elsewhere(self, name: str) -> str | None:
-        """Help for a name that another list has, inside a node of this one or around it."""
+        """Help for a name of another list: one inside a node of this list, or one around it."""
         for step in self.steps:
             if step.body is not None and any(inner.name == name for inner in step.body.steps):
                 return f"it stands inside {step.name!r}, and only {step.name!r} can be read here"
@@ -157,8 +157,8 @@ class Builder:
     def look_up(self, name: str, level: int) -> Refs | None:
         """What a name stands for; None where its node failed. Raises `Refusal`.
 
-        `level` is the first level of patches that applies to the reader: it was written when the
-        nodes had the numbers that they have below those patches.
+        `level` is the first level of patches that applies to the reader. Its writer saw the
+        numbers that nodes have below those patches.
         """
         names = self.labels[level] if level < len(self.labels) else self.names
         if self.uncertain < math.inf and name.isdecimal() and int(name) >= self.uncertain:
@@ -187,12 +187,24 @@ class Builder:
             f"no node before this one is called {name!r}",
             code=Code.UNKNOWN_NODE,
             expected=f"one of {', '.join(known[-12:])}",
-            help=elsewhere or did_you_mean(name, known) or self._called(name),
+            help=elsewhere
+            or self._counted_back(name)
+            or did_you_mean(name, known)
+            or self._called(name),
             replacement=None if elsewhere else certain_word(name, known),
         )
 
+    def _counted_back(self, name: str) -> str | None:
+        """Help for `-1`, which counts from the node that reads."""
+        back = int(name[1:]) if name[:1] == "-" and name[1:].isdecimal() else 0
+        if not 1 <= back <= len(self.steps):
+            return None
+        step = self.steps[-back]
+        where = f"the {step.kind} at {place(step.span)}"
+        return f"nodes are counted from the first: {where} is {step.name!r}"
+
     def _called(self, name: str) -> str | None:
-        """Help for what names a node by its op, its position or the way to it."""
+        """Help where a node is named by its op, its position or its path."""
         outer = name.partition(".")[0]
         if outer != name and outer in self.names:
             return f"only {outer!r} itself can be read here, and no node inside it"
@@ -211,7 +223,7 @@ class Builder:
     ) -> tuple[Graph, list[Step]]:
         """The graph of the steps that are read, and the steps that nobody reads.
 
-        One whose module others share stays, to own it; like all others it does not run.
+        A step whose module others share stays as its owner, and does not run.
         """
         read = [False] * len(self.steps)
         owners: set[int] = set()
@@ -254,7 +266,7 @@ class Builder:
             self._follow(ref, way)
             if len(refs) > 1 and way:
                 way[0] = way[0]._replace(message=f"input {number}: {way[0].message}")
-            # The last one is where the value took its form: it stays.
+            # The last one stays: there the value took its form.
             notes += way if len(way) <= most else [*way[: most - 1], way[-1]]
         return tuple(dict.fromkeys(notes))
 
@@ -281,7 +293,7 @@ class Builder:
 class Live(Record):
     """A node that is there: its name, rendered, and what a named repeat binds in its iterations.
 
-    `level` is the first level of patches that applies to it. `steps` tells which step was made.
+    `level` is the first level of patches that applies to it. `steps` holds the step made of it.
     """
 
     node: Node

@@ -2,11 +2,11 @@
 
 Expansion and inference are one pass: each node's shape is known before the next node's
 expressions are evaluated. A block that is called again with equal arguments and input shapes is
-expanded once. A node that fails is reported, and whatever depends on it is silently left out.
+expanded once. A node that fails is reported; what depends on it is left out without a word.
 
-Here are the nodes of one list, one after the other. `edges` finds what they read, `iterations`
-what a repeat binds, `scopes` the lists within the list, `patching` what `extends` changes, and
-`sharing` modules that are used again.
+This module places the nodes of one list, one after the other. `edges` finds what they read, `loops`
+what a repeat binds, `nested` makes the lists within the list, `patching` applies what `extends`
+changes, and `sharing` uses modules again.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from archspec.document.records import Form, Node, Reference
 from archspec.expand import edges, patching, sharing
 from archspec.expand import nested as scopes
 from archspec.expand.builder import Bindings, Builder, Levels, Live, Made, Refs, Site, Stop
+from archspec.expand.edge_help import from_the_batch, second_input, several_in_a_repeat
 from archspec.expand.expansion import Expansion
 from archspec.expand.loops import bindings
 from archspec.expand.nested import At
-from archspec.expand.remedies import from_the_batch, several_in_a_repeat
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Env, truth
 from archspec.expressions.names import check_node_name
@@ -189,9 +189,9 @@ class Expander(Expansion):
 
     @contextmanager
     def _in_place(self, node: Node, site: Site) -> Iterator[bool]:
-        """Around nodes that join the list: they are training_only where the node around them is.
+        """Places nodes that join the list. They are training_only where the node around them is.
 
-        Gives whether the nesting is within its limit; else that was reported.
+        Yields whether the nesting is within its limit. If not, that was reported.
         """
         b, before = site.builder, site.builder.training_only
         b.training_only = before or node.training_only
@@ -264,7 +264,7 @@ class Expander(Expansion):
         return result
 
     def _other_name(self, live: Live, site: Site, label: str) -> str | None:
-        """What helps a node whose name another one of its list bears already."""
+        """The help for a node whose name another node of its list bears."""
         b = site.builder
         others = [
             recipe.live.node
@@ -296,8 +296,9 @@ class Expander(Expansion):
             if refusal.code is Code.UNBATCHED:
                 help_ = from_the_batch(site.builder, refs, node.inputs is None)
                 refusal = refusal.but(help=help_ or refusal.help)
-            if refusal.code is Code.ARITY and (help_ := several_in_a_repeat(node)):
-                refusal = refusal.but(help=help_)
+            if refusal.code is Code.ARITY:
+                help_ = several_in_a_repeat(node) or second_input(site.builder, node, refs)
+                refusal = refusal.but(help=help_ or refusal.help)
             self.report(refusal, node.span, trail)
             if refusal.code is Code.LIMIT and self.nodes > self.limits.nodes:
                 raise Stop from None

@@ -1,7 +1,6 @@
-"""One expansion of a spec: what is shared by all of its lists, and what may be asked of it.
+"""One expansion of a spec: the state that all of its lists share.
 
-`expand.py` places nodes; `scopes`, `sharing` and `patching` work on an `Expansion`, and know
-nothing else of it.
+`expander` places nodes; `nested`, `sharing` and `patching` see only the `Expansion`.
 """
 
 from __future__ import annotations
@@ -32,20 +31,20 @@ class Expansion(ABC):
     ) -> None:
         self.limits, self.diagnostics = limits, diagnostics
         self.budget = Budget(limits)
-        if is_trial:  # of many: what costs much is not tried again
+        if is_trial:  # one of many trials: each may do a part of the work
             self.budget.steps = limits.evaluation_steps - limits.evaluation_steps // 20
         # The blocks and groups that are being expanded, the outermost first.
         self.calls: list[tuple[Span, Block | None]] = []
         # Where the calls of those blocks are written; None for a group.
         self.entered: list[Span | None] = []
-        # Repeats and branches that they stand in, and whose nodes join the list around them.
+        # How many repeats and branches, whose nodes join the list, are around the current node.
         self.joined = 0
         self.nodes = 0
         self.failed = False
-        # Patches whose path was met, and nodes of which it was said that nobody reads them.
+        # Patches whose path was found, and nodes that were reported as unread.
         self.applied: set[int] = set()
         self.warned: set[Span] = set()
-        # What was made before of equal arguments and input shapes.
+        # Graphs by block, arguments and input shapes, to expand each only once.
         self.graphs: dict[Any, Graph] = {}
         self.retries = 0
         self._ops: dict[Any, Op] = {}
@@ -95,11 +94,11 @@ class Expansion(ABC):
 
     @abstractmethod
     def condition(self, node: Node, env: Env) -> bool | None:
-        """Whether the node is there; None (and a diagnostic) where that cannot be told."""
+        """Whether the node is there; None (and a diagnostic) where that is not known."""
 
     @abstractmethod
     def poison(self, node: Node, site: Site) -> None:
-        """A node whose input failed: it counts, and its readers stay silent too."""
+        """Counts a node whose input failed. Its readers are not reported either."""
 
     @abstractmethod
     def pass_through(self, node: Node, site: Site, refs: Refs) -> Refs:
@@ -107,7 +106,7 @@ class Expansion(ABC):
 
     @abstractmethod
     def trial(self) -> Expansion:
-        """Another one, of which nobody hears, to see whether a change would mend a mistake."""
+        """Another expansion, whose diagnostics are dropped, to try a change."""
 
     # --- reporting -------------------------------------------------------------------------------
 
@@ -184,7 +183,7 @@ class Expansion(ABC):
         return Step("", op, None, refs, shapes, outputs, span)
 
     def _infer(self, op: Op, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        """The shapes of its outputs; no code of a package runs that the caller did not allow."""
+        """The shapes of its outputs. Code of a package runs only where the caller allows it."""
         if op.foreign is not None:
             self.limits.check_module(op.foreign)
         return infer(op, shapes)

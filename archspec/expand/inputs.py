@@ -31,7 +31,7 @@ def input_shapes(
     params: dict[str, Argument],
     expander: Expander,
 ) -> dict[str, Shape] | None:
-    """Named input shapes, N first; the caller's where given. None where one is wrong."""
+    """The input shapes by name, N first: the caller's where given. None where one is wrong."""
     stated = nearest(spec, "inputs")
     shapes: dict[str, Shape] = {}
     names = _scalar_params(spec, params, expander)
@@ -72,7 +72,7 @@ def input_shapes(
 def given_inputs(
     stated: AbstractMapping[str, Any], given: Sizes | AbstractMapping[str, Sizes] | None
 ) -> AbstractMapping[str, Sizes]:
-    """The inputs whose sizes the caller gives, by name; sizes alone are those of the first."""
+    """The inputs whose sizes the caller gives, by name. Sizes without a name are for the first."""
     if given is None:
         return {}
     return given if isinstance(given, AbstractMapping) else {next(iter(stated)): given}

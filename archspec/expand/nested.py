@@ -90,7 +90,7 @@ def call(
     levels: Levels,
     written: Span,
 ) -> Step | None:
-    """A block for these arguments and input shapes, expanded once for equal ones.
+    """The step of a block. Equal arguments and input shapes are expanded only once.
 
     `written` is the place of the call itself, where it stands for a layers parameter at `span`.
     """
@@ -131,7 +131,7 @@ def _check_call(x: Expansion, block: Block, refs: Refs, written: Span) -> None:
             expected=f"inputs {', '.join(block.inputs)}",
             help=f"say `from: [{', '.join(block.inputs)}]`" if len(block.inputs) > 1 else None,
         )
-    # A block within the layers that it is given is no circle; one whose text leads to itself is.
+    # A block may stand in the layers that it is given; its own text may not call it.
     if written in x.entered and block.reaches(block):
         first = x.entered.index(written)
         names = [c.name for _, c in x.calls[first:] if c]
@@ -147,7 +147,7 @@ def _check_call(x: Expansion, block: Block, refs: Refs, written: Span) -> None:
 def _entered(
     x: Expansion, span: Span, block: Block | None, written: Span | None = None
 ) -> Iterator[None]:
-    """Diagnostics made inside know the way there. Raises `Refusal` where it is too deep."""
+    """Adds the call to the way of diagnostics inside. Raises `Refusal` where it is too deep."""
     x.calls.append((span, block))
     x.entered.append(written)
     try:
@@ -264,7 +264,7 @@ def finish(
     outputs: tuple[Output, ...] | None = None,
     block: str | None = None,
 ) -> Graph | None:
-    """Close a nested list: what it returns, and a warning for each node that nobody reads."""
+    """The graph of a nested list. Warns of each node that nobody reads."""
     b = site.builder
     if outputs is not None:
         last = _outputs(x, outputs, site)

@@ -1,6 +1,6 @@
 """A library block whose shapes do not fit, tried with other arguments, for a help line.
 
-The lines of such a block are not the user's to change; what it was given is.
+A user cannot change the lines of such a block, only what it is given.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from archspec.expressions.arguments import Argument, show_value
 from archspec.expressions.evaluate import Env
 
 MOST = 40
-"""Calls that are tried in one compilation."""
+"""The most calls that are tried in one compilation."""
 
 
 def with_other_arguments(
@@ -25,12 +25,12 @@ def with_other_arguments(
     env: Env,
     fits: Callable[[Arguments], bool],
 ) -> None:
-    """Adds a help to what was reported of the call since `x.diagnostics` was so long.
+    """Adds a help to what was reported of the call: the diagnostics from `since` on.
 
     `env` is the caller's; `fits` tries the call with other arguments.
     """
     reported = x.diagnostics[since:]
-    if not block.in_library or not all(map(_is_mendable, reported)):
+    if not block.in_library or not all(map(_lacks_help, reported)):
         return
     for words, other in _variants(block, args, env):
         if x.retries >= MOST:
@@ -41,12 +41,12 @@ def with_other_arguments(
             return
 
 
-def _is_mendable(diagnostic: Diagnostic) -> bool:
+def _lacks_help(diagnostic: Diagnostic) -> bool:
     return diagnostic.code.is_shape and diagnostic.help is None
 
 
 def _variants(block: Block, args: Arguments, env: Env) -> Iterator[tuple[str, Arguments]]:
-    """Calls with one argument less, or one switch turned, and the words that propose them."""
+    """Calls with one argument left out or one switch turned, and how a help line says so."""
     for name, argument in args.items():
         if not block.params[name].required and block.params[name].type != "layers":
             rest = {key: value for key, value in args.items() if key != name}

@@ -10,7 +10,7 @@ from archspec.expressions.parse import Template
 
 
 def patched(x: Expansion, live: Live, site: Site, refs: Refs | None, below: Levels) -> Refs | None:
-    """Apply the patches of one level, then hand what comes of it to the next, and place that.
+    """Applies the patches of one level, then those of the next, and places the result.
 
     `below` are the patches that earlier levels have for the nodes inside this one.
     """
@@ -36,7 +36,7 @@ def patched(x: Expansion, live: Live, site: Site, refs: Refs | None, below: Leve
 def _changed(
     x: Expansion, live: Live, site: Site, refs: Refs, below: Levels, found: PatchTree
 ) -> Refs | None:
-    """A node with what the patches of its path put before, after or in the place of it."""
+    """A node and what the patches of its path put before it, after it or in its place."""
     b, name = site.builder, live.name
     inner = site._replace(level=site.level + 1)
     x.applied.update(map(id, found.items))
@@ -46,7 +46,7 @@ def _changed(
             Refusal(f"the node at {second.path!r} is replaced or removed twice", code=Code.PATCH),
             second.span,
         )
-    # Of a merge's inputs the first is the one that a node before it changes, and that is
+    # A node before a merge changes the first of its inputs, which is also the one that is
     # passed on without it, as by `when`.
     first = _inserted(x, found, "insert_before", inner, refs[:1])
     if first is None:
@@ -54,7 +54,7 @@ def _changed(
         return None
     reads = (*first, *refs[1:])
     current: Refs | None = reads
-    inner.over(reads)  # what was put before it is what it reads
+    inner.over(reads)  # it reads what was put before it
     if not changes:
         current = patched(x, live, inner, current, (*below, found))
     elif changes[0].action == "remove":
@@ -65,10 +65,10 @@ def _changed(
         made = len(b.steps)
         current = _replaced(x, changes[0].nodes, inner, current, name)
         if len(changes[0].nodes) == 1 and len(b.steps) == made + 1:
-            live.steps.append(made)  # `share` at this path means what stands there now
+            live.steps.append(made)  # `share` of this path means the node that stands there now
     result = _inserted(x, found, "insert_after", inner, current)
     if name in b.names and result != current:
-        b.names[name] = result  # readers by name see the patched value too
+        b.names[name] = result  # readers by name read the patched value
     return result
 
 

@@ -29,11 +29,11 @@ from archspec.document.records import Layers, PatchItem, Spec
 from archspec.document.spec import chain, nearest, read_spec, root_of, said_along
 from archspec.expand import smallest_input
 from archspec.expand.builder import Builder, PatchTree, Site, Stop
+from archspec.expand.edge_help import from_the_batch
 from archspec.expand.expander import Expander
 from archspec.expand.given import given_arguments, set_text
 from archspec.expand.inputs import Sizes, given_inputs, input_shapes
 from archspec.expand.nested import finish_root
-from archspec.expand.remedies import from_the_batch
 from archspec.expand.smallest_input import (
     has_nearby_input,
     with_nearby_input,
@@ -73,7 +73,7 @@ class Program(Record):
 def read_named(name: str, limits: Limits) -> tuple[Source, str]:
     """The text of a path or a bundled spec, and its folder. Raises `SpecError`.
 
-    It is the caller who names it, so that it may be a pipe; its folder is then the working one.
+    The caller names it, so it may be a pipe; its folder is then the working folder.
     """
     try:
         if files.is_pipe(name):
@@ -97,7 +97,7 @@ def compile_text(
     try:
         return _compiled(source, folder, params, input_shape, limits, allow_outside, ignore)
     except RecursionError:
-        # Limits that a caller raised, or a caller who is deep in calls himself.
+        # The caller raised the limits, or is deep in calls himself.
         message = "the spec nests deeper than Python's own limit allows here"
         raise unplaced(message, Code.LIMIT) from None
 
@@ -179,7 +179,7 @@ def _expand(
     if inputs is None:
         return None, {}
     first = next(iter(inputs.values()))
-    # A value that an extending spec gives stands in the place of the default, and sees as much.
+    # A value of an extending spec takes the place of the default, and sees the same names.
     env = Env({}, first, expander.budget)
     report = expander.add
     if not parameters.evaluate_all(root.params, given, env, env, spec.name, None, report):
@@ -192,7 +192,7 @@ def _expand(
     site = Site(builder, env, builder.start)
     last = expander.run(root.body, site)
     to_batch = from_the_batch(builder, last or (), implicit=False)
-    # Names under `outputs` are those that its writer saw.
+    # Names under `outputs` mean what its writer saw.
     graph = finish_root(expander, site._replace(level=level), last, specs[level].outputs)
     if graph is not None:
         _check_outputs(spec, graph, expander, to_batch)
@@ -206,7 +206,7 @@ def _with_other_input(
     input_shape: Sizes | AbstractMapping[str, Sizes] | None,
     expander: Expander,
 ) -> list[Diagnostic]:
-    """The first error that another size of the input would avoid says which size that is."""
+    """The errors. The first that another input size would avoid names that size in its help."""
     small = next((i for i, error in enumerate(errors) if error.too_small is not None), None)
     odd = next((i for i, error in enumerate(errors) if has_nearby_input(error)), None)
     nodes = expander.nodes
@@ -231,7 +231,7 @@ def _with_other_input(
 
 
 def _with_overrides(error: Diagnostic, spec: Spec) -> Diagnostic:
-    """A mistake in the text of a base is told with what the file gives for its parameters."""
+    """Adds what the file gives for parameters to a mistake in the text of its base."""
     given = {name: each.span for name, each in spec.overrides.items()}
     if error.span is None or error.span.source == spec.span.source or not given:
         return error
@@ -297,7 +297,7 @@ def _unbatched_output(shape: Shape, to_batch: str | None) -> Refusal:
 
 
 def _check_patches(spec: Spec, expander: Expander, graph: Graph) -> None:
-    """A patch whose path was never met is a mistake."""
+    """Reports each patch whose path does not exist."""
     missed = [
         item for each in chain(spec) for item in each.patch if id(item) not in expander.applied
     ]
@@ -329,7 +329,7 @@ def _check_patches(spec: Spec, expander: Expander, graph: Graph) -> None:
 
 
 def _replaced_above(spec: Spec, item: PatchItem) -> PatchItem | None:
-    """The patch of the same spec that takes away a node which `item` goes through."""
+    """The patch of the same spec that replaces or removes a node on the path of `item`."""
     own = next(each for each in chain(spec) if item in each.patch)
     for other in own.patch:
         if item.path.startswith(f"{other.path}.") and other.action in ("replace", "remove"):
@@ -338,7 +338,7 @@ def _replaced_above(spec: Spec, item: PatchItem) -> PatchItem | None:
 
 
 def _some(paths: list[str]) -> str:
-    """The names that the base's own list has, which every other path begins with."""
+    """The names of the base's own list: every path begins with one."""
     first = list(dict.fromkeys(path.partition(".")[0] for path in paths))
     more = ", …" if len(first) > 16 else ""
     return f"its own list has {', '.join(first[:16])}{more}"

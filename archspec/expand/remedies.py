@@ -1,4 +1,4 @@
-"""What would mend a shape mistake: edits that are tried on the shapes before they are proposed."""
+"""Help for shape mistakes: edits that are tried on the shapes before they are proposed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.document.forms.block import BlockCall
-from archspec.document.forms.op import OpCall
-from archspec.document.records import Form, Node
 from archspec.expand.builder import Builder, Refs
 from archspec.expressions.arguments import show_value
 from archspec.ir.fields import ArgumentsError
@@ -24,12 +21,12 @@ MAX_ANCESTORS = 10_000
 """Steps upstream of a value that are looked at."""
 
 MAX_INPUTS = 16
-"""Inputs of a merge that is mended: each is tried, with all that leads to it."""
+"""The most inputs of a merge that gets a help: each is tried, with all that leads to it."""
 
 STRIDES = (2, 1, 4, 3)
 
 GROWS = "output_padding"
-"""The argument that makes what an op gives a little larger."""
+"""The argument that makes the result of an op a little larger."""
 
 PROJECTIONS = {2: "linear", 3: "conv1d", 4: "conv2d"}
 """By rank of the value, the op that brings it to another shape."""
@@ -38,11 +35,11 @@ PROJECTIONS = {2: "linear", 3: "conv1d", 4: "conv2d"}
 def remedy(op: Op, b: Builder, refs: Refs, code: Code) -> str | None:
     """A help text with an edit after which `op` takes its inputs; None where none is found.
 
-    `code` is that of the refusal: other ranks mend RANK and UNBATCHED, other sizes SHAPE.
+    `code` is that of the refusal: RANK and UNBATCHED need another rank, SHAPE another size.
     """
     shapes = b.shapes(refs)
     if code in (Code.RANK, Code.UNBATCHED):
-        ways = (_unbatched, _flattened, _as_tokens, _reordered)
+        ways = (_unbatched, _without_channels, _flattened, _as_tokens, _reordered)
         found = (words for way in ways for words in way(op, b, refs, shapes))
         return next(found, None)
     if not 2 <= len(refs) <= MAX_INPUTS:
@@ -51,72 +48,6 @@ def remedy(op: Op, b: Builder, refs: Refs, code: Code) -> str | None:
         if words := next(way(op, b, refs, shapes), None):
             return words
     return _equalised(op, b, refs, shapes)
-
-
-def from_the_batch(b: Builder, refs: Refs, implicit: bool = True) -> str | None:
-    """The help where a node that names no inputs comes behind a learned tensor, and so reads it.
-
-    `refs` are what the newest node reads, `implicit` where it does not say so. None where the
-    tensor is read by its name.
-    """
-    ref = next((ref for ref in refs if not is_batched(b.shape(ref))), None)
-    reader, own = len(b.steps), b
-    while ref is not None:
-        if ref.step == INPUT:
-            if b.parent is None:
-                return None
-            b, refs = b.parent
-            ref, reader, implicit = refs[ref.output], len(b.steps), True
-            continue
-        step = b.steps[ref.step]
-        if not step.inputs:
-            on = " where the block is called" if b is not own else ""
-            return _names_batch(b, ref.step, reader, on) if implicit else None
-        reader, implicit = ref.step, b.recipes[ref.step].live.node.inputs is None
-        ref = step.inputs[0]
-    return None
-
-
-def _names_batch(b: Builder, tensor: int, reader: int, on: str) -> str | None:
-    """What the step after a learned tensor must write, to read what the tensor's own list has."""
-    if reader != tensor + 1:
-        return None
-    before = [step.name for step in b.steps[:tensor] if is_batched(step.outputs[0])]
-    wanted = before[-1] if before else b.input_names[0]
-    on = f" on {_called(b.steps[reader])}" if reader < len(b.steps) else on
-    return (
-        f"write `from: {wanted}`{on}: without `from` a node reads the one before it, here the "
-        f"learned tensor {_called(b.steps[tensor])}"
-    )
-
-
-def several_in_a_repeat(node: Node) -> str | None:
-    """The help for a repeated node with inputs of its own, of which only its first run reads all.
-
-    None for any other node.
-    """
-    if node.repeat is None or node.inputs is None or len(node.inputs) < 2:
-        return None
-    if not _takes_several(node.form):
-        return None
-    times = node.repeat.times
-    count = "{…}" if times is None else times.constant if times.evaluate is None else "…"
-    first, *others = (each.name.text for each in node.inputs)
-    inputs = ", ".join(["input", *("input" if each == first else each for each in others)])
-    word, is_scope = node.form.word, node.name is not None and node.name.is_fixed
-    inner = f"{{{word}: [{inputs}]}}" if node.form.inputs else f"{{{word}: …, from: [{inputs}]}}"
-    start = "" if first == "input" else f", from: {first}"
-    return (
-        "each iteration reads what the one before gives: write "
-        f"`{{repeat: {count}, layers: [{inner}]{start}}}`"
-        + (", without a name: it would hide the other nodes" if is_scope else "")
-    )
-
-
-def _takes_several(form: Form) -> bool:
-    if isinstance(form, OpCall):
-        return form.op.variadic or form.op.num_inputs > 1
-    return isinstance(form, BlockCall) and len(form.block.inputs) > 1
 
 
 def _fits(op: Op, shapes: Sequence[Shape]) -> bool:
@@ -137,6 +68,15 @@ def _unbatched(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Itera
         if _fits(op, [(shapes[0][0], *sizes)]):
             name, written = b.input_names[refs[0].output], ", ".join(map(str, sizes))
             yield f"sizes are written without the batch, if {batch} is that: `{name}: [{written}]`"
+
+
+def _without_channels(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[str]:
+    """Where an image of one channel was written as its height and width."""
+    if len(refs) == 1 and refs[0].step == INPUT and b.parent is None and len(shapes[0]) == 3:
+        n, *sizes = shapes[0]
+        if len(set(sizes)) == 1 and _fits(op, [(n, 1, *sizes)]):
+            name, written = b.input_names[refs[0].output], ", ".join(map(str, sizes))
+            yield f"the channels come first, 1 of a grey image: `{name}: [1, {written}]`"
 
 
 def _as_tokens(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[str]:
@@ -168,7 +108,7 @@ def _reordered(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Itera
     changed = chain[-1]
     before = changed.input_shapes
     if len(before) == 1 and len(before[0]) > len(shapes[0]) and _fits(op, before):
-        yield f'move "{op.op_name}" before {_called(changed)}, which takes the axes away'
+        yield f'move "{op.op_name}" before {called(changed)}, which takes the axes away'
 
 
 def _spread(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[str]:
@@ -204,7 +144,7 @@ def _grown(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[
             grown = _rerun(chain, change) if any(lacks) and min(padding) >= 0 else None
             if grown and _fits(op, [*shapes[:index], grown, *shapes[index + 1 :]]):
                 written = f"{GROWS}: {show_value(change[GROWS])}"
-                yield f"`{written}` on {_called(chain[-1])} makes the shapes fit"
+                yield f"`{written}` on {called(chain[-1])} makes the shapes fit"
 
 
 # --- equal shapes --------------------------------------------------------------------------------
@@ -229,15 +169,15 @@ def _equalised(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> str |
 def _changes(b: Builder, ref: Ref, wanted: Shape, alone: bool) -> Iterator[tuple[int, Shape, str]]:
     """Ways to bring a value nearer to a shape: the cost, the new shape, the words.
 
-    One argument is the least to change; a new node costs less than to undo a stride. The op that
-    gave the value its shape is changed only where it stands upstream of this value `alone`.
+    One changed argument costs least; a new node costs less than a stride undone. The op that gave
+    the value its shape is changed only where no other input depends on it (`alone`).
     """
     chain = _chain(b, ref) if ref.step != INPUT else []
     if alone and chain and chain[-1].op is not None and len(chain[-1].input_shapes) == 1:
         for change in _arguments(chain[-1].op, wanted, chain[-1].input_shapes[0]):
             shape = _rerun(chain, change)
             if shape is not None:
-                words = f"`{_written(change)}` on {_called(chain[-1])} makes the shapes fit"
+                words = f"`{_written(change)}` on {called(chain[-1])} makes the shapes fit"
                 undoes = change.get("stride", STRIDES[0]) == 1
                 yield 20 * len(change) + 30 * undoes, shape, words
     shape = b.shape(ref)
@@ -246,7 +186,7 @@ def _changes(b: Builder, ref: Ref, wanted: Shape, alone: bool) -> Iterator[tuple
         return
     for change in _arguments(REGISTRY[name](**_projection(name, shape)), wanted, shape):
         if "padding" in change:
-            continue  # it would add a margin, and no more
+            continue  # it would only add a margin
         full = {**_projection(name, shape), **change}
         made = _made(REGISTRY[name], full)
         if made is not None and _fits(made, [shape]):
@@ -265,13 +205,13 @@ def _projection(name: str, shape: Shape) -> dict[str, Any]:
 
 
 def _is_shrunk(before: Shape, changed: Shape, wanted: Shape) -> bool:
-    """Whether a size was made 1, which would fit anything by broadcasting: another network."""
+    """Whether a size became 1. It would broadcast to anything, which is another network."""
     sizes = zip(before[1:], changed[1:], wanted[1:], strict=True)
     return any(new == 1 and 1 not in (old, want) for old, new, want in sizes)
 
 
 def _arguments(op: Op, wanted: Shape, given: Shape) -> Iterator[dict[str, Any]]:
-    """Arguments of an op that set the channels or the sizes of its result, one or two at once.
+    """Arguments that set the channels or the sizes of the result of an op, one or two at once.
 
     `given` is its input.
     """
@@ -294,7 +234,7 @@ def _arguments(op: Op, wanted: Shape, given: Shape) -> Iterator[dict[str, Any]]:
 
 
 def _resized(op: Op, wanted: Shape, given: Shape) -> Iterator[dict[str, Any]]:
-    """For an op that scales: the factor, or the sizes, that lead to what is wanted."""
+    """For an op that resizes: the factor or the sizes that are wanted."""
     if "scale_factor" not in op.fields() or len(given) != len(wanted):
         return
     if getattr(op, "size", None) is not None:
@@ -306,7 +246,7 @@ def _resized(op: Op, wanted: Shape, given: Shape) -> Iterator[dict[str, Any]]:
 
 
 def _paddings(op: Op, wanted: Shape, given: Shape) -> Iterator[int]:
-    """What keeps the sizes, and what leads to those wanted where every step is taken."""
+    """The padding that keeps the sizes, and for stride 1 the one that gives those wanted."""
     kernel, dilation = getattr(op, "kernel_size", None), getattr(op, "dilation", 1)
     if not isinstance(kernel, int) or not isinstance(dilation, int):
         return
@@ -331,7 +271,7 @@ def _rerun(chain: Sequence[Step], change: dict[str, Any]) -> Shape | None:
     first = chain[-1].op
     assert first is not None
     if any(step.shares is not None for step in chain):
-        return None  # its arguments stand at the node that owns the module
+        return None  # its arguments are those of the node that owns the module
     arguments = {**first.arguments(), **change}
     made = _made(type(first), arguments)
     if made is None or all(getattr(first, key) == value for key, value in change.items()):
@@ -367,7 +307,7 @@ def _chain(b: Builder, ref: Ref, from_axis: int = 0) -> list[Step]:
 
 
 def _feeds(b: Builder, ref: Ref, others: Refs) -> bool:
-    """Whether the op that a change to `ref` would touch stands upstream of other inputs too."""
+    """Whether other inputs depend on the op that a change to `ref` would touch."""
     if ref.step == INPUT:
         return False
     changed = _chain(b, ref)[-1]
@@ -384,7 +324,8 @@ def _feeds(b: Builder, ref: Ref, others: Refs) -> bool:
     return False
 
 
-def _called(step: Step) -> str:
+def called(step: Step) -> str:
+    """A step as help lines name it: `"stem" at line 3`, `the "relu" at line 4`."""
     named = f'"{step.name}"' if step.named else f'the "{step.kind}"'
     return f"{named} at line {step.span.line}"
 
@@ -392,4 +333,4 @@ def _called(step: Step) -> str:
 def _title(b: Builder, ref: Ref) -> str:
     if ref.step == INPUT:
         return f'"{b.input_names[ref.output]}"'
-    return _called(b.steps[ref.step])
+    return called(b.steps[ref.step])

@@ -53,7 +53,7 @@ def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
 def _check_same(
     at: scopes.At, name: str, form: Form, original: Form, there: scopes.At, first: Step
 ) -> None:
-    """Refuse what stands beside `share` unless it says what the module is: it could not count."""
+    """Refuses what stands beside `share` and does not describe the module: it has no effect."""
     alone = "write `share` alone: it says what the node is"
     if (type(form), form.word) != (type(original), original.word):
         raise Refusal(f"{name!r} is a {first.kind}, not a {form.word}", code=Code.SHARE, help=alone)
@@ -83,14 +83,14 @@ def _owner(b: Builder, name: str, level: int) -> int:
     """The step whose module the node called `name` uses. Raises `Refusal` where it has none."""
     found = b.modules[level].get(name)
     if found is None:
-        b.look_up(name, level)  # refuses a name that is unknown, or stands later
+        b.look_up(name, level)  # refuses an unknown or later name
         raise Refusal(f"{name!r} has no module to share", code=Code.SHARE)
     shares = b.steps[found].shares
     return found if shares is None else shares
 
 
 def _serves(first: Step, again: Step, known: dict[tuple[Graph, Graph], bool]) -> bool:
-    """Whether the module made for `first` is the one that `again` would have on its own.
+    """Whether the module made for `first` is the one that `again` would have made.
 
     `known` holds the graphs that were compared before, since blocks may call blocks many times.
     """
@@ -110,18 +110,18 @@ def _serves(first: Step, again: Step, known: dict[tuple[Graph, Graph], bool]) ->
 
 
 def _module(step: Step) -> Any:
-    """What makes the module of an op, beside its arguments."""
+    """What decides the module of an op, beside its arguments."""
     assert step.op is not None
     return step.op.weights(*step.input_shapes), step.op.module_key(*step.input_shapes)
 
 
 def _alike(a: Step, b: Step) -> bool:
-    """Whether two steps stand in the same place of a module, and its code applies them alike."""
+    """Whether two steps have the same place in a module, and its code applies them alike."""
     return _place(a) == _place(b) and _code(a) == _code(b)
 
 
 def _place(step: Step) -> Any:
-    """What of a step decides where it stands in its module, and when it runs."""
+    """What decides the place of a step in its module, and when it runs."""
     marks = step.training_only, step.idle
     return step.name, step.inputs, step.shares, marks, len(step.outputs)
 

@@ -1,4 +1,4 @@
-"""Which size of the input would fit where this one does not: found by expanding again."""
+"""Finds input sizes that fit where the given one does not, by expanding again."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from archspec.ir.shape import Shape
 LARGEST = 4096
 """Largest input size that is tried."""
 MAX_NODES = 3_000
-"""A larger network is not expanded again and again for the sake of a help line."""
+"""A larger network is not expanded again for a help line."""
 
 NEARBY = 32
-"""How far from the stated size a nearby one may be: networks that halve it five times."""
+"""How far from the stated size a nearby one may be. A network may halve sizes five times."""
 MAX_WORK = 20_000
 """Nodes that are expanded in the search for a nearby size."""
 
@@ -72,7 +72,7 @@ def with_smallest_input(
 
 
 def has_nearby_input(diagnostic: Diagnostic) -> bool:
-    """Whether another size of the input may help: nothing else does, or not for good."""
+    """Whether another input size may help: there is no other help, or one for this size alone."""
     return diagnostic.code is Code.SHAPE and (diagnostic.help is None or GROWS in diagnostic.help)
 
 
@@ -131,7 +131,7 @@ def with_nearby_input(
 
 
 def _period(shapes: Sequence[Sequence[int]]) -> int | None:
-    """What the sizes of a smaller and a larger input are multiples of, if they are neighbours."""
+    """The common divisor of the sizes of two neighbouring inputs that fit; None for none."""
     if len(shapes) < 2:
         return None
     period = max(above - below for below, above in zip(*shapes, strict=True))

@@ -1,9 +1,9 @@
-"""A graph written back as a spec: nothing left to evaluate, and read back as the same graph.
+"""Writes a graph as a spec with nothing left to evaluate. Read again, it is the same graph.
 
 Repeats are unrolled, conditions decided, expressions replaced by their values. Each distinct block
 becomes an entry of `blocks:` without parameters. Nodes that were left out leave gaps in the
-numbering, so a node behind one bears its number as a name: paths stay as they were. An idle node,
-which reads nothing, is given something of the right shape to read: so it stays idle.
+numbering, so a node behind one bears its number as a name: paths stay as they were. An idle node
+reads nothing; it is given something of the right shape to read, and stays idle.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def write(program: Program) -> str:
 
 
 def scalar(value: Any) -> str:
-    """A value in YAML's flow form, quoted where it would read as something else."""
+    """A value in YAML's flow form, quoted where it would be read as something else."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):
@@ -45,7 +45,7 @@ def scalar(value: Any) -> str:
 
 
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
-"""What JSON leaves as it is, and YAML does not take, or takes for a line's end."""
+"""Characters that JSON leaves as they are, and YAML refuses or takes for a line's end."""
 
 
 def _quoted(text: str) -> str:
@@ -55,7 +55,7 @@ def _quoted(text: str) -> str:
 
 
 def _verbatim(value: Any) -> Any:
-    """An argument of an op, its texts so that none is taken for an expression."""
+    """An argument of an op. Its texts are quoted where they could be expressions."""
     if isinstance(value, str):
         return f"$({value!r})" if value.startswith("$") else value
     if isinstance(value, tuple):
@@ -66,7 +66,7 @@ def _verbatim(value: Any) -> Any:
 
 
 def _stand_in(name: str, shape: Shape, batched: str) -> Iterator[str]:
-    """Nodes that give a value of the shape from any batched one; nobody but idle nodes read it."""
+    """Nodes that make a value of the shape from any batched one, for idle nodes to read."""
     if not is_batched(shape):
         yield f"{{name: {name}, parameter: {scalar(shape)}}}"
         return
@@ -101,7 +101,7 @@ class _SpecWriter:
         yield from self._said(late=True)
 
     def _said(self, *, late: bool) -> Iterator[str]:
-        """The keys that say it all in one line, before the layers or behind them."""
+        """The keys of one line each, before the layers or behind them."""
         for key in sorted(KEYS, key=lambda key: key.behind_layers):
             if bool(key.behind_layers) is late:
                 value = key.written(self.program.said, self.program.graph)
@@ -133,7 +133,7 @@ class _SpecWriter:
             yield f"{indent}outputs: {scalar(refs)}"
 
     def _all_of_last(self, graph: Graph) -> tuple[Ref, ...]:
-        """What a list returns unless it says otherwise: all outputs of its last node."""
+        """What a list returns by default: all outputs of its last node."""
         if not graph.steps:
             return (Ref(INPUT, 0),)
         last = len(graph.steps) - 1
@@ -164,7 +164,7 @@ class _SpecWriter:
             yield f"{indent}  - {{identity: , from: {chosen}, when: false}}"
 
     def _idle_reads(self, graph: Graph, index: int) -> tuple[list[str], list[str]]:
-        """What an idle node may read, by its shapes, and nodes that make what is not there."""
+        """Values that idle nodes may read, by shape, and the nodes that make missing ones."""
         there = {shape: Ref(INPUT, i) for i, shape in enumerate(graph.inputs)}
         for position, step in enumerate(graph.steps[:index]):
             if not step.idle and not step.training_only:
@@ -190,7 +190,7 @@ class _SpecWriter:
         entries = [f"{key}: {scalar(value)}" for key, value in keys.items()]
         body: Graph | None = None
         if step.shares is not None:
-            pass  # which says what the node is
+            pass  # the owner says what the node is
         elif step.op is not None:
             entries.append(self._op(step.op, reads))
         elif step.body in self.blocks:

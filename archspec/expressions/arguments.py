@@ -7,6 +7,7 @@ lists are text and all else is an expression.
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -240,12 +241,16 @@ def found_value(value: Any) -> str:
     return named if value is None else f"{named}, {show_value(value)}"
 
 
+_UNSPACED = re.compile(r"(?P<word>[^\W\d]\w*)\s*(?P<sign>[:=])\s*(?P<rest>[^=\s].*)", re.S)
+
+
 def slip_of_colon(key: str) -> str | None:
-    """`{stride:2}` reads as the key `stride:2`: what to write instead."""
-    word, colon, rest = key.partition(":")
-    if colon and word.isidentifier() and rest:
-        return f"write a space after the colon: {word}: {shorten(rest)}"
-    return None
+    """`{stride:2}` reads as the key `stride:2`, as `{stride=2}` does: what to write instead."""
+    slip = _UNSPACED.fullmatch(key)
+    if slip is None:
+        return None
+    what = "write a space after the colon" if slip["sign"] == ":" else "write a colon and a space"
+    return f"{what}: {slip['word']}: {shorten(slip['rest'])}"
 
 
 def missing_space(key: str, known: Iterable[str], span: Span) -> Help | None:
@@ -253,7 +258,9 @@ def missing_space(key: str, known: Iterable[str], span: Span) -> Help | None:
     help_ = slip_of_colon(key)
     if help_ is None:
         return None
-    word, _, rest = key.partition(":")
+    slip = _UNSPACED.fullmatch(key)
+    assert slip is not None
+    word, rest = slip["word"], slip["rest"]
     # Text in quotes was meant as it is, and a value that begins a mapping needs more than a space.
     certain = word in known and span.end_column - span.column == len(key)
     return Help(help_, (Edit(span, f"{word}: {rest}"),) if certain else ())

@@ -90,13 +90,22 @@ def checked(value: Any) -> Any:
     """A number within bounds; refuses what is too large, infinite or not a number."""
     if value.__class__ is int:
         if value.bit_length() > MAX_BITS:
-            refuse("the result is a whole number beyond 2**63", Code.LIMIT, expected=BELOW)
+            _too_large()
     elif value.__class__ is float:
         if not math.isfinite(value):
             refuse("the result is not a finite number")
     elif value.__class__ is complex:
         refuse("the result is not a real number")
     return value
+
+
+def _too_large() -> NoReturn:
+    refuse(
+        "the result is a whole number beyond 2**63",
+        Code.LIMIT,
+        expected=BELOW,
+        help="the limit holds at every step of an expression: divide before you multiply",
+    )
 
 
 def type_name(value: Any) -> str:
@@ -117,7 +126,7 @@ def type_name(value: Any) -> str:
 
 def _input(env: Env, name: str) -> Shape:
     if env.shape is None:
-        refuse(f"{name} has no value here: there is no input whose shape it could tell")
+        refuse(f"{name} has no value here: there is no input to take it from")
     return env.shape
 
 
@@ -187,7 +196,7 @@ def _range(env: Env, *bounds: Any) -> tuple[int, ...]:
     if len(bounds) == 3 and bounds[2] == 0:
         refuse("range with a step of 0")
     span = range(*bounds)
-    # len() of a huge range overflows; its bounds tell the same.
+    # len() of a huge range overflows; its bounds do not.
     count = max(0, (span.stop - span.start + span.step - (1 if span.step > 0 else -1)) // span.step)
     env.budget.spend(count)
     return tuple(span)
@@ -294,7 +303,7 @@ def _power(env: Env, a: Any, b: Any) -> Any:
         and abs(a) > 1
         and b * (abs(a).bit_length() - 1) > 64
     ):
-        refuse("the result is a whole number beyond 2**63", Code.LIMIT, expected=BELOW)
+        _too_large()
     return _real_power(env, a, b)
 
 

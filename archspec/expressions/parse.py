@@ -70,6 +70,7 @@ class _Compiler:
                 f"{_WORDS_FOR.get(type(node).__name__, type(node).__name__)} is not part of the "
                 "language of expressions",
                 Code.EXPRESSION,
+                help=_unbraced(node),
             )
         self.depth += 1
         self.limits.check("expression_depth", self.depth, "the nesting of this expression")
@@ -263,6 +264,15 @@ _WORDS_FOR = {
 }
 
 
+def _unbraced(node: ast.expr) -> str | None:
+    """The help for `{width}`, braces as other languages put around what they insert."""
+    if not isinstance(node, ast.Set):
+        return None
+    while isinstance(node, ast.Set) and len(node.elts) == 1:
+        (node,) = node.elts
+    return f"write {ast.unparse(node)[:60]} without braces" if isinstance(node, ast.Name) else None
+
+
 def unknown_name(name: str, known: Iterable[str], literals: Iterable[str] = ()) -> Refusal:
     """The refusal of a name that is not in scope, where the words `literals` might stand too."""
     names = [*known, *MAGIC]
@@ -354,6 +364,8 @@ def _syntax_help(text: str) -> str | None:
         return f"write no `$` inside an expression: {text.replace('$', '')[:60]}"
     if "?" in text:
         return "write `a if condition else b`"
+    if named := re.fullmatch(r"\s*([A-Za-z_]\w*)\s*=\s*([^=\s].*)", text):
+        return f"write `{{{named[1]}: {named[2][:60]}}}` for an argument by name; `==` compares"
     if re.search(r"(?<![=!<>])=(?!=)", text):
         return "compare with =="
     if "!" in text.replace("!=", ""):
@@ -377,7 +389,7 @@ def inserted(text: str) -> str | None:
             f"{text[:60]!r}: `$` covers a whole value",
             Code.EXPRESSION,
             expected="$name or $(expression)",
-            help=f"$({text[1:].strip('()')})",
+            help=f"$({text[1:].strip('(){} ')})",
         )
     return match["whole"] if match["whole"] is not None else match["name"]
 

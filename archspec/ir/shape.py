@@ -103,8 +103,11 @@ def equal(a: Dim, b: Dim, what: str) -> Dim:
     return a
 
 
-def divide(a: Dim, b: int, what: str) -> Dim:
-    """The exact quotient; refuses a remainder. `what` names both, as in 'channels by groups'."""
+def divide(a: Dim, b: int, what: str, also: Dim = 0) -> Dim:
+    """The exact quotient; refuses a remainder. `what` names both, as in 'channels by groups'.
+
+    `also` is another size that the argument must divide, for the help.
+    """
     if a % b:
         raise Refusal(
             f"cannot divide {what}: {a} is not a multiple of {b}",
@@ -112,8 +115,20 @@ def divide(a: Dim, b: int, what: str) -> Dim:
             if a > b
             else f"a multiple of {b}",
             found=str(a),
+            help=_other_divisors(math.gcd(a, also), b, what),
         )
     return a // b
+
+
+def _other_divisors(a: Dim, b: int, what: str) -> str | None:
+    """The nearest numbers that divide the size, where an argument is what divides it."""
+    argument = what.rpartition(" by ")[2]
+    if not argument.isidentifier():
+        return None
+    below = next(each for each in range(min(a, b), 0, -1) if a % each == 0)
+    above = next((each for each in range(b + 1, min(a, 2 * b) + 1) if a % each == 0), None)
+    either = f"{below} or {above}" if above is not None else f"{below}"
+    return f"`{argument}` may be {either}"
 
 
 def expect_positive(size: Dim, what: str) -> Dim:

@@ -64,8 +64,8 @@ class _Convolution(Op):
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         expect_rank(x, self.spatial + 2)
-        divide(x[1], self.groups, "input channels by groups")
-        divide(self.out_channels, self.groups, "out_channels by groups")
+        divide(x[1], self.groups, "input channels by groups", self.out_channels)
+        divide(self.out_channels, self.groups, "out_channels by groups", x[1])
         return (x[0], self.out_channels, *self._output_sizes(x))
 
     def _output_sizes(self, x: Shape) -> list[Dim]:
@@ -271,8 +271,8 @@ class ConvTranspose2d(Op, name="conv_transpose2d"):
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         expect_rank(x, 4)
-        divide(x[1], self.groups, "input channels by groups")
-        divide(self.out_channels, self.groups, "out_channels by groups")
+        divide(x[1], self.groups, "input channels by groups", self.out_channels)
+        divide(self.out_channels, self.groups, "out_channels by groups", x[1])
         sizes = [
             self._output_size(*values)
             for values in zip(

@@ -105,6 +105,8 @@ def unfinished(source: Source, problem: str, line: int, stopped: int) -> Unfinis
 def structure_help(source: Source, line: int, column: int, problem: str) -> str | None:
     """Help where the scanner has stopped at `column` of the line that is wrong itself."""
     text = source.line(line)
+    if shell := re.search(r"\$\{\s*(\w{1,60})\s*\}", text[:_LONGEST]):
+        return f"write `{shell[1]}`, or `${shell[1]}` where text is expected, without braces"
     here = text[column - 1 : column]
     if "expected ',' or" in problem:
         if here in "]}" and here and here != problem[-2]:

@@ -74,6 +74,29 @@ PROPOSED = [
         'width: "8"',
         "width: 8",
     ),
+    ("edges/merge_of_one", "`add: [input, stem]`", "add: [stem]", "add: [input, stem]"),
+    ("edges/counted_back", "the conv2d at line 5 is '2'", "[-1, -3]", "[2, 0]"),
+    (
+        "schema/input_by_name",
+        "`[3, 32, 32]`",
+        "{channels: 3, height: 32, width: 32}",
+        "[3, 32, 32]",
+    ),
+    ("schema/softmax_without_a_dim", "`softmax: 1`", "- softmax", "- softmax: 1"),
+    (
+        "schema/lists_of_positions",
+        "`max_pool2d: {kernel_size: 2, stride: 2, padding: 0}`",
+        "- conv2d: [16, 3]\n  - conv2d: 16\n  - max_pool2d: [2, 2, 0]\n  - [relu]",
+        "- max_pool2d: {kernel_size: 2, stride: 2, padding: 0}",
+    ),
+    ("schema/percent_for_a_share", "write 0.5", "50\n", "0.5\n  - linear: 1\n"),
+    ("shapes/attention_heads", "may be 6 or 10", "attention: 8", "attention: 6"),
+    ("shapes/attention_heads", "may be 6 or 10", "attention: 8", "attention: 10"),
+    ("shapes/conv2d_groups", "`groups` may be 1", "groups: 2", "groups: 1"),
+    ("shapes/conv2d_groups_of_outputs", "`groups` may be 1", "groups: 3", "groups: 1"),
+    ("shapes/group_norm_groups", "may be 5 or 10", "group_norm: 8", "group_norm: 10"),
+    ("shapes/image_without_channels", "`input: [1, 28, 28]`", "[28, 28]", "[1, 28, 28]"),
+    ("parameters/expression_large_in_between", "at every step", "2**70 // 2**68", "2**(70 - 68)"),
     ("blocks/sum_of_one_value", "`{scale: 2, from: y}`", "add: [y, y]", "{scale: 2, from: y}"),
     ("blocks/layer_norm_on_an_image", "`axes: [1]`", "layer_norm", "layer_norm: {axes: [1]}"),
     (
@@ -95,7 +118,7 @@ def test_an_edit_that_a_help_proposes_compiles(spec, said, old, new):
     assert old in text
     edited = archspec.loads(text.replace(old, new, 1))
     # What no help was about: a parameter that nobody reads, a sum of the input with itself.
-    assert {str(warning.code) for warning in edited.warnings} <= {"AS901", "AS906"}
+    assert {str(warning.code) for warning in edited.warnings} <= {"AS901", "AS906", "AS907"}
 
 
 @pytest.mark.parametrize("stride", [2, 3])

@@ -115,8 +115,31 @@ def test_two_inputs_are_two_values():
 BLOCK = f"blocks:\n  stem:\n    layers:\n      - {CONV}\n      - batch_norm\n"
 
 
-def test_a_place_in_a_block_is_shown_once_with_each_call():
-    assert warned("- stem\n- {repeat: 3, stem: }", BLOCK) == ["AS903:5", "AS903:5"]
+def test_a_place_in_a_block_is_shown_once_with_its_calls():
+    (warning,) = archspec.loads(
+        f"input: [4, 8, 8]\n{BLOCK}layers:\n  - stem\n  - {{repeat: 3, stem: }}\n"
+    ).warnings
+    assert [note.message for note in warning.notes] == [
+        "in the block stem, called here",
+        "called once more, with the same result: line 9",
+    ]
+    assert warning.notes[0].span.line == 8
+
+
+def test_two_mistakes_of_one_place_in_a_block_both_stay():
+    """They have one code and one place; only what further calls repeat is left out."""
+    text = (
+        "input: [4]\nblocks:\n  b:\n    params: {c: int}\n    layers:\n"
+        "      - linear: {out_features: $(c - 9), bias: $(c)}\n"
+        "layers:\n  - b: {c: 1}\n  - {b: {c: 2}, from: input}\n"
+    )
+    with pytest.raises(archspec.SpecError) as raised:
+        archspec.loads(text)
+    found = [(d.span.column, d.message, len(d.notes)) for d in raised.value.diagnostics]
+    assert found == [
+        (32, "linear: out_features cannot be -8", 2),
+        (48, "linear: bias cannot be 1", 2),
+    ]
 
 
 def test_a_comment_silences_its_line_and_calls_from_its_line():

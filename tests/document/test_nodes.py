@@ -193,7 +193,7 @@ def test_an_outputs_index_may_be_an_expression():
             "    |     ^^^\n"
             "  expected: two or more inputs\n"
             "  found:    1\n"
-            "  help: name them: `add: [a, b]`",
+            "  help: name both: `add: [input, 0]`",
         ),
         (
             "- {name: a, relu}\n- {add: [a, input], from: a}",

@@ -358,7 +358,8 @@ def test_keys_of_a_variant_are_as_near_to_the_bases_as_can_be(variant):
             "insert_after, remove\n"
             "  2 | patch: [{add: stem}]\n"
             "    |         ^^^^^^^^^^^\n"
-            "  expected: {replace: PATH, with: NODE}, {remove: PATH}, …",
+            "  expected: {replace: PATH, with: NODE}, {remove: PATH}, …\n"
+            "  help: write `insert_after:`",
         ),
         (
             "params: {widht: 3}",

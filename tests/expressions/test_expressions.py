@@ -401,7 +401,11 @@ def test_attributes_reach_tables_alone():
     [
         ("a && b", "write `and`, `or`"),
         ("a ? 1 : 2", "write `a if condition else b`"),
-        ("a = 2", "compare with =="),
+        ("a = 2", "write `{a: 2}` for an argument by name; `==` compares"),
+        ("a[0] = 2", "compare with =="),
+        ("3x3", "write a list: [3, 3]"),
+        ("2 x a", "write 2 * a"),
+        ("2a", "write 2 * a"),
         ("!a", "write `not x`"),
         ("maxx(1, 2)", "did you mean 'max'?"),
         ("1 if 1 else 2", "compare it: `x > 0`, `x == 'text'`"),

@@ -8,7 +8,7 @@ from archspec.ir.graph import Step
 
 
 class ShareAlone(Form):
-    """What the node is, the one that it shares with says."""
+    """The node that owns the module says what this one is."""
 
     __slots__ = ()
 

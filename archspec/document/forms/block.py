@@ -67,7 +67,7 @@ class BlockCall(Call):
 
 
 def _comparable(argument: Argument, env: Env) -> Any:
-    """A value that can be compared: of layers, how they are written."""
+    """A value that can be compared. Layers are compared by their text."""
     value = argument.value(env)
     if not isinstance(value, Layers):
         return value

@@ -32,7 +32,7 @@ class Call(Form):
     @property
     @abstractmethod
     def known(self) -> Iterable[str]:
-        """The arguments that there are."""
+        """The arguments that it takes."""
 
     @property
     @abstractmethod
@@ -44,7 +44,7 @@ class Call(Form):
         """One argument, compiled; none (and a diagnostic) where it is not sound."""
 
     def unknown(self, name: str, key: Scalar, given: Mapping) -> Diagnostic:
-        """The diagnostic of an argument that there is not."""
+        """The diagnostic of an argument that it does not take."""
         return wording.unknown_argument(self.word, name, self.known, key.span, given.entries)
 
     def instead(self, scope: Scope, name: str, value: Value, given: Mapping) -> str | None:
@@ -52,7 +52,7 @@ class Call(Form):
         return None
 
     def read_edges(self, scope: Scope, value: Value) -> Value | None:
-        """Takes the edges out of the value, if it holds any; what is left."""
+        """Takes the edges out of the value, and returns the rest."""
         return value
 
     def read_arguments(self, scope: Scope, value: Value | None, *, edges: bool = True) -> Arguments:
@@ -73,9 +73,14 @@ class Call(Form):
             f"{self.word} takes its arguments by name, not {kind(value)}",
             value.span,
             expected=wording.call_form(self.word, self.known),
-            help=wording.by_name(self.word, list(self.known), list(self.required), value),
+            help=self.alone(value)
+            or wording.by_name(self.word, list(self.known), list(self.required), value),
         )
         return {}
+
+    def alone(self, value: Value) -> str | None:
+        """The help for a size of the input, where no argument can be meant."""
+        return None
 
     def _by_name(self, scope: Scope, given: Mapping) -> Arguments:
         found: Arguments = {}

@@ -14,7 +14,7 @@ from archspec.text.values import Value
 
 
 class Group(FixedForm):
-    """A list of nodes as one node. In a repeat without a name its nodes join the list around it."""
+    """A list of nodes as one node. Those of a repeat without a name join the list around it."""
 
     __slots__ = ("body",)
 

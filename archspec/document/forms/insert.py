@@ -29,7 +29,7 @@ from archspec.text.values import Scalar, Value
 
 
 class Added:
-    """Arguments beside `$name`, which are read once it is known for which op or block."""
+    """Arguments beside `$name`. They are read when the op or block is known."""
 
     __slots__ = ("loops", "scope", "value")
 
@@ -43,7 +43,7 @@ class Added:
 
     @contextmanager
     def _as_written(self) -> Iterator[list[Diagnostic]]:
-        """The scope as it was where they stand, with a list of diagnostics of its own."""
+        """The scope as it was where they stand, with its own list of diagnostics."""
         scope, diagnostics = self.scope, list[Diagnostic]()
         saved = scope.loops, scope.diagnostics
         scope.loops, scope.diagnostics = self.loops, diagnostics
@@ -115,7 +115,7 @@ class Insert(Form):
         return self._op(held, place.env, inner, added)
 
     def _op(self, held: OpCall, here: Env, inner: Place, added: Arguments) -> Step | None:
-        # What was written in another file is shown there, with the place that it stands for.
+        # What stands in another file is shown there, with a note on where it is used.
         elsewhere = not added and held.span.source != inner.span.source
         try:
             at = held.span if elsewhere else inner.span
@@ -134,7 +134,7 @@ class Insert(Form):
 
 
 def _holds_layers(scope: Scope, name: str, span: Span) -> bool:
-    """Whether the name is that of a layers parameter in scope; what else it is, is reported."""
+    """Whether the name is that of a layers parameter in scope. Anything else is reported."""
     assert scope.params is not None
     declared = scope.params.get(name)
     if declared is None and name in scope.hidden:
@@ -171,7 +171,7 @@ def _near(name: str, layered: list[str], span: Span) -> Help:
 
 
 def _op_default(scope: Scope, declared: Parameter) -> str | None:
-    """Help for a default that is text, and all but the name of an op."""
+    """Help for a default that is a misspelt op, and so a text."""
     if declared.type != "str" or not isinstance(declared.value, Scalar):
         return None
     near = certain_word(declared.value.text, {*REGISTRY, *scope.known_blocks()})

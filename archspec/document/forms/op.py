@@ -10,7 +10,7 @@ from archspec.document.forms.call import Call, misplaced
 from archspec.document.records import Arguments, Place
 from archspec.document.scope import Scope
 from archspec.document.validate import make_op
-from archspec.expressions.arguments import LocatedError, check_truth, op_kinds, truths
+from archspec.expressions.arguments import LocatedError, check_truth, leaves, op_kinds, truths
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
 from archspec.text.values import Items, Mapping, Scalar, Value
@@ -71,6 +71,13 @@ class OpCall(Call):
             return None
         return self.op.instead(name, value.value, _written_out(given))
 
+    def alone(self, value: Value) -> str | None:
+        if not isinstance(value, Scalar) or type(value.value) is not int:
+            return None
+        if any(int in leaves(field.annotation) for field in self.op.fields().values()):
+            return None
+        return f"write `{self.word}` alone: sizes of the input are inferred"
+
     def read_edges(self, scope: Scope, value: Value) -> Value | None:
         if not self.op.variadic:
             return value
@@ -95,7 +102,7 @@ class OpCall(Call):
         try:
             return len(place.op(self.made(place)).outputs)
         except (Refusal, LocatedError):
-            return 1  # what is not there need not fit
+            return 1  # a node that is left out need not fit
 
     def given(self, place: Place) -> dict[str, Any]:
         return self.made(place).arguments() if self.args else {}

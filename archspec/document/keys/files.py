@@ -38,7 +38,7 @@ class Extends(FileKey):
 
 
 def read_use(file: File, value: Value | None, chain: tuple[str, ...] = ()) -> None:
-    """Brings in the blocks of other files; `chain` are those that lead to this one."""
+    """Brings in the blocks of other files. `chain` holds the files that lead to this one."""
     if value is None:
         return
     for item in value.items if isinstance(value, Items) else (value,):
@@ -79,7 +79,7 @@ def read_use(file: File, value: Value | None, chain: tuple[str, ...] = ()) -> No
 
 
 def _as_blocks(name: str, body: Mapping) -> Mapping:
-    """A file that is one block, as the `blocks:` mapping it stands for."""
+    """A file that is one block, as a `blocks:` mapping."""
     start = Span(*body.span[:3], body.span.line, body.span.column + 1)
     key = Scalar(name, name, True, start)
     return Mapping({name: (key, body)}, body.span, body.size, False)

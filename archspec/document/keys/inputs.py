@@ -24,7 +24,7 @@ from archspec.ir.op import MAX_SIZE
 from archspec.text.values import Items, Mapping, Scalar, Value, kind
 
 MAX_SIZES = 6
-"""Sizes of one input at most."""
+"""The most sizes that one input may have."""
 
 IMPORTED = ("torch", "observe")
 """Names that generated code reads, and that no argument of `forward` may hide."""
@@ -116,7 +116,7 @@ def _sizes(file: File, value: Value) -> Sizes:
             f"an input is a list of sizes, not {kind(value)}",
             value.span,
             expected="[channels, height, width], without the batch",
-            help=_as_list(value) if isinstance(value, Scalar) else None,
+            help=_as_list(value),
         )
         return ()
     found: list[Argument] = []
@@ -152,14 +152,22 @@ _PRODUCT = re.compile(r"[(\s]*\d+(\s*[x×X*,]\s*\d+)*[)\s]*")
 """Sizes as people write them: `3x32x32`, `3 × 32 × 32`, `(3, 32, 32)`, `3, 32, 32`."""
 
 
-def _as_list(value: Scalar) -> str | None:
-    if not _PRODUCT.fullmatch(value.text):
-        return None
-    return f"write `[{', '.join(re.findall('[0-9]+', value.text))}]`"
+_SIDES = ("channels", "height", "width")
+
+
+def _as_list(value: Value) -> str | None:
+    """The help for sizes that are written out, and not as a list."""
+    sizes: list[str] = []
+    if isinstance(value, Scalar) and _PRODUCT.fullmatch(value.text):
+        sizes = re.findall("[0-9]+", value.text)
+    elif isinstance(value, Mapping) and set(value.entries) == set(_SIDES):
+        sides = [value.get(side) for side in _SIDES]
+        sizes = [side.text for side in sides if isinstance(side, Scalar)]
+    return f"write `[{', '.join(sizes)}]`" if sizes else None
 
 
 def _is_batch(file: File, value: Value) -> bool:
-    """Whether a first size is what others write for the batch."""
+    """Whether a first size is a word for the batch."""
     return isinstance(value, Scalar) and value.text in BATCH - file.params
 
 

@@ -21,9 +21,9 @@ class FileKey(ABC):
     name: ClassVar[str]
     doc: ClassVar[str]
     is_resolved: ClassVar[bool] = False
-    """Whether it is worked out in a resolved spec, which has it no more."""
+    """Whether a resolved spec no longer has it."""
     behind_layers: ClassVar[int] = 0
-    """Its place behind the layers of a resolved spec; 0 for those that stand before them."""
+    """Its place behind the layers of a resolved spec; 0 where it stands before them."""
 
     @abstractmethod
     def schema(self) -> Schema:
@@ -42,7 +42,7 @@ class Statement(FileKey):
 
     @abstractmethod
     def read(self, file: File, value: Value | None) -> Any:
-        """Its value as plain data; mistakes are reported. Something false where it is absent."""
+        """Its value as plain data, false where the key is absent. Mistakes are reported."""
 
     def inherited(self, said: Sequence[Any]) -> Any:
         """What holds along a chain of `extends`, the base's first: the nearest, unless merged."""

@@ -27,7 +27,7 @@ class Patch(FileKey):
 def read_patch(
     file: File, value: Value | None, has_base: bool
 ) -> tuple[tuple[PatchItem, ...], set[str]]:
-    """The changes in the order in which they are written, and the names that their nodes read.
+    """The changes in written order, and the names that their nodes read.
 
     Mistakes are reported.
     """

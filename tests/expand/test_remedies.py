@@ -148,3 +148,18 @@ def test_sizes_of_two_axes_are_proposed_as_a_list():
     said = refused(layers, input="", head=head)
     assert said.endswith('help: `size: [6, 9]` on "u" at line 3 makes the shapes fit')
     loaded(layers.replace("[10, 12]", "[6, 9]"), input="", head=head)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "found"), [(9, True), (2049, True), (4096, True), (4097, False)]
+)
+def test_the_smallest_input_for_a_window(kernel, found):
+    said = refused(f"- max_pool2d: {kernel}", input="[1, 8, 8]").splitlines()[-1]
+    smallest = f"height and width here are {kernel}: `input: [1, {kernel}, {kernel}]`"
+    assert said.endswith(smallest) is found
+    assert said.startswith("  help: a kernel_size of at most 8 fits")
+
+
+def test_other_arguments_of_a_block_are_proposed_where_shapes_do_not_fit_alone():
+    said = refused("- conv_norm_act: {out_channels: 4, stride: 0}")
+    assert "AS205: conv2d: stride cannot be 0" in said and "the shapes fit" not in said

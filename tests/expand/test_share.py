@@ -254,6 +254,7 @@ def test_what_only_an_idle_owner_reads_is_left_out():
     "text",
     [
         OWNERS_INPUT_IS_GONE,
+        "input: [4]\nlayers: [{name: a, linear: 4}, {name: b, share: a, from: input}]",
         "input: [4]\nlayers: [{name: p, parameter: [1, 4]}, {name: q, share: p}, "
         "{add: [q, input]}]",
         "input: [4, 8, 8]\nlayers: [{name: z, conv2d: {out_channels: 6, kernel_size: 3}}, "

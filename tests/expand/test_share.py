@@ -321,3 +321,9 @@ def test_a_block_whose_code_would_be_another_is_not_shared():
     arch = loaded(layers.replace("FIRST", "p"), head=head, input="[3]")
     assert arch.output_shape == (N, 12)
     assert arch.verify(batch_sizes=(1, 3)).ok
+
+
+def test_a_mistake_of_the_owner_is_told_once():
+    conv = "conv2d: {out_channels: 4, kernel_size: 99}"
+    said = refused(f"- {{name: a, {conv}}}\n- {{share: a}}\n- {{share: a, from: input}}")
+    assert said.count("error") == 1 and first_line(said).startswith("3:15: error AS401")

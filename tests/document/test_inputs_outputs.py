@@ -121,6 +121,10 @@ def test_a_last_node_with_several_outputs_needs_names():
     )
 
 
+def test_it_is_the_last_node_that_is_shown():
+    assert first_line(refused("- relu\n- chunk: 2")).startswith("4:5: error AS505")
+
+
 def test_names_are_proposed_for_all_outputs_an_input_among_them():
     said = refused("- {name: a, relu: }", head="outputs: [input, a]\n")
     assert said.endswith("`outputs: {input: input, a: a}`")

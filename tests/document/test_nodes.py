@@ -312,3 +312,8 @@ def test_the_caller_may_replace_the_input():
 )
 def test_where_arguments_belong(node, head, help_):
     assert help_ in refused(f"- {node}", head=head)
+
+
+def test_a_group_needs_its_list():
+    said = refused("- relu\n- layers")
+    assert first_line(said).startswith("4:5: error AS201: `layers` needs a list of nodes")

@@ -317,3 +317,13 @@ def test_where_arguments_belong(node, head, help_):
 def test_a_group_needs_its_list():
     said = refused("- relu\n- layers")
     assert first_line(said).startswith("4:5: error AS201: `layers` needs a list of nodes")
+
+
+@pytest.mark.parametrize(
+    ("name", "helps"),
+    [("{index}", ['  help: quote it: "{index}"']), ("{}", []), ("{a: 1, b: 2}", []), ("[a]", [])],
+)
+def test_a_name_in_braces_is_quoted(name, helps):
+    said = refused(f"- {{name: {name}, relu: }}")
+    assert first_line(said).startswith("3:12: error AS208: ") and "cannot name a node" in said
+    assert [line for line in said.splitlines() if "help" in line] == helps

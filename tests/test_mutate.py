@@ -81,6 +81,11 @@ def test_edits_are_at_their_place_and_keep_the_lines(text, line, before, after):
         assert mutation.applied(text).count("\n") == text.count("\n")
 
 
+def test_a_last_return_of_none_is_left_alone():
+    text = "def f(a):\n    if a:\n        return None\n    b()\n    return None\n"
+    assert {line for line, *_ in edits(text)} == {2, 3, 4}
+
+
 def test_what_a_module_runs_as_it_is_imported_is_marked():
     marks = {each.line: each.at_import for each in mutations("m.py", TEXT)}
     assert marks == {8: True, 11: True, 14: False, 15: False, 16: False, 17: False}

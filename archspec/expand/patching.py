@@ -9,14 +9,12 @@ from archspec.expand.expansion import Expansion
 from archspec.expressions.parse import Template
 
 
-def patched(x: Expansion, live: Live, site: Site, refs: Refs | None, below: Levels) -> Refs | None:
+def patched(x: Expansion, live: Live, site: Site, refs: Refs, below: Levels) -> Refs | None:
     """Applies the patches of one level, then those of the next, and places the result.
 
     `below` are the patches that earlier levels have for the nodes inside this one.
     """
     b, level = site.builder, site.level
-    if refs is None:
-        return None
     if level == len(b.levels):
         return x.put(live, site, refs, below)
     label = live.name or str(b.counters[level])
@@ -53,17 +51,17 @@ def _changed(
         x.poison(live.node, inner)
         return None
     reads = (*first, *refs[1:])
-    current: Refs | None = reads
+    current: Refs | None
     inner.over(reads)  # it reads what was put before it
     if not changes:
-        current = patched(x, live, inner, current, (*below, found))
+        current = patched(x, live, inner, reads, (*below, found))
     elif changes[0].action == "remove":
         current = first
         if name is not None:
             b.dead_names[name] = first
     else:
         made = len(b.steps)
-        current = _replaced(x, changes[0].nodes, inner, current, name)
+        current = _replaced(x, changes[0].nodes, inner, reads, name)
         if len(changes[0].nodes) == 1 and len(b.steps) == made + 1:
             live.steps.append(made)  # `share` of this path means the node that stands there now
     result = _inserted(x, found, "insert_after", inner, current)

@@ -274,11 +274,12 @@ def _check_outputs(spec: Spec, graph: Graph, expander: Expander, to_batch: str |
 
 def _named_outputs(graph: Graph) -> str:
     """A name for each output, as one might write them."""
-    steps = [graph.steps[ref.step] if ref.step != INPUT else None for ref in graph.outputs]
     found = []
-    for number, (ref, step) in enumerate(zip(graph.outputs, steps, strict=True)):
-        if step is None:
+    for number, ref in enumerate(graph.outputs):
+        if ref.step == INPUT:
+            found.append(f"{graph.input_names[ref.output]}: {graph.input_names[ref.output]}")
             continue
+        step = graph.steps[ref.step]
         several = len(step.outputs) > 1
         name = "abcdefgh"[number % 8] if several or not step.named else step.name
         read = f"'{step.name}[{ref.output}]'" if several else step.name

@@ -160,3 +160,24 @@ def test_anchors_stay(tmp_path):
     assert path.read_text() == (
         "input: [3]\nlayers:\n  - &a relu\n  - &b   # the second\n    tanh\n  - *a\n"
     )
+
+
+def test_the_file_and_its_name_outlast_a_power_cut(tmp_path, monkeypatch):
+    path = tmp_path / "a.yaml"
+    path.write_text("old")
+    synced, fsync = [], os.fsync
+
+    def note(handle):
+        now = os.fstat(handle)
+        synced.append("folder" if stat.S_ISDIR(now.st_mode) else (path.read_text(), now.st_size))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    opened = [os.open(path, os.O_RDONLY)]
+    fix.write_whole(path, "newer")
+    opened.append(os.open(path, os.O_RDONLY))
+    # All of the text is on the disk before it gets the name, and the name afterwards.
+    assert synced == [("old", 5), "folder"]
+    assert opened[1] == opened[0] + 1  # nothing was left open between the two
+    for handle in opened:
+        os.close(handle)

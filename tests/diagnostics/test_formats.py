@@ -10,7 +10,7 @@ import pytest
 
 import archspec
 from archspec.cli import main, output
-from archspec.diagnostics.diagnostic import excerpt
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, excerpt
 
 TEXT = "input: [3, 8, 8]\nlayers:\n  - relu\n  - conv2d: {out_channels: 4, kernal_size: 3}\n"
 
@@ -125,3 +125,17 @@ def test_sarif_names_a_file_of_any_bytes(tmp_path, monkeypatch, capsys):
     Path(name).write_text("input: [3]\nlayers: [rellu]\n")
     assert main(["check", name, "--format", "sarif"]) == 1
     assert '"uri": "a%FF.yaml"' in capsys.readouterr().out
+
+
+def test_a_message_is_shown_up_to_a_thousand_characters():
+    for length, shown in ((1000, "x" * 1000), (1001, "x" * 999 + "…")):
+        assert str(Diagnostic(Code.FILE, "x" * length)) == f"error AS601: {shown}"
+
+
+def test_a_refusal_in_other_words_keeps_its_edit_where_it_is_about_the_whole():
+    refusal = Refusal("a", code=Code.NAME, expected="b", found="c", replacement="d")
+    changed = refusal.but("e", help="f")
+    assert (str(changed), changed.expected, changed.found) == ("e", "b", "c")
+    assert (changed.help, changed.replacement) == ("f", "d")
+    assert refusal.but(help=None, whole=False).replacement is None
+    assert str(refusal.but(help=None)) == "a"

@@ -121,6 +121,17 @@ def test_a_last_node_with_several_outputs_needs_names():
     )
 
 
+def test_it_is_the_last_node_that_is_shown():
+    assert first_line(refused("- relu\n- chunk: 2")).startswith("4:5: error AS505")
+
+
+def test_names_are_proposed_for_all_outputs_an_input_among_them():
+    said = refused("- {name: a, relu: }", head="outputs: [input, a]\n")
+    assert said.endswith("`outputs: {input: input, a: a}`")
+    arch = loaded("- {name: a, relu: }", head="outputs: {input: input, a: a}\n")
+    assert arch.output_shape == {"input": ("N", 4, 8, 8), "a": ("N", 4, 8, 8)}
+
+
 def test_a_spec_needs_a_node():
     said = refused("- {relu: , when: false}")
     assert "error AS505: the spec has no nodes that are read" in said

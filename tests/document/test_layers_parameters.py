@@ -186,3 +186,12 @@ def test_rows_of_a_table_are_no_nodes_though_a_column_is_called_like_an_op():
     arch = loaded(text, input="[3]", head=head)
     assert [layer.op for layer in arch.layers] == ["linear", "dropout", "tanh"] * 2
     assert arch.output_shape == (N, 5)
+
+
+def test_layers_are_equal_where_they_are_the_same():
+    head = (
+        "params: {act: relu}\nblocks: {b: {params: {f: layers, g: layers},"
+        " layers: [tanh, {sigmoid: , when: f == g}]}}\n"
+    )
+    assert len(listed("- b: {f: $act, g: $act}", head=head)) == 3
+    assert len(listed("- b: {f: $act, g: tanh}", head=head)) == 2

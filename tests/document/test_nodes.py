@@ -295,3 +295,35 @@ def test_sizes_of_the_input_may_name_parameters():
 def test_the_caller_may_replace_the_input():
     arch = archspec.loads("input: [3, 8, 8]\nlayers: [relu]", input_shape=(1, 4, 4))
     assert arch.output_shape == ("N", 1, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("node", "head", "help_"),
+    [
+        ("conv2d: [[1], 2]", "", "write `conv2d: {argument: value}`"),
+        ("conv2d: [1, 2, 3, 4, 5, 6, 7, 8, 9]", "", "write `conv2d: {argument: value}`"),
+        ("conv2d: [4, 3]", "", "write `conv2d: {out_channels: 4, kernel_size: 3}`"),
+        ("conv2d: [4]", "", "write `conv2d: {out_channels: 4, kernel_size: …}`"),
+        ("b: [1]", "blocks: {b: {layers: [relu]}}\n", "write `b: {argument: value}`"),
+        ("{conv2d: {a: 4}, kernel_size: 3}", "", "move it into `conv2d: {…}`"),
+        ("{conv_norm_act: {act: relu}, kernel_size: 3}", "", "move it into `conv_norm_act: {…}`"),
+        ("{b: , c: 3}", "blocks: {b: {params: {c: 1}, layers: [relu]}}\n", "indent it under `b:`"),
+    ],
+)
+def test_where_arguments_belong(node, head, help_):
+    assert help_ in refused(f"- {node}", head=head)
+
+
+def test_a_group_needs_its_list():
+    said = refused("- relu\n- layers")
+    assert first_line(said).startswith("4:5: error AS201: `layers` needs a list of nodes")
+
+
+@pytest.mark.parametrize(
+    ("name", "helps"),
+    [("{index}", ['  help: quote it: "{index}"']), ("{}", []), ("{a: 1, b: 2}", []), ("[a]", [])],
+)
+def test_a_name_in_braces_is_quoted(name, helps):
+    said = refused(f"- {{name: {name}, relu: }}")
+    assert first_line(said).startswith("3:12: error AS208: ") and "cannot name a node" in said
+    assert [line for line in said.splitlines() if "help" in line] == helps

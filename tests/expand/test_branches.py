@@ -177,3 +177,16 @@ def test_keys_of_branches():
 def test_wrong_branches(node, message):
     said = first_line(refused(f"- {node}")).partition(": error ")[2].partition(": ")[2]
     assert said == message
+
+
+@pytest.mark.parametrize(
+    ("layers", "place"),
+    [
+        ("- {branches: [[relu], [tanh]], merge: {add: , when: 1}}\n- {tanh: , from: '2'}", "3:55"),
+        ("- {branches: {'{1 / 2}': [], b: [{linear: 3}]}, merge: add}", "3:17"),
+        ("- {branches: {'{1 / 2}': [relu], b: [{linear: 3}]}, merge: add}", "3:17"),
+    ],
+)
+def test_what_follows_from_a_mistake_in_branches_is_not_told(layers, place):
+    said = refused(layers)
+    assert first_line(said).startswith(f"{place}: error AS303") and said.count("error") == 1

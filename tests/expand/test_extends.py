@@ -577,3 +577,14 @@ def test_patches_give_the_list_that_one_would_write_by_hand(drawn):
     assert found == expected
     again = archspec.loads(arch.expand())
     assert facts(again.graph) == facts(arch.graph)
+
+
+def test_outputs_of_a_variant_may_compute_names_with_the_bases_parameters(tmp_path):
+    write_files(
+        tmp_path,
+        base="input: [3]\nparams: {last: 2}\nlayers:\n"
+        "- {repeat: last, name: 'n{index + 1}', relu}\n- {linear: 5}\n",
+        variant="extends: base.yaml\nparams: {last: 4}\noutputs: ['n{last - 1}']\n",
+    )
+    arch = archspec.load(tmp_path / "variant.yaml")
+    assert [layer.path for layer in arch.layers] == ["n1", "n2", "n3"]

@@ -43,6 +43,12 @@ EDITS = {
         '`padding: 1` on "a" at line 3 makes the shapes fit',
         ("4}", "4, padding: 1}"),
     ),
+    "the padding of every second pixel": (
+        f"- {{name: a, {CONV}3, stride: 2}}}}\n- {{name: b, {CONV}1, stride: 2}}, from: input}}\n"
+        "- add: [b, a]",
+        '`padding: 1` on "a" at line 3 makes the shapes fit',
+        ("3, ", "3, padding: 1, "),
+    ),
     "the op that gave the shape, however far above": (
         "- {name: a, conv2d: {out_channels: 6, kernel_size: 1}}\n- relu\n- {name: n, batch_norm: }"
         "\n- add: [n, input]",
@@ -148,3 +154,25 @@ def test_sizes_of_two_axes_are_proposed_as_a_list():
     said = refused(layers, input="", head=head)
     assert said.endswith('help: `size: [6, 9]` on "u" at line 3 makes the shapes fit')
     loaded(layers.replace("[10, 12]", "[6, 9]"), input="", head=head)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "found"), [(9, True), (2049, True), (4096, True), (4097, False)]
+)
+def test_the_smallest_input_for_a_window(kernel, found):
+    said = refused(f"- max_pool2d: {kernel}", input="[1, 8, 8]").splitlines()[-1]
+    smallest = f"height and width here are {kernel}: `input: [1, {kernel}, {kernel}]`"
+    assert said.endswith(smallest) is found
+    assert said.startswith("  help: a kernel_size of at most 8 fits")
+
+
+def test_other_arguments_of_a_block_are_proposed_where_shapes_do_not_fit_alone():
+    said = refused("- conv_norm_act: {out_channels: 4, stride: 0}")
+    assert "AS205: conv2d: stride cannot be 0" in said and "the shapes fit" not in said
+
+
+def test_a_node_that_is_read_by_many_ways_is_looked_at_once():
+    ways = "".join(f"- {{name: n{i}, mul: [n{i - 1}, n{i - 1}]}}\n" for i in range(1, 60))
+    start = "- {name: n0, relu: }\n- {name: x, conv2d: {out_channels: 6, kernel_size: 1}}\n"
+    said = refused(f"{start}{ways}- add: [x, n59]")  # else a way for each of 2**59
+    assert said.endswith('help: `out_channels: 4` on "x" at line 4 makes the shapes fit')

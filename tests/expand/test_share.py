@@ -254,6 +254,7 @@ def test_what_only_an_idle_owner_reads_is_left_out():
     "text",
     [
         OWNERS_INPUT_IS_GONE,
+        "input: [4]\nlayers: [{name: a, linear: 4}, {name: b, share: a, from: input}]",
         "input: [4]\nlayers: [{name: p, parameter: [1, 4]}, {name: q, share: p}, "
         "{add: [q, input]}]",
         "input: [4, 8, 8]\nlayers: [{name: z, conv2d: {out_channels: 6, kernel_size: 3}}, "
@@ -320,3 +321,9 @@ def test_a_block_whose_code_would_be_another_is_not_shared():
     arch = loaded(layers.replace("FIRST", "p"), head=head, input="[3]")
     assert arch.output_shape == (N, 12)
     assert arch.verify(batch_sizes=(1, 3)).ok
+
+
+def test_a_mistake_of_the_owner_is_told_once():
+    conv = "conv2d: {out_channels: 4, kernel_size: 99}"
+    said = refused(f"- {{name: a, {conv}}}\n- {{share: a}}\n- {{share: a, from: input}}")
+    assert said.count("error") == 1 and first_line(said).startswith("3:15: error AS401")

@@ -157,3 +157,8 @@ def test_a_whole_loop_or_group_may_be_left_out():
         "- {layers: [relu], when: false}\n"
         "- {branches: [[relu], []], merge: add, when: false}\n- add: [r, input]"
     ) == ["0 = add(input, input) -> 4x8x8"]
+
+
+def test_the_name_of_what_is_not_there_is_checked_at_its_place():
+    said = refused("- {relu: , name: '{1 / 2}', when: false}\n- tanh")
+    assert first_line(said).startswith("3:20: error AS303: {1 / 2} gives a number")

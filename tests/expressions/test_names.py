@@ -105,6 +105,10 @@ def test_a_name_stands_once_in_a_list():
 def test_a_name_that_is_another_nodes_position_stands_twice():
     said = refused("- {relu: , name: '1'}\n- tanh")
     assert first_line(said) == "4:5: error AS209: the name '1' stands twice in this list"
+    assert "  found:    the first is at line 3" in said
+    said = refused("- relu\n- {tanh: , name: '0'}")
+    assert first_line(said) == "4:20: error AS209: the name '0' stands twice in this list"
+    assert "found:    the node at line 3, which has no name, is called by its number" in said
 
 
 def test_the_same_name_may_stand_in_two_lists():

@@ -68,6 +68,12 @@ def test_repeats_within_repeats_stop_at_the_limit_of_nodes():
     assert said.count("the number of nodes is over the limit of 2,000 (nodes)") == 1
 
 
+def test_nothing_is_told_of_the_nodes_past_the_limit():
+    said = refusal(spec("- {repeat: 9, relu}\n- tanh\n- gelu\n- silu"), limits=Limits(nodes=10))
+    assert first_line(said).startswith("5:5: error AS701: the number of nodes is over the limit")
+    assert said.count("error") == 1
+
+
 def test_files_are_counted(tmp_path):
     for i in range(5):
         (tmp_path / f"a{i}.yaml").write_text(f"extends: a{i + 1}.yaml\n")

@@ -6,10 +6,10 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from archspec import __version__
-from archspec.cli import training_options
 from archspec.diagnostics.diagnostic import did_you_mean
 
 Subparsers = Any  # argparse names the type of add_subparsers() privately only
@@ -41,8 +41,14 @@ def _adders() -> dict[str, Callable[[Subparsers], None]]:
         "list": _add_list,
         "schema": _add_schema,
         "completion": _add_completion,
-        **training_options.adders(_add, _add_spec, _add_format),
+        **{name: partial(_add_training, name) for name in ("train", "evaluate", "predict", "runs")},
     }
+
+
+def _add_training(name: str, commands: Subparsers) -> None:
+    from archspec.cli import training_options
+
+    training_options.adders(_add, _add_spec, _add_format)[name](commands)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -339,3 +339,15 @@ def test_the_schema_takes_what_a_recipe_takes():
     for name, value in wrong.items():
         assert not validator.is_valid({name: value}), name
         assert read_values(fields(), Layer({name: value}))[1], name
+
+
+def test_the_defaults_are_those_of_the_documents():
+    recipe = Recipe()
+    assert (recipe.dataset, recipe.validation, recipe.epochs, recipe.batch_size) == (
+        *("digits", 0.1, 10, 64),
+    )
+    assert (recipe.optimizer, recipe.lr, recipe.betas, recipe.eps) == (
+        *("adam", 0.001, (0.9, 0.999), 1e-8),
+    )
+    assert (recipe.schedule, recipe.step_epochs, recipe.gamma) == ("constant", 30.0, 0.1)
+    assert (recipe.log_every, recipe.save_every, recipe.seed) == (1.0, 60.0, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from archspec.recipe.layers import Layer, located_layer, option_layer, read_laye
 from archspec.recipe.optimizers import UpdateRule
 from archspec.recipe.recipe import Recipe, fields, layers_for, resolve
 from archspec.recipe.schedules import Schedule
+from archspec.recipe.schema import recipe_schema
 from archspec.training import recipe_for
 from archspec.training.store.runs import config_text
 
@@ -300,3 +302,50 @@ def test_a_key_with_a_dot_is_unknown_like_any_other(key):
         resolve([read_layer(Source("c.yaml", f"epochs: 2\n{key}: 1\n"))])
     (found,) = caught.value.diagnostics
     assert (found.message, found.span.line) == (f"a recipe has no {key!r}", 2)
+
+
+def test_a_config_that_is_no_mapping_is_refused_where_it_begins():
+    with pytest.raises(SpecError, match="a recipe is a mapping, not a list") as caught:
+        resolve([read_layer(Source("c.yaml", "- epochs: 2\n"))])
+    assert str(caught.value.diagnostics[0].span) == "c.yaml:1:1"
+
+
+def test_the_schema_takes_what_a_recipe_takes():
+    validator = jsonschema.Draft202012Validator(recipe_schema())
+    right = {
+        "normalize": {"mean": [0.5], "std": [0.25]},
+        "resize": [8, 9],
+        "augment": "random_crop",
+        "batch_size": "auto",
+        "init": None,
+        "ema": 0.5,
+        "loss_weights": {"aux": 0},
+        "seed": 0,
+    }
+    assert Recipe(**right) and list(validator.iter_errors(right)) == []
+    assert validator.is_valid({"normalize": None, "resize": 8, "augment": ["random_crop"]})
+    wrong = {
+        "normalize": {"mean": [0.5]},
+        "resize": [8],
+        "batch_size": "all",
+        "ema": 1,
+        "loss_weights": {"aux": -1},
+        "seed": -1,
+        "augment": [3],
+        "colour": "red",
+    }
+    for name, value in wrong.items():
+        assert not validator.is_valid({name: value}), name
+        assert read_values(fields(), Layer({name: value}))[1], name
+
+
+def test_the_defaults_are_those_of_the_documents():
+    recipe = Recipe()
+    assert (recipe.dataset, recipe.validation, recipe.epochs, recipe.batch_size) == (
+        *("digits", 0.1, 10, 64),
+    )
+    assert (recipe.optimizer, recipe.lr, recipe.betas, recipe.eps) == (
+        *("adam", 0.001, (0.9, 0.999), 1e-8),
+    )
+    assert (recipe.schedule, recipe.step_epochs, recipe.gamma) == ("constant", 30.0, 0.1)
+    assert (recipe.log_every, recipe.save_every, recipe.seed) == (1.0, 60.0, 0)

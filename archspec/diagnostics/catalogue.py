@@ -923,6 +923,7 @@ _add(
     input: [3, 8, 8]
     layers:
       - conv2d: {out_channels: 4, kernel_size: 3}
+      - layer_norm
       - relu
       - linear: 10
     """,
@@ -930,6 +931,7 @@ _add(
     input: [3, 8, 8]
     layers:
       - conv2d: {out_channels: 4, kernel_size: 3}
+      - layer_norm: {axes: [1]}
       - relu
       - flatten
       - linear: 10

@@ -187,3 +187,12 @@ def test_a_call_of_python_is_shown_as_a_node(call):
     (diagnostic,) = raised.value.diagnostics
     assert f"`{CALLS[call]}`" in diagnostic.help
     archspec.loads(f"input: [3, 16, 16]\nlayers:\n  - {CALLS[call]}\n")
+
+
+def test_another_mistake_hides_no_input_that_fits():
+    text = (FOLDER / "shapes" / "unet_interpolated.yaml").read_text()
+    other = "  - {conv2d: {out_channels: 8, kernel_size: 3, groups: 2}, from: input}\n"
+    with pytest.raises(archspec.SpecError) as raised:
+        archspec.loads(text + other)
+    merge, groups = raised.value.diagnostics
+    assert "`input: [3, 68, 88]`" in merge.help and groups.help == "`groups` may be 1"

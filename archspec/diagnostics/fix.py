@@ -15,7 +15,7 @@ from typing import NamedTuple
 from archspec.diagnostics.diagnostic import Diagnostic, Edit, Source, line_starts
 
 MAX_ROUNDS = 10
-"""One mistake may hide another: a text is checked and mended again at most so many times."""
+"""One mistake may hide another: a text is checked and fixed again, at most so many times."""
 
 Check = Callable[[Source], Sequence[Diagnostic]]
 """The mistakes of a text."""

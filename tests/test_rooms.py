@@ -127,7 +127,6 @@ def test_functions_are_short():
 OUTSIDE_OPS = {
     "document.other_words",  # what other libraries' words are called here
     "expand.remedies",  # the ops that a help line proposes
-    "diagnostics.catalogue",  # examples
 }
 NAMES = {name for name in REGISTRY if "_" in name or name[-1].isdigit()}
 """Ops whose names are no words of English."""

@@ -39,9 +39,9 @@ primary argument, marked *, may stand alone: `linear: 10`.
 ERRORS_HEAD = """\
 # Errors and warnings
 
-Written by `tools/write_docs.py` from `archspec/diagnostics/catalogue.py`; `archspec explain AS401`
-prints one entry. Codes are stable; their hundreds name the stage that finds the mistake. Codes that
-begin with AS9 are warnings: the network compiles. A warning is silenced by a comment at the end of
+Written by `tools/write_docs.py` from `archspec/diagnostics/codes/`; `archspec explain AS401` prints
+one entry. Codes are stable; their hundreds name the stage that finds the mistake. Codes that begin
+with AS9 are warnings: the network compiles. A warning is silenced by a comment at the end of
 the line that it shows (`# archspec: ignore AS903`), for a whole spec by its key `ignore: [AS903]`,
 and by the caller with `--ignore AS903` or `load(..., ignore=["AS903"])`.
 """

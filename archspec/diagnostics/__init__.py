@@ -1,1 +1,1 @@
-"""What is said of a mistake: codes, places, messages, what mends it."""
+"""What is said of a mistake: codes, places, messages and fixes."""

@@ -134,14 +134,14 @@ class Span(Record):
 
 
 class Edit(Record):
-    """A change to a text that mends a mistake for certain: `replacement` in the place of `span`."""
+    """A change to a text that is certainly right: `replacement` in the place of `span`."""
 
     span: Span
     replacement: str
 
 
 class Help(Record):
-    """What would help: a line for people, and edits that mend the mistake for certain."""
+    """What would help: a line for people, and the edits that certainly fix the mistake."""
 
     text: str | None
     edits: tuple[Edit, ...] = ()
@@ -211,9 +211,9 @@ def plain(role: str, text: str) -> str:
 
 
 class Diagnostic(Record):
-    """One mistake (or warning), with its place and what would mend it.
+    """One mistake (or warning), with its place and what would help.
 
-    `edits` mend it for certain, all of them together; `too_small` is as in `Refusal`.
+    `edits` certainly fix it, all of them together; `too_small` is as in `Refusal`.
     """
 
     code: Code
@@ -241,8 +241,8 @@ class Diagnostic(Record):
         help: str | Help | None = None,
     ) -> Diagnostic:
         """A diagnostic with a line of help, or with help that has edits."""
-        told = help if isinstance(help, Help) else Help(help)
-        return cls(code, message, span, severity, expected, found, told.text, edits=told.edits)
+        given = help if isinstance(help, Help) else Help(help)
+        return cls(code, message, span, severity, expected, found, given.text, edits=given.edits)
 
     @classmethod
     def of(cls, refusal: Refusal, span: Span | None, **more: Any) -> Diagnostic:
@@ -351,7 +351,7 @@ def excerpt(span: Span, width: int = 100) -> list[str]:
 
 
 class ArchspecError(Exception):
-    """The base of all that archspec raises for what a user can mend."""
+    """The base of all errors that a user can correct."""
 
 
 class SpecError(ArchspecError):

@@ -15,7 +15,7 @@ from archspec.diagnostics.diagnostic import Diagnostic, Edit, Source, line_start
 from archspec.record import Record
 
 MAX_ROUNDS = 10
-"""One mistake may hide another: a text is checked and mended again at most so many times."""
+"""One mistake may hide another: a text is checked and fixed again, at most so many times."""
 
 Check = Callable[[Source], Sequence[Diagnostic]]
 """The mistakes of a text."""

@@ -164,7 +164,7 @@ KEYS = {
     "use": "import imports include",
     "when": "condition if",
 }
-"""Keys and arguments with other words for them, each told where the key is known."""
+"""Keys and arguments with other words for them; a help names a key only where it is known."""
 
 ABOUT_KEYS = {
     "activation": "an activation is a node of its own, after this one: `- relu`",

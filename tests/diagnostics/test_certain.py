@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -245,3 +247,13 @@ def test_a_fix_of_torchs_name_gives_the_same_result(name, op):
             torch.testing.assert_close(theirs, expected)
             compared += 1
     assert compared
+
+
+def test_the_list_is_read_for_a_mistake_alone():
+    program = (
+        "import sys; from archspec.cli import main; main(['check', 'lenet_bn'])\n"
+        "late = ['diagnostics.torch_names', 'document.other_words', 'diagnostics.catalogue']\n"
+        "print([name for name in late if f'archspec.{name}' in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.stdout.splitlines()[-1] == "[]", result.stderr

@@ -1,4 +1,4 @@
-"""The catalogue of mistakes: each spec in specs/ gives exactly the text that stands beside it.
+"""Mistakes: each spec in specs/ gives exactly the text that stands beside it.
 
 `python tests/diagnostics/test_wrong_specs.py` writes the texts anew, to be read before they are
 kept. A spec's first line may give parameters, as `# params: {"width": 3}`; files that begin with
@@ -41,7 +41,7 @@ def test_a_wrong_spec_gives_this_diagnostic(path, monkeypatch):
     assert said(path) == path.with_suffix(".txt").read_text(encoding="utf-8")
 
 
-def test_the_catalogue_is_large_and_has_no_text_without_a_spec():
+def test_there_are_many_mistakes_and_no_text_without_a_spec():
     assert len(WRONG) >= 120
     assert {path.with_suffix(".yaml") for path in FOLDER.rglob("*.txt")} == set(WRONG)
 

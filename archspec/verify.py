@@ -19,7 +19,7 @@ from archspec.emit.observe import Executed, execution, observed
 from archspec.ir.graph import Graph, trained_only, walk
 from archspec.ir.op import Weight
 from archspec.ir.shape import Shape, concrete, is_batched
-from archspec.runtime.measure import counting_macs, measure_saved_bytes
+from archspec.runtime.measure import counting_macs, measure_saved_bytes, weights_of
 
 RUN_ERRORS = (
     ArithmeticError,
@@ -165,16 +165,7 @@ class _Verifier:
 
     def check_weights(self) -> None:
         """Every key of the state dict: shape, element size, parameter or buffer, trainable."""
-        real = {
-            key: Weight(
-                key,
-                tuple(value.shape),
-                buffer=not isinstance(value, nn.Parameter),
-                itemsize=value.element_size(),
-                trainable=value.requires_grad,
-            )
-            for key, value in self.module.state_dict(keep_vars=True).items()
-        }
+        real = {weight.name: weight for weight in weights_of(self.module)}
         static: dict[str, tuple[Weight, Span]] = {}
         for visit in walk(self.graph):
             step = visit.step

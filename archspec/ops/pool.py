@@ -63,8 +63,11 @@ class _WindowPooling(_Pooling):
 
     def _slide(self, x: Shape, dilation: Pair, ceil_mode: bool) -> Shape:
         expect_rank(x, 4, unbatched=3)
-        kernels, pads = each(self.kernel_size, 2), each(self.padding, 2)
-        for kernel, pad in zip(kernels, pads, strict=True):
+        given = (self.kernel_size, self.stride or self.kernel_size, self.padding, dilation)
+        sizes = []
+        for what, size, kernel, step, pad, apart in zip(
+            ("height", "width"), x[2:], *(each(value, 2) for value in given), strict=True
+        ):
             if pad > kernel // 2:
                 raise Refusal(
                     f"padding {pad} is more than half the kernel size {kernel}",
@@ -72,24 +75,20 @@ class _WindowPooling(_Pooling):
                     expected=f"at most {kernel // 2}",
                     found=str(pad),
                 )
-        strides = each(self.stride or self.kernel_size, 2)
-        dilations = each(dilation, 2)
-        for i, what in enumerate(("height", "width")):
             # Of the first window's elements those before the input are padding.
-            expect_reached(x[2 + i], -pads[i] % dilations[i], what)
-        height, width = (
-            window(
-                x[2 + i],
-                kernels[i],
-                stride=strides[i],
-                padding=pads[i],
-                dilation=dilations[i],
-                ceil_mode=ceil_mode,
-                what=("height", "width")[i],
+            expect_reached(size, -pad % apart, what)
+            sizes.append(
+                window(
+                    size,
+                    kernel,
+                    stride=step,
+                    padding=pad,
+                    dilation=apart,
+                    ceil_mode=ceil_mode,
+                    what=what,
+                )
             )
-            for i in range(2)
-        )
-        return (*x[:2], height, width)
+        return (*x[:2], *sizes)
 
 
 class MaxPool2d(_WindowPooling, name="max_pool2d", primary="kernel_size"):

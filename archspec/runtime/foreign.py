@@ -18,10 +18,10 @@ from torch.nn.parameter import is_lazy
 
 from archspec.diagnostics.diagnostic import Code, Refusal, did_you_mean
 from archspec.ir import tape as tapes
-from archspec.ir.op import Weight, Weights
+from archspec.ir.op import Weights
 from archspec.ir.shape import N, Shape, concrete
 from archspec.ir.tape import Storage, Tape
-from archspec.runtime.measure import measure_macs, seeded, uncounted
+from archspec.runtime.measure import measure_macs, seeded, uncounted, weights_of
 
 BATCHES = (2, 3, 5)
 """Batch sizes of the runs on the CPU."""
@@ -154,22 +154,13 @@ def _input(shape: Shape, batch: int) -> torch.Tensor:
 
 
 def _weights(op: Constructed, module: nn.Module) -> Weights:
-    values = module.state_dict(keep_vars=True)
-    if any(map(is_lazy, values.values())):
+    values = module.state_dict(keep_vars=True).values()
+    if any(map(is_lazy, values)):
         raise _refusal(op, "is lazy: its weights have no shapes before it runs")
-    parameters = [value for value in values.values() if isinstance(value, nn.Parameter)]
+    parameters = [value for value in values if isinstance(value, nn.Parameter)]
     if len(set(map(id, parameters))) < len(parameters):
         raise _refusal(op, "keeps one parameter under two names, so it would count twice")
-    return tuple(
-        Weight(
-            key,
-            tuple(value.shape),
-            buffer=not isinstance(value, nn.Parameter),
-            itemsize=value.element_size(),
-            trainable=value.requires_grad or not isinstance(value, nn.Parameter),
-        )
-        for key, value in values.items()
-    )
+    return weights_of(module)
 
 
 def _macs(op: Constructed, module: nn.Module, shape: Shape) -> int | None:

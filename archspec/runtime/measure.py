@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
+
+from archspec.ir.op import Weight, Weights
 
 Result = TypeVar("Result")
 
@@ -37,6 +39,18 @@ def measure_saved_bytes(run: Callable[[], Result], owned: Iterable[Tensor]) -> t
     with torch.enable_grad(), saved_tensors_hooks(pack, lambda tensor: tensor):
         result = run()
     return result, sum(storage.nbytes() for storage in saved.values())
+
+
+def as_weight(key: str, tensor: Tensor) -> Weight:
+    """A parameter or buffer, as an op states it."""
+    buffer = not isinstance(tensor, nn.Parameter)
+    trainable = buffer or tensor.requires_grad
+    return Weight(key, tuple(tensor.shape), buffer, tensor.element_size(), trainable)
+
+
+def weights_of(module: nn.Module) -> Weights:
+    """What a module owns, in the order of its state dict."""
+    return tuple(as_weight(*item) for item in module.state_dict(keep_vars=True).items())
 
 
 @contextmanager

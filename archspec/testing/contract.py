@@ -46,7 +46,7 @@ from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY, Example, Op, Weight
 from archspec.ir.shape import N, Shape, concrete, is_batched
 from archspec.ir.tape import Sizes, Storage, Tape
-from archspec.runtime.measure import measure_macs, measure_saved_bytes
+from archspec.runtime.measure import as_weight, measure_macs, measure_saved_bytes, weights_of
 
 RULES = frozenset({Code.EMPTY, Code.UNBATCHED, Code.MIXES_BATCH, Code.SINGLE_VALUE, Code.LIMIT})
 """Codes of the documented rules, which may refuse what torch would run."""
@@ -384,19 +384,8 @@ def real_weights(call: OpCase) -> list[Weight]:
     with _quiet():
         built = call.op.build(*call.inputs)
     if isinstance(built, Tensor):
-        return [_weight("", built, buffer=not isinstance(built, nn.Parameter))]
-    if built is None:
-        return []
-    trained = dict(built.named_parameters())
-    return [
-        _weight(key, trained.get(key, tensor), buffer=key not in trained)
-        for key, tensor in built.state_dict().items()
-    ]
-
-
-def _weight(key: str, tensor: Tensor, buffer: bool = False) -> Weight:
-    trainable = buffer or tensor.requires_grad
-    return Weight(key, tuple(tensor.shape), buffer, tensor.element_size(), trainable)
+        return [as_weight("", built)]
+    return [] if built is None else list(weights_of(built))
 
 
 def _fails(call: OpCase) -> bool:

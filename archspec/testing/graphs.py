@@ -32,13 +32,33 @@ SIZES = ("in_channels", "in_channels * 2", "in_channels // 2", "in_channels + 1"
 ACTIVATIONS = ("relu", "gelu", "sigmoid", "tanh", "identity", "hardswish")
 
 
-def specs(max_nodes: int = 4) -> SearchStrategy[dict[str, Data]]:
+@st.composite
+def specs(draw: DrawFn, max_nodes: int = 4) -> dict[str, Data]:
     """Specs of ops, groups, blocks, branches, repeats, conditions, merges, nodes with several
     outputs, shared modules, layers as parameters and training_only heads, all small.
 
     About half of them are drawn without care for shapes, and most of those are refused.
     """
-    return _specs(max_nodes)
+    careless = draw(st.sampled_from([True, True, True, False, False]))
+    spec: dict[str, Data] = {
+        "input": [draw(st.sampled_from([1, 2, 4, 6])), *draw(_images(careless))],
+        "blocks": {},
+    }
+    draft = _Draft(draw, spec["blocks"], careless, max_nodes)
+    layers = draft.nodes(2, ())
+    if draw(st.integers(0, 3)) == 0:
+        layers += [
+            _named("body", draw(draft.op(()))),
+            {**_named("aux", {"layers": draft.nodes(0, ())}), "training_only": True},
+            {**_named("head", draw(draft.op(()))), "from": "body"},
+        ]
+        spec["outputs"] = {"logits": "head", "aux": "aux"}
+    elif draw(st.booleans()):
+        layers += ["global_avg_pool2d", "flatten", {"linear": draw(st.integers(1, 5))}]
+    spec["layers"] = layers
+    if not spec["blocks"]:
+        del spec["blocks"]
+    return spec
 
 
 def to_text(spec: dict[str, Data]) -> str:
@@ -86,30 +106,6 @@ SHAPE_RULES = frozenset({Code.SHAPE, Code.RANK})
 
 
 # --- drawing -------------------------------------------------------------------------------------
-
-
-@st.composite
-def _specs(draw: DrawFn, max_nodes: int) -> dict[str, Data]:
-    careless = draw(st.sampled_from([True, True, True, False, False]))
-    spec: dict[str, Data] = {
-        "input": [draw(st.sampled_from([1, 2, 4, 6])), *draw(_images(careless))],
-        "blocks": {},
-    }
-    draft = _Draft(draw, spec["blocks"], careless, max_nodes)
-    layers = draft.nodes(2, ())
-    if draw(st.integers(0, 3)) == 0:
-        layers += [
-            _named("body", draw(draft.op(()))),
-            {**_named("aux", {"layers": draft.nodes(0, ())}), "training_only": True},
-            {**_named("head", draw(draft.op(()))), "from": "body"},
-        ]
-        spec["outputs"] = {"logits": "head", "aux": "aux"}
-    elif draw(st.booleans()):
-        layers += ["global_avg_pool2d", "flatten", {"linear": draw(st.integers(1, 5))}]
-    spec["layers"] = layers
-    if not spec["blocks"]:
-        del spec["blocks"]
-    return spec
 
 
 def _images(careless: bool) -> SearchStrategy[list[int]]:

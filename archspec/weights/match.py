@@ -38,7 +38,9 @@ def match(
     report.missing = [
         Difference(key, _why_missing(key, tensors, partners.get(key))) for key in absent
     ]
-    report.unexpected = [Difference(key, _why_unexpected(key, expected)) for key in odd]
+    report.unexpected = [
+        Difference(key, f"not in the network: {_around(key, expected)}") for key in odd
+    ]
     report.unexpected += [
         Difference(key, f"holds no tensor, but {kind}") for key, kind in loaded.strange.items()
     ]
@@ -63,7 +65,7 @@ def _compare(
         if given is None:
             continue
         if given.shape != own.shape:
-            why = f"{_shape(given)} in the file, {_shape(own)} in the network"
+            why = f"{tuple(given.shape)} in the file, {tuple(own.shape)} in the network"
             report.other_shape.append(Difference(key, why))
         elif given.is_floating_point() != own.is_floating_point() or given.is_complex():
             why = f"{_number(given)} in the file, {_number(own)} in the network"
@@ -115,10 +117,6 @@ def _why_missing(key: str, tensors: Collection[str], near: str | None) -> str:
     return f"not in the file: {_around(key, tensors)}"
 
 
-def _why_unexpected(key: str, expected: Collection[str]) -> str:
-    return f"not in the network: {_around(key, expected)}"
-
-
 def _around(key: str, keys: Collection[str]) -> str:
     """What stands in the place of a missing key."""
     path = key
@@ -150,10 +148,6 @@ def _help(report: LoadReport, partners: Mapping[str, str | None]) -> str | None:
     if 2 * len(report.matched) < report.total:
         return "these look like the weights of another network"
     return "load what fits, and leave the rest as it is, with --partial (in Python partial=True)"
-
-
-def _shape(tensor: Tensor) -> str:
-    return str(tuple(tensor.shape))
 
 
 def _number(tensor: Tensor) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, HelpFormatter, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from archspec import __version__
-from archspec.cli.command import Command
+from archspec.cli.command import Arguments, Command, Option
 from archspec.cli.output import columns
+from archspec.cli.plain import read_plainly
 from archspec.diagnostics.diagnostic import did_you_mean
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, HelpFormatter
 
 COMMANDS = (
     "compile",
@@ -37,6 +41,8 @@ def declared(name: str) -> Command:
 
 def build_parser() -> ArgumentParser:
     """The whole command line: slower to make than one command's part of it."""
+    from argparse import ArgumentParser
+
     parser = ArgumentParser(
         prog="archspec",
         description="Compile declarative YAML architectures into verified torch modules.",
@@ -50,25 +56,37 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
-def parse(argv: Sequence[str] | None) -> Namespace:
-    """The arguments; `command` is the name, and `parser` says what is wrong with them.
+def command_parser(name: str) -> ArgumentParser:
+    """The part of one command."""
+    from argparse import ArgumentParser
 
-    What a command does not know is its own mistake, with the option that was meant.
-    """
-    given = sys.argv[1:] if argv is None else list(argv)
-    name = given[0] if given else ""
-    if name not in COMMANDS:  # --help, --version, or a mistake
-        return build_parser().parse_args(given)
     command = declared(name)
     parser = ArgumentParser(prog=f"archspec {name}", **_texts(command))
     _fill(parser, name, command)
-    args, unknown = parser.parse_known_args(given[1:])
+    return parser
+
+
+def parse(argv: Sequence[str] | None) -> Arguments:
+    """The arguments. Wrong usage ends the program, with the option that was meant."""
+    given = sys.argv[1:] if argv is None else list(argv)
+    name = given[0] if given else ""
+    if name not in COMMANDS:  # --help, --version, or a mistake
+        return build_parser().parse_args(given, Arguments())
+    command = declared(name)
+    plain = read_plainly(command, given[1:])
+    if plain is not None:
+        return Arguments(command=name, error=partial(_wrong_usage, name), **plain)
+    args, unknown = command_parser(name).parse_known_args(given[1:], Arguments())
     if unknown:
         word = unknown[0].partition("=")[0]
         near = did_you_mean(word, ("--help", *command.flags)) if word.startswith("-") else None
         hint = f" ({near})" if near else ""
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        args.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     return args
+
+
+def _wrong_usage(name: str, message: str) -> NoReturn:
+    command_parser(name).error(message)
 
 
 def _texts(command: Command) -> dict[str, Any]:
@@ -83,12 +101,14 @@ def _texts(command: Command) -> dict[str, Any]:
 
 def _formatter(prog: str) -> HelpFormatter:
     """One of a given width: argparse makes one for each option, and imports shutil for a width."""
+    from argparse import RawDescriptionHelpFormatter
+
     return RawDescriptionHelpFormatter(prog, width=columns() - 2)
 
 
 def _fill(parser: ArgumentParser, name: str, command: Command) -> None:
     """Add the command's options."""
-    parser.set_defaults(command=name, parser=parser)
+    parser.set_defaults(command=name, error=parser.error)
     groups: dict[str | None, Any] = {None: parser}
     alone = None
     for option in command.options:
@@ -97,7 +117,20 @@ def _fill(parser: ArgumentParser, name: str, command: Command) -> None:
         place = groups[option.group]
         if option.alone:
             alone = place = alone or parser.add_mutually_exclusive_group()
-        settings = option._asdict()
-        for own in ("name", "also", "group", "alone"):
+        settings = {**option._asdict(), "type": option.type and _reader(option)}
+        for own in ("name", "also", "group", "alone", "expected"):
             del settings[own]
         place.add_argument(*option.names, **{k: v for k, v in settings.items() if v is not None})
+
+
+def _reader(option: Option) -> Callable[[str], Any]:
+    """`option.type` as argparse has it: it raises where the text is not what is expected."""
+    from argparse import ArgumentTypeError
+
+    def read(text: str) -> Any:
+        value = option.type(text) if option.type else text
+        if value is None:
+            raise ArgumentTypeError(f"{text!r} is not {option.expected}")
+        return value
+
+    return read

@@ -7,13 +7,13 @@ import os
 import re
 import sys
 import warnings
-from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
 import archspec
+from archspec.cli.command import Arguments
 from archspec.cli.output import OutputError, flush, write, write_diagnostics
 from archspec.cli.parser import parse
 from archspec.diagnostics.diagnostic import ArchspecError, SpecError
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _run(args: Namespace) -> int:
+def _run(args: Arguments) -> int:
     """The command's exit status; whatever a user can mend is written to standard error."""
     try:
         return int(import_module(f"archspec.cli.{args.command}").run(args))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from argparse import Namespace
 from collections.abc import Iterator
 
 import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.analyses.table import cut
+from archspec.cli.command import Arguments
 from archspec.cli.output import columns, write, write_json
 from archspec.document.blocks import library_block
 from archspec.ir.op import REGISTRY
@@ -24,7 +24,7 @@ class ListEntry(Record):
     doc: str
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Print a line each."""
     found = list(entries())
     if args.format == "json":

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from archspec.cli.command import Command, Option
+from archspec.cli.command import Arguments, Command, Option
 from archspec.cli.options import CHECKING, SPEC, formats
 from archspec.cli.output import write, write_diagnostics, write_json
 from archspec.cli.specs import as_dicts, figures, line_of_figures, opened
@@ -35,7 +34,7 @@ COMMAND = Command(
 )
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Check them all; 1 where any is wrong."""
     results: list[dict[str, Any]] = []
     every: list[Diagnostic] = []
@@ -53,7 +52,7 @@ def run(args: Namespace) -> int:
     return 0 if all(result["ok"] for result in results) else 1
 
 
-def _check(spec: str, args: Namespace) -> tuple[dict[str, Any], Sequence[Diagnostic]]:
+def _check(spec: str, args: Arguments) -> tuple[dict[str, Any], Sequence[Diagnostic]]:
     """What is to be said of one spec, and its diagnostics."""
     result: dict[str, Any] = {"spec": spec}
     try:
@@ -76,7 +75,7 @@ def _check(spec: str, args: Namespace) -> tuple[dict[str, Any], Sequence[Diagnos
     return {**result, "ok": True, **figures(arch)}, arch.warnings
 
 
-def _fix(spec: str, args: Namespace) -> list[Change]:
+def _fix(spec: str, args: Arguments) -> list[Change]:
     """Correct a file in its place; a bundled spec is none. Raises `SpecError`."""
     from pathlib import Path
 

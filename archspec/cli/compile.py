@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from archspec.cli.command import Command, Option
-from archspec.cli.options import COMPILING, formats, natural, positive
+from archspec.cli.command import Arguments, Command, Option
+from archspec.cli.options import COMPILING, formats, whole
 from archspec.cli.output import (
     columns,
     paint_for,
@@ -51,13 +50,15 @@ COMMAND = Command(
             "--depth",
             "with --summary: show N levels of blocks, deeper ones folded (0: totals alone)",
             metavar="N",
-            type=natural,
+            type=whole(0),
+            expected="a whole number of at least 0",
         ),
         Option(
             "--batch-size",
             "with --summary: the batch size that memory is given for (default: 1)",
             metavar="B",
-            type=positive,
+            type=whole(1),
+            expected="a whole number of at least 1",
         ),
         Option("--device", "with --verify: the device to run on (default: cpu)", metavar="D"),
         Option(
@@ -87,7 +88,7 @@ SMALL = 500_000_000
 times faster where others use them too."""
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Print what the options ask for; 1 where verification fails. Raises `SpecError`."""
     _refuse_idle_options(args)
     try:
@@ -101,7 +102,7 @@ def run(args: Namespace) -> int:
     return _json(arch, args, weights) if args.format == "json" else _table(arch, args, weights)
 
 
-def _load_weights(net: nn.Module, arch: Architecture, args: Namespace) -> WeightsReport:
+def _load_weights(net: nn.Module, arch: Architecture, args: Arguments) -> WeightsReport:
     """Loads --weights and says what became of each key. Raises `SpecError`."""
     from archspec.weights import load_weights
 
@@ -114,18 +115,18 @@ def _load_weights(net: nn.Module, arch: Architecture, args: Namespace) -> Weight
     )
 
 
-def _renames(args: Namespace) -> dict[str, str] | str | None:
+def _renames(args: Arguments) -> dict[str, str] | str | None:
     """What --weights-map says: pairs, or the name of a file of them."""
     given: list[str] = args.weights_map
     if len(given) == 1 and "=" not in given[0]:
         return given[0]
     wrong = next((text for text in given if "=" not in text), None)
     if wrong is not None:
-        args.parser.error(f"--weights-map: {wrong!r} is not of the form OLD=NEW, as backbone=")
+        args.error(f"--weights-map: {wrong!r} is not of the form OLD=NEW, as backbone=")
     return dict(text.split("=", 1) for text in given) or None
 
 
-def _refuse_idle_options(args: Namespace) -> None:
+def _refuse_idle_options(args: Arguments) -> None:
     """An option without its switch would be ignored in silence."""
     for option, given, switch in (
         ("--depth", args.depth is not None, "summary"),
@@ -135,10 +136,10 @@ def _refuse_idle_options(args: Namespace) -> None:
         ("--partial", args.partial, "weights"),
     ):
         if given and not getattr(args, switch):
-            args.parser.error(f"{option} needs --{switch}")
+            args.error(f"{option} needs --{switch}")
 
 
-def _table(arch: Architecture, args: Namespace, weights: WeightsReport | None) -> int:
+def _table(arch: Architecture, args: Arguments, weights: WeightsReport | None) -> int:
     write_diagnostics(arch.warnings)
     if args.summary:
         show_summary(_summary(arch, args))
@@ -157,7 +158,7 @@ def _table(arch: Architecture, args: Namespace, weights: WeightsReport | None) -
     return 0 if report.ok else 1
 
 
-def _json(arch: Architecture, args: Namespace, weights: WeightsReport | None) -> int:
+def _json(arch: Architecture, args: Arguments, weights: WeightsReport | None) -> int:
     result = _summary(arch, args).as_dict() if args.summary else figures(arch)
     result["warnings"] = as_dicts(arch.warnings)
     if weights is not None:
@@ -173,7 +174,7 @@ def _json(arch: Architecture, args: Namespace, weights: WeightsReport | None) ->
     return 0 if ok else 1
 
 
-def _summary(arch: Architecture, args: Namespace) -> Summary:
+def _summary(arch: Architecture, args: Arguments) -> Summary:
     return arch.summary(depth=args.depth, batch_size=args.batch_size or 1)
 
 
@@ -184,7 +185,7 @@ def show_summary(summary: Summary) -> None:
     write(summary_text(summary, columns(), paint_for(sys.stdout)))
 
 
-def _verify(arch: Architecture, args: Namespace) -> Report:
+def _verify(arch: Architecture, args: Arguments) -> Report:
     say = _progress if sys.stderr.isatty() else None
     if say:
         say("importing torch")
@@ -210,13 +211,13 @@ def _progress(what: str) -> None:
     sys.stderr.flush()
 
 
-def _filled(arch: Architecture, args: Namespace) -> nn.Module:
+def _filled(arch: Architecture, args: Arguments) -> nn.Module:
     net = arch.build(device=args.device or "cpu", seed=0)
     _load_weights(net, arch, args)
     return net
 
 
-def _check_device(args: Namespace) -> None:
+def _check_device(args: Arguments) -> None:
     """A device that this machine has not is wrong usage."""
     import torch
 
@@ -226,4 +227,4 @@ def _check_device(args: Namespace) -> None:
     except (RuntimeError, AssertionError) as error:
         usable, reason = False, str(error).splitlines()[0]
     if not usable:
-        args.parser.error(f"--device {args.device}: {reason}")
+        args.error(f"--device {args.device}: {reason}")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 
 from archspec.cli import parser
-from archspec.cli.command import Command, Option
+from archspec.cli.command import Arguments, Command, Option
 from archspec.cli.output import write
 
 COMMAND = Command(
@@ -23,7 +22,7 @@ VERSION = Option("--version", "show program's version number and exit", action="
 """What argparse adds."""
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Print the script."""
     scripts = {"bash": bash_script, "zsh": zsh_script, "fish": fish_script}
     commands = {name: parser.declared(name) for name in parser.COMMANDS}

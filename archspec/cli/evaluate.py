@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from archspec.cli.command import Command, Option
+from archspec.cli.command import Arguments, Command, Option
 from archspec.cli.options import formats
 from archspec.cli.output import columns_of, note, padded, write, write_json
 from archspec.cli.trained import OPENING, RUN, opened_run
@@ -39,7 +38,7 @@ COMMAND = Command(
 )
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Print accuracy and loss, overall and by class.
 
     Raises `SpecError`, `TrainingError` and `DataError`.

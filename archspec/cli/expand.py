@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
-
-from archspec.cli.command import Command
+from archspec.cli.command import Arguments, Command
 from archspec.cli.options import COMPILING
 from archspec.cli.output import write, write_diagnostics
 from archspec.cli.specs import load
@@ -18,7 +16,7 @@ COMMAND = Command(
 )
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Print the YAML. Raises `SpecError`."""
     arch = load(args)
     write_diagnostics(arch.warnings)

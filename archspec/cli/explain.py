@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from argparse import Namespace
 
-from archspec.cli.command import Command, Option
+from archspec.cli.command import Arguments, Command, Option
 from archspec.cli.options import formats
 from archspec.cli.output import columns, write, write_json
 from archspec.diagnostics.catalogue import CATALOGUE, Explanation
@@ -20,7 +19,7 @@ COMMAND = Command(
 )
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Print one entry, or a line for each."""
     if args.code is None:
         if args.format == "json":
@@ -34,7 +33,7 @@ def run(args: Namespace) -> int:
         word = f"AS{word}"
     if word not in CATALOGUE:
         known = f"{min(CATALOGUE)} to {max(CATALOGUE)}; `archspec explain` lists them"
-        args.parser.error(f"there is no code {args.code!r}: codes are {known}")
+        args.error(f"there is no code {args.code!r}: codes are {known}")
     code = Code(word)
     if args.format == "json":
         write_json(_as_dict(code, CATALOGUE[code]))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from argparse import ArgumentTypeError, Namespace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import archspec
-from archspec.cli.command import Command, Option
+from archspec.cli.command import Arguments, Command, Option
 from archspec.cli.options import formats
 from archspec.cli.output import write, write_diagnostics, write_json
 from archspec.cli.specs import figures, shape_text
@@ -20,12 +19,12 @@ if TYPE_CHECKING:
     from archspec.ir.shape import Shape
 
 
-def _count(text: str) -> int:
+def _count(text: str) -> int | None:
     """A number of parameters or MACs, with a decimal suffix where it is large."""
     scale = {"k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}.get(text[-1:].lower(), 1)
     digits = text if scale == 1 else text[:-1]
     if not re.fullmatch(r"\d{1,15}(\.\d{1,6})?", digits, re.ASCII):
-        raise ArgumentTypeError(f"{text!r} is not a count, such as 500k, 5M or 1.5G")
+        return None
     whole, _, part = digits.partition(".")
     return int(whole) * scale + int(part or 0) * scale // int("1" + "0" * len(part))
 
@@ -52,6 +51,7 @@ COMMAND = Command(
                 f"only specs of at {most} N {words}, such as 500k, 5M or 1.5G",
                 metavar="N",
                 type=_count,
+                expected="a count, such as 500k, 5M or 1.5G",
             )
             for short, words in (("params", "parameters"), ("macs", "MACs"))
             for bound, most in (("min", "least"), ("max", "most"))
@@ -65,7 +65,7 @@ WIDTHS = (9, 6, 11, 15)
 """Of the columns after the names; fixed, so that each line can be printed when it is known."""
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Print a line each; 1 where one is wrong, as no bundled spec should be."""
     _refuse_idle_options(args)
     if args.ops:
@@ -102,14 +102,14 @@ def run(args: Namespace) -> int:
     return 0 if ok else 1
 
 
-def _refuse_idle_options(args: Namespace) -> None:
+def _refuse_idle_options(args: Arguments) -> None:
     """A filter that is not applied would be ignored in silence."""
     bounds = ("min_params", "max_params", "min_macs", "max_macs")
     given = [name for name in bounds if getattr(args, name) is not None]
     if given and (args.names or args.ops):
-        args.parser.error(f"--{given[0].replace('_', '-')} filters the table of specs")
+        args.error(f"--{given[0].replace('_', '-')} filters the table of specs")
     if args.name is not None and args.ops:
-        args.parser.error("--name filters specs, not ops and blocks")
+        args.error("--name filters specs, not ops and blocks")
 
 
 def _named(name: str, pattern: str | None) -> bool:
@@ -119,7 +119,7 @@ def _named(name: str, pattern: str | None) -> bool:
     return fnmatchcase(name, pattern) or fnmatchcase(name.rpartition("/")[2], pattern)
 
 
-def _within(arch: Architecture, args: Namespace) -> bool:
+def _within(arch: Architecture, args: Arguments) -> bool:
     """Whether the figures are between the bounds that were given."""
     bounds = (
         (arch.num_parameters, args.min_params, args.max_params),

@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
+from collections.abc import Callable
 
 from archspec.cli.command import Option
 
 
-def natural(text: str) -> int:
-    """A whole number from 0."""
-    return _whole(text, 0)
+def whole(least: int) -> Callable[[str], int | None]:
+    """What reads a whole number of at least `least`."""
+
+    def read(text: str) -> int | None:
+        plain = text.isascii() and text.isdigit() and len(text) < 10
+        return int(text) if plain and int(text) >= least else None
+
+    return read
 
 
-def positive(text: str) -> int:
-    """A whole number from 1."""
-    return _whole(text, 1)
-
-
-def _whole(text: str, least: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= least):
-        raise ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-    return int(text)
-
-
-def _assignment(text: str) -> tuple[str, str]:
+def _assignment(text: str) -> tuple[str, str] | None:
     key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise ArgumentTypeError(f"{text!r} is not of the form K=V, as in growth_rate=12")
-    return key.strip(), value
+    return (key.strip(), value) if equals and key.strip() else None
 
 
-def _input(text: str) -> tuple[str | None, tuple[int, ...]]:
+def _input(text: str) -> tuple[str | None, tuple[int | None, ...]] | None:
     name, equals, sizes = text.rpartition("=")
-    try:
-        shape = tuple(positive(size) for size in sizes.lower().split("x"))
-    except ArgumentTypeError:
-        raise ArgumentTypeError(
-            f"{text!r} is not a shape without the batch, as in 3x224x224"
-        ) from None
-    return name.strip() if equals else None, shape
+    shape = tuple(map(whole(1), sizes.lower().split("x")))
+    return None if None in shape else (name.strip() if equals else None, shape)
 
 
 SPEC = Option(
@@ -78,6 +65,7 @@ COMPILING = (
         metavar="K=V",
         dest="params",
         type=_assignment,
+        expected="of the form K=V, as in growth_rate=12",
         action="append",
         default=[],
     ),
@@ -87,6 +75,7 @@ COMPILING = (
         metavar="[NAME=]SIZES",
         dest="inputs",
         type=_input,
+        expected="a shape without the batch, as in 3x224x224",
         action="append",
         default=[],
     ),

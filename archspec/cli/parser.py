@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, HelpFormatter, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from argparse import ArgumentParser, ArgumentTypeError, HelpFormatter, RawDescriptionHelpFormatter
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
 from archspec import __version__
-from archspec.cli.command import Command
+from archspec.cli.command import Arguments, Command, Option
 from archspec.cli.output import columns
 from archspec.diagnostics.diagnostic import did_you_mean
 
@@ -50,26 +50,23 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
-def parse(argv: Sequence[str] | None) -> Namespace:
-    """The arguments; `command` is the name, and `parser` says what is wrong with them.
-
-    What a command does not know is its own mistake, with the option that was meant.
-    """
+def parse(argv: Sequence[str] | None) -> Arguments:
+    """The arguments. Wrong usage ends the program, with the option that was meant."""
     given = sys.argv[1:] if argv is None else list(argv)
     name = given[0] if given else ""
     if name not in COMMANDS:  # --help, --version, or a mistake
-        return build_parser().parse_args(given)
+        return build_parser().parse_args(given, Arguments())
     command = declared(name)
     parser = ArgumentParser(prog=f"archspec {name}", **_texts(command))
     _fill(parser, name, command)
-    args, unknown = parser.parse_known_args(given[1:])
+    args, unknown = parser.parse_known_args(given[1:], Arguments())
     if unknown:
         word = unknown[0].partition("=")[0]
         # `--weights` means no part of `--loss-weights`.
         flags = [each for each in ("--help", *command.flags) if not each.endswith(word[1:])]
         near = did_you_mean(word, flags) if word.startswith("-") else None
         hint = f" ({near})" if near else ""
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        args.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     return args
 
 
@@ -90,7 +87,7 @@ def _formatter(prog: str) -> HelpFormatter:
 
 def _fill(parser: ArgumentParser, name: str, command: Command) -> None:
     """Add the command's options."""
-    parser.set_defaults(command=name, parser=parser)
+    parser.set_defaults(command=name, error=parser.error)
     groups: dict[str | None, Any] = {None: parser}
     alone = None
     for option in command.options:
@@ -99,7 +96,19 @@ def _fill(parser: ArgumentParser, name: str, command: Command) -> None:
         place = groups[option.group]
         if option.alone:
             alone = place = alone or parser.add_mutually_exclusive_group()
-        settings = option._asdict()
-        for own in ("name", "also", "group", "alone"):
+        settings = {**option._asdict(), "type": option.type and _reader(option)}
+        for own in ("name", "also", "group", "alone", "expected"):
             del settings[own]
         place.add_argument(*option.names, **{k: v for k, v in settings.items() if v is not None})
+
+
+def _reader(option: Option) -> Callable[[str], Any]:
+    """`option.type` as argparse has it: it raises where the text is not what is expected."""
+
+    def read(text: str) -> Any:
+        value = option.type(text) if option.type else text
+        if value is None:
+            raise ArgumentTypeError(f"{text!r} is not {option.expected}")
+        return value
+
+    return read

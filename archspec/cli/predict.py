@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from pathlib import Path
 
-from archspec.cli.command import Command, Option
+from archspec.cli.command import Arguments, Command, Option
 from archspec.cli.options import formats
 from archspec.cli.output import note, write, write_json
 from archspec.cli.trained import OPENING, RUN, opened_run
@@ -27,7 +26,7 @@ COMMAND = Command(
 )
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Print the likeliest classes of each picture; 1 where one cannot be read."""
     results = []
     notes: list[str] = []

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archspec.cli.command import Command, Option
+from archspec.cli.command import Arguments, Command, Option
 from archspec.cli.options import formats
 from archspec.cli.output import write, write_diagnostics, write_json
 from archspec.diagnostics.diagnostic import SpecError
@@ -34,7 +33,7 @@ COMMAND = Command(
 )
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Print a line for each run; 1 where one is damaged. Raises `TrainingError` without any."""
     from archspec.training.store.runs import FOLDER, find_runs
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
-
-from archspec.cli.command import Command
+from archspec.cli.command import Arguments, Command
 from archspec.cli.output import write_json
 
 COMMAND = Command(
@@ -16,7 +14,7 @@ COMMAND = Command(
 )
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Print the schema."""
     from archspec.document.schema import spec_schema
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import archspec
 from archspec.analyses.table import NOT_COUNTED, dims
+from archspec.cli.command import Arguments
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Source, SpecError
 from archspec.expand.program import set_text
 from archspec.text import files
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 STDIN = "-"
 
 
-def load(args: Namespace) -> Architecture:
+def load(args: Arguments) -> Architecture:
     """The architecture that SPEC, --set and --input ask for. Raises `SpecError`."""
     params = {key: set_text(text) if text.strip() else None for key, text in args.params}
     return opened(args.spec, args, params, input_shape(args))
 
 
 def opened(
-    spec: str, args: Namespace, params: dict[str, Any], input_shape: InputShape | None = None
+    spec: str, args: Arguments, params: dict[str, Any], input_shape: InputShape | None = None
 ) -> Architecture:
     """The architecture of a file, a bundled name, or `-` for what standard input holds.
 
@@ -59,16 +59,16 @@ def standard_input() -> Source:
     raise SpecError([mistake])
 
 
-def input_shape(args: Namespace) -> InputShape | None:
+def input_shape(args: Arguments) -> InputShape | None:
     """What --input says, by name where it names inputs; wrong usage ends the program."""
     given: list[tuple[str | None, tuple[int, ...]]] = args.inputs
     names = [name for name, _ in given]
     if names in ([], [None]):
         return given[0][1] if given else None
     if None in names:
-        args.parser.error("--input: with several inputs, name each: --input image=3x224x224")
+        args.error("--input: with several inputs, name each: --input image=3x224x224")
     if len(set(names)) < len(names):
-        args.parser.error("--input: an input is given twice")
+        args.error("--input: an input is given twice")
     return {name: shape for name, shape in given if name is not None}
 
 

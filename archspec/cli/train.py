@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archspec.cli.command import Command, Option
+from archspec.cli.command import Arguments, Command, Option
 from archspec.cli.options import COMPILING
 from archspec.cli.output import write, write_diagnostics
 from archspec.cli.specs import load
@@ -58,13 +57,13 @@ COMMAND = Command(
 )
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Train; 128 + N after signal N.
 
     Raises `SpecError`, `TrainingError` and `DataError`.
     """
     if args.resume and not args.run:
-        args.parser.error("--resume needs --run DIR, the folder to continue")
+        args.error("--resume needs --run DIR, the folder to continue")
     arch = load(args)
     recipe = _recipe(args, arch)
     keep_freed_memory()
@@ -95,7 +94,7 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _recipe(args: Namespace, arch: Architecture) -> Recipe:
+def _recipe(args: Arguments, arch: Architecture) -> Recipe:
     config = file_layer(Path(args.config)) if args.config else None
     options = option_layer(
         (field, text)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from archspec.cli.command import Option
+from archspec.cli.command import Arguments, Option
 from archspec.cli.options import ALLOW_MODULE
 from archspec.cli.output import note
 
@@ -23,7 +22,7 @@ OPENING = (
 )
 
 
-def opened_run(args: Namespace) -> TrainedNetwork:
+def opened_run(args: Arguments) -> TrainedNetwork:
     """The network of the run. Raises `SpecError` and `TrainingError`."""
     from pathlib import Path
 

@@ -41,7 +41,8 @@ class LoadReport:
     @property
     def total(self) -> int:
         """Keys of the network."""
-        return sum(map(len, (self.matched, self.kept, self.missing, self.other_shape)))
+        parts = (self.matched, self.kept, self.missing, self.other_shape)
+        return sum(len(part) for part in parts)
 
     @property
     def differences(self) -> list[tuple[str, Difference]]:

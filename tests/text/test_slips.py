@@ -488,3 +488,9 @@ def test_lines_that_nobody_wrote_by_hand_are_not_searched(length, searched):
     line = "  - conv2d: {a: c[0], b: }"
     said = refusal(f"{HEAD}{line[:-1]}{'x' * (length - len(line))}}}\n")
     assert ("inside braces quote what has brackets" in said) is searched
+
+
+def test_what_is_not_closed_is_one_character():
+    with pytest.raises(archspec.SpecError) as raised:
+        archspec.loads("input: [3\nlayers: 1\n")
+    assert raised.value.diagnostics[0].span[1:] == (1, 8, 1, 9)

@@ -433,6 +433,7 @@ HEAD = "input: [3]\nlayers:\n"
             "expected ','",
             "a comma is missing: 4, b: …",
         ),
+        (f"{HEAD}  - conv2d: {{a: 'x': 3}}\n", "3:20", "expected ','", "a bracket or brace is"),
         (f"{HEAD}  - conv2d: {{a: 'x' 'y'}}\n", "3:21", "expected ','", "a bracket or brace is"),
         (
             "input: [3]\nlayers: [relu]]\n",

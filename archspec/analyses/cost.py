@@ -40,9 +40,6 @@ class Cost(Record):
     def num_parameters(self) -> int:
         return self.num_trainable_parameters + self.num_frozen_parameters
 
-    def plus(self, other: Cost) -> Cost:
-        return Cost(*map(int.__add__, self, other))
-
     def unowned(self) -> Cost:
         """The same work with another step's weights: it costs MACs and owns nothing."""
         return self._replace(

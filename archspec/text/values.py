@@ -65,9 +65,6 @@ class Items:
     def __iter__(self) -> Iterator[Value]:
         return iter(self.items)
 
-    def __len__(self) -> int:
-        return len(self.items)
-
 
 class Mapping:
     """A mapping; keys are scalars with places, unique by their text."""

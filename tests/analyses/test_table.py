@@ -15,6 +15,7 @@ from archspec.analyses.table import (
     dims,
     lay_out,
     literal,
+    macs_text,
     percent,
     rounded,
     size,
@@ -314,3 +315,9 @@ def test_sizes_of_memory(count, text):
 def test_several_outputs_of_other_shapes():
     row = plain_layer("a", "split", output_shapes=((N, 4), (N, 3), (N, 2)))
     assert "N×4, +2" in summary_text(with_rows([row]), 80)
+
+
+def test_macs_that_are_not_all_counted():
+    assert macs_text(1234) == "1,234"
+    assert macs_text(None) == macs_text(None, 0) == "not counted"
+    assert macs_text(None, 1234) == "at least 1,234, the rest not counted"

@@ -219,6 +219,17 @@ def test_an_image_whose_channels_stand_last(sizes, found):
     assert not archspec.loads(f"{text}- permute: [0, 3, 1, 2]\n{conv}").warnings
 
 
+@pytest.mark.parametrize(("times", "found"), [(58, ["AS903:6"]), (59, [])])
+def test_nothing_is_said_of_a_giant(times, found):
+    # 58**3 runs are less than the 200,000 that are examined, and 59**3 are more.
+    head = (
+        f"blocks:\n  a: {{layers: [{{repeat: {times}, layers: [{{dropout: 0.1}}]}}]}}\n"
+        f"  b: {{layers: [{{repeat: {times}, a: }}]}}\n"
+    )
+    layers = f"- {CONV}\n- batch_norm\n- {{repeat: {times}, b: }}"
+    assert [each for each in warned(layers, head) if "AS903" in each] == found
+
+
 # --- in Python -----------------------------------------------------------------------------------
 
 BIASED = f"input: [4, 8, 8]\nlayers:\n  - {CONV}\n  - batch_norm\n  - relu\n  - relu\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from listing import first_line, listed, listing, loaded, refused
+from listing import first_line, listed, listing, loaded, refusal, refused
 
 import archspec
 
@@ -213,3 +213,10 @@ def test_it_holds_for_all_that_a_loop_or_branches_place(node):
 )
 def test_wrong_use_of_training_only(layers, outputs, message):
     assert f"error AS506: {message}" in refused(layers, head=outputs)
+
+
+def test_a_wrong_input_is_all_that_is_told_though_the_caller_gives_another():
+    said = refusal(
+        "input: [0]\nlayers: [{conv1d: {out_channels: 2, kernel_size: 3}}]\n", input_shape=(4,)
+    )
+    assert said.count("error") == 1 and "AS201: an input's size cannot be 0" in said

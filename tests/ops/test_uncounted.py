@@ -91,3 +91,14 @@ def test_the_command_line_says_so(tmp_path, capsys):
     assert "parameters, MACs not counted\n" in capsys.readouterr().out
     assert main(["compile", str(path), "--allow-module", "recurrent", "--format", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["macs"] is None
+
+
+def test_what_does_not_run_in_evaluation_leaves_its_macs_known():
+    text = (
+        "input: [7, 3]\nlayers:\n  - {name: rnn, module: {type: recurrent.Last, args: [3, 4]}}\n"
+        "  - {name: again, share: rnn, from: input, training_only: true}\n"
+        "  - {name: head, linear: 2, from: input}\noutputs: {out: head, aux: again}\n"
+    )
+    arch = archspec.loads(text, allow_modules=["recurrent"])
+    assert arch.macs == 7 * 3 * 2
+    assert arch.summary().training_macs is None

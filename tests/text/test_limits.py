@@ -69,7 +69,10 @@ def test_repeats_within_repeats_stop_at_the_limit_of_nodes():
 
 
 def test_nothing_is_told_of_the_nodes_past_the_limit():
-    said = refusal(spec("- {repeat: 9, relu}\n- tanh\n- gelu\n- silu"), limits=Limits(nodes=10))
+    said = refusal(
+        spec("- {repeat: 9, relu}\n- tanh\n- gelu\n- {silu: , from: input}"),
+        limits=Limits(nodes=10),
+    )
     assert first_line(said).startswith("5:5: error AS701: the number of nodes is over the limit")
     assert said.count("error") == 1
 

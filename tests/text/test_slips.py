@@ -433,6 +433,7 @@ HEAD = "input: [3]\nlayers:\n"
             "expected ','",
             "a comma is missing: 4, b: …",
         ),
+        (f"{HEAD}  - conv2d: {{a: 'x': 3}}\n", "3:20", "expected ','", "a bracket or brace is"),
         (f"{HEAD}  - conv2d: {{a: 'x' 'y'}}\n", "3:21", "expected ','", "a bracket or brace is"),
         (
             "input: [3]\nlayers: [relu]]\n",
@@ -481,3 +482,16 @@ def test_nothing_raises_the_nesting_that_libyaml_allows():
     said = refusal("[" * 1200, limits=archspec.Limits(nesting=5000)).splitlines()
     assert said[0].endswith("error AS701: the nesting is over the limit of 1,000 (nesting)")
     assert said[-2:] == ["  found:    1,001", "  help: libyaml nests no deeper"]
+
+
+@pytest.mark.parametrize(("length", "searched"), [(500, True), (501, False)])
+def test_lines_that_nobody_wrote_by_hand_are_not_searched(length, searched):
+    line = "  - conv2d: {a: c[0], b: }"
+    said = refusal(f"{HEAD}{line[:-1]}{'x' * (length - len(line))}}}\n")
+    assert ("inside braces quote what has brackets" in said) is searched
+
+
+def test_what_is_not_closed_is_one_character():
+    with pytest.raises(archspec.SpecError) as raised:
+        archspec.loads("input: [3\nlayers: 1\n")
+    assert raised.value.diagnostics[0].span[1:] == (1, 8, 1, 9)

@@ -121,11 +121,11 @@ def _sizes(file: File, value: Value) -> Sizes:
         return ()
     found: list[Argument] = []
     try:
-        check_count(len(value))
+        check_count(len(value.items))
     except Refusal as refusal:
         file.refuse(refusal, value.span)
     for index, item in enumerate(value):
-        if index == 0 and len(value) > 1 and _is_batch(file, item):
+        if index == 0 and len(value.items) > 1 and _is_batch(file, item):
             rest = ", ".join(each.text for each in value.items[1:] if isinstance(each, Scalar))
             file.report(
                 Code.STRUCTURE,

@@ -9,9 +9,10 @@ from typing import Any
 import archspec.ops
 from archspec.diagnostics.diagnostic import Source, Span
 from archspec.ir.graph import INPUT, Graph, Ref, Step
-from archspec.ir.infer import infer
+from archspec.ir.infer import infer, infer_types
 from archspec.ir.op import REGISTRY
 from archspec.ir.shape import N, Shape
+from archspec.ir.types import FLOAT, ValueType
 
 for module in pkgutil.iter_modules(archspec.ops.__path__, "archspec.ops."):
     importlib.import_module(module.name)
@@ -38,16 +39,21 @@ class Draft:
             return self.inputs[ref.output]
         return self.steps[ref.step].outputs[ref.output]
 
+    def type(self, ref: Ref) -> ValueType:
+        return FLOAT if ref.step == INPUT else self.steps[ref.step].types[ref.output]
+
     def op(self, kind: str, *, reads: tuple[Ref, ...] | None = None, **more: Any) -> Ref:
         """Adds an op; node facts are `name`, `training_only`, `shares`, the rest its arguments."""
         node = {key: more.pop(key) for key in ("name", "training_only", "shares") if key in more}
         made = REGISTRY[kind](**more)
         reads = (self.last,) if reads is None else reads
-        return self._add(made, None, reads, infer(made, [self.shape(r) for r in reads]), **node)
+        shapes = infer(made, [self.shape(r) for r in reads])
+        types = infer_types(made, [self.type(r) for r in reads], len(shapes))
+        return self._add(made, None, reads, shapes, types, **node)
 
     def body(self, graph: Graph, *, reads: tuple[Ref, ...] | None = None, **node: Any) -> Ref:
         reads = (self.last,) if reads is None else reads
-        return self._add(None, graph, reads, graph.output_shapes, **node)
+        return self._add(None, graph, reads, graph.output_shapes, graph.output_types, **node)
 
     def _add(
         self,
@@ -55,6 +61,7 @@ class Draft:
         body: Graph | None,
         reads: tuple[Ref, ...],
         outputs: tuple[Shape, ...],
+        types: tuple[ValueType, ...],
         name: str | None = None,
         training_only: bool = False,
         shares: Ref | None = None,
@@ -67,7 +74,9 @@ class Draft:
                 body=body,
                 inputs=reads,
                 input_shapes=tuple(map(self.shape, reads)),
+                input_types=tuple(map(self.type, reads)),
                 outputs=outputs,
+                types=types,
                 span=SPAN,
                 named=name is not None,
                 training_only=training_only,
@@ -82,6 +91,7 @@ class Draft:
             block=self.block,
             input_names=self.names,
             inputs=self.inputs,
+            input_types=(FLOAT,) * len(self.inputs),
             steps=tuple(self.steps),
             outputs=outputs or (self.last,),
             output_names=names,

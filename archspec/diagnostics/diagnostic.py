@@ -49,6 +49,7 @@ class Code(StrEnum):
     UNBATCHED = "AS404"
     MIXES_BATCH = "AS405"
     SINGLE_VALUE = "AS406"
+    DTYPE = "AS407"
     # 5xx: edges
     UNKNOWN_NODE = "AS501"
     FORWARD_REFERENCE = "AS502"

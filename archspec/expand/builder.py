@@ -11,7 +11,8 @@ from archspec.document.records import Node, PatchItem
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import REGISTRY
-from archspec.ir.shape import Shape, product, show
+from archspec.ir.shape import Shape, product
+from archspec.ir.types import ValueType, typed
 from archspec.record import Record
 
 Refs: TypeAlias = tuple[Ref, ...]
@@ -57,6 +58,7 @@ class Builder:
         "counters",
         "dead_names",
         "input_names",
+        "input_types",
         "inputs",
         "labels",
         "levels",
@@ -75,11 +77,12 @@ class Builder:
     def __init__(
         self,
         inputs: tuple[Shape, ...],
+        types: tuple[ValueType, ...],
         input_names: tuple[str, ...],
         levels: Levels,
         parent: tuple[Builder, Refs] | None,
     ) -> None:
-        self.inputs, self.input_names = inputs, input_names
+        self.inputs, self.input_types, self.input_names = inputs, types, input_names
         self.steps: list[Step] = []
         # None where the node failed: its readers are not reported.
         self.names: dict[str, Refs | None] = {}
@@ -114,6 +117,14 @@ class Builder:
 
     def shapes(self, refs: Refs) -> tuple[Shape, ...]:
         return tuple([self.shape(ref) for ref in refs])
+
+    def type(self, ref: Ref) -> ValueType:
+        if ref.step == INPUT:
+            return self.input_types[ref.output]
+        return self.steps[ref.step].types[ref.output]
+
+    def types(self, refs: Refs) -> tuple[ValueType, ...]:
+        return tuple([self.type(ref) for ref in refs])
 
     def define(self, name: str, refs: Refs | None) -> None:
         """Give a live node its name. Raises `Refusal` where the list has that name already."""
@@ -254,7 +265,10 @@ class Builder:
                 if step.shares is not None:
                     step.shares = moved[step.shares]
             outputs = tuple(Ref(moved[ref.step], ref.output) for ref in outputs)
-        graph = Graph(block, self.input_names, self.inputs, tuple(steps), outputs, output_names)
+        graph = Graph(
+            *(block, self.input_names, self.inputs, self.input_types),
+            *(tuple(steps), outputs, output_names),
+        )
         return graph, unread
 
     def trail(self, refs: Refs) -> tuple[Note, ...]:
@@ -276,7 +290,8 @@ class Builder:
             while ref.step == INPUT:
                 if builder.parent is None:
                     name = builder.input_names[ref.output]
-                    notes.append(Note(f"{name} {show(builder.inputs[ref.output])}"))
+                    shown = typed(builder.inputs[ref.output], builder.input_types[ref.output])
+                    notes.append(Note(f"{name} {shown}"))
                     return
                 shape = builder.inputs[ref.output]
                 builder, refs = builder.parent
@@ -284,8 +299,9 @@ class Builder:
                 assert builder.shape(ref) == shape
             step = builder.steps[ref.step]
             title = step.kind if step.name.isdigit() else f"{step.name} ({step.kind})"
-            notes.append(Note(f"{title} gives {show(step.outputs[ref.output])}", step.span))
-            if not step.inputs or step.input_shapes[0] != step.outputs[ref.output]:
+            given = typed(step.outputs[ref.output], step.types[ref.output])
+            notes.append(Note(f"{title} gives {given}", step.span))
+            if not step.inputs or typed(step.input_shapes[0], step.input_types[0]) != given:
                 return
             ref = step.inputs[0]
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, TypeAlias
 
 from archspec.diagnostics.call_sites import CallSite, located
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
@@ -17,10 +17,13 @@ from archspec.expand.remedies import remedy
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Budget, Env, Table
 from archspec.ir.graph import Graph, Step
-from archspec.ir.infer import infer
+from archspec.ir.infer import infer, infer_types
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape
+from archspec.ir.types import ValueType
 from archspec.text.limits import Limits
+
+Types: TypeAlias = tuple[ValueType, ...]
 
 
 class Expansion(ABC):
@@ -48,7 +51,7 @@ class Expansion(ABC):
         self.graphs: dict[Any, Graph] = {}
         self.retries = 0
         self._ops: dict[Any, Op] = {}
-        self._inferred: dict[Any, tuple[Shape, ...]] = {}
+        self._inferred: dict[Any, tuple[tuple[Shape, ...], Types]] = {}
 
     # --- nodes -----------------------------------------------------------------------------------
 
@@ -167,12 +170,12 @@ class Expansion(ABC):
         """The step of an op on these values. Raises `Refusal` where its shape rule does."""
         if op.num_inputs == 0 and not op.variadic:
             refs = ()
-        shapes = b.shapes(refs)
-        key = (id(op), shapes)
-        outputs = self._inferred.get(key)
-        if outputs is None:
+        shapes, given = b.shapes(refs), b.types(refs)
+        key = (id(op), shapes, given)
+        made = self._inferred.get(key)
+        if made is None:
             try:
-                outputs = self._inferred[key] = self._infer(op, shapes)
+                made = self._inferred[key] = self._infer(op, shapes, given)
             except Refusal as refusal:
                 help_, message = refusal.help, refusal.message
                 if help_ is None and refusal.code.is_shape and not span.source.library:
@@ -180,13 +183,17 @@ class Expansion(ABC):
                 if not message.startswith(op.op_name):
                     message = f"{op.op_name}: {message}"
                 raise refusal.but(message, help=help_) from None
-        return Step("", op, None, refs, shapes, outputs, span)
+        outputs, types = made
+        return Step("", op, None, refs, shapes, given, outputs, types, span)
 
-    def _infer(self, op: Op, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        """The shapes of its outputs. Code of a package runs only where the caller allows it."""
+    def _infer(
+        self, op: Op, shapes: tuple[Shape, ...], types: Types
+    ) -> tuple[tuple[Shape, ...], Types]:
+        """Its outputs. Code of a package runs only where the caller allows it."""
         if op.foreign is not None:
             self.limits.check_module(op.foreign)
-        return infer(op, shapes)
+        outputs = infer(op, shapes)
+        return outputs, infer_types(op, types, len(outputs))
 
 
 def key_of(value: Any, budget: Budget) -> Any:

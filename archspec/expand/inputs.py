@@ -21,6 +21,7 @@ from archspec.expressions.arguments import Argument, LocatedError
 from archspec.expressions.evaluate import Budget, Env
 from archspec.ir.infer import MAX_ELEMENTS
 from archspec.ir.shape import N, Shape, product
+from archspec.ir.types import FLOAT, ValueType
 
 Sizes = Sequence[int]
 
@@ -67,6 +68,13 @@ def input_shapes(
             except Refusal as refusal:
                 raise SpecError([Diagnostic.of(refusal, None)]) from None
     return shapes if len(shapes) == len(stated) and not expander.failed else None
+
+
+def input_types(
+    spec: Spec, params: dict[str, Argument], expander: Expander
+) -> tuple[ValueType, ...] | None:
+    """The types of the inputs, in order. None where one is wrong."""
+    return tuple(FLOAT for _ in nearest(spec, "inputs"))
 
 
 def given_inputs(

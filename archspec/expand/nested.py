@@ -101,10 +101,11 @@ def call(
     if not parameters.evaluate_all(block.params, args, site.env, inner, block.name, span, x.add):
         return None
     patched = any(levels)
-    key = (block, shapes, tuple([key_of(value, x.budget) for value in inner.names.values()]))
+    types = b.types(refs)
+    key = (block, shapes, types, tuple([key_of(value, x.budget) for value in inner.names.values()]))
     graph = None if patched else x.graphs.get(key)
     if graph is None:
-        builder = Builder(shapes, block.inputs, levels, (b, refs))
+        builder = Builder(shapes, types, block.inputs, levels, (b, refs))
         with _entered(x, span, block, written):
             last = x.run(block.body, Site(builder, inner, builder.start))
             graph = finish(x, Site(builder, inner, builder.start), last, block.outputs, block.name)
@@ -162,7 +163,8 @@ def graph_step(graph: Graph | None, b: Builder, refs: Refs, span: Span) -> Step 
     """The step of a nested graph; None where the graph could not be made."""
     if graph is None:
         return None
-    return Step("", None, graph, refs, b.shapes(refs), graph.output_shapes, span)
+    reads = (refs, b.shapes(refs), b.types(refs))
+    return Step("", None, graph, *reads, graph.output_shapes, graph.output_types, span)
 
 
 # --- groups, named repeats and branches ----------------------------------------------------------
@@ -213,7 +215,8 @@ def _check_one(refs: Refs, what: str) -> None:
 
 
 def _inside(x: Expansion, site: Site, refs: Refs, levels: Levels) -> Site:
-    builder = Builder(site.builder.shapes(refs), ("input",), levels, (site.builder, refs))
+    outer = site.builder
+    builder = Builder(outer.shapes(refs), outer.types(refs), ("input",), levels, (outer, refs))
     shape = builder.inputs[0] if builder.inputs else None
     return Site(builder, Env(site.env.names, shape, x.budget), builder.start)
 

@@ -32,7 +32,7 @@ from archspec.expand.builder import Builder, PatchTree, Site, Stop
 from archspec.expand.edge_help import from_the_batch
 from archspec.expand.expander import Expander
 from archspec.expand.given import given_arguments, set_text
-from archspec.expand.inputs import Sizes, given_inputs, input_shapes
+from archspec.expand.inputs import Sizes, given_inputs, input_shapes, input_types
 from archspec.expand.nested import finish_root
 from archspec.expand.smallest_input import (
     has_nearby_input,
@@ -185,7 +185,10 @@ def _expand(
     if not parameters.evaluate_all(root.params, given, env, env, spec.name, None, report):
         return None, {}
     levels = tuple(PatchTree.of(each.patch) if each.patch else None for each in chain(spec)[1:])
-    builder = Builder(tuple(inputs.values()), tuple(inputs), levels, None)
+    types = input_types(spec, given, expander)
+    if types is None:
+        return None, {}
+    builder = Builder(tuple(inputs.values()), types, tuple(inputs), levels, None)
     assert root.body is not None
     specs = chain(spec)
     level = max((i for i, each in enumerate(specs) if each.outputs), default=0)

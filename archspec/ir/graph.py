@@ -13,6 +13,7 @@ from typing import Any
 from archspec.diagnostics.diagnostic import Span
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape
+from archspec.ir.types import ValueType
 from archspec.record import Record
 
 INPUT = -1
@@ -29,6 +30,7 @@ class Ref(Record):
 class Step:
     """One node: exactly one of `op` and `body` is set.
 
+    `outputs` are the shapes of what it gives, and `types` their types.
     `name` is the last part of its module path: the given name, or its position in its list.
     `shares` is the index of the step in the same graph whose module it uses again.
     `training_only` steps are skipped in eval(); only such steps, and outputs, read them.
@@ -36,7 +38,8 @@ class Step:
     """
 
     __slots__ = (
-        *("name", "op", "body", "inputs", "input_shapes", "outputs", "span"),
+        *("name", "op", "body", "span"),
+        *("inputs", "input_shapes", "input_types", "outputs", "types"),
         *("named", "training_only", "shares", "idle"),
     )
 
@@ -47,7 +50,9 @@ class Step:
         body: Graph | None,
         inputs: tuple[Ref, ...],
         input_shapes: tuple[Shape, ...],
+        input_types: tuple[ValueType, ...],
         outputs: tuple[Shape, ...],
+        types: tuple[ValueType, ...],
         span: Span,
         named: bool = False,
         training_only: bool = False,
@@ -55,7 +60,8 @@ class Step:
         idle: bool = False,
     ) -> None:
         self.name, self.op, self.body, self.span, self.named = name, op, body, span, named
-        self.inputs, self.input_shapes, self.outputs = inputs, input_shapes, outputs
+        self.inputs, self.input_shapes, self.input_types = inputs, input_shapes, input_types
+        self.outputs, self.types = outputs, types
         self.training_only, self.shares, self.idle = training_only, shares, idle
 
     def changed(self, **changes: Any) -> Step:
@@ -79,7 +85,7 @@ class Graph:
     """
 
     __slots__ = (
-        *("block", "input_names", "inputs", "steps", "outputs"),
+        *("block", "input_names", "inputs", "input_types", "steps", "outputs"),
         *("output_names", "always_named"),
     )
 
@@ -88,12 +94,14 @@ class Graph:
         block: str | None,
         input_names: tuple[str, ...],
         inputs: tuple[Shape, ...],
+        input_types: tuple[ValueType, ...],
         steps: tuple[Step, ...],
         outputs: tuple[Ref, ...],
         output_names: tuple[str, ...] | None = None,
         always_named: bool = False,
     ) -> None:
-        self.block, self.input_names, self.inputs = block, input_names, inputs
+        self.block, self.input_names = block, input_names
+        self.inputs, self.input_types = inputs, input_types
         self.steps, self.outputs = steps, outputs
         self.output_names, self.always_named = output_names, always_named
 
@@ -103,9 +111,19 @@ class Graph:
             return self.inputs[ref.output]
         return self.steps[ref.step].outputs[ref.output]
 
+    def type(self, ref: Ref) -> ValueType:
+        """Type of a value of this graph."""
+        if ref.step == INPUT:
+            return self.input_types[ref.output]
+        return self.steps[ref.step].types[ref.output]
+
     @property
     def output_shapes(self) -> tuple[Shape, ...]:
         return tuple(map(self.shape, self.outputs))
+
+    @property
+    def output_types(self) -> tuple[ValueType, ...]:
+        return tuple(map(self.type, self.outputs))
 
 
 def trained_only(graph: Graph, ref: Ref) -> bool:

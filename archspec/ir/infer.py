@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape, expect_positive, is_batched, product, show
+from archspec.ir.types import NAMES, ValueType
 
 MAX_ELEMENTS = 2**40
 """Largest number of elements of one value, for one sample, and of one weight: past it no machine
@@ -39,6 +40,25 @@ def infer(op: Op, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
         if (elements := product(weight.shape)) > MAX_ELEMENTS:
             raise _too_large(f"its {weight.name or 'tensor'}", elements)
     return outputs
+
+
+def infer_types(op: Op, types: Sequence[ValueType], count: int) -> tuple[ValueType, ...]:
+    """Types of the `count` outputs of `op`. Raises `Refusal` for an input that it does not take."""
+    for given in types:
+        if given.name not in op.takes:
+            raise Refusal(
+                f"it takes {_either(op.takes)}, and reads {given.name}",
+                code=Code.DTYPE,
+                expected=_either(op.takes),
+                found=given.name,
+                help=op.help_for_type(given),
+            )
+    result = op.result_type(*types)
+    return tuple(result) if isinstance(result, list) else (result,) * count
+
+
+def _either(names: Iterable[str]) -> str:
+    return " or ".join(name for name in NAMES[::-1] if name in names)
 
 
 def _too_large(what: str, elements: int, each: str = "") -> Refusal:

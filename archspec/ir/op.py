@@ -21,6 +21,7 @@ from typing import (
 from archspec.ir.fields import ArgumentsError, Bounds, Field, Problem, fields_of, taken
 from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
+from archspec.ir.types import FLOAT, FLOATS, ValueType, promoted
 from archspec.record import Record
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Op:
     primary: ClassVar[str | None] = None
     variadic: ClassVar[bool] = False
     num_inputs: ClassVar[int] = 1
+    takes: ClassVar[frozenset[str]] = FLOATS
     takes_unbatched: ClassVar[bool] = False
     module: ClassVar[str | None] = None
     kernels: ClassVar[tuple[str, ...]] = ()
@@ -185,6 +187,19 @@ class Op:
         Raises `Refusal`, without place, where torch would fail.
         """
         raise NotImplementedError(f"{type(self).__name__}.infer")
+
+    def result_type(self, *types: ValueType) -> ValueType | list[ValueType]:
+        """The type of its outputs, or a list of their types, for inputs of types that it takes.
+
+        Raises `Refusal`, without place, where torch would fail. An op without inputs makes floats.
+        """
+        if len(types) == 1:
+            return types[0]
+        return promoted(types) if types else FLOAT
+
+    def help_for_type(self, given: ValueType) -> str | None:
+        """What helps where it reads a value of a type that it does not take."""
+        return "put `to: float` before it" if "float" in self.takes else None
 
     def doubt(self, *inputs: Shape) -> Doubt | None:
         """The warning for inputs of these shapes, where it accepts them to no use.

@@ -74,6 +74,7 @@ def tapped(graph: Graph, outputs: Sequence[str] | Mapping[str, str]) -> Graph:
         graph.block,
         graph.input_names,
         graph.inputs,
+        graph.input_types,
         steps,
         refs,
         tuple(found),
@@ -259,6 +260,7 @@ class _GraphCut:
             graph.block,
             tuple(name for i, name in enumerate(graph.input_names) if i in read),
             tuple(graph.inputs[position] for position in self.inputs),
+            tuple(graph.input_types[position] for position in self.inputs),
             tuple(map(self._step, alive)),
             refs,
         )
@@ -293,7 +295,9 @@ class _GraphCut:
             body=body.graph,
             inputs=inputs,
             input_shapes=tuple(step.input_shapes[position] for position in body.inputs),
+            input_types=tuple(step.input_types[position] for position in body.inputs),
             outputs=body.graph.output_shapes,
+            types=body.graph.output_types,
             shares=shares,
             idle=idle,
         )

@@ -7,6 +7,7 @@ from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import Op, Weight, Weights
 from archspec.ir.shape import N, Shape
 from archspec.ir.tape import Tape, Tensor
+from archspec.ir.types import FLOAT
 
 SPAN = Span(Source("net.yaml", "layers: []\n"), 1, 1, 1, 7)
 
@@ -149,18 +150,20 @@ class Builder:
         refs = sources or ((last,) if takes else ())
         shapes = tuple(self.shape(ref) for ref in refs)
         if isinstance(node, Graph):
-            op, body, outputs = None, node, node.output_shapes
+            op, body, outputs, types = None, node, node.output_shapes, node.output_types
         else:
             result = node.infer(*shapes)
             outputs = tuple(result) if isinstance(result, list) else (result,)
-            op, body = node, None
+            op, body, types = node, None, (FLOAT,) * len(outputs)
         step = Step(
             name=name or str(len(self.steps)),
             op=op,
             body=body,
             inputs=refs,
             input_shapes=shapes,
+            input_types=(FLOAT,) * len(refs),
             outputs=outputs,
+            types=types,
             span=SPAN,
             named=name is not None,
             training_only=training_only,
@@ -179,7 +182,9 @@ class Builder:
     def graph(self, *outputs: Ref, names: tuple[str, ...] | None = None) -> Graph:
         last = Ref(len(self.steps) - 1 if self.steps else INPUT)
         inputs = tuple("input" if i == 0 else f"input{i}" for i in range(len(self.inputs)))
-        return Graph(self.block, inputs, self.inputs, tuple(self.steps), outputs or (last,), names)
+        types = (FLOAT,) * len(self.inputs)
+        steps = tuple(self.steps)
+        return Graph(self.block, inputs, self.inputs, types, steps, outputs or (last,), names)
 
 
 def mlp_block(features: int, out_features: int) -> Graph:

@@ -3,6 +3,7 @@ from hand_graphs import Affine, Builder, Frozen, Rectify, mlp_block
 from archspec.analyses.cost import Cost, Costs
 from archspec.ir.graph import INPUT, Graph, Ref
 from archspec.ir.shape import N
+from archspec.ir.types import FLOAT
 
 
 def test_parameters_buffers_and_bytes_by_hand():
@@ -22,7 +23,7 @@ def test_parameters_buffers_and_bytes_by_hand():
 
 
 def test_an_empty_graph_costs_nothing():
-    net = Graph(None, ("input",), ((N, 4),), (), (Ref(INPUT),))
+    net = Graph(None, ("input",), ((N, 4),), (FLOAT,), (), (Ref(INPUT),))
     assert Costs(net).total == Cost()
 
 

@@ -8,6 +8,7 @@ from archspec.analyses.layers import layers
 from archspec.analyses.summary import Summary, summarise
 from archspec.ir.graph import INPUT, Graph, Ref
 from archspec.ir.shape import N
+from archspec.ir.types import FLOAT
 
 
 def tiny() -> Graph:
@@ -196,7 +197,7 @@ def test_without_anything_shares_are_zero():
     net = Builder((N, 4))
     net.add(Halves())
     assert [row.share for row in summarise(net.graph(Ref(0, 0))).nodes] == [0.0]
-    assert summarise(Graph(None, ("input",), ((N, 4),), (), (Ref(INPUT),))).nodes == []
+    assert summarise(Graph(None, ("input",), ((N, 4),), (FLOAT,), (), (Ref(INPUT),))).nodes == []
 
 
 def test_json_has_the_names_of_the_python_api():

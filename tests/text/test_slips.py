@@ -491,7 +491,10 @@ def test_lines_that_nobody_wrote_by_hand_are_not_searched(length, searched):
     assert ("inside braces quote what has brackets" in said) is searched
 
 
-def test_what_is_not_closed_is_one_character():
+@pytest.mark.parametrize(
+    ("text", "span"), [("input: [3\nlayers: 1\n", (1, 8, 1, 9)), ("a: 1\nb: ]\n", (2, 4, 2, 5))]
+)
+def test_a_slip_of_brackets_is_one_character(text, span):
     with pytest.raises(archspec.SpecError) as raised:
-        archspec.loads("input: [3\nlayers: 1\n")
-    assert raised.value.diagnostics[0].span[1:] == (1, 8, 1, 9)
+        archspec.loads(text)
+    assert raised.value.diagnostics[0].span[1:] == span

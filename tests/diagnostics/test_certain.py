@@ -88,6 +88,7 @@ def test_what_was_fixed_still_is():
         ("branch_a", ["branch"]),
         ("convB", ["convA"]),
         ("stage2", ["stage", "stage1"]),
+        ("stage", ["stage1"]),
         ("layer_norm2d", ["layer_norm"]),
         ("decoders", ["encoders"]),
         ("col_pool", ["row_pool"]),

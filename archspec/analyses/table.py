@@ -8,7 +8,7 @@ any network; then layers' arguments are cut, and numbers never are.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archspec.ir.shape import Shape
@@ -36,14 +36,15 @@ class TableLayout(NamedTuple):
 
 def lay_out(summary: SummaryFigures, width: int | None) -> TableLayout:
     """The cells for a table of `width` characters (None: as wide as it likes)."""
-    layout = _cells(summary, compact=False)
+    texts = [(describe(layer), _outputs(layer.output_shapes)) for layer in summary.nodes]
+    layout = _cells(summary, texts, compact=False)
     path, layer, *figures = layout.widths
     room = None if width is None else width - sum(figures) - len(GAP) * len(figures) - len(GAP)
     if room is None or path + layer <= room:
         return layout
     if path + COMFORTABLE <= room:
         return _cut(layout, path, room - path)
-    layout = _cells(summary, compact=True)
+    layout = _cells(summary, texts, compact=True)
     path, layer, *figures = layout.widths
     assert width is not None
     room = width - sum(figures) - len(GAP) * len(figures) - len(GAP)
@@ -51,23 +52,24 @@ def lay_out(summary: SummaryFigures, width: int | None) -> TableLayout:
     return _cut(layout, path, max(room - path, 8))
 
 
-def _cells(summary: SummaryFigures, compact: bool) -> TableLayout:
-    rows = [tuple(_row(layer, compact)) for layer in summary.nodes]
+def _cells(summary: SummaryFigures, texts: Sequence[tuple[str, str]], compact: bool) -> TableLayout:
+    rows: list[tuple[str, ...]] = [
+        (_path(layer, compact), *text, *_figures(layer, compact))
+        for layer, text in zip(summary.nodes, texts, strict=True)
+    ]
     columns = zip(HEADER, *rows, strict=True)
     return TableLayout(tuple(max(map(len, column)) for column in columns), rows)
 
 
-def _row(layer: Layer, compact: bool) -> Iterable[str]:
-    yield "  " * layer.depth + layer.name if compact else layer.path
-    yield describe(layer)
-    yield _outputs(layer.output_shapes)
-    yield f"{layer.num_parameters:,}"
-    if layer.macs is None:
-        yield NOT_COUNTED
-        yield "?"
-        return
-    yield rounded(layer.macs) if compact else f"{layer.macs:,}"
-    yield percent(layer.share)
+def _path(layer: Layer, compact: bool) -> str:
+    return "  " * layer.depth + layer.name if compact else layer.path
+
+
+def _figures(layer: Layer, compact: bool) -> tuple[str, str, str]:
+    parameters, macs = f"{layer.num_parameters:,}", layer.macs
+    if macs is None:
+        return parameters, NOT_COUNTED, "?"
+    return parameters, rounded(macs) if compact else f"{macs:,}", percent(layer.share)
 
 
 def _cut(layout: TableLayout, path: int, layer: int) -> TableLayout:

@@ -41,7 +41,7 @@ class LoadReport:
     @property
     def total(self) -> int:
         """Keys of the network."""
-        return sum(map(len, (self.matched, self.kept, self.missing, self.other_shape)))
+        return len(self.matched) + len(self.kept) + len(self.missing) + len(self.other_shape)
 
     @property
     def differences(self) -> list[tuple[str, Difference]]:

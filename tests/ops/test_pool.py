@@ -171,3 +171,12 @@ def test_every_window_that_is_accepted_holds_an_element(
         except RuntimeError:
             return
         assert bool(with_nothing)
+
+
+def test_a_first_window_between_which_the_input_falls_is_refused() -> None:
+    # Dilated by 3 from -1 on, the window reads -1 and 2: of two numbers neither, of three the last.
+    op = MaxPool2d(kernel_size=2, padding=1, dilation=3)
+    with pytest.raises(Refusal, match="first window holds nothing but padding") as refused:
+        infer(op, [shape(1, 2, 2)])
+    assert refused.value.code is Code.EMPTY
+    assert infer(op, [shape(1, 3, 3)]) == (shape(1, 1, 1),)

@@ -50,7 +50,7 @@ SLIPS = {
   6 |     from: a, b
     |           ^^^^
   expected: a name, name[i] for one of several outputs, or a list of them
-  help: write a list: [a, b]""",
+  help: write a list, without quotes: [a, b]""",
     ),
     "a null argument": (
         "- conv2d:\n    out_channels:\n    kernel_size: 3",
@@ -189,7 +189,7 @@ FORMS = {
   3 |   relu:
     |   ^^^^^
   expected: a list: one `- node` a line
-  help: begin each node with a dash""",
+  help: begin each node with a dash: `- relu: …`""",
     ),
     "arguments without their names": (
         "- conv2d: 3",

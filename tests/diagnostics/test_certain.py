@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 import archspec
+import archspec.ops
 from archspec.diagnostics import torch_names as kept
 from archspec.diagnostics.diagnostic import certain_word
 from archspec.document.keys import SPEC_KEYS

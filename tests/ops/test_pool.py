@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 from torch_oracle import accepts_as_torch, compare_record, is_accepted, shape, strided
 
+import archspec
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.infer import infer
 from archspec.ir.op import Op
@@ -180,3 +181,9 @@ def test_a_first_window_between_which_the_input_falls_is_refused() -> None:
         infer(op, [shape(1, 2, 2)])
     assert refused.value.code is Code.EMPTY
     assert infer(op, [shape(1, 3, 3)]) == (shape(1, 1, 1),)
+
+
+@pytest.mark.parametrize("pool", ["{max_pool2d: 2}", "{adaptive_avg_pool2d: 2}"])
+def test_a_linear_layer_behind_a_pool_is_warned_of(pool: str) -> None:
+    arch = archspec.loads(f"input: [3, 8, 8]\nlayers: [{pool}, {{linear: 4}}]")
+    assert [warning.code for warning in arch.warnings] == [Code.LINEAR_ON_IMAGE]

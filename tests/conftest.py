@@ -5,6 +5,8 @@ import os
 import pytest
 from hypothesis import settings
 
+import archspec.ops  # noqa: F401 (a test that runs alone sees all ops too)
+
 # Test processes run side by side, one a core: more threads than that only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")

@@ -7,7 +7,7 @@ Lines are drawn evenly from the folder or file, and one mutation of each: anothe
 constant, operator or function, a negated or dropped condition, swapped or dropped arguments, a
 statement removed. The tests that run the line, those of its room and the quickest first, are run
 against it in a copy of the repository, and stop at the first failure; the working tree is never
-touched. Equal arguments give equal mutants. What survives is printed with its place; judge it: a
+touched. Equal arguments give equal mutants. What survives is printed with its place; look at it: a
 hole in the tests, or the same program in other words. The exit status is 0 either way.
 
 Which tests run which lines is recorded once for each state of the repository and choice of tests,
@@ -97,7 +97,7 @@ def verdicts(
     """What became of each: "killed", "timed out", "survived" or "not run" by any test."""
     free: SimpleQueue[copies.Server] = SimpleQueue()
 
-    def judge(mutation: Mutation) -> str:
+    def outcome(mutation: Mutation) -> str:
         tests = tests_of(mutation, record)
         if not tests:
             return "not run"
@@ -114,7 +114,7 @@ def verdicts(
             free.put(server)
         try:
             with ThreadPoolExecutor(jobs) as pool:
-                yield from zip(drawn, pool.map(judge, drawn), strict=True)
+                yield from zip(drawn, pool.map(outcome, drawn), strict=True)
         finally:
             for server in servers:
                 server.stop()

@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: Arguments) -> int:
-    """The command's exit status; whatever a user can mend is written to standard error."""
+    """The command's exit status; whatever a user can correct is written to standard error."""
     try:
         return int(import_module(f"archspec.cli.{args.command}").run(args))
     except SpecError as error:

@@ -40,7 +40,7 @@ def divide(
 ) -> tuple[Part, Part, Part]:
     """Training, validation and test rows, each stratified and drawn from one generator.
 
-    They follow from the labels alone: a picture that turns out to be unreadable, or is mended
+    They follow from the labels alone: a picture that turns out to be unreadable, or is repaired
     later, moves no other from one part to another. Raises `DataError`.
     """
     generator = torch.Generator().manual_seed(seed)

@@ -27,7 +27,7 @@ FREE_SHARE = 4
 LOAD_AT_ONCE = 256
 
 MID_RUN = (
-    "mend it and go on with --resume; or begin a run with --skip-unreadable, which decodes every "
+    "repair it and go on with --resume; or begin a run with --skip-unreadable, which decodes every "
     "picture first and leaves out those that fail"
 )
 

@@ -13,7 +13,7 @@ from archspec.data.errors import DataError
 SHOWN = 10
 """Pictures named in a message; it says how many more there are."""
 
-REMEDY = "mend or remove them; --skip-unreadable goes on without them"
+REMEDY = "repair or remove them; --skip-unreadable goes on without them"
 
 
 class Fault(NamedTuple):

@@ -13,7 +13,7 @@ FILE = Path(__file__).with_suffix(".txt")
 """Three lines: versions of torch, names, and arguments."""
 
 
-class Listed(NamedTuple):
+class TorchNames(NamedTuple):
     """The versions of torch that were read; what they have for tensors, and its arguments."""
 
     versions: list[str]
@@ -21,10 +21,10 @@ class Listed(NamedTuple):
     arguments: set[str]
 
 
-def listed() -> Listed:
+def listed() -> TorchNames:
     """The list as it is kept."""
     versions, names, arguments = FILE.read_text(encoding="utf-8").splitlines()
-    return Listed(versions.split(", "), set(names.split()), set(arguments.split()))
+    return TorchNames(versions.split(", "), set(names.split()), set(arguments.split()))
 
 
 @cache

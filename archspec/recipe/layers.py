@@ -37,7 +37,7 @@ MANY = 20
 """Names that are not listed in a message any more."""
 
 
-class Layer(Record):
+class RecipeLayer(Record):
     """Values of one origin.
 
     `spans` has the place of each value by its path (`lr`, `normalize.mean`), and that of its key
@@ -48,7 +48,7 @@ class Layer(Record):
     spans: Mapping[str, Span] = {}
 
 
-def located_layer(entries: Located) -> Layer:
+def located_layer(entries: Located) -> RecipeLayer:
     """The layer of a mapping in a text, such as a spec's `train:`."""
     values: dict[str, Any] = {}
     spans: dict[str, Span] = {}
@@ -59,10 +59,10 @@ def located_layer(entries: Located) -> Layer:
             for inner, inner_key, each in item.items():
                 path = f"{name}.{inner}"
                 spans[path], spans[f"key:{path}"] = each.span, inner_key.span
-    return Layer(values, spans)
+    return RecipeLayer(values, spans)
 
 
-def read_layer(source: Source) -> Layer:
+def read_layer(source: Source) -> RecipeLayer:
     """The layer of a text that is a YAML mapping. Raises `SpecError`."""
     value = yaml.read(source, DEFAULT)
     if isinstance(value, yaml.Mapping):
@@ -71,7 +71,7 @@ def read_layer(source: Source) -> Layer:
     raise SpecError([Diagnostic(Code.STRUCTURE, message, value.span)])
 
 
-def file_layer(path: Path) -> Layer:
+def file_layer(path: Path) -> RecipeLayer:
     """The layer of a `--config` file. Raises `SpecError`."""
     try:
         return read_layer(read_text(path, DEFAULT))
@@ -79,7 +79,7 @@ def file_layer(path: Path) -> Layer:
         raise SpecError([Diagnostic.of(refusal, None)]) from None
 
 
-def option_layer(options: Iterable[tuple[Setting, str]]) -> Layer:
+def option_layer(options: Iterable[tuple[Setting, str]]) -> RecipeLayer:
     """The layer of options of the command line, each with the text that is given for it."""
     values: dict[str, Any] = {}
     spans: dict[str, Span] = {}
@@ -90,17 +90,17 @@ def option_layer(options: Iterable[tuple[Setting, str]]) -> Layer:
         else:
             value = yaml.read(source, DEFAULT)
             values[name], spans[name] = yaml.plain(value), value.span
-    return Layer(values, spans)
+    return RecipeLayer(values, spans)
 
 
 def read_values(
-    known: Mapping[str, Setting], layer: Layer, fallback: Span | None = None
+    known: Mapping[str, Setting], layer: RecipeLayer, fallback: Span | None = None
 ) -> tuple[dict[str, Any], list[Diagnostic]]:
     """The values of a layer as a recipe holds them, and what is wrong with the others.
 
     A mistake that stands nowhere is reported at `fallback`.
     """
-    reader = _Reader(layer.spans, fallback)
+    reader = _ConfigReader(layer.spans, fallback)
     values: dict[str, Any] = {}
     for name, value in layer.values.items():
         if name in known:
@@ -110,7 +110,7 @@ def read_values(
     return values, reader.diagnostics
 
 
-class _Reader:
+class _ConfigReader:
     """Reads values, and collects what is wrong with them."""
 
     def __init__(self, spans: Mapping[str, Span], fallback: Span | None) -> None:

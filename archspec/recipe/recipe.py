@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Span, SpecError
 from archspec.ir.fields import Bounds
 from archspec.ir.schemes import SCHEMES
-from archspec.recipe.layers import Layer, read_values
+from archspec.recipe.layers import RecipeLayer, read_values
 from archspec.recipe.optimizers import UpdateRule
 from archspec.recipe.schedules import Schedule
 from archspec.recipe.settings import (
@@ -127,7 +127,7 @@ class Recipe(_MachineSettings, _TrainingSettings, _DataSettings):
     """
 
     def __init__(self, **given: Any) -> None:
-        self.__dict__.update(vars(_resolved(Layer(given), None)))
+        self.__dict__.update(vars(_resolved(RecipeLayer(given), None)))
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a recipe does not change: use `with_values({name}=…)`")
@@ -219,7 +219,7 @@ def _conflicts(recipe: Recipe) -> Iterator[str]:
 # --- from layers to a recipe ---------------------------------------------------------------------
 
 
-def resolve(layers: Sequence[Layer], fallback: Span | None = None) -> Recipe:
+def resolve(layers: Sequence[RecipeLayer], fallback: Span | None = None) -> Recipe:
     """The recipe of some layers, later ones winning. Raises `SpecError` with every mistake.
 
     A value that stands nowhere (a default that no longer fits) is reported at `fallback`.
@@ -229,10 +229,10 @@ def resolve(layers: Sequence[Layer], fallback: Span | None = None) -> Recipe:
     for layer in layers:
         values = laid_over(values, layer.values)
         spans.update(layer.spans)
-    return _resolved(Layer(values, spans), fallback)
+    return _resolved(RecipeLayer(values, spans), fallback)
 
 
-def _resolved(layer: Layer, fallback: Span | None) -> Recipe:
+def _resolved(layer: RecipeLayer, fallback: Span | None) -> Recipe:
     known = fields()
     given, mistakes = read_values(known, layer, fallback)
     values = {name: given.get(name, each.default) for name, each in known.items()}
@@ -276,15 +276,15 @@ def laid_over(
 
 
 def layers_for(
-    train: Layer, config: Layer | None, options: Layer, *, default: str = "digits"
-) -> list[Layer]:
+    train: RecipeLayer, config: RecipeLayer | None, options: RecipeLayer, *, default: str = "digits"
+) -> list[RecipeLayer]:
     """All layers in order, with what suits a data set that was not the spec's own choice."""
     from archspec.data.registry import suited
 
     outer = [layer for layer in (config, options) if layer is not None]
     chosen = next((o.values["dataset"] for o in reversed(outer) if "dataset" in o.values), None)
     written_for = train.values.get("dataset")
-    settings = Layer(suited(chosen or written_for or default))
+    settings = RecipeLayer(suited(chosen or written_for or default))
     if chosen not in (None, written_for):
         return [train, settings, *outer]
     return [settings, train, *outer]

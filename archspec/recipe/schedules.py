@@ -28,7 +28,7 @@ class Constant(Schedule, name="constant"):
         return lr
 
 
-class Step(Schedule, name="step"):
+class StepDecay(Schedule, name="step"):
     """Drops at regular intervals."""
 
     step_epochs: Positive = setting(30.0, "epochs between two drops", "EPOCHS")

@@ -80,11 +80,13 @@ def recipe_for(
     """The recipe that `train` would use. Raises `SpecError`."""
     from pathlib import Path
 
-    from archspec.recipe.layers import Layer, file_layer, located_layer
+    from archspec.recipe.layers import RecipeLayer, file_layer, located_layer
     from archspec.recipe.recipe import layers_for, resolve
 
     own = located_layer(arch.located_recipe)
-    return resolve(layers_for(own, file_layer(Path(config)) if config else None, Layer(given)))
+    return resolve(
+        layers_for(own, file_layer(Path(config)) if config else None, RecipeLayer(given))
+    )
 
 
 def _nothing(line: str) -> None:

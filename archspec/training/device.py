@@ -17,7 +17,7 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
 
 
-class Choice(NamedTuple):
+class WithReason(NamedTuple):
     """What was chosen, and the reason as people read it."""
 
     value: str
@@ -61,23 +61,23 @@ def _own_gpu(processes: Processes) -> torch.device:
     return torch.device("cuda", processes.local_rank % count)
 
 
-def choose_precision(wanted: str, device: torch.device) -> Choice:
+def choose_precision(wanted: str, device: torch.device) -> WithReason:
     """`auto` is bfloat16 on a GPU that computes in it, float32 elsewhere."""
     if wanted == "fp16" and device.type == "cpu":
         raise TrainingError("fp16 needs a GPU: on the CPU use --precision fp32 or bf16")
     if wanted != "auto":
-        return Choice(wanted, "as asked")
+        return WithReason(wanted, "as asked")
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return Choice("bf16", "the GPU computes in it")
-    return Choice("fp32", f"the default on {device.type}")
+        return WithReason("bf16", "the GPU computes in it")
+    return WithReason("fp32", f"the default on {device.type}")
 
 
-def usable_precision(wanted: str, device: torch.device) -> Choice:
+def usable_precision(wanted: str, device: torch.device) -> WithReason:
     """The precision of a run as far as this device computes in it; float32 elsewhere."""
     if wanted == "fp16" and device.type == "cpu":
-        return Choice("fp32", "fp16 needs a GPU")
+        return WithReason("fp32", "fp16 needs a GPU")
     if wanted == "bf16" and device.type == "cuda" and choose_precision("auto", device)[0] != wanted:
-        return Choice("fp32", "this GPU does not compute in bf16")
+        return WithReason("fp32", "this GPU does not compute in bf16")
     return choose_precision(wanted, device)
 
 

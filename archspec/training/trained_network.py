@@ -16,7 +16,7 @@ from archspec.data.opening import nothing_shown
 from archspec.data.text import one_line
 from archspec.recipe.recipe import Recipe
 from archspec.training import compatibility, state
-from archspec.training.device import Choice, autocast, choose_device, usable_precision
+from archspec.training.device import WithReason, autocast, choose_device, usable_precision
 from archspec.training.distributed import Processes
 from archspec.training.errors import TrainingError
 from archspec.training.evaluate import Evaluation, evaluate
@@ -67,7 +67,7 @@ class TrainedNetwork:
         return Loss(self.recipe, main, names)
 
     @cached_property
-    def precision(self) -> Choice:
+    def precision(self) -> WithReason:
         """The run's, as far as the device computes in it."""
         return usable_precision(self.recipe.precision, self.device)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from archspec.training import compatibility
 from archspec.training.device import (
-    Choice,
+    WithReason,
     autocast,
     choose_precision,
     fits,
@@ -171,7 +171,7 @@ def threads(count: int) -> Iterator[None]:
 
 def choose_batch_size(
     arch: Architecture, recipe: Recipe, device: torch.device, images: int
-) -> Choice:
+) -> WithReason:
     """A power of two whose step fits in memory; the smallest that is as fast as any (to 5 %)."""
     speeds: dict[int, float] = {}
     started = time.monotonic()
@@ -194,7 +194,9 @@ def choose_batch_size(
         raise TrainingError("not even 16 images fit in memory: say --batch-size yourself")
     top = max(speeds.values())
     best = min(size for size, speed in speeds.items() if speed >= 0.95 * top)
-    return Choice(str(best), f"{speeds[best]:,.0f} images a second, of at most {top:,.0f} tried")
+    return WithReason(
+        str(best), f"{speeds[best]:,.0f} images a second, of at most {top:,.0f} tried"
+    )
 
 
 def largest_that_fits(arch: Architecture, recipe: Recipe, device: torch.device, batch: int) -> int:

@@ -41,8 +41,7 @@ class LoadReport:
     @property
     def total(self) -> int:
         """Keys of the network."""
-        parts = (self.matched, self.kept, self.missing, self.other_shape)
-        return sum(len(part) for part in parts)
+        return len(self.matched) + len(self.kept) + len(self.missing) + len(self.other_shape)
 
     @property
     def differences(self) -> list[tuple[str, Difference]]:

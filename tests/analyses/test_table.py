@@ -12,6 +12,7 @@ from archspec.analyses.layers import Layer
 from archspec.analyses.summary import Summary, summarise
 from archspec.analyses.table import (
     cut,
+    describe,
     dims,
     lay_out,
     literal,
@@ -22,6 +23,7 @@ from archspec.analyses.table import (
     summary_text,
 )
 from archspec.ir.fields import REQUIRED, Field
+from archspec.ir.op import Op
 from archspec.ir.shape import N
 
 GOLDEN = """\
@@ -166,6 +168,20 @@ def layer(path, op, arguments, output, parameters, macs):
         idle=False,
         span=SPAN,
     )
+
+
+class Late(Op):
+    """Has a required argument after one with a default."""
+
+    op_name = "late"
+    early: int = 0
+    needed: int
+
+
+def test_only_leading_arguments_go_without_names():
+    one = layer("a", "late", {}, (N, 3), 0, 0)
+    assert describe(one._replace(operation=Late(needed=2))) == "late(2)"
+    assert describe(one._replace(operation=Late(early=1, needed=2))) == "late(early=1, needed=2)"
 
 
 names = st.text("abcxyz0189_", min_size=1, max_size=16)

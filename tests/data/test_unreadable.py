@@ -11,7 +11,7 @@ from samples import folder, noise, to_pil
 from archspec.data import Data, DataError, open_dataset, read_images, register, registry
 from archspec.data.pictures import from_torchvision
 
-MEND = "mend or remove them; --skip-unreadable goes on without them"
+REPAIR = "repair or remove them; --skip-unreadable goes on without them"
 NO_PICTURE = "it is no picture in BMP, GIF, JPEG, PNG, PPM, TIFF or WEBP, or damaged"
 
 
@@ -46,7 +46,7 @@ def test_all_are_named_in_one_go(damaged: Path) -> None:
         f"  {damaged}/a/004.png: {NO_PICTURE}",
     ]
     assert lines[3].startswith(f"  {damaged}/b/005.png: image file is truncated")
-    assert len(lines) == 4 and error.value.help == MEND
+    assert len(lines) == 4 and error.value.help == REPAIR
 
 
 def test_the_list_is_bounded(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_streamed_picture_that_is_cut_off_is_named_in_the_run(damaged: Path) -
         for split in (data.train, data.test):
             list(split.batches(64, device="cpu"))
     assert error.value.message.startswith(f"cannot read the picture {damaged}/b/005.png: image")
-    assert (error.value.help or "").startswith("mend it and go on with --resume; or begin a run")
+    assert (error.value.help or "").startswith("repair it and go on with --resume; or begin a run")
 
 
 def test_pictures_that_are_not_used_are_not_missed(damaged: Path) -> None:

@@ -30,12 +30,13 @@ WORD = re.compile(r"[A-Za-z_]\w+")
 def valid() -> list[tuple[str, Path | None]]:
     """Texts that compile, with the folders that they stand in."""
     found: list[tuple[str, Path | None]] = [
-        (path.read_text(encoding="utf-8"), path.parent) for path in sorted(SPECS.rglob("*.yaml"))
+        (path.read_text(encoding="utf-8"), path.parent)
+        for path in sorted(Path(SPECS).rglob("*.yaml"))
     ]
     found += [(entry.right, None) for entry in CATALOGUE.values() if entry.right]
     for call, sizes, _ in test_blocks.CASES:
         name, _, args = call.partition(":")
-        text = (BLOCKS / f"{name}.yaml").read_text(encoding="utf-8").replace("\n", "\n    ")
+        text = Path(BLOCKS, f"{name}.yaml").read_text(encoding="utf-8").replace("\n", "\n    ")
         head = f"input: {list(sizes)}\nlayers:\n  - tried: {args}\nblocks:\n  tried:\n    "
         found.append((head + text.rstrip() + "\n", None))
     return [(text, folder) for text, folder in found if len(text) < 3000]

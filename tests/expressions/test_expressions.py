@@ -300,7 +300,7 @@ def test_equal_mappings_are_one_in_a_set():
         ("divisible(8, 0)", "divisible needs a whole divisor above 0, got 0"),
         ("round(1.5, 99)", "round to 99 digits"),
         ("x", "the name 'x' is not known here"),
-        ("in_channels", "in_channels has no value here: there is no input whose shape it could "),
+        ("in_channels", "in_channels has no value here: there is no input to take it from"),
     ],
 )
 def test_what_has_no_value(text, message):

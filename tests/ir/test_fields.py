@@ -95,13 +95,13 @@ def test_an_op_takes_what_its_model_takes(name):
 
 
 @pytest.mark.parametrize("name", sorted(REGISTRY))
-def test_the_examples_need_no_judge(name, monkeypatch):
+def test_the_examples_do_not_need_pydantic(name, monkeypatch):
     def judged(kind, given):
         raise AssertionError(f"pydantic is asked about {kind.__name__}({given})")
 
     monkeypatch.setattr("archspec.ir.fields._validated", judged)
     for example in REGISTRY[name].examples:
-        if "kwargs" not in example.args:  # any mapping is left to the judge
+        if "kwargs" not in example.args:  # any mapping is left to pydantic
             REGISTRY[name](**example.args)
 
 

@@ -112,3 +112,9 @@ def test_batch_norm_lays_out_its_result_as_torchs_kernel_does(x: torch.Tensor) -
 def test_what_is_made_like_a_tensor_has_torchs_strides(x: torch.Tensor) -> None:
     made = empty_like(Tape(), described(x), requires_grad=False)
     assert made.strides == torch.empty_like(x).stride()
+
+
+def test_strides_of_axes_of_size_1_are_kept_where_inputs_are_laid_out_alike() -> None:
+    x = torch.zeros(1, 4, 2, 3)[:, :1].permute(0, 1, 3, 2)
+    assert (x + x).stride() == x.stride() == (24, 6, 1, 3)
+    assert elementwise(Tape(), described(x), described(x)).strides == (24, 6, 1, 3)

@@ -230,3 +230,23 @@ def test_an_idle_owner_has_no_value_to_tap():
     with pytest.raises(SpecError) as raised:
         arch.build(outputs=["a"])
     assert "error AS501: 'a' does not run: nobody reads it" in str(raised.value)
+
+
+def test_a_block_that_is_cut_keeps_the_inputs_that_it_reads() -> None:
+    spec = """
+input: [4]
+blocks:
+  two:
+    inputs: [x, y]
+    outputs: [a, sum]
+    layers:
+      - {name: a, relu: , from: x}
+      - {name: b, tanh: , from: y}
+      - {name: sum, add: [b, y]}
+layers:
+  - {name: one, sigmoid: }
+  - {name: both, two: , from: [input, one]}
+  - {add: ["both[0]", "both[1]"]}
+"""
+    net = archspec.loads(spec).build(outputs=["both.sum"])
+    assert net.both.code == "def forward(self, y):\n    x = self.b(y)\n    return x + y\n"

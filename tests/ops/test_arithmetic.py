@@ -54,5 +54,5 @@ def test_saved_memory_and_layout(op: Op, x: Shape, data: st.DataObject) -> None:
 
 
 def test_clamp_needs_a_bound() -> None:
-    with pytest.raises(ArgumentsError, match="give `min`, `max` or both"):
+    with pytest.raises(ArgumentsError, match=r"^arguments: give `min`, `max` or both$"):
         Clamp()

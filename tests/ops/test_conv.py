@@ -168,3 +168,11 @@ def test_refusals_say_why(op: Op, x: Shape, code: Code, message: str) -> None:
     with pytest.raises(Refusal) as refused:
         infer(op, [x])
     assert (refused.value.code, refused.value.message) == (code, message)
+
+
+@pytest.mark.parametrize("kind", [Conv2d, ConvTranspose2d])
+def test_a_part_of_a_channels_last_image_gives_a_channels_last_one(kind: type[Op]) -> None:
+    x = torch.randn(2, 5, 4, 6)[..., :3].movedim(-1, 1)
+    op = kind(out_channels=4, kernel_size=3)
+    assert op.build(shape(3, 5, 4))(x).is_contiguous(memory_format=torch.channels_last)
+    compare_record(op, [shape(3, 5, 4)], [x])

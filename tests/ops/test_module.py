@@ -11,6 +11,7 @@ import torch
 
 import archspec
 from archspec.cli import main
+from archspec.ir.op import REGISTRY
 
 SPEC = """\
 input: [3, 8, 8]
@@ -252,3 +253,11 @@ def test_a_module_that_fails_at_one_batch_size_is_told_at_its_place() -> None:
     with pytest.raises(archspec.SpecError, match="fails at N = 1") as caught:
         arch.summary(batch_size=1)
     assert caught.value.diagnostics[0].span is not None
+
+
+def test_an_op_with_a_mapping_has_a_hash():
+    one, same, other = (
+        REGISTRY["module"](type="torch.nn.GLU", kwargs={"dim": dim}) for dim in (1, 1, 2)
+    )
+    assert one == same and one != other
+    assert {one: "found"}[same] == "found"

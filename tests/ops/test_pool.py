@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 from torch_oracle import accepts_as_torch, compare_record, is_accepted, shape, strided
 
+import archspec
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.infer import infer
 from archspec.ir.op import Op
@@ -171,3 +172,18 @@ def test_every_window_that_is_accepted_holds_an_element(
         except RuntimeError:
             return
         assert bool(with_nothing)
+
+
+def test_a_first_window_between_which_the_input_falls_is_refused() -> None:
+    # Dilated by 3 from -1 on, the window reads -1 and 2: of two numbers neither, of three the last.
+    op = MaxPool2d(kernel_size=2, padding=1, dilation=3)
+    with pytest.raises(Refusal, match="first window holds nothing but padding") as refused:
+        infer(op, [shape(1, 2, 2)])
+    assert refused.value.code is Code.EMPTY
+    assert infer(op, [shape(1, 3, 3)]) == (shape(1, 1, 1),)
+
+
+@pytest.mark.parametrize("pool", ["{max_pool2d: 2}", "{adaptive_avg_pool2d: 2}"])
+def test_a_linear_layer_behind_a_pool_is_warned_of(pool: str) -> None:
+    arch = archspec.loads(f"input: [3, 8, 8]\nlayers: [{pool}, {{linear: 4}}]")
+    assert [warning.code for warning in arch.warnings] == [Code.LINEAR_ON_IMAGE]

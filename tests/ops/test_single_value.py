@@ -48,7 +48,7 @@ def test_group_norm_is_refused_where_torch_refuses_one_image(groups, shape, fail
         ("softmax", {"dim": 1}, (N, 2), False),
         ("layer_norm", {}, (N, 4, 1), True),
         ("layer_norm", {"axes": (2, 3)}, (N, 4, 1, 1), True),
-        ("layer_norm", {"axes": (1, 3)}, (N, 2, 4, 1), False),
+        ("layer_norm", {"axes": (1, 3)}, (N, 3, 4, 1), False),
         ("normalize", {}, (N, 1), True),
         ("normalize", {"dim": -1}, (N, 1, 2), False),
         ("batch_norm", {}, (N, 1), False),
@@ -58,6 +58,6 @@ def test_a_doubtful_op_gives_the_same_for_any_size_of_its_input(name, args, shap
     op = REGISTRY[name](**args)
     assert (op.doubt(shape) is not None) == doubted
     if name != "batch_norm":
-        x = torch.rand(3, *shape[1:]) + 0.5
+        x = torch.rand(3, *shape[1:], generator=torch.Generator().manual_seed(0)) + 0.5
         module = op.build(shape) or (lambda x: nn.functional.normalize(x, dim=args.get("dim", 1)))
         assert torch.allclose(module(x), module(3 * x**2), atol=1e-3) == doubted

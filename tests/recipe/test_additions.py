@@ -13,7 +13,7 @@ import archspec.cli.train
 from archspec.cli import main
 from archspec.cli.parser import parse
 from archspec.data import register, registry
-from archspec.recipe.layers import Layer, option_layer
+from archspec.recipe.layers import RecipeLayer, option_layer
 from archspec.recipe.optimizers import UpdateRule
 from archspec.recipe.recipe import Recipe, fields, layers_for, resolve
 from archspec.recipe.schedules import Schedule
@@ -133,7 +133,7 @@ def test_a_data_set_is_one_function(monkeypatch, capsys):
 
     found = schema(capsys)["properties"]["train"]["properties"]["dataset"]
     assert "stamps" in found["anyOf"][0]["enum"]
-    mine = Layer({"dataset": "mnist", "epochs": 3})
+    mine = RecipeLayer({"dataset": "mnist", "epochs": 3})
     options = option_layer([(fields()["dataset"], "stamps")])
     assert resolve(layers_for(mine, None, options)).epochs == 7
 
@@ -168,15 +168,15 @@ def entries() -> list[type[Choice]]:
 
 
 def test_another_optimiser_leaves_out_what_belonged_to_the_one_before():
-    own = Layer({"optimizer": "sgd", "momentum": 0.9, "nesterov": True, "schedule": "step"})
+    own = RecipeLayer({"optimizer": "sgd", "momentum": 0.9, "nesterov": True, "schedule": "step"})
     for chosen, momentum in (("adam", None), ("rmsprop", 0.9), ("sgd", 0.9)):
-        recipe = resolve([own, Layer({"optimizer": chosen})])
+        recipe = resolve([own, RecipeLayer({"optimizer": chosen})])
         assert recipe.optimizer == chosen
         assert recipe.nesterov is (chosen == "sgd")
         assert recipe.momentum == (momentum or 0.0)
     # What a layer says itself stays, and is refused where it does not belong.
     with pytest.raises(archspec.SpecError, match="`nesterov` belongs to sgd"):
-        resolve([own, Layer({"optimizer": "adam", "nesterov": True})])
+        resolve([own, RecipeLayer({"optimizer": "adam", "nesterov": True})])
 
 
 def test_a_spec_may_extend_one_of_another_optimiser(tmp_path, capsys):

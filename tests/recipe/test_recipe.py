@@ -15,7 +15,7 @@ from archspec.cli import main
 from archspec.cli.parser import declared
 from archspec.diagnostics.diagnostic import Source, SpecError
 from archspec.ir.schemes import SCHEMES
-from archspec.recipe.layers import Layer, located_layer, option_layer, read_layer, read_values
+from archspec.recipe.layers import RecipeLayer, located_layer, option_layer, read_layer, read_values
 from archspec.recipe.optimizers import UpdateRule
 from archspec.recipe.recipe import Recipe, fields, layers_for, resolve
 from archspec.recipe.schedules import Schedule
@@ -155,8 +155,8 @@ def test_the_place_of_an_inherited_recipe_is_the_base(tmp_path):
 
 
 def test_later_layers_win():
-    own = Layer({"dataset": "mnist", "epochs": 3, "lr": 0.5, "optimizer": "sgd"}, {})
-    config = Layer({"epochs": 4}, {})
+    own = RecipeLayer({"dataset": "mnist", "epochs": 3, "lr": 0.5, "optimizer": "sgd"}, {})
+    config = RecipeLayer({"epochs": 4}, {})
     options = chosen(("lr", "0.25"), ("resize", "[8, 9]"))
     recipe = resolve(layers_for(own, config, options))
     assert (recipe.epochs, recipe.lr, recipe.optimizer) == (4, 0.25, "sgd")
@@ -164,14 +164,14 @@ def test_later_layers_win():
 
 
 def test_data_of_another_kind_brings_what_suits_it():
-    own = Layer({"dataset": "mnist", "epochs": 3, "optimizer": "sgd", "momentum": 0.9}, {})
+    own = RecipeLayer({"dataset": "mnist", "epochs": 3, "optimizer": "sgd", "momentum": 0.9}, {})
     to_digits = chosen(("dataset", "digits"))
     recipe = resolve(layers_for(own, None, to_digits))
     assert (recipe.batch_size, recipe.epochs, recipe.optimizer) == (16, 20, "adam")
     kept = resolve(layers_for(own, None, chosen(("dataset", "kmnist"))))
     assert (kept.epochs, kept.momentum, kept.dataset) == (3, 0.9, "kmnist")
     # A spec written for the digits has said what it wants.
-    mine = resolve(layers_for(Layer({"dataset": "digits", "epochs": 2}, {}), None, to_digits))
+    mine = resolve(layers_for(RecipeLayer({"dataset": "digits", "epochs": 2}, {}), None, to_digits))
     assert (mine.epochs, mine.batch_size) == (2, 16)
 
 
@@ -273,7 +273,7 @@ def test_a_field_takes_what_pydantic_takes(name):
     @settings(max_examples=100)
     def agrees(value):
         value = tuple(value) if isinstance(value, list) else value
-        values, mistakes = read_values(fields(), Layer({name: value}))
+        values, mistakes = read_values(fields(), RecipeLayer({name: value}))
         try:
             judged = judge.validate_python(value)
         except ValidationError:
@@ -292,7 +292,7 @@ def test_what_may_be_named_is_a_text_that_is_known():
         for word in words:
             assert getattr(Recipe(**{name: word}), name) == word
         for wrong in ("", "x", 1, ["cosine"], True):
-            assert read_values(fields(), Layer({name: wrong}))[1], wrong
+            assert read_values(fields(), RecipeLayer({name: wrong}))[1], wrong
     assert Recipe(init=None).init is None
 
 
@@ -336,7 +336,7 @@ def test_the_schema_takes_what_a_recipe_takes():
     }
     for name, value in wrong.items():
         assert not validator.is_valid({name: value}), name
-        assert read_values(fields(), Layer({name: value}))[1], name
+        assert read_values(fields(), RecipeLayer({name: value}))[1], name
 
 
 def test_the_defaults_are_those_of_the_documents():

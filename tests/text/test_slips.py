@@ -50,7 +50,7 @@ SLIPS = {
   6 |     from: a, b
     |           ^^^^
   expected: a name, name[i] for one of several outputs, or a list of them
-  help: write a list: [a, b]""",
+  help: write a list, without quotes: [a, b]""",
     ),
     "a null argument": (
         "- conv2d:\n    out_channels:\n    kernel_size: 3",
@@ -189,7 +189,7 @@ FORMS = {
   3 |   relu:
     |   ^^^^^
   expected: a list: one `- node` a line
-  help: begin each node with a dash""",
+  help: begin each node with a dash: `- relu: …`""",
     ),
     "arguments without their names": (
         "- conv2d: 3",
@@ -491,7 +491,10 @@ def test_lines_that_nobody_wrote_by_hand_are_not_searched(length, searched):
     assert ("inside braces quote what has brackets" in said) is searched
 
 
-def test_what_is_not_closed_is_one_character():
+@pytest.mark.parametrize(
+    ("text", "span"), [("input: [3\nlayers: 1\n", (1, 8, 1, 9)), ("a: 1\nb: ]\n", (2, 4, 2, 5))]
+)
+def test_a_slip_of_brackets_is_one_character(text, span):
     with pytest.raises(archspec.SpecError) as raised:
-        archspec.loads("input: [3\nlayers: 1\n")
-    assert raised.value.diagnostics[0].span[1:] == (1, 8, 1, 9)
+        archspec.loads(text)
+    assert raised.value.diagnostics[0].span[1:] == span

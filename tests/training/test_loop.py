@@ -189,7 +189,7 @@ layers:
 @pytest.fixture
 def half(monkeypatch):
     """Lets fp16 pass for a precision of the CPU, so that its scaler can be tried."""
-    monkeypatch.setattr(device, "choose_precision", lambda *_: device.Choice("fp16", "a test"))
+    monkeypatch.setattr(device, "choose_precision", lambda *_: device.WithReason("fp16", "a test"))
     return {"optimizer": "sgd", "epochs": 1, **FAST}
 
 

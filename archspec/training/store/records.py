@@ -16,13 +16,13 @@ Finite: TypeAlias = Annotated[float, Field(allow_inf_nan=False)]
 Sha256: TypeAlias = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
-class Record(BaseModel):
+class StoredRecord(BaseModel):
     """Strict about what it knows; a key that it does not know may be a later version's."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
 
-class About(Record):
+class About(StoredRecord):
     """run.json: what the data was, what was found automatically, when it began."""
 
     run: str
@@ -40,7 +40,7 @@ class About(Record):
     spec_sha256: Sha256
 
 
-class Interval(Record):
+class Interval(StoredRecord):
     """A line of metrics.jsonl about the steps since the line before. None stands for NaN."""
 
     kind: Literal["interval"]
@@ -53,7 +53,7 @@ class Interval(Record):
     seconds_left: float | None
 
 
-class Epoch(Record):
+class Epoch(StoredRecord):
     """A line of metrics.jsonl about an epoch. None stands for NaN."""
 
     kind: Literal["epoch"]
@@ -81,14 +81,14 @@ PICTURES: TypeAdapter[dict[str, str]] = TypeAdapter(
 """pictures.json: the size and digest of each file by its name."""
 
 
-class SavedFigures(Record):
+class SavedFigures(StoredRecord):
     """Means over the images of a split. A loss of None was not finite."""
 
     loss: float | None
     accuracy: Share
 
 
-class Weights(Record):
+class Weights(StoredRecord):
     """The figures of some weights; splits without images are left out."""
 
     epoch: Natural
@@ -96,7 +96,7 @@ class Weights(Record):
     test: SavedFigures | None = None
 
 
-class Result(Record):
+class Result(StoredRecord):
     """result.json: the closing figures."""
 
     run: str
@@ -105,7 +105,7 @@ class Result(Record):
     epochs: Natural
 
 
-Kind = TypeVar("Kind", bound=Record)
+Kind = TypeVar("Kind", bound=StoredRecord)
 
 
 def read(kind: type[Kind], path: Path, data: bytes) -> dict[str, Any]:

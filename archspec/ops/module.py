@@ -25,13 +25,13 @@ class ForeignModule(Op, name="module", primary="type"):
     """An `nn.Module` of another package, by its path: `module: torchvision.ops.Permute`.
 
     It runs that package's code, so it is refused unless the package is allowed by name. `args` and
-    `kwargs` go to the class: numbers, text, truth values and lists of them. It reads one value and
-    gives one, or several. It reads floats; what it gives may be int64, int32 or bool, which is as
-    it was in the runs. Its figures are not static: they come from runs on the meta device and
-    on the CPU, in `train()` and `eval()`, when the spec is compiled; memory when it is asked for.
-    What archspec's own ops promise is checked as far as runs can: that the first axis stays the
-    batch, that the cost grows with it, and that the input is left as it was. Multiply-accumulates
-    are not counted where torch's counter does not know an op, as of a recurrent layer.
+    `kwargs` go to the class: numbers, text, truth values and lists of them. It reads one value of
+    floats and gives one value or several, of float, int64, int32 or bool. Its types and figures are
+    not static: they come from runs on the meta device and on the CPU, in `train()` and `eval()`,
+    when the spec is compiled; memory when it is asked for. What archspec's own ops promise is
+    checked as far as runs can: that the first axis stays the batch, that the cost grows with it,
+    and that the input is left as it was. Multiply-accumulates are not counted where torch's counter
+    does not know an op, as of a recurrent layer.
     """
 
     type: str

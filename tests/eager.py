@@ -29,6 +29,7 @@ FUNCTIONS = {
     "flatten": nn.Flatten,
     "dropout": nn.Dropout,
     "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,
+    "embedding": nn.Embedding,
 }
 PRIMARY = {
     "linear": "out_features",
@@ -37,6 +38,7 @@ PRIMARY = {
     "adaptive_avg_pool2d": "output_size",
     "permute": "dims",
     "reshape": "shape",
+    "to": "dtype",
 }
 NODE_KEYS = {"name", "from", "when", "repeat", "share", "training_only", "merge"}
 
@@ -53,10 +55,12 @@ class Eager:
         self.modules: dict[str, nn.Module] = {}
         self.tensors: dict[str, nn.Parameter] = {}
 
-    def run(self, x: Tensor) -> dict[str, Tensor]:
+    def run(self, *inputs: Tensor) -> dict[str, Tensor]:
         """The outputs by name; a lone one is called `output`."""
-        scope = Scope(self, "", {"input": (x,)}, {})
-        last = scope.run(self.spec["layers"], (x,))
+        names = self.spec.get("inputs", ["input"])
+        values = {name: (value,) for name, value in zip(names, inputs, strict=True)}
+        scope = Scope(self, "", values, {})
+        last = scope.run(self.spec["layers"], inputs)
         if "outputs" not in self.spec:
             (alone,) = last
             return {"output": alone}
@@ -145,8 +149,12 @@ class Scope:
             return self.branches(node, values, place, variables)
         ((op, args),) = ((k, v) for k, v in node.items() if k not in NODE_KEYS)
         if op in ("add", "mul", "concat"):
-            given = tuple(v for name in args for v in self.read(name)) if args else values
-            return (merged(op, given),)
+            args = args if isinstance(args, dict) else {"inputs": args}
+            named = args.get("inputs") or ()
+            named = [named] if isinstance(named, str) else named
+            given = tuple(v for name in named for v in self.read(name)) or values
+            number = (args["other"],) if "other" in args else ()
+            return (merged(op, [*given, *number]),)
         if op in self.net.spec.get("blocks", {}):
             return self.block(self.net.spec["blocks"][op], args or {}, values, place, variables)
         if op == "$act":
@@ -212,6 +220,12 @@ class Scope:
             return x.chunk(args["chunks"], args["dim"])
         if op == "permute":
             return (x.permute(args["dims"]),)
+        if op == "to":
+            return (
+                x.to(torch.float32 if args["dtype"] == "float" else getattr(torch, args["dtype"])),
+            )
+        if op == "slice":
+            return (x.narrow(args["dim"], 0, args["end"]),)
         if op == "reshape":
             return (x.reshape(x.shape[0], *args["shape"]),)
         if op == "parameter":
@@ -294,7 +308,7 @@ def made(op: str, args: dict[str, Any], x: Tensor) -> nn.Module:
     return FUNCTIONS[op](**args)
 
 
-def merged(op: str, values: Sequence[Tensor]) -> Tensor:
+def merged(op: str, values: Sequence[Any]) -> Tensor:
     if len(values) < 2:
         raise ValueError(f"{op} of {len(values)} values")
     if op == "concat":
@@ -307,7 +321,7 @@ def merged(op: str, values: Sequence[Tensor]) -> Tensor:
 
 def evaluate(value: Any, x: Tensor, variables: dict[str, Any], key: str = "") -> Any:
     """An expression as Python reads it: the texts that are drawn mean the same there."""
-    if isinstance(value, str) and key not in ("padding",):
+    if isinstance(value, str) and key not in ("padding", "dtype"):
         names = {"in_shape": list(x.shape[0 if isinstance(x, nn.Parameter) else 1 :])}
         names |= {"in_channels": x.shape[1]} if x.ndim > 1 else {}
         names |= {"in_features": x.shape[-1]}

@@ -13,7 +13,7 @@ from archspec.expand.expansion import Expansion
 from archspec.expressions.arguments import show_value
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import Graph, Step
-from archspec.ir.shape import show
+from archspec.ir.types import typed
 
 
 def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
@@ -39,15 +39,26 @@ def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
         step = x.step(original, again, refs, levels)
     if step is None:
         raise Refusal(f"{name!r} cannot be applied to this input", code=Code.SHARE)
-    if not _serves(first, step, {}):
+    if _type_names(first) != _type_names(step) or not _serves(first, step, {}):
+        pairs = list(zip(_read(first), _read(step), strict=True))
+        wanted, given = next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
         raise Refusal(
-            f"the module of {name!r} does not fit an input of {show(step.input_shapes[0])}",
+            f"the module of {name!r} does not fit an input of {given}",
             code=Code.SHARE,
-            expected=f"an input like {show(first.input_shapes[0])}",
-            found=show(step.input_shapes[0]),
+            expected=f"an input like {wanted}",
+            found=given,
         )
     step.shares = owner
     return step
+
+
+def _type_names(step: Step) -> list[str]:
+    return [kind.name for kind in step.input_types]
+
+
+def _read(step: Step) -> list[str]:
+    """What a step reads, for people."""
+    return list(map(typed, step.input_shapes, step.input_types))
 
 
 def _check_same(

@@ -2,5 +2,15 @@
 
 from archspec.testing.contract import OpCase, check_call, examples, op_calls
 from archspec.testing.graphs import check_spec, specs, to_text
+from archspec.testing.mixed import mixed_specs
 
-__all__ = ["OpCase", "check_call", "check_spec", "examples", "op_calls", "specs", "to_text"]
+__all__ = [
+    "OpCase",
+    "check_call",
+    "check_spec",
+    "examples",
+    "mixed_specs",
+    "op_calls",
+    "specs",
+    "to_text",
+]

@@ -13,6 +13,7 @@ from archspec.diagnostics.diagnostic import Diagnostic, Refusal, SpecError
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.shape import concrete
 from archspec.ir.tape import Storage, Tape, Tensor, contiguous_strides
+from archspec.ir.types import ValueType
 from archspec.record import Record
 
 
@@ -31,7 +32,9 @@ class Memory(Record):
 def memory(graph: Graph, batch: int, training: bool = True) -> Memory:
     """Memory of one forward pass in train() or eval() on a batch of `batch` samples."""
     tape = Tape(training=training)
-    inputs = [_input(concrete(shape, batch)) for shape in graph.inputs]
+    inputs = [
+        _input(concrete(x, batch), t) for x, t in zip(graph.inputs, graph.input_types, strict=True)
+    ]
     replay = _Replay(tape)
     replay.run(graph, inputs)
     for tensor in inputs:
@@ -44,9 +47,9 @@ def saved_bytes(graph: Graph, batch: int, training: bool = True) -> int:
     return memory(graph, batch, training).saved_bytes
 
 
-def _input(shape: tuple[int, ...]) -> Tensor:
-    storage = Storage(math.prod(shape) * 4)
-    return Tensor(shape, contiguous_strides(shape), storage, requires_grad=False)
+def _input(shape: tuple[int, ...], kind: ValueType) -> Tensor:
+    storage = Storage(math.prod(shape) * kind.itemsize)
+    return Tensor(shape, contiguous_strides(shape), storage, requires_grad=False, type=kind)
 
 
 class _Replay:

@@ -17,7 +17,7 @@ from archspec.expand.remedies import remedy
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Budget, Env, Table
 from archspec.ir.graph import Graph, Step
-from archspec.ir.infer import infer, infer_types
+from archspec.ir.infer import check_types, infer, infer_types
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape
 from archspec.ir.types import ValueType
@@ -192,6 +192,7 @@ class Expansion(ABC):
         """Its outputs. Code of a package runs only where the caller allows it."""
         if op.foreign is not None:
             self.limits.check_module(op.foreign)
+        check_types(op, types)  # before the code of a package runs on floats
         outputs = infer(op, shapes)
         return outputs, infer_types(op, types, len(outputs))
 

@@ -44,6 +44,13 @@ def infer(op: Op, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
 
 def infer_types(op: Op, types: Sequence[ValueType], count: int) -> tuple[ValueType, ...]:
     """Types of the `count` outputs of `op`. Raises `Refusal` for an input that it does not take."""
+    check_types(op, types)
+    result = op.result_type(*types)
+    return tuple(result) if isinstance(result, list) else (result,) * count
+
+
+def check_types(op: Op, types: Sequence[ValueType]) -> None:
+    """Raises `Refusal` for an input of a type that `op` does not take."""
     for given in types:
         if given.name not in op.takes:
             raise Refusal(
@@ -53,8 +60,6 @@ def infer_types(op: Op, types: Sequence[ValueType], count: int) -> tuple[ValueTy
                 found=given.name,
                 help=op.help_for_type(given),
             )
-    result = op.result_type(*types)
-    return tuple(result) if isinstance(result, list) else (result,) * count
 
 
 def _either(names: Iterable[str]) -> str:

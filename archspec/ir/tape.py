@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from archspec.ir.types import FLOAT, ValueType, promoted
 from archspec.record import Record
 
 Sizes = tuple[int, ...]
@@ -34,13 +35,16 @@ class Storage:
 
 
 class Tensor(Record):
-    """What autograd sees of a tensor: sizes and strides in elements, its storage."""
+    """What autograd sees of a tensor: sizes and strides in elements, its storage and type.
+
+    Only floats require gradients.
+    """
 
     shape: Sizes
     strides: Sizes
     storage: Storage
     requires_grad: bool
-    itemsize: int = 4
+    type: ValueType = FLOAT
 
     @property
     def numel(self) -> int:
@@ -76,7 +80,7 @@ class Tensor(Record):
 
     def viewed(self, shape: Sizes, strides: Sizes) -> Tensor:
         """Another look at the same storage."""
-        return Tensor(shape, strides, self.storage, self.requires_grad, self.itemsize)
+        return Tensor(shape, strides, self.storage, self.requires_grad, self.type)
 
 
 class Tape:
@@ -90,17 +94,22 @@ class Tape:
         self.allocated: dict[Storage, None] = {}
 
     def new(
-        self, shape: Sizes, *, requires_grad: bool, strides: Sizes | None = None, itemsize: int = 4
+        self,
+        shape: Sizes,
+        *,
+        requires_grad: bool,
+        strides: Sizes | None = None,
+        type: ValueType = FLOAT,
     ) -> Tensor:
         """A freshly allocated tensor, row-major unless `strides` are given."""
-        storage = Storage(math.prod(shape) * itemsize)
+        storage = Storage(math.prod(shape) * type.itemsize)
         self.allocated[storage] = None
         laid_out = contiguous_strides(shape) if strides is None else strides
-        return Tensor(shape, laid_out, storage, requires_grad, itemsize)
+        return Tensor(shape, laid_out, storage, requires_grad, type)
 
     def parameter(self, shape: Sizes) -> Tensor:
         """A learned tensor as a value. Neither it nor a view of it ever counts as memory."""
-        storage = Storage(math.prod(shape) * 4, is_weight=True)
+        storage = Storage(math.prod(shape) * FLOAT.itemsize, is_weight=True)
         return Tensor(shape, contiguous_strides(shape), storage, requires_grad=True)
 
     def save(self, *tensors: Tensor) -> None:
@@ -213,16 +222,16 @@ def reshape(tape: Tape, x: Tensor, shape: Sizes) -> Tensor:
 def elementwise(tape: Tape, *inputs: Tensor) -> Tensor:
     """The new result of a pointwise op on broadcastable `inputs`. The op itself says what is saved.
 
-    It requires a gradient where any input does. Its memory order is the one that torch's
-    `TensorIterator` gives it: that of its inputs where they agree, else that of the first input
-    which has an order.
+    Its type is the one that theirs are promoted to; it requires a gradient where any input does.
+    Its memory order is the one that torch's `TensorIterator` gives it: that of its inputs where
+    they agree, else that of the first input which has an order.
     """
     shape = _broadcast([x.shape for x in inputs])
     return tape.new(
         shape,
         requires_grad=any(x.requires_grad for x in inputs),
         strides=_elementwise_strides(shape, inputs),
-        itemsize=inputs[0].itemsize,
+        type=promoted([x.type for x in inputs]),
     )
 
 
@@ -233,11 +242,11 @@ def empty_like(tape: Tape, x: Tensor, *, requires_grad: bool) -> Tensor:
     """
     dense = _is_non_overlapping_and_dense(x)
     strides = x.strides if dense else _elementwise_strides(x.shape, [x])
-    return tape.new(x.shape, requires_grad=requires_grad, strides=strides, itemsize=x.itemsize)
+    return tape.new(x.shape, requires_grad=requires_grad, strides=strides, type=x.type)
 
 
 def _copy(tape: Tape, x: Tensor, shape: Sizes) -> Tensor:
-    return tape.new(shape, requires_grad=x.requires_grad, itemsize=x.itemsize)
+    return tape.new(shape, requires_grad=x.requires_grad, type=x.type)
 
 
 def _elementwise_strides(shape: Sizes, inputs: Sequence[Tensor]) -> Sizes:

@@ -19,6 +19,7 @@ from archspec.ir.shape import (
     show,
 )
 from archspec.ir.tape import Tape, Tensor, channels_last_strides, contiguous_strides, elementwise
+from archspec.ir.types import promoted
 
 
 class _Merge(ProductFree):
@@ -116,6 +117,7 @@ class Concat(_Merge, name="concat"):
             shape,
             requires_grad=any(x.requires_grad for x in inputs),
             strides=channels_last_strides(shape) if channels_last else contiguous_strides(shape),
+            type=promoted([x.type for x in inputs]),
         )
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:

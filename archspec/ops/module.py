@@ -10,6 +10,7 @@ from archspec.ir.fields import Problem
 from archspec.ir.op import Example, Op, Weights
 from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
+from archspec.ir.types import ValueType
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,7 +26,8 @@ class ForeignModule(Op, name="module", primary="type"):
 
     It runs that package's code, so it is refused unless the package is allowed by name. `args` and
     `kwargs` go to the class: numbers, text, truth values and lists of them. It reads one value and
-    gives one, or several. Its figures are not static: they come from runs on the meta device and
+    gives one, or several. It reads floats; what it gives may be int64, int32 or bool, which is as
+    it was in the runs. Its figures are not static: they come from runs on the meta device and
     on the CPU, in `train()` and `eval()`, when the spec is compiled; memory when it is asked for.
     What archspec's own ops promise is checked as far as runs can: that the first axis stays the
     batch, that the cost grows with it, and that the input is left as it was. Multiply-accumulates
@@ -58,7 +60,17 @@ class ForeignModule(Op, name="module", primary="type"):
     def infer(self, *inputs: Shape) -> Shape | list[Shape]:
         from archspec.runtime.foreign import facts
 
-        return facts(self, inputs[0]).outputs
+        return facts(self, inputs[0]).shapes
+
+    def result_type(self, *types: ValueType) -> ValueType | list[ValueType]:
+        from archspec.runtime.foreign import result_types
+
+        return result_types(self)
+
+    def help_for_type(self, given: ValueType) -> str | None:
+        if self.type == "torch.nn.Embedding":
+            return "the op `embedding` looks rows up by integers"
+        return super().help_for_type(given)
 
     def weights(self, *inputs: Shape) -> Weights:
         from archspec.runtime.foreign import facts

@@ -10,13 +10,11 @@ from archspec.ir.fields import ArgumentsError
 from archspec.ir.op import Example, NonNegativeInt, PositiveInt, ProductFree
 from archspec.ir.shape import Shape, each, expect_rank, expect_reached, once_or_each, window
 from archspec.ir.tape import Tape, Tensor, layout_of
+from archspec.ir.types import INT64
 
 Pair: TypeAlias = PositiveInt | tuple[PositiveInt, PositiveInt]
 PairOrZero: TypeAlias = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt]
 OutputSize: TypeAlias = PositiveInt | tuple[PositiveInt | None, PositiveInt | None]
-
-INDEX_SIZE = 8
-"""Bytes of the int64 index that maximum pooling keeps for each output element."""
 
 
 class _Pooling(ProductFree):
@@ -27,7 +25,7 @@ class _Pooling(ProductFree):
 def _record_maxima(tape: Tape, x: Tensor, y_shape: Shape) -> Tensor:
     strides = layout_of(x, y_shape)
     y = tape.new(y_shape, requires_grad=x.requires_grad, strides=strides)
-    indices = tape.new(y_shape, requires_grad=False, strides=strides, itemsize=INDEX_SIZE)
+    indices = tape.new(y_shape, requires_grad=False, strides=strides, type=INT64)
     if x.requires_grad:
         tape.save(x, indices)
     return y

@@ -94,7 +94,8 @@ class Pad(ProductFree, name="pad", primary="pad"):
         if not any(self.pad):
             return x
         shape = self.infer(x.shape)
-        return tape.new(shape, requires_grad=x.requires_grad, strides=layout_of(x, shape))
+        strides = layout_of(x, shape)
+        return tape.new(shape, requires_grad=x.requires_grad, strides=strides, type=x.type)
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         (x,) = values
@@ -153,4 +154,4 @@ def _rolled(tape: Tape, x: Tensor, shift: int, dim: int) -> Tensor:
     strides = contiguous_strides(x.shape)
     if all(part.numel and part.prefers_channels_last for part in parts):
         strides = channels_last_strides(x.shape)
-    return tape.new(x.shape, requires_grad=x.requires_grad, strides=strides)
+    return tape.new(x.shape, requires_grad=x.requires_grad, strides=strides, type=x.type)

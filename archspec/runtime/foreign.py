@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import torch
 from torch import nn
@@ -21,7 +21,9 @@ from archspec.ir import tape as tapes
 from archspec.ir.op import Weights
 from archspec.ir.shape import N, Shape, concrete
 from archspec.ir.tape import Storage, Tape
+from archspec.ir.types import NAMES, ValueType, typed
 from archspec.runtime.measure import measure_macs, seeded, uncounted, weights_of
+from archspec.runtime.values import name_of, type_of
 
 BATCHES = (2, 3, 5)
 """Batch sizes of the runs on the CPU."""
@@ -41,6 +43,11 @@ FAILURES = (
 
 Result = TypeVar("Result")
 _known: dict[tuple[object, ...], Facts] = {}
+_types: dict[tuple[object, ...], Types] = {}
+
+
+Types: TypeAlias = ValueType | list[ValueType]
+Output: TypeAlias = tuple[Shape, ValueType]
 
 
 class Constructed(Protocol):
@@ -57,19 +64,35 @@ class Constructed(Protocol):
 
 
 class Facts(NamedTuple):
-    """What a module does with an input of one shape."""
+    """What a module does with an input of one shape. Lists hold one element for each output."""
 
-    outputs: Shape | list[Shape]
+    shapes: list[Shape]
+    types: list[ValueType]
     weights: Weights
     macs: int | None
 
 
 def facts(op: Constructed, shape: Shape) -> Facts:
     """Found once for a class, its arguments and a shape. Raises `Refusal`."""
-    key = _found_class(op.type), repr(op.args), repr(op.kwargs), shape
-    if key not in _known:
-        _known[key] = _find(op, shape)
-    return _known[key]
+    call = _call(op)
+    found = _known.get((*call, shape))
+    if found is None:
+        found = _find(op, shape)
+        # What a type rule asks for knows no shapes.
+        types = found.types if len(set(found.types)) > 1 else found.types[0]
+        if _types.setdefault(call, types) != types:
+            raise _refusal(op, "gives other types of values for other shapes")
+        _known[*call, shape] = found
+    return found
+
+
+def result_types(op: Constructed) -> Types:
+    """The types of its outputs, or the one of all, once `facts` has seen it run."""
+    return _types[_call(op)]
+
+
+def _call(op: Constructed) -> tuple[object, ...]:
+    return _found_class(op.type), repr(op.args), repr(op.kwargs)
 
 
 def made(op: Constructed) -> nn.Module:
@@ -101,24 +124,27 @@ def _find(op: Constructed, shape: Shape) -> Facts:
     with seeded(0):  # compiling a spec leaves the global random state as it was
         with torch.device("meta"):
             planned = made(op)
-            outputs = _outputs(op, planned, shape, BATCHES[:2], "the meta device")
+            planned_outputs = _outputs(op, planned, shape, BATCHES[:2], "the meta device")
         with torch.device("cpu"):
             module = made(op)
             weights = _weights(op, module)
-            confirmed = _outputs(op, module, shape, BATCHES, "the CPU")
-            if confirmed != outputs:
+            outputs = _outputs(op, module, shape, BATCHES, "the CPU")
+            if outputs != planned_outputs:
                 raise _refusal(
-                    op, f"gives {confirmed} on the CPU, and {outputs} on the meta device"
+                    op,
+                    f"gives {_shown(outputs)} on the CPU, and {_shown(planned_outputs)} on the "
+                    "meta device",
                 )
             macs = _macs(op, module, shape)
-    return Facts(outputs[0] if len(outputs) == 1 else outputs, weights, macs)
+    shapes, types = map(list, zip(*outputs, strict=True))
+    return Facts(shapes, types, weights, macs)
 
 
 def _outputs(
     op: Constructed, module: nn.Module, shape: Shape, batches: Sequence[int], where: str
-) -> list[Shape]:
-    """The shapes it gives, the same in every run but for the batch."""
-    found: list[Shape] = []
+) -> list[Output]:
+    """What it gives, the same in every run but for the batch."""
+    found: list[Output] = []
     for training in (True, False):
         module.train(training)
         for batch in batches:
@@ -127,11 +153,17 @@ def _outputs(
             if any(value.dim() == 0 or value.shape[0] != batch for value in values):
                 first = [tuple(value.shape) for value in values]
                 raise _refusal(op, f"gives {first} for a batch of {batch}: N is not first in it")
-            shapes: list[Shape] = [(N, *value.shape[1:]) for value in values]
-            if found and shapes != found:
-                raise _refusal(op, f"gives {shapes} in one run and {found} in another")
-            found = shapes
+            given = [((N, *value.shape[1:]), type_of(value.dtype)) for value in values]
+            if found and given != found:
+                raise _refusal(
+                    op, f"gives {_shown(given)} in one run and {_shown(found)} in another"
+                )
+            found = given
     return found
+
+
+def _shown(outputs: Sequence[Output]) -> str:
+    return ", ".join(typed(*output) for output in outputs)
 
 
 def _run(op: Constructed, module: nn.Module, value: torch.Tensor, when: str) -> list[torch.Tensor]:
@@ -143,8 +175,8 @@ def _run(op: Constructed, module: nn.Module, value: torch.Tensor, when: str) -> 
     if not values or not all(isinstance(each, torch.Tensor) for each in values):
         raise _refusal(op, f"gives {type(result).__name__}, and no tensor or tuple of tensors")
     for each in values:
-        if each.dtype != torch.float32 or each.layout != torch.strided:
-            kind = str(each.dtype if each.layout == torch.strided else each.layout)
+        kind = name_of(each.dtype) if each.layout == torch.strided else str(each.layout)
+        if kind not in NAMES:
             raise _refusal(op, f"gives {kind.removeprefix('torch.')} for float32")
     return values
 
@@ -212,7 +244,7 @@ def _as_recorded(output: torch.Tensor, tape: Tape, places: dict[int, Storage]) -
         tuple(output.stride()),
         places[storage.data_ptr()],
         output.requires_grad,
-        output.element_size(),
+        type_of(output.dtype),
     )
 
 

@@ -19,6 +19,7 @@ from archspec.ir.tape import (
     layout_of,
     view_strides,
 )
+from archspec.ir.types import INT64
 
 
 def real(shape, strides) -> torch.Tensor:
@@ -76,14 +77,14 @@ def test_operands_of_fewer_axes_are_aligned_at_the_last():
 def test_a_tape_adds_up_what_it_holds():
     tape = Tape()
     x = tape.new((2, 3), requires_grad=True)
-    half = tape.new((2, 3), requires_grad=False, itemsize=2)
+    long = tape.new((2, 3), requires_grad=False, type=INT64)
     learned = tape.parameter((5, 5))
-    assert tape.allocated_bytes == 6 * 4 + 6 * 2 and tape.saved_bytes == 0
-    tape.save(x, x, half, learned, x.viewed((3, 2), (2, 1)))
-    assert tape.saved_bytes == 6 * 4 + 6 * 2
+    assert tape.allocated_bytes == 6 * 4 + 6 * 8 and tape.saved_bytes == 0
+    tape.save(x, x, long, learned, x.viewed((3, 2), (2, 1)))
+    assert tape.saved_bytes == 6 * 4 + 6 * 8
     assert contiguous(tape, x) is x
     turned = x.viewed((3, 2), (1, 3))
     copy = contiguous(tape, turned)
     assert (copy.strides, copy.requires_grad) == ((2, 1), True)
-    assert tape.allocated_bytes == 2 * 6 * 4 + 6 * 2
+    assert tape.allocated_bytes == 2 * 6 * 4 + 6 * 8
     assert learned.requires_grad and learned.storage.is_weight

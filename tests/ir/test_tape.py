@@ -23,7 +23,7 @@ sizes = st.lists(st.integers(1, 4), min_size=1, max_size=5)
 def described(x: torch.Tensor) -> Tensor:
     """What the tape holds of a real tensor."""
     storage = Storage(x.untyped_storage().nbytes())
-    return Tensor(tuple(x.shape), x.stride(), storage, x.requires_grad, x.itemsize)
+    return Tensor(tuple(x.shape), x.stride(), storage, x.requires_grad)
 
 
 @st.composite

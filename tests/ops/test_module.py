@@ -221,6 +221,22 @@ class Picks(torch.nn.Module):
 class Doubles(torch.nn.Module):
     def forward(self, x):
         return x.double()
+
+class Halves(torch.nn.Module):
+    def forward(self, x):
+        return x.half()
+
+class Sorts(torch.nn.Module):
+    def forward(self, x):
+        return x.sort(-1)[0], x > 1
+
+class Moody(torch.nn.Module):
+    def forward(self, x):
+        return x if self.training else x.long()
+
+class Odd(torch.nn.Module):
+    def forward(self, x):
+        return x.long() if x.shape[-1] % 2 else x
 """
 
 
@@ -239,10 +255,36 @@ def test_text_that_looks_like_an_expression_survives_expansion() -> None:
 
 
 @pytest.mark.usefixtures("own_code")
-@pytest.mark.parametrize(("name", "kind"), [("Picks", "int64"), ("Doubles", "float64")])
+@pytest.mark.parametrize(("name", "kind"), [("Doubles", "float64"), ("Halves", "float16")])
 def test_what_no_other_op_could_read_is_refused(name: str, kind: str) -> None:
     with pytest.raises(archspec.SpecError, match=f"gives {kind} for float32"):
         archspec.loads(one(f"module: own_code.{name}", "[4]"), allow_modules=["own_code"])
+
+
+@pytest.mark.usefixtures("own_code")
+def test_integers_and_truth_values_that_it_gives_are_so_stated() -> None:
+    spec = """
+        input: [4]
+        outputs: {place: place, large: 'sorts[1]', sorted: 'sorts[0]'}
+        layers:
+          - {name: place, module: own_code.Picks}
+          - {name: sorts, module: own_code.Sorts, from: input}
+        """
+    arch = archspec.loads(spec, allow_modules=["own_code"])
+    assert [kind.name for kind in arch.graph.output_types] == ["int64", "bool", "float"]
+    report = arch.verify()
+    assert report.ok, report
+    given = arch.build()(torch.randn(3, 4))
+    assert [value.dtype for value in given.values()] == [torch.int64, torch.bool, torch.float32]
+
+
+@pytest.mark.usefixtures("own_code")
+def test_a_type_that_depends_on_the_mode_or_shape_is_refused() -> None:
+    with pytest.raises(archspec.SpecError, match=r"\(N, 4\) int64 in one run and \(N, 4\) in"):
+        archspec.loads(one("module: own_code.Moody", "[4]"), allow_modules=["own_code"])
+    archspec.loads(one("module: own_code.Odd", "[4]"), allow_modules=["own_code"])
+    with pytest.raises(archspec.SpecError, match="other types of values for other shapes"):
+        archspec.loads(one("module: own_code.Odd", "[5]"), allow_modules=["own_code"])
 
 
 def test_a_module_that_fails_at_one_batch_size_is_told_at_its_place() -> None:

@@ -109,7 +109,7 @@ def counted_macs(run: Callable[[], Any]) -> int:
 def described(x: torch.Tensor, storage: Storage | None = None) -> Tensor:
     """What the tape holds of a real tensor."""
     storage = storage or Storage(x.untyped_storage().nbytes())
-    return Tensor(tuple(x.shape), x.stride(), storage, x.requires_grad, x.itemsize)
+    return Tensor(tuple(x.shape), x.stride(), storage, x.requires_grad)
 
 
 def compare_record(op: Op, inputs: Sequence[Shape], tensors: Sequence[torch.Tensor]) -> None:

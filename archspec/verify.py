@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import compress
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from archspec.ir.graph import Graph, trained_only, walk
 from archspec.ir.op import Weight
 from archspec.ir.shape import Shape, concrete, is_batched
 from archspec.runtime.measure import counting_macs, measure_saved_bytes, weights_of
+from archspec.runtime.values import drawn, name_of
 
 RUN_ERRORS = (
     ArithmeticError,
@@ -56,6 +58,7 @@ class Report:
     """What `verify` found. `no_gradient` lists parameters that a backward pass does not reach.
 
     `not_counted` lists nodes whose multiply-accumulates nobody knows, so that none were compared.
+    `differentiable` is false where no output is of floats, so that no backward pass was run.
     `checked` counts the comparisons made of each kind; `str` gives a table of the mismatches.
     """
 
@@ -63,6 +66,7 @@ class Report:
     checked: Counter[str] = field(default_factory=Counter)
     no_gradient: list[str] = field(default_factory=list)
     not_counted: list[str] = field(default_factory=list)
+    differentiable: bool = True
 
     @property
     def ok(self) -> bool:
@@ -89,6 +93,8 @@ class Report:
             yield f"MACs not counted, and not compared: {', '.join(self.not_counted)}"
         if self.no_gradient:
             yield f"no gradient reaches: {', '.join(self.no_gradient)}"
+        if not self.differentiable:
+            yield "no backward pass was run: no output is of floats"
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain data for JSON output."""
@@ -102,6 +108,7 @@ class Report:
             ],
             "no_gradient": self.no_gradient,
             "not_counted": self.not_counted,
+            "differentiable": self.differentiable,
         }
 
 
@@ -116,11 +123,12 @@ def verify(
 ) -> Report:
     """Runs the module of `graph` in `train()` and `eval()` and compares it with the graph.
 
-    Compared are every node's output shapes, every parameter and buffer, every node's
-    multiply-accumulates (in `eval()`, at N = 1 too), the memory saved for backward (on the CPU,
-    for which it is stated) and the outputs. A backward pass must run. `build` makes the module,
-    by `emit` unless it is given. Inputs and weights are drawn from fixed seeds; the global random
-    state is left as it was. A run that fails is a mismatch with the error's text. `progress` is
+    Compared are the shapes and types of every node's outputs, every parameter and buffer, every
+    node's multiply-accumulates (in `eval()`, at N = 1 too), the memory saved for backward (on the
+    CPU, for which it is stated) and the outputs. A backward pass must run, if an output is of
+    floats. `build` makes the module, by `emit` unless it is given. Inputs and weights are drawn
+    from fixed seeds, integers from all that their type allows; the global random state is left as
+    it was. A run that fails is a mismatch with the error's text. `progress` is
     called with what runs next.
     """
     place = torch.device(device)
@@ -156,7 +164,8 @@ class _Verifier:
         if 1 not in batch_sizes:
             # In eval() alone, and what runs at all: norms refuse a single value, some in any mode.
             self.attempt(1, self.observe_pass, must_run=False)
-        if batch_sizes:
+        self.report.differentiable = any(kind.is_float for kind in self.graph.output_types)
+        if batch_sizes and self.report.differentiable:
             progress("backward")
             self.module.train()
             self.attempt(batch_sizes[0], self.check_gradients)
@@ -198,10 +207,13 @@ class _Verifier:
 
     def agree(self, plain: Sequence[Tensor], watched: Sequence[Tensor]) -> bool:
         tolerance = 0.0 if self.device.type == "cpu" else 1e-4
-        close = partial(torch.allclose, rtol=tolerance, atol=tolerance, equal_nan=True)
-        return len(plain) == len(watched) and all(
-            a.shape == b.shape and close(a, b) for a, b in zip(plain, watched, strict=True)
-        )
+
+        def same(a: Tensor, b: Tensor) -> bool:
+            if not a.is_floating_point() or a.dtype != b.dtype or a.shape != b.shape:
+                return a.dtype == b.dtype and torch.equal(a, b)
+            return torch.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+        return len(plain) == len(watched) and all(map(same, plain, watched))
 
     def plain_attention_pass(self, batch: int) -> list[Tensor]:
         """Runs the module as `observe_pass` does, unobserved."""
@@ -250,14 +262,14 @@ class _Verifier:
     # Node by node
 
     def observe_pass(self, batch: int) -> list[Tensor]:
-        """Runs the module and checks every node as it ends: shapes, and in eval() its MACs."""
+        """Runs the module and checks every node as it ends: outputs, and in eval() its MACs."""
         self.ahead = execution(self.graph, self.module.training)
         counted = 0
 
         def see(values: tuple[Tensor | None, ...]) -> None:
             nonlocal counted
             ended = next(self.ahead)
-            self.check_shapes(ended, values, batch)
+            self.check_outputs(ended, values, batch)
             if not self.module.training:
                 self.check_macs(ended, count() - counted, batch)
                 counted = count()
@@ -265,20 +277,25 @@ class _Verifier:
         with counting_macs() as count, observed(self.graph, self.module, see):
             return list(_outputs(self.module(*self.inputs(batch))).values())
 
-    def check_shapes(self, ended: Executed, values: Sequence[Tensor | None], batch: int) -> None:
-        self.report.checked["shapes"] += 1
-        stated = [concrete(shape, batch) for shape in ended.step.outputs]
-        found = [None if value is None else tuple(value.shape) for value in values]
-        body = ended.step.body
+    def check_outputs(self, ended: Executed, values: Sequence[Tensor | None], batch: int) -> None:
+        """Compares the shapes and types of a node's outputs, those that exist in this mode."""
+        step, body = ended.step, ended.step.body
+        present = [True] * len(step.outputs)
         if body is not None and not self.module.training:
-            missing = [trained_only(body, ref) for ref in body.outputs]
-            stated = [s for s, m in zip(stated, missing, strict=True) if not m]
-            found = [f for f in found if f is not None]
-        if stated != found:
-            what = f"output shape {self.at(batch)}"
-            self.mismatch(
-                ended.path, what, _listed(stated), _listed(found), ended.step.span, "shape"
-            )
+            present = [not trained_only(body, ref) for ref in body.outputs]
+            values = [value for value in values if value is not None]
+        shapes = [concrete(shape, batch) for shape in compress(step.outputs, present)]
+        found = [None if value is None else tuple(value.shape) for value in values]
+        types = [kind.name for kind in compress(step.types, present)]
+        dtypes = ["None" if value is None else name_of(value.dtype) for value in values]
+        for kind, stated, real in (
+            ("shape", _listed(shapes), _listed(found)),
+            ("type", ", ".join(types), ", ".join(dtypes)),
+        ):
+            self.report.checked[f"{kind}s"] += 1
+            if stated != real:
+                what = f"output {kind} {self.at(batch)}"
+                self.mismatch(ended.path, what, stated, real, step.span, kind)
 
     def check_macs(self, ended: Executed, macs: int, batch: int) -> None:
         """`macs` were counted since the step before ended: a block has done its work by then."""
@@ -325,8 +342,8 @@ class _Verifier:
 
     def inputs(self, batch: int) -> list[Tensor]:
         generator = torch.Generator().manual_seed(batch)
-        shapes = [concrete(shape, batch) for shape in self.graph.inputs]
-        return [torch.randn(s, generator=generator).to(self.device) for s in shapes]
+        inputs = zip(self.graph.input_types, self.graph.inputs, strict=True)
+        return [drawn(t, concrete(s, batch), generator).to(self.device) for t, s in inputs]
 
     def at(self, batch: int) -> str:
         return f"at N={batch} in {'train' if self.module.training else 'eval'}()"

@@ -28,9 +28,14 @@ class Draft:
     """A graph in the making. Every step reads the one before it unless `reads` says otherwise."""
 
     def __init__(
-        self, *inputs: Shape, names: tuple[str, ...] = ("input",), block: str | None = None
+        self,
+        *inputs: Shape,
+        names: tuple[str, ...] = ("input",),
+        block: str | None = None,
+        types: tuple[ValueType, ...] = (),
     ) -> None:
         self.inputs, self.names, self.block = inputs, names, block
+        self.types = types or (FLOAT,) * len(inputs)
         self.steps: list[Step] = []
         self.last = Ref(INPUT)
 
@@ -40,7 +45,9 @@ class Draft:
         return self.steps[ref.step].outputs[ref.output]
 
     def type(self, ref: Ref) -> ValueType:
-        return FLOAT if ref.step == INPUT else self.steps[ref.step].types[ref.output]
+        if ref.step == INPUT:
+            return self.types[ref.output]
+        return self.steps[ref.step].types[ref.output]
 
     def op(self, kind: str, *, reads: tuple[Ref, ...] | None = None, **more: Any) -> Ref:
         """Adds an op; node facts are `name`, `training_only`, `shares`, the rest its arguments."""
@@ -91,7 +98,7 @@ class Draft:
             block=self.block,
             input_names=self.names,
             inputs=self.inputs,
-            input_types=(FLOAT,) * len(self.inputs),
+            input_types=self.types,
             steps=tuple(self.steps),
             outputs=outputs or (self.last,),
             output_names=names,

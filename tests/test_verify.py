@@ -48,13 +48,16 @@ def test_a_true_graph_agrees_in_all_that_is_compared():
     nodes = 5 + 2 + 7 + 8
     assert report.checked == {
         "shapes": 5 * nodes,
+        "types": 5 * nodes,
         "macs": 3 * nodes,
         "weights": 34,
         "saved memory": 4,
         "outputs": 4,
         "gradients": 22,
     }
-    assert str(report).startswith("verified: static and real agree (weights 34, shapes 110,")
+    assert str(report).startswith(
+        "verified: static and real agree (weights 34, shapes 110, types 110,"
+    )
 
 
 def test_a_wrong_shape_is_found_at_its_node_inside_a_block():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -31,12 +32,16 @@ def type_of(dtype: torch.dtype) -> ValueType:
 def drawn(
     kind: ValueType, shape: Sequence[int], generator: torch.Generator | None = None
 ) -> Tensor:
-    """Random values on the generator's device, the CPU by default.
+    """Random values on the CPU.
 
     Floats are normal, and truth values either. Integers are at least 0 and less than the type's
-    bound, and 0 or 1 where it has none.
+    bound, and 0 or 1 where it has none. If there is room for each of these values, each occurs;
+    else the greatest does, and 0 where there is room for two.
     """
     if kind.is_float:
-        return torch.randn(*shape, generator=generator)
-    most = 2 if kind.below is None else kind.below
-    return torch.randint(most, tuple(shape), generator=generator).to(dtype_of(kind))
+        return torch.randn(tuple(shape), generator=generator)
+    count, below = math.prod(shape), 2 if kind.below is None else kind.below
+    certain = torch.arange(below).flip(0) if below <= count else torch.tensor([below - 1, 0])
+    others = torch.randint(below, (max(0, count - len(certain)),), generator=generator)
+    values = torch.cat((certain[:count], others))[torch.randperm(count, generator=generator)]
+    return values.reshape(tuple(shape)).to(dtype_of(kind))

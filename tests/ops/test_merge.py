@@ -17,9 +17,11 @@ from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.infer import infer
 from archspec.ir.op import Op
 from archspec.ir.shape import N, Shape, concrete, is_batched
+from archspec.ir.types import BOOL, FLOAT, INT32, INT64
 from archspec.ops.merge import MAX_TERMS, Add, Concat, Mul
 
 sizes = st.integers(1, 4)
+kinds = st.sampled_from([FLOAT, FLOAT, FLOAT, INT64, INT32, BOOL])
 
 
 def mostly(draw: st.DrawFn) -> bool:
@@ -103,12 +105,14 @@ def test_saved_memory_and_layout(case: tuple[Op, list[Shape]], data: st.DataObje
     op, shapes = case
     assume(is_accepted(op, *shapes))
     batch = data.draw(st.sampled_from([2, 3]))
-    tensors: list[torch.Tensor] = [
-        data.draw(strided(concrete(x, batch))).requires_grad_(data.draw(st.booleans()))
-        if is_batched(x)
-        else nn.Parameter(torch.randn(x))
-        for x in shapes
-    ]
+    tensors: list[torch.Tensor] = []
+    for x in shapes:
+        if not is_batched(x):
+            tensors.append(nn.Parameter(torch.randn(x)))
+            continue
+        kind = data.draw(kinds)
+        tensor = data.draw(strided(concrete(x, batch), kind))
+        tensors.append(tensor.requires_grad_(kind.is_float and data.draw(st.booleans())))
     if shapes[0] == shapes[1] and data.draw(st.booleans()):
         tensors[1] = tensors[0]
     compare_record(op, shapes, tensors)

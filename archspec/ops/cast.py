@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from archspec.ir.op import Example, ShapeKeeping
 from archspec.ir.shape import Shape
 from archspec.ir.tape import Tape, Tensor, empty_like
-from archspec.ir.types import EVERY, INT64, ValueType
+from archspec.ir.types import EVERY, INT64, NAMES, ValueType
 
 if TYPE_CHECKING:
     from torch import nn
 
 _ELSEWHERE = {
-    **dict.fromkeys(("int", "long", "integer", "i64"), "int64"),
-    **dict.fromkeys(("float16", "float32", "float64", "bfloat16", "half", "double"), "float"),
-    **dict.fromkeys(("int8", "int16", "uint8", "short", "byte", "i32"), "int32"),
-    "boolean": "bool",
+    **dict.fromkeys(("float16", "bfloat16", "float64", "half", "double"), "float"),
+    **dict.fromkeys(("long", "integer"), "int64"),
+    **dict.fromkeys(("int8", "uint8", "int16", "short", "byte"), "int32"),
+    **{f"torch.{name}": name for name in NAMES},
+    "torch.float32": "float",
+    "torch.long": "int64",
 }
 """Other words for the types, and the one to write instead."""
 
@@ -44,11 +46,9 @@ class To(ShapeKeeping, name="to", primary="dtype"):
 
     @classmethod
     def instead(cls, argument: str, word: str, given: Mapping[str, Any]) -> str | None:
-        known = _ELSEWHERE.get(word.removeprefix("torch."))
-        if known is None:
-            return None
+        known = _ELSEWHERE.get(word)
         own = ", the network's own precision" if known == "float" else ""
-        return f"write `to: {known}`{own}"
+        return known and f"write `to: {known}`{own}"
 
     def result_type(self, *types: ValueType) -> ValueType:
         (kind,) = types

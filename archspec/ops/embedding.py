@@ -47,7 +47,9 @@ class Embedding(ProductFree, name="embedding"):
     def problems(self, given: Mapping[str, Any]) -> Iterator[Problem]:
         rows, index = self.num_embeddings, self.padding_idx
         if index is not None and not -rows <= index < rows:
-            yield Problem("rule", "padding_idx", f"it is the number of one of {rows:,} rows")
+            yield Problem(
+                "rule", "padding_idx", f"it counts one of {rows} rows, from {-rows} to {rows - 1}"
+            )
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs

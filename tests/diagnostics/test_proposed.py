@@ -104,6 +104,12 @@ PROPOSED = [
     ("shapes/embedding_of_floats", "`to: int64`", "- embedding", "- to: int64\n  - embedding"),
     ("shapes/fraction_beside_integers", "`to: float`", "- mul", "- to: float\n  - mul"),
     ("shapes/more_values_than_rows", "`num_embeddings: 2`", "gs: 1", "gs: 2"),
+    (
+        "blocks/sum_of_one_integer",
+        "`{mul: {other: 2}, from: y}`",
+        "add: [y, y]",
+        "{mul: {other: 2}, from: y}",
+    ),
     ("blocks/layer_norm_on_an_image", "`axes: [1]`", "layer_norm", "layer_norm: {axes: [1]}"),
     (
         "blocks/layer_norm_on_an_image",

@@ -8,6 +8,7 @@ from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.infer import infer, infer_types
 from archspec.ir.op import REGISTRY, Op
 from archspec.ir.types import BOOL, FLOAT, INT32, INT64, NAMES, ValueType
+from archspec.ops.arithmetic import Scale
 from archspec.ops.merge import Add, Concat, Mul
 from archspec.ops.regularization import Identity
 from archspec.ops.reshape import Chunk, Flatten, Permute, Reshape, Unflatten
@@ -161,6 +162,18 @@ def test_a_bound_survives_what_moves_values_alone(op: Op, types, result):
             BOOL,
             "a margin of 2 around values of the type bool",
             "put `to: float` before it, if they are to be floats",
+        ),
+        (
+            Scale(factor=3.0),
+            INT32,
+            "it takes float, and reads int32",
+            "put `to: float` before it, or write `mul: {other: 3}`",
+        ),
+        (
+            Scale(factor=0.5),
+            INT32,
+            "it takes float, and reads int32",
+            "put `to: float` before it",
         ),
         (REGISTRY["relu"](), INT64, "it takes float, and reads int64", "put `to: float` before it"),
     ],

@@ -20,9 +20,10 @@ from archspec.diagnostics.diagnostic import Code
 from archspec.document.blocks import library_block
 from archspec.expressions.arguments import describe, show_value
 from archspec.expressions.evaluate import Table
-from archspec.ir.infer import infer
+from archspec.ir.infer import infer, infer_types
 from archspec.ir.op import REGISTRY, Example, Op
-from archspec.ir.shape import N, show
+from archspec.ir.shape import N
+from archspec.ir.types import EVERY, FLOATS, NAMES, typed
 from archspec.recipe.recipe import documented
 from archspec.text.files import library_blocks
 
@@ -32,7 +33,8 @@ HEAD = """\
 # Ops and blocks
 
 Written by `tools/write_docs.py` from the definitions. Shapes have the batch N first. An op's
-primary argument, marked *, may stand alone: `linear: 10`.
+primary argument, marked *, may stand alone: `linear: 10`. Where nothing
+else is said, it takes floats.
 """
 
 
@@ -103,6 +105,8 @@ def op_lines(op: type[Op]) -> Iterator[str]:
     """One op: what it does, its arguments, its first example."""
     yield f"\n#### `{op.op_name}`\n"
     yield " ".join((inspect.getdoc(op) or "").split())
+    if op.takes != FLOATS and (op.num_inputs or op.variadic):
+        yield f"\nTakes {taken_types(op)}."
     if op.fields():
         yield "\n| argument | default | takes |\n| --- | --- | --- |"
     for name, field in op.fields().items():
@@ -114,15 +118,24 @@ def op_lines(op: type[Op]) -> Iterator[str]:
         yield f"\n{example_line(op, op.examples[0])}"
 
 
+def taken_types(op: type[Op]) -> str:
+    """The types of values that an op reads, in words."""
+    if op.takes == EVERY:
+        return "values of every type"
+    return " or ".join(name for name in reversed(NAMES) if name in op.takes)
+
+
 def example_line(op: type[Op], example: Example) -> str:
     """`conv2d: {…}`: (N, 3, 8, 8) gives (N, 16, 8, 8)."""
     args = {key: tuple(v) if isinstance(v, list) else v for key, v in example.args.items()}
     inputs = [tuple(N if dim == "N" else dim for dim in shape) for shape in example.inputs]
-    outputs = infer(op(**args), inputs)
+    made, types = op(**args), example.input_types
+    outputs = infer(made, inputs)
+    given = infer_types(made, types, len(outputs))
     shown = ", ".join(f"{key}: {show_value(value)}" for key, value in args.items())
     written = f"{op.op_name}: {{{shown}}}" if shown else op.op_name
-    before = " and ".join(map(show, inputs)) or "no input"
-    return f"`{written}`: {before} gives {' and '.join(map(show, outputs))}."
+    before = " and ".join(map(typed, inputs, types)) or "no input"
+    return f"`{written}`: {before} gives {' and '.join(map(typed, outputs, given))}."
 
 
 def training_lines() -> Iterator[str]:

@@ -160,7 +160,8 @@ def _repeated(use: OpUse) -> Diagnostic | None:
     twice = next(value for value in use.inputs if use.inputs.count(value) > 1)
     what = f"the output of {twice.producer.op.op_name}" if twice.producer else "the input"
     help_ = "an empty branch and `identity` both stand for what they read: keep one of the two"
-    same = use.op.of_one_value(len(use.inputs)) if len(set(use.inputs)) == 1 else None
+    kind = use.step.input_types[0]
+    same = use.op.of_one_value(len(use.inputs), kind) if len(set(use.inputs)) == 1 else None
     if same is not None:
         node = f"{{{same}, from: {origin}}}" if (origin := _edge_to(twice, use)) else same
         help_ = f"if that is meant, write `{node}`; else read another value in one of its places"

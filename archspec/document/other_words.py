@@ -23,6 +23,7 @@ OPS = {
     "conv_transpose2d": "conv2dtranspose convtranspose deconv deconv2d deconvolution "
     "lazyconvtranspose2d transposedconv upconv",
     "dropout2d": "featuredropout spatialdropout spatialdropout2d",
+    "embedding": "embeddings lookuptable tokenembedding wordembedding",
     "global_avg_pool2d": "gap globalaveragepool globalaveragepooling globalaveragepooling2d "
     "globalpool",
     "group_norm": "gn groupnormalization",
@@ -47,6 +48,7 @@ OPS = {
     "slice": "crop cropping2d narrow",
     "squeeze_excitation": "se seblock selayer",
     "stochastic_depth": "dropconnect droppath",
+    "to": "astype cast totype",
     "unflatten": "expanddims",
     "upsample": "upsampling upsampling2d upsamplingnearest2d",
 }
@@ -62,6 +64,9 @@ HOW = {
     "DenseNet has",
     "depthwiseconv depthwiseconv2d": f"give each channel a group: {_DEPTHWISE}",
     "div divide truedivide": "for division by a number write `scale: 1 / 2`",
+    "bfloat16 double float float16 float32 float64 half": "write `to: float`: a float has the "
+    "network's own precision",
+    "int int64 long": "write `to: int64`",
     "globalmaxpool globalmaxpool2d globalmaxpooling globalmaxpooling2d": (
         "write `adaptive_max_pool2d: 1`"
     ),
@@ -90,7 +95,7 @@ HOW = {
         "write `upsample: {scale_factor: 2, mode: bilinear, align_corners: true}`"
     ),
     "zeropad zeropad2d zeropadding2d": "write `pad: [1, 1, 1, 1]`",
-    "clone contiguous cpu cuda detach to": "remove it: a spec does not decide it",
+    "clone contiguous cpu cuda detach": "remove it: a spec does not decide it",
 }
 """What to write instead, where it is more than another word."""
 
@@ -134,6 +139,7 @@ KEYS = {
     "dims": "axes axis perm",
     "doc": "comment description",
     "dropout": "dropoutrate",
+    "embedding_dim": "dim dmodel embeddim features outputdim outputsize",
     "end": "stop",
     "eps": "epsilon",
     "extends": "base inherits parent",
@@ -147,6 +153,7 @@ KEYS = {
     "mode": "interpolation",
     "name": "id label title",
     "negative_slope": "alpha slope",
+    "num_embeddings": "inputdim numtokens size vocab vocabsize",
     "num_groups": "groups",
     "num_heads": "heads nhead",
     "out_channels": "channels cout filters nfilters numfilters numoutput outchannel outplanes "
@@ -155,6 +162,7 @@ KEYS = {
     "p": "droprate prob rate",
     "params": "args arguments config hyperparameters variables",
     "padding": "pad pads",
+    "padding_idx": "padidx paddingindex padindex padtokenid",
     "repeat": "loop times",
     "scale_factor": "factor scale",
     "shape": "outputshape size sizes targetshape",

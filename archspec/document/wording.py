@@ -134,6 +134,21 @@ def by_name(of: str, names: list[str], required: Iterable[str], args: Value) -> 
     return f"write `{of}: {{{', '.join(f'{key}: {value}' for key, value in given.items())}}}`"
 
 
+def lone_number(of: str, value: Scalar) -> Diagnostic:
+    """The diagnostic of a merge of a number alone, which might be an operand or a node's name."""
+    written = value.text
+    node = f", or `{of}: [input, '{written}']` with the node {written}"
+    return Diagnostic(
+        Code.ARGUMENT,
+        f"{of} takes nodes, and {written} stands alone",
+        value.span,
+        expected="a list of nodes, or one node and the number `other`",
+        found=written,
+        help=f"write `{of}: {{other: {written}}}` with the number {written}"
+        + (node if written.isdigit() else ""),
+    )
+
+
 def call_form(of: str, names: Iterable[str]) -> str:
     """How an op or block is written with its first arguments."""
     return f"{of}: {{{', '.join(f'{name}: …' for name in list(names)[:4])}}}"

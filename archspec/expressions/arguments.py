@@ -205,7 +205,7 @@ def _bounds(annotation: Any, limits: Iterable[Any]) -> str:
     if low is not None and high is not None and high < MAX_SIZE:
         return f" from {low} to {high}"
     said = []
-    if low is not None and low > -MAX_FLOAT:
+    if low is not None and low > -MAX_SIZE:
         said.append(f"of at least {low}")
     if above is not None:
         said.append(f"above {above}")

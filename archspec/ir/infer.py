@@ -76,9 +76,11 @@ def _too_large(what: str, elements: int, each: str = "") -> Refusal:
 
 
 def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:
-    count = len(inputs)
-    if (op.variadic and count < 2) or (not op.variadic and count != op.num_inputs):
-        wanted = "two or more inputs" if op.variadic else f"{op.num_inputs} input(s)"
+    count, arity = len(inputs), op.arity
+    if count < 2 if arity is None else count != arity:
+        wanted = "two or more inputs" if arity is None else f"{arity} input(s)"
+        if op.variadic and arity is not None:
+            wanted = "one input beside a number"
         raise Refusal(
             f"{op.op_name} takes {wanted}, got {count}",
             code=Code.ARITY,
@@ -99,8 +101,10 @@ def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:
 
 
 def _arity_help(op: Op, count: int) -> str | None:
-    if op.variadic:
+    if op.arity is None:
         return f"name them: `{op.op_name}: [a, b]`"
-    if count > op.num_inputs:
+    if op.variadic:
+        return "join the others in a node before it, or leave the number out"
+    if count > op.arity:
         return "name one value: `from: name`, or one output of several: `from: name[0]`"
     return None

@@ -67,11 +67,18 @@ class Doubt(Record):
 class Example(Record):
     """Arguments and input shapes on which the op is shown and its contract is tested.
 
-    Shapes are written with "N" for the batch: `inputs=[("N", 3, 8, 8)]`.
+    Shapes are written with "N" for the batch: `inputs=[("N", 3, 8, 8)]`. Without `types` the inputs
+    are floats.
     """
 
     args: Mapping[str, Any] = MappingProxyType({})
     inputs: Sequence[tuple[Any, ...]] = ()
+    types: Sequence[ValueType] = ()
+
+    @property
+    def input_types(self) -> tuple[ValueType, ...]:
+        """A type for each input."""
+        return tuple(self.types) or (FLOAT,) * len(self.inputs)
 
 
 REGISTRY: dict[str, type[Op]] = {}
@@ -92,9 +99,9 @@ class Op:
     Class facts: `primary` is the argument that may stand alone (`linear: 10`); `variadic` ops
     read two or more inputs, written as their primary argument (`add: [a, b]`); `num_inputs`
     counts the inputs of all others; `takes_unbatched` ops also read learned tensors, which have
-    no batch axis; `module` is the path of the class that `build` calls; `kernels` names the
-    weights that a network-wide `init:` scheme fills; the module of an `any_rank` op is the same
-    for inputs of every rank.
+    no batch axis; `takes` names the types of values that it reads; `module` is the path of the
+    class that `build` calls; `kernels` names the weights that a network-wide `init:` scheme fills;
+    the module of an `any_rank` op is the same for inputs of every rank.
 
     Facts that warnings ask for: `is_activation` ops apply a fixed function to each element; `drops`
     ops zero elements at random in training; `passes_through` ops return their input; outputs of
@@ -177,6 +184,11 @@ class Op:
         return None
 
     @property
+    def arity(self) -> int | None:
+        """How many inputs it reads; None for two or more."""
+        return None if self.variadic else self.num_inputs
+
+    @property
     def foreign(self) -> str | None:
         """The path of another package's code that it runs, which must be allowed before `infer`."""
         return None
@@ -212,7 +224,7 @@ class Op:
         """What is strange in it where its input is an image: channels of pixels."""
         return None
 
-    def of_one_value(self, count: int) -> str | None:
+    def of_one_value(self, count: int, kind: ValueType) -> str | None:
         """For a merge that reads one value `count` times: the node that gives the same, if any."""
         return None
 

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, TypeAlias
 
 from archspec.ir.fields import Bounds, Problem
-from archspec.ir.op import Doubt, Example, Float, PositiveFloat, ProductFree, ShapeKeeping
+from archspec.ir.op import (
+    MAX_SIZE,
+    Doubt,
+    Example,
+    Float,
+    PositiveFloat,
+    ProductFree,
+    ShapeKeeping,
+)
 from archspec.ir.shape import Shape, equal, expect_rank_from, keep_batch, replaced, show
 from archspec.ir.tape import (
     Storage,
@@ -16,6 +24,7 @@ from archspec.ir.tape import (
     contiguous_strides,
     elementwise,
 )
+from archspec.ir.types import ValueType
 
 CONSTANT = Tensor((), (), Storage(0), requires_grad=False)
 """A number as torch sees it: an operand without axes, which decides the strides of a result."""
@@ -24,7 +33,7 @@ Constants: TypeAlias = Annotated[tuple[float, ...], Bounds(min_length=1)]
 
 
 class Scale(ShapeKeeping, name="scale", primary="factor"):
-    """Each element times the constant `factor`."""
+    """Each element times the constant `factor`; `mul` with `other` also takes integers."""
 
     factor: Float
 
@@ -33,6 +42,11 @@ class Scale(ShapeKeeping, name="scale", primary="factor"):
         Example({"factor": 0.125}, inputs=[("N", 3, 4)]),
         Example({"factor": 16.0}, inputs=[(1, 3, 4)]),
     )
+
+    def help_for_type(self, given: ValueType) -> str | None:
+        help_ = super().help_for_type(given)
+        whole = self.factor.is_integer() and abs(self.factor) <= MAX_SIZE
+        return f"{help_}, or write `mul: {{other: {int(self.factor)}}}`" if whole else help_
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         return elementwise(tape, *inputs, CONSTANT)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar, TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.ir.op import Example, ProductFree
+from archspec.ir.fields import Bounds
+from archspec.ir.op import MAX_SIZE, Example, Float, ProductFree
 from archspec.ir.shape import (
     N,
     Shape,
@@ -19,11 +20,13 @@ from archspec.ir.shape import (
     show,
 )
 from archspec.ir.tape import Tape, Tensor, channels_last_strides, contiguous_strides, elementwise
-from archspec.ir.types import promoted
+from archspec.ir.types import BOOL, EVERY, FLOAT, INT32, INT64, ValueType, joined, promoted
+from archspec.ops.arithmetic import CONSTANT
 
 
 class _Merge(ProductFree):
     variadic: ClassVar[bool] = True
+    takes: ClassVar[frozenset[str]] = EVERY
     takes_unbatched: ClassVar[bool] = True
 
 
@@ -31,8 +34,19 @@ MAX_TERMS = 500
 """Inputs of one sum or product: it is one Python expression, which Python nests."""
 
 
+Number: TypeAlias = Annotated[int, Bounds(ge=-MAX_SIZE, le=MAX_SIZE)] | Float
+
+
 class _Fold(_Merge):
-    """Joins its inputs two by two, from the left."""
+    """Joins its inputs two by two, from the left, or one input and the number `other`."""
+
+    other: Number | None = None
+
+    symbol: ClassVar[str]
+
+    @property
+    def arity(self) -> int | None:
+        return super().arity if self.other is None else 1
 
     def infer(self, *inputs: Shape) -> Shape:
         if len(inputs) > MAX_TERMS:
@@ -44,51 +58,100 @@ class _Fold(_Merge):
             )
         return broadcast(*inputs)
 
+    def result_type(self, *types: ValueType) -> ValueType:
+        result = promoted(types)
+        if self.other is None or result.is_float:
+            return result
+        if isinstance(self.other, float):
+            whole = f", or write `other: {int(self.other)}`" if self.other.is_integer() else ""
+            raise Refusal(
+                f"{result.name} and the number {self.other} would make float32, "
+                "whatever the precision of the network",
+                code=Code.DTYPE,
+                expected=f"a float beside {self.other}",
+                found=result.name,
+                help=f"put `to: float` before it{whole}",
+            )
+        return INT64 if result == BOOL else result
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        if self.other is not None:
+            (x,) = inputs
+            inputs = (x, CONSTANT._replace(type=self.result_type(x.type)))
+        return functools.reduce(lambda a, b: self._joined(tape, a, b), inputs)
+
+    def _joined(self, tape: Tape, a: Tensor, b: Tensor) -> Tensor:
+        """The result of two values on the tape."""
+        raise NotImplementedError
+
+    def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        number = [] if self.other is None else [repr(self.other)]
+        return f" {self.symbol} ".join([*values, *number])
+
 
 class Add(_Fold, name="add"):
-    """Sum of its inputs, with torch's broadcasting."""
+    """Sum of its inputs, with torch's broadcasting, or of one input and the number `other`.
 
+    `add: {inputs: a, other: 2}` adds 2 to the value `a`; without `inputs` it reads the node before.
+    Types are promoted as in torch: an integer and a float make a float, a truth value and a number
+    the number; truth values alone stay so, true where any is. An `other` that is no whole number
+    goes with floats only: torch would make float32 of the others, whatever the network's precision.
+    """
+
+    symbol = "+"
     examples = (
         Example(inputs=[("N", 3, 4), ("N", 3, 4)]),
         Example(inputs=[("N", 3, 4), (1, 3, 4), ("N", 3, 1)]),
         Example(inputs=[("N", 3, 4), (4,)]),
+        Example({"other": 2}, inputs=[("N", 3, 4)]),
+        Example({"other": -0.5}, inputs=[(1, 3, 4)]),
+        Example({"other": 2}, inputs=[("N", 3)], types=[INT32]),
+        Example({"other": -1}, inputs=[("N", 3)], types=[BOOL]),
+        Example(inputs=[("N", 3), ("N", 3)], types=[INT64, FLOAT]),
     )
 
-    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
-        return functools.reduce(lambda a, b: elementwise(tape, a, b), inputs)
+    def of_one_value(self, count: int, kind: ValueType) -> str | None:
+        if kind.is_float:
+            return f"scale: {count}"
+        return f"mul: {{other: {count}}}" if kind != BOOL else None
 
-    def of_one_value(self, count: int) -> str:
-        return f"scale: {count}"
-
-    def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        return " + ".join(values)
+    def _joined(self, tape: Tape, a: Tensor, b: Tensor) -> Tensor:
+        return elementwise(tape, a, b)
 
 
 class Mul(_Fold, name="mul"):
-    """Product of its inputs, element by element, with torch's broadcasting."""
+    """Product of its inputs, element by element, with torch's broadcasting.
+
+    `mul: {inputs: a, other: 0.5}` halves the value `a`; without `inputs` it reads the node before.
+    Types are promoted as in torch: a float times a truth value, a mask, is a float; truth values
+    alone stay so, true where all are. An `other` that is no whole number goes with floats only:
+    torch would make float32 of the others, whatever the network's precision.
+    """
 
     squares = True
+    symbol = "*"
     examples = (
         Example(inputs=[("N", 3, 4), ("N", 3, 1)]),
         Example(inputs=[("N", 3, 4), ("N", 3, 4), (3, 1)]),
+        Example({"other": 0.5}, inputs=[("N", 3, 4)]),
+        Example({"other": 3}, inputs=[("N", 3)], types=[INT64]),
+        Example({"other": 3}, inputs=[("N", 3)], types=[BOOL]),
+        Example(inputs=[("N", 3, 4), ("N", 3, 1)], types=[FLOAT, BOOL]),
     )
 
-    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
-        def times(a: Tensor, b: Tensor) -> Tensor:
-            if a.requires_grad:
-                tape.save(b)
-            if b.requires_grad:
-                tape.save(a)
-            return elementwise(tape, a, b)
-
-        return functools.reduce(times, inputs)
-
-    def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        return " * ".join(values)
+    def _joined(self, tape: Tape, a: Tensor, b: Tensor) -> Tensor:
+        if a.requires_grad:
+            tape.save(b)
+        if b.requires_grad:
+            tape.save(a)
+        return elementwise(tape, a, b)
 
 
 class Concat(_Merge, name="concat"):
-    """Joins its inputs along `dim`, by default the channels; all else must agree."""
+    """Joins its inputs along `dim`, by default the channels; all else must agree.
+
+    Types are promoted as in torch: integers beside floats become floats.
+    """
 
     dim: int = 1
 
@@ -96,7 +159,11 @@ class Concat(_Merge, name="concat"):
         Example(inputs=[("N", 2, 4, 4), ("N", 3, 4, 4)]),
         Example({"dim": -1}, inputs=[("N", 2, 4), ("N", 2, 1), ("N", 2, 3)]),
         Example(inputs=[(1, 1, 6), ("N", 4, 6)]),
+        Example(inputs=[("N", 2), ("N", 3)], types=[INT32, INT64]),
     )
+
+    def result_type(self, *types: ValueType) -> ValueType:
+        return joined(types)
 
     def infer(self, *inputs: Shape) -> Shape:
         dim = keep_batch(self.dim, max(map(len, inputs)))

@@ -9,11 +9,13 @@ from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.op import Example, Probability, ShapeKeeping
 from archspec.ir.shape import Shape, show
 from archspec.ir.tape import Tape, Tensor, elementwise, empty_like
+from archspec.ir.types import EVERY
 
 
 class Identity(ShapeKeeping, name="identity"):
     """The input itself."""
 
+    takes = EVERY
     takes_unbatched = True
     module = "torch.nn.Identity"
     passes_through = True

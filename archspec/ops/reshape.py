@@ -21,11 +21,13 @@ from archspec.ir.shape import (
     show,
 )
 from archspec.ir.tape import Tape, Tensor
+from archspec.ir.types import EVERY
 
 
 class _Rearrangement(ProductFree):
     """Base of ops that only give the same elements other places."""
 
+    takes = EVERY
     moves_axes = True
     any_rank = True
 

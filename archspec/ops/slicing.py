@@ -16,6 +16,7 @@ from archspec.ir.tape import (
     contiguous_strides,
     layout_of,
 )
+from archspec.ir.types import EVERY, INT64, ValueType
 
 Position = Annotated[int, Bounds(ge=-MAX_SIZE, le=MAX_SIZE)]
 
@@ -31,6 +32,7 @@ class Slice(ProductFree, name="slice"):
     end: Position | None = None
     step: PositiveInt = 1
 
+    takes = EVERY
     examples = (
         Example({"dim": 1, "end": 1}, inputs=[("N", 5, 6)]),
         Example({"dim": -1, "start": 1, "step": 2}, inputs=[("N", 3, 4, 7)]),
@@ -59,15 +61,18 @@ class Pad(ProductFree, name="pad", primary="pad"):
     """A margin of `value` around the last axes, in the order of torch.nn.functional.pad.
 
     `pad` holds the widths before and after the last axis, then those of the axis before it, ...
+    Around integers `value` is a whole number, and around truth values it is 0 or 1.
     """
 
     pad: tuple[NonNegativeInt, ...]
     value: Float = 0.0
 
+    takes = EVERY
     examples = (
         Example({"pad": (1, 2)}, inputs=[("N", 3, 4)]),
         Example({"pad": (0, 0, 0, 1, 2, 0), "value": 0.5}, inputs=[("N", 3, 4, 2)]),
         Example({"pad": (0, 0)}, inputs=[("N", 3, 4, 2)]),
+        Example({"pad": (2, 1), "value": 7}, inputs=[("N", 4)], types=[INT64]),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
@@ -84,6 +89,24 @@ class Pad(ProductFree, name="pad", primary="pad"):
             if before or after:
                 sizes[keep_batch(-count, len(x))] += before + after
         return tuple(sizes)
+
+    def result_type(self, *types: ValueType) -> ValueType:
+        (kind,) = types
+        if kind.is_float or not any(self.pad):
+            return kind
+        most = 1 if kind.name == "bool" else MAX_SIZE
+        least = 0 if kind.name == "bool" else -MAX_SIZE
+        if not (self.value.is_integer() and least <= self.value <= most):
+            raise Refusal(
+                f"a margin of {self.value:g} around values of the type {kind.name}",
+                code=Code.DTYPE,
+                expected=f"a whole number from {least} to {most} as `value`",
+                found=f"{self.value:g}",
+                help="put `to: float` before it, if they are to be floats",
+            )
+        if kind.below is None or self.value < 0:
+            return kind._replace(below=None)
+        return kind._replace(below=max(kind.below, int(self.value) + 1))
 
     def _margins(self) -> zip[tuple[int, int]]:
         """The widths before and after each axis, the last axis first."""
@@ -111,6 +134,7 @@ class Roll(ProductFree, name="roll"):
     shifts: Position | Annotated[tuple[Position, ...], Bounds(min_length=1)]
     dims: int | Annotated[tuple[int, ...], Bounds(min_length=1)]
 
+    takes = EVERY
     examples = (
         Example({"shifts": 1, "dims": 2}, inputs=[("N", 3, 4)]),
         Example({"shifts": (-2, -1), "dims": (1, 2)}, inputs=[("N", 4, 5, 3)]),

@@ -119,3 +119,17 @@ class StochasticDepth(nn.Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p}, mode={self.mode}"
+
+
+class ToOwnPrecision(nn.Module):
+    """Casts to the module's own precision: float32, or what `.half()` and `.to()` made of it."""
+
+    precision: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Empty, and on the CPU even where others are on the meta device: its type is all it is for.
+        self.register_buffer("precision", torch.empty(0, device="cpu"), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.to(self.precision.dtype)

@@ -17,7 +17,7 @@ import math
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.abc import InspectLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -33,7 +33,6 @@ from typing import (
     get_origin,
 )
 
-import torch
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 from torch import Tensor, nn
@@ -42,13 +41,17 @@ import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir import tape as tapes
 from archspec.ir.fields import ArgumentsError
-from archspec.ir.infer import infer
+from archspec.ir.infer import infer, infer_types
 from archspec.ir.op import REGISTRY, Example, Op, Weight
 from archspec.ir.shape import N, Shape, concrete, is_batched
 from archspec.ir.tape import Sizes, Storage, Tape
+from archspec.ir.types import FLOAT, ValueType
 from archspec.runtime.measure import as_weight, measure_macs, measure_saved_bytes, weights_of
+from archspec.runtime.values import drawn, name_of
 
-RULES = frozenset({Code.EMPTY, Code.UNBATCHED, Code.MIXES_BATCH, Code.SINGLE_VALUE, Code.LIMIT})
+RULES = frozenset(
+    {Code.DTYPE, Code.EMPTY, Code.LIMIT, Code.MIXES_BATCH, Code.SINGLE_VALUE, Code.UNBATCHED}
+)
 """Codes of the documented rules, which may refuse what torch would run."""
 
 BATCH_SIZES = (2, 3, 5)
@@ -70,10 +73,19 @@ FAILURES = (
 
 
 class OpCase(NamedTuple):
-    """An op with its arguments and the shapes that it is to read (`N` for the batch)."""
+    """An op with its arguments and the shapes that it is to read (`N` for the batch).
+
+    Without `types` it reads floats.
+    """
 
     op: Op
     inputs: tuple[Shape, ...]
+    types: tuple[ValueType, ...] = ()
+
+    @property
+    def input_types(self) -> tuple[ValueType, ...]:
+        """A type for each input."""
+        return self.types or (FLOAT,) * len(self.inputs)
 
 
 def op_calls(name: str | None = None) -> SearchStrategy[OpCase]:
@@ -90,20 +102,25 @@ def op_calls(name: str | None = None) -> SearchStrategy[OpCase]:
 def examples(name: str) -> Iterator[OpCase]:
     """The op's own examples."""
     for example in REGISTRY[name].examples:
-        yield OpCase(REGISTRY[name](**example.args), _shapes(example))
+        yield OpCase(REGISTRY[name](**example.args), _shapes(example), example.input_types)
 
 
 @st.composite
 def _calls(draw: DrawFn, kind: type[Op]) -> OpCase:
     example = draw(st.sampled_from(kind.examples))
     inputs = draw(_similar_shapes(_shapes(example)))
+    types = example.input_types
+    if draw(st.integers(0, 3)) == 0:
+        names = st.sampled_from(sorted(kind.takes))
+        types = tuple([ValueType(draw(names)) for _ in types])
     made = kind(**example.args)
     if made.foreign is not None:  # its fields name code, which is not drawn
-        return OpCase(made, inputs)
-    try:
-        return OpCase(kind(**draw(_arguments(kind, example))), inputs)
-    except ArgumentsError:  # the fields are fine one by one, and not together
-        return OpCase(made, inputs)
+        return OpCase(made, inputs, types)
+    with suppress(ArgumentsError):  # the fields are fine one by one, and not together
+        made = kind(**draw(_arguments(kind, example)))
+    if made.arity is None and len(inputs) == 1:
+        inputs, types = inputs * 2, types * 2
+    return OpCase(made, inputs[: made.arity], types[: made.arity])
 
 
 def _shapes(example: Example) -> tuple[Shape, ...]:
@@ -197,6 +214,7 @@ class SeenOutput(NamedTuple):
     """
 
     shape: Sizes
+    type: str
     strides: Sizes
     requires_grad: bool
     input: int | None
@@ -221,7 +239,10 @@ def real_call(
 ) -> OnePass:
     """Builds the op with torch and runs it on the CPU. Raises what torch raises."""
     shapes = [concrete(shape, batch) for shape in call.inputs]
-    values = [_tensor(shape, layout).requires_grad_(requires_grad) for shape in shapes]
+    values = [
+        _tensor(shape, layout, kind).requires_grad_(requires_grad and kind.is_float)
+        for shape, kind in zip(shapes, call.input_types, strict=True)
+    ]
     with _quiet():
         forward, owned = _built(call, training)
         result, saved = measure_saved_bytes(lambda: forward(*values), owned)
@@ -240,7 +261,8 @@ def recorded_call(
     """The same pass as the op records it on the tape, without torch's help."""
     tape = Tape(training=training)
     values = [
-        _recorded_input(concrete(shape, batch), layout, requires_grad) for shape in call.inputs
+        _recorded_input(concrete(shape, batch), layout, kind, requires_grad)
+        for shape, kind in zip(call.inputs, call.input_types, strict=True)
     ]
     result = call.op.record(tape, *values)
     outputs = result if isinstance(result, list) else [result]
@@ -249,6 +271,7 @@ def recorded_call(
         tuple(
             SeenOutput(
                 y.shape,
+                y.type.name,
                 _plain_strides(y.shape, y.strides),
                 y.requires_grad,
                 storages.index(y.storage) if y.storage in storages else None,
@@ -261,10 +284,18 @@ def recorded_call(
 
 def real_macs(call: OpCase, batch: int) -> int:
     """Multiply-accumulates of the whole batch, as torch's counter counts them, in eval()."""
-    values = [torch.randn(concrete(shape, batch)) for shape in call.inputs]
+    values = drawn_inputs(call, batch)
     with _quiet():
         forward, _ = _built(call, training=False)
         return measure_macs(lambda: forward(*values))
+
+
+def drawn_inputs(call: OpCase, batch: int) -> list[Tensor]:
+    """Values that the call may read, row-major."""
+    return [
+        drawn(kind, concrete(shape, batch))
+        for shape, kind in zip(call.inputs, call.input_types, strict=True)
+    ]
 
 
 @contextmanager
@@ -314,15 +345,17 @@ class _Text(InspectLoader):
         return self.source
 
 
-def _tensor(shape: Sizes, layout: Layout) -> Tensor:
+def _tensor(shape: Sizes, layout: Layout, kind: ValueType) -> Tensor:
     if layout == "channels-last" and len(shape) > 2:
-        return torch.randn(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
+        return drawn(kind, (shape[0], *shape[2:], shape[1])).movedim(-1, 1)
     if layout == "part" and len(shape) > 1:
-        return torch.randn(shape[0], 2 * shape[1], *shape[2:]).chunk(2, dim=1)[1]
-    return torch.randn(shape)
+        return drawn(kind, (shape[0], 2 * shape[1], *shape[2:])).chunk(2, dim=1)[1]
+    return drawn(kind, shape)
 
 
-def _recorded_input(shape: Sizes, layout: Layout, requires_grad: bool) -> tapes.Tensor:
+def _recorded_input(
+    shape: Sizes, layout: Layout, kind: ValueType, requires_grad: bool
+) -> tapes.Tensor:
     strides, numel = tapes.contiguous_strides(shape), math.prod(shape)
     if layout == "channels-last" and len(shape) > 2:
         n, *spatial, c = tapes.contiguous_strides((shape[0], *shape[2:], shape[1]))
@@ -330,13 +363,15 @@ def _recorded_input(shape: Sizes, layout: Layout, requires_grad: bool) -> tapes.
     if layout == "part" and len(shape) > 1:
         strides = tapes.contiguous_strides((shape[0], 2 * shape[1], *shape[2:]))
         numel *= 2
-    return tapes.Tensor(shape, strides, Storage(4 * numel), requires_grad)
+    storage = Storage(kind.itemsize * numel)
+    return tapes.Tensor(shape, strides, storage, requires_grad and kind.is_float, kind)
 
 
 def _seen(y: Tensor, addresses: Sequence[int]) -> SeenOutput:
     shape, address = tuple(y.shape), y.untyped_storage().data_ptr()
     source = addresses.index(address) if address in addresses else None
-    return SeenOutput(shape, _plain_strides(shape, y.stride()), y.requires_grad, source)
+    strides = _plain_strides(shape, y.stride())
+    return SeenOutput(shape, name_of(y.dtype), strides, y.requires_grad, source)
 
 
 def _plain_strides(shape: Sizes, strides: Sizes) -> Sizes:
@@ -350,11 +385,12 @@ def check_call(call: OpCase, *, layouts: Sequence[Layout] = ("row-major",)) -> b
     """Asserts that archspec and torch agree on the call; whether it is accepted.
 
     An accepted call runs at every batch size of `BATCH_SIZES`, in train() and eval(), with the
-    inferred shapes, and with the layout, saved bytes, weights and MACs that the op states. A
-    refused one fails in one of those runs, or is refused by one of `RULES`.
+    inferred shapes and types, and with the layout, saved bytes, weights and MACs that the op
+    states. A refused one fails in one of those runs, or is refused by one of `RULES`.
     """
     try:
         outputs = infer(call.op, call.inputs)
+        types = infer_types(call.op, call.input_types, len(outputs))
     except Refusal as refusal:
         assert refusal.code in RULES or _fails(call), f"torch runs {call}, refused: {refusal}"
         return False
@@ -365,6 +401,7 @@ def check_call(call: OpCase, *, layouts: Sequence[Layout] = ("row-major",)) -> b
         real = real_call(call, batch, training, layout, requires_grad)
         recorded = recorded_call(call, batch, training, layout, requires_grad)
         assert [y.shape for y in real.outputs] == [concrete(y, batch) for y in outputs], how
+        assert [y.type for y in real.outputs] == [kind.name for kind in types], how
         assert recorded == real, how
     assert stated_weights(call) == real_weights(call), call
     for batch in (2, 3):

@@ -98,6 +98,18 @@ PROPOSED = [
     ("shapes/image_without_channels", "`input: [1, 28, 28]`", "[28, 28]", "[1, 28, 28]"),
     ("parameters/expression_large_in_between", "at every step", "2**70 // 2**68", "2**(70 - 68)"),
     ("blocks/sum_of_one_value", "`{scale: 2, from: y}`", "add: [y, y]", "{scale: 2, from: y}"),
+    ("edges/lone_number", "`add: {other: 2}`", "add: 2", "add: {other: 2}"),
+    ("edges/lone_number", "`add: [input, '2']`", "add: 2", "add: [input, '2']"),
+    ("edges/lone_fraction", "`mul: {other: 0.5}`", "mul: 0.5", "mul: {other: 0.5}"),
+    ("shapes/embedding_of_floats", "`to: int64`", "- embedding", "- to: int64\n  - embedding"),
+    ("shapes/fraction_beside_integers", "`to: float`", "- mul", "- to: float\n  - mul"),
+    ("shapes/more_values_than_rows", "`num_embeddings: 2`", "gs: 1", "gs: 2"),
+    (
+        "blocks/sum_of_one_integer",
+        "`{mul: {other: 2}, from: y}`",
+        "add: [y, y]",
+        "{mul: {other: 2}, from: y}",
+    ),
     ("blocks/layer_norm_on_an_image", "`axes: [1]`", "layer_norm", "layer_norm: {axes: [1]}"),
     (
         "blocks/layer_norm_on_an_image",

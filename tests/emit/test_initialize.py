@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from archspec.emit import emit
 from archspec.ir.graph import Graph
 from archspec.ir.schemes import SCHEMES
+from archspec.ir.types import INT64
 
 
 def values(net: nn.Module) -> list[Tensor]:
@@ -172,3 +173,14 @@ def test_a_seed_gives_the_same_weights_on_a_gpu_and_leaves_its_state_alone():
     assert net.fc.weight.is_cuda
     assert torch.equal(torch.cuda.get_rng_state(), before)
     assert equal(net.cpu(), emit(network(), name="net", seed=3))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_scheme_leaves_the_rows_of_an_embedding(scheme):
+    draft = Draft(image(), types=(INT64,))
+    draft.op("embedding", num_embeddings=5, embedding_dim=4, padding_idx=0)
+    draft.op("linear", out_features=2)
+    net = emit(draft.graph(), name="net", seed=0, init=scheme)
+    torch.manual_seed(0)
+    assert torch.equal(net[0].weight, nn.Embedding(5, 4, padding_idx=0).weight)
+    assert not torch.equal(net[1].weight, nn.Linear(4, 2).weight)

@@ -44,6 +44,24 @@ def test_every_bundled_spec_reads_back(name):
     same(archspec.load(name))
 
 
+def test_numbers_beside_one_value_and_casts():
+    arch = loaded(
+        "- {name: a, to: int64}\n- add: {other: n}\n- mul: {inputs: a, other: -2}\n"
+        "- add: ['1', '2']\n- to: float\n- mul: {other: n ** -0.5}",
+        head="params: {n: 4}\n",
+    )
+    text = same(arch).expand()
+    assert text[text.index("\nlayers:\n") :] == (
+        "\nlayers:\n"
+        "  - name: a\n    to: int64\n"
+        "  - add: {inputs: [a], other: 4}\n"
+        "  - mul: {inputs: [a], other: -2}\n"
+        '  - add: ["1", "2"]\n'
+        "  - to: float\n"
+        '  - mul: {inputs: ["4"], other: 0.5}\n'
+    )
+
+
 def test_what_it_looks_like():
     arch = loaded(
         """

@@ -16,7 +16,6 @@ import archspec.ops
 from archspec.diagnostics.diagnostic import Refusal
 from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY
-from archspec.ir.shape import concrete
 from archspec.testing import contract as testing
 
 LAYOUTS = ("row-major", "channels-last", "part")
@@ -51,7 +50,7 @@ def test_built_module_can_be_copied_and_pickled(call):
         pytest.skip("an expression has no module")
     for twin in (copy.deepcopy(built), pickle.loads(pickle.dumps(built))):
         assert type(twin) is type(built)
-        values = [torch.randn(concrete(shape, 2)) for shape in call.inputs]
+        values = testing.drawn_inputs(call, 2)
         if isinstance(built, nn.Module):
             assert repr(twin) == repr(built)
             twin.eval(), built.eval()
@@ -82,11 +81,13 @@ def signature(call):
 
 
 OWN_DEFAULTS = {
+    "add": {"other"},  # an operator
     "chunk": {"dim"},  # torch's is the batch
     "clamp": {"min", "max"},  # a method of tensors, which has no signature
     "concat": {"dim"},  # torch's is the batch
     "layer_norm": {"axes"},
     "module": {"args", "kwargs"},
+    "mul": {"other"},
     "parameter": {"init", "mean", "std", "low", "high"},  # tests/ops/test_parameter.py
     "relative_position_bias": {"flat"},
     "slice": {"start", "end", "step"},

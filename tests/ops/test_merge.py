@@ -11,15 +11,18 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch_oracle import accepts_as_torch, compare_record, is_accepted, shape, strided
+from torch_oracle import accepts_as_torch, compare_record, is_accepted, real, shape, strided
 
 from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.fields import ArgumentsError
 from archspec.ir.infer import infer
 from archspec.ir.op import Op
 from archspec.ir.shape import N, Shape, concrete, is_batched
+from archspec.ir.types import BOOL, FLOAT, INT32, INT64
 from archspec.ops.merge import MAX_TERMS, Add, Concat, Mul
 
 sizes = st.integers(1, 4)
+kinds = st.sampled_from([FLOAT, FLOAT, FLOAT, INT64, INT32, BOOL])
 
 
 def mostly(draw: st.DrawFn) -> bool:
@@ -103,12 +106,14 @@ def test_saved_memory_and_layout(case: tuple[Op, list[Shape]], data: st.DataObje
     op, shapes = case
     assume(is_accepted(op, *shapes))
     batch = data.draw(st.sampled_from([2, 3]))
-    tensors: list[torch.Tensor] = [
-        data.draw(strided(concrete(x, batch))).requires_grad_(data.draw(st.booleans()))
-        if is_batched(x)
-        else nn.Parameter(torch.randn(x))
-        for x in shapes
-    ]
+    tensors: list[torch.Tensor] = []
+    for x in shapes:
+        if not is_batched(x):
+            tensors.append(nn.Parameter(torch.randn(x)))
+            continue
+        kind = data.draw(kinds)
+        tensor = data.draw(strided(concrete(x, batch), kind))
+        tensors.append(tensor.requires_grad_(kind.is_float and data.draw(st.booleans())))
     if shapes[0] == shapes[1] and data.draw(st.booleans()):
         tensors[1] = tensors[0]
     compare_record(op, shapes, tensors)
@@ -184,3 +189,72 @@ def test_the_longest_sum_compiles_and_a_longer_one_is_refused(op: Op) -> None:
     compile(op.expression(names, [x] * MAX_TERMS), "sum", "eval")
     with pytest.raises(Refusal, match=f"{MAX_TERMS + 1} inputs of one"):
         infer(op, [x] * (MAX_TERMS + 1))
+
+
+X = torch.tensor([[-2.0, 0.5, 3.0]])
+
+
+@pytest.mark.parametrize(
+    ("op", "value", "result", "dtype"),
+    [
+        (Add(other=2), X, [[0.0, 2.5, 5.0]], torch.float32),
+        (Add(other=-0.5), X, [[-2.5, 0.0, 2.5]], torch.float32),
+        (Mul(other=0.5), X, [[-1.0, 0.25, 1.5]], torch.float32),
+        (Mul(other=-2), X, [[4.0, -1.0, -6.0]], torch.float32),
+        (Mul(other=0.5), X.half(), [[-1.0, 0.25, 1.5]], torch.float16),
+        (Add(other=0), X.long(), [[-2, 0, 3]], torch.int64),
+        (Mul(other=3), X.int(), [[-6, 0, 9]], torch.int32),
+        (Add(other=1), X > 0, [[1, 2, 2]], torch.int64),
+        (Mul(other=5), X > 0, [[0, 5, 5]], torch.int64),
+    ],
+)
+def test_a_number_is_the_other_operand(op, value, result, dtype) -> None:
+    y = real(op, [shape(3)])(value)
+    assert (y.tolist(), y.dtype) == (result, dtype)
+
+
+@pytest.mark.parametrize(
+    ("op", "written"),
+    [(Add(other=2), "x + 2"), (Add(other=-0.5), "x + -0.5"), (Mul(other=1e-05), "x * 1e-05")],
+)
+def test_a_number_is_written_as_one_would(op: Op, written: str) -> None:
+    assert op.expression(["x"], [shape(3)]) == written
+
+
+@settings(max_examples=150)
+@given(
+    st.sampled_from([Add(other=2), Mul(other=-3), Add(other=0.5), Mul(other=1.5)]),
+    st.lists(sizes, max_size=3).map(lambda dims: shape(*dims)),
+    kinds,
+    st.data(),
+)
+def test_layout_of_a_value_beside_a_number(op, x, kind, data) -> None:
+    assume(kind.is_float or isinstance(op.other, int))
+    tensor = data.draw(strided(concrete(x, 2), kind))
+    compare_record(op, [x], [tensor.requires_grad_(kind.is_float and data.draw(st.booleans()))])
+
+
+def test_one_value_goes_with_a_number_and_no_more() -> None:
+    assert infer(Mul(other=0.5), [(1, 4, 6)]) == ((1, 4, 6),)
+    with pytest.raises(Refusal) as refused:
+        infer(Add(other=1), [shape(4), shape(4)])
+    assert refused.value.code == Code.ARITY
+    assert refused.value.message == "add takes one input beside a number, got 2"
+    assert refused.value.help == "join the others in a node before it, or leave the number out"
+
+
+@pytest.mark.parametrize("other", [True, "2", float("nan"), float("inf"), 1e39, (1, 2)])
+def test_what_is_no_number_is_refused(other) -> None:
+    with pytest.raises(ArgumentsError):
+        Add(other=other)
+
+
+def test_a_whole_number_stays_one() -> None:
+    assert [type(Add(other=number).other) for number in (2, 2.0, 2**31)] == [int, float, float]
+
+
+@pytest.mark.parametrize(
+    ("kind", "node"), [(FLOAT, "scale: 2"), (INT64, "mul: {other: 2}"), (BOOL, None)]
+)
+def test_a_sum_of_one_value_has_another_spelling(kind, node) -> None:
+    assert Add().of_one_value(2, kind) == node

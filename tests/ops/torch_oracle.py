@@ -21,6 +21,8 @@ from archspec.ir.infer import infer
 from archspec.ir.op import Op
 from archspec.ir.shape import N, Shape, concrete
 from archspec.ir.tape import Storage, Tape, Tensor
+from archspec.ir.types import FLOAT, ValueType
+from archspec.runtime.values import drawn, name_of, type_of
 
 torch.set_num_threads(1)
 
@@ -109,7 +111,7 @@ def counted_macs(run: Callable[[], Any]) -> int:
 def described(x: torch.Tensor, storage: Storage | None = None) -> Tensor:
     """What the tape holds of a real tensor."""
     storage = storage or Storage(x.untyped_storage().nbytes())
-    return Tensor(tuple(x.shape), x.stride(), storage, x.requires_grad)
+    return Tensor(tuple(x.shape), x.stride(), storage, x.requires_grad, type_of(x.dtype))
 
 
 def compare_record(op: Op, inputs: Sequence[Shape], tensors: Sequence[torch.Tensor]) -> None:
@@ -148,6 +150,7 @@ def compare_record(op: Op, inputs: Sequence[Shape], tensors: Sequence[torch.Tens
         assert predicted.shape == tuple(actual.shape)
         assert predicted.strides == actual.stride()
         assert predicted.requires_grad == actual.requires_grad
+        assert predicted.type.name == name_of(actual.dtype)
         origin = storages.get(actual.untyped_storage().data_ptr())
         assert (predicted.storage if origin else None) is origin
         assert predicted.storage.nbytes == actual.untyped_storage().nbytes()
@@ -157,7 +160,7 @@ def compare_record(op: Op, inputs: Sequence[Shape], tensors: Sequence[torch.Tens
 
 
 @st.composite
-def strided(draw: st.DrawFn, sizes: Sequence[int]) -> torch.Tensor:
+def strided(draw: st.DrawFn, sizes: Sequence[int], kind: ValueType = FLOAT) -> torch.Tensor:
     """A tensor of these sizes as a chain of permutes, reshapes and chunks may leave it.
 
     Its axes lie in memory in any order, and it may be a part of a larger tensor.
@@ -167,9 +170,9 @@ def strided(draw: st.DrawFn, sizes: Sequence[int]) -> torch.Tensor:
     channels_last = [0, *range(2, rank), 1] if rank > 2 else list(range(rank))
     order = draw(st.sampled_from([list(order), list(order), channels_last]))
     base_sizes = [sizes[dim] for dim in order]
-    base = torch.randn(base_sizes)
+    base = drawn(kind, base_sizes)
     if draw(st.integers(0, 3)) == 0:
         dim = draw(st.integers(0, rank - 1))
         base_sizes[dim] *= 2
-        base = torch.randn(base_sizes).chunk(2, dim)[1]
+        base = drawn(kind, base_sizes).chunk(2, dim)[1]
     return base.permute([order.index(dim) for dim in range(rank)])

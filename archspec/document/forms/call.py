@@ -47,8 +47,11 @@ class Call(Form):
         """The diagnostic of an argument that it does not take."""
         return wording.unknown_argument(self.word, name, self.known, key.span, given.entries)
 
-    def instead(self, scope: Scope, name: str, value: Value, given: Mapping) -> str | None:
-        """What to write for a word of other libraries, where an argument is given one."""
+    def instead(self, scope: Scope, name: str, value: Value, given: Mapping | None) -> str | None:
+        """What to write for a word of other libraries, where an argument is given one.
+
+        `given` are all arguments, where they are given by name.
+        """
         return None
 
     def read_edges(self, scope: Scope, value: Value) -> Value | None:
@@ -67,7 +70,7 @@ class Call(Form):
         if isinstance(value, Mapping):
             return self._by_name(scope, value)
         if self.primary is not None:
-            return self.read_one(scope, self.primary, value)
+            return self._read_one(scope, self.primary, value, None)
         scope.report(
             Code.ARGUMENT,
             f"{self.word} takes its arguments by name, not {kind(value)}",
@@ -96,12 +99,17 @@ class Call(Form):
                     expected="a value after the colon",
                     help="write `null` where null is meant",
                 )
-            elif help_ := self.instead(scope, name, value, given):
-                message = f"{self.word}: {name} cannot be {kind(value)}"
-                scope.report(Code.ARGUMENT, message, value.span, help=help_)
             else:
-                found.update(self.read_one(scope, name, value))
+                found.update(self._read_one(scope, name, value, given))
         return found
+
+    def _read_one(self, scope: Scope, name: str, value: Value, given: Mapping | None) -> Arguments:
+        help_ = self.instead(scope, name, value, given)
+        if help_ is None:
+            return self.read_one(scope, name, value)
+        message = f"{self.word}: {name} cannot be {kind(value)}"
+        scope.report(Code.ARGUMENT, message, value.span, help=help_)
+        return {}
 
 
 def misplaced(name: str, word: str, span: Span) -> Diagnostic | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 from archspec.diagnostics.diagnostic import Diagnostic, Refusal, Span
+from archspec.document import wording
 from archspec.document.forms.call import Call, misplaced
 from archspec.document.records import Arguments, Place
 from archspec.document.scope import Scope
@@ -64,12 +65,12 @@ class OpCall(Call):
     def unknown(self, name: str, key: Scalar, given: Mapping) -> Diagnostic:
         return misplaced(name, self.word, key.span) or super().unknown(name, key, given)
 
-    def instead(self, scope: Scope, name: str, value: Value, given: Mapping) -> str | None:
+    def instead(self, scope: Scope, name: str, value: Value, given: Mapping | None) -> str | None:
         if not isinstance(value, Scalar) or not isinstance(value.value, str):
             return None
         if scope.is_name(value) or value.value in op_kinds(self.op)[name].literals:
             return None
-        return self.op.instead(name, value.value, _written_out(given))
+        return self.op.instead(name, value.value, _written_out(given) if given else {})
 
     def alone(self, value: Value) -> str | None:
         if not isinstance(value, Scalar) or type(value.value) is not int:
@@ -82,7 +83,10 @@ class OpCall(Call):
         if not self.op.variadic:
             return value
         if not isinstance(value, Mapping):
-            self.inputs = scope.references(value, self.word)
+            if "other" in self.op.fields() and _is_number(value):
+                scope.diagnostics.append(wording.lone_number(self.word, value))
+            else:
+                self.inputs = scope.references(value, self.word)
             return None
         given = value.get("inputs")
         if given is None:
@@ -106,6 +110,10 @@ class OpCall(Call):
 
     def given(self, place: Place) -> dict[str, Any]:
         return self.made(place).arguments() if self.args else {}
+
+
+def _is_number(value: Value) -> TypeGuard[Scalar]:
+    return isinstance(value, Scalar) and type(value.value) in (int, float)
 
 
 def _written_out(given: Mapping) -> dict[str, Any]:

@@ -1,0 +1,95 @@
+"""Learned rows, looked up by their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.fields import Problem
+from archspec.ir.op import Example, PositiveInt, ProductFree, Weight, Weights
+from archspec.ir.shape import Shape
+from archspec.ir.tape import Tape, Tensor
+from archspec.ir.types import FLOAT, INT32, INTEGERS, ValueType
+
+
+class Embedding(ProductFree, name="embedding"):
+    """A learned row of `embedding_dim` numbers for each integer: (N, ...) to (N, ..., dim).
+
+    An integer is the number of one of the `num_embeddings` rows, counted from 0; a greater one
+    fails as it does in torch, so the input's `below` is compared with the rows. The row
+    `padding_idx` is zero at first and learns nothing. Rows are drawn from a normal distribution, as
+    torch does it, and a network's `init:` leaves them so: its schemes are for kernels, whose
+    results are sums over their inputs.
+    """
+
+    num_embeddings: PositiveInt
+    embedding_dim: PositiveInt
+    padding_idx: int | None = None
+
+    takes = INTEGERS
+    module = "torch.nn.Embedding"
+    any_rank = True
+    examples = (
+        Example(
+            {"num_embeddings": 100, "embedding_dim": 8},
+            inputs=[("N", 16)],
+            types=[ValueType("int64", 100)],
+        ),
+        Example(
+            {"num_embeddings": 10, "embedding_dim": 3, "padding_idx": -1},
+            inputs=[("N",)],
+            types=[ValueType("int64", 10)],
+        ),
+        Example({"num_embeddings": 2, "embedding_dim": 1}, inputs=[("N", 3, 4)], types=[INT32]),
+    )
+
+    def problems(self, given: Mapping[str, Any]) -> Iterator[Problem]:
+        rows, index = self.num_embeddings, self.padding_idx
+        if index is not None and not -rows <= index < rows:
+            yield Problem(
+                "rule", "padding_idx", f"it counts one of {rows} rows, from {-rows} to {rows - 1}"
+            )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        return (*x, self.embedding_dim)
+
+    def result_type(self, *types: ValueType) -> ValueType:
+        rows, below = self.num_embeddings, types[0].below
+        if below is not None and below > rows:
+            raise Refusal(
+                f"its input goes up to {below - 1:,}, and it has {_rows(rows)}",
+                code=Code.DTYPE,
+                expected=f"an input below {rows:,}, or num_embeddings: {below}",
+                found=f"below: {below}",
+                help=f"write `num_embeddings: {below}`, or declare the input with "
+                f"`below: {rows}` where none of it is greater",
+            )
+        if below is None and rows < 2:
+            raise Refusal(
+                "it has 1 row, and its input is not known to be 0 alone",
+                code=Code.DTYPE,
+                expected="an input with `below: 1`, or num_embeddings: 2",
+                found="an integer without `below`",
+                help="write `below: 1` where the input is declared",
+            )
+        return FLOAT
+
+    def help_for_type(self, given: ValueType) -> str:
+        if not given.is_float:
+            return "put `to: int64` before it"
+        declared = f"{{shape: […], dtype: int64, below: {self.num_embeddings}}}"
+        return f"declare the input as `{declared}`, or put `to: int64` before it"
+
+    def weights(self, *inputs: Shape) -> Weights:
+        return (Weight("weight", (self.num_embeddings, self.embedding_dim)),)
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        tape.save(x)
+        return tape.new((*x.shape, self.embedding_dim), requires_grad=True)
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"

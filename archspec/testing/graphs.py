@@ -84,13 +84,14 @@ def check_spec(text: str) -> SpecError | None:
 
 
 def facts(graph: Graph) -> list[Any]:
-    """All that makes a graph the one it is: every node's path, op, edges and shapes."""
+    """All that makes a graph the one it is: every node's path, op, edges, shapes and types."""
     nodes = [
         (
             visit.path,
             visit.step.op,
             visit.step.inputs,
             visit.step.outputs,
+            visit.step.types,
             visit.step.shares,
             visit.step.idle,
             visit.step.training_only,
@@ -98,7 +99,8 @@ def facts(graph: Graph) -> list[Any]:
         )
         for visit in walk(graph)
     ]
-    return [graph.inputs, graph.input_names, graph.outputs, graph.output_names, *nodes]
+    inputs = (graph.input_names, graph.inputs, graph.input_types)
+    return [*inputs, graph.outputs, graph.output_names, *nodes]
 
 
 SHAPE_RULES = frozenset({Code.SHAPE, Code.RANK})

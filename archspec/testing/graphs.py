@@ -91,7 +91,8 @@ def facts(graph: Graph) -> list[Any]:
             visit.step.op,
             visit.step.inputs,
             visit.step.outputs,
-            visit.step.types,
+            # The bound of whole numbers that an idle node reads is not written.
+            [each.name for each in visit.step.types] if visit.idle else visit.step.types,
             visit.step.shares,
             visit.step.idle,
             visit.step.training_only,

@@ -13,7 +13,7 @@ from archspec.expand.expansion import Expansion
 from archspec.expressions.arguments import show_value
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import Graph, Step
-from archspec.ir.types import typed
+from archspec.ir.shape import show
 
 
 def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
@@ -40,12 +40,11 @@ def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
     if step is None:
         raise Refusal(f"{name!r} cannot be applied to this input", code=Code.SHARE)
     if not _serves(first, step, {}):
-        given, fits = (typed(each.input_shapes[0], each.input_types[0]) for each in (step, first))
         raise Refusal(
-            f"the module of {name!r} does not fit an input of {given}",
+            f"the module of {name!r} does not fit an input of {show(step.input_shapes[0])}",
             code=Code.SHARE,
-            expected=f"an input like {fits}",
-            found=given,
+            expected=f"an input like {show(first.input_shapes[0])}",
+            found=show(step.input_shapes[0]),
         )
     step.shares = owner
     return step

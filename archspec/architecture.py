@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from archspec.diagnostics.diagnostic import Diagnostic, Source, Span, SpecWarning
 from archspec.document.keys.train import plain
 from archspec.expand.program import Program, compile_text, read_named
-from archspec.ir.graph import Graph, trained_only
+from archspec.ir.graph import Graph, Ref, only, trained_only
 from archspec.ir.shape import Shape
+from archspec.ir.types import FLOAT
 from archspec.text.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
@@ -48,10 +49,9 @@ class Architecture:
 
     def __repr__(self) -> str:
         macs = "MACs not counted" if self.macs is None else f"{self.macs:,} MACs"
-        return (
-            f"<Architecture {self.name}: {self.input_shape} -> {self.output_shape}, "
-            f"{self.num_parameters:,} parameters, {macs}>"
-        )
+        shapes = f"{_typed(self.input_shape, self.input_dtype)} -> "
+        shapes += _typed(self.output_shape, self.output_dtype)
+        return f"<Architecture {self.name}: {shapes}, {self.num_parameters:,} parameters, {macs}>"
 
     @property
     def name(self) -> str:
@@ -108,21 +108,33 @@ class Architecture:
     def input_shape(self) -> Shape | dict[str, Shape]:
         """`("N", 3, 224, 224)`; by name where the spec has several inputs."""
         graph = self.graph
-        if len(graph.inputs) == 1:
-            return graph.inputs[0]
-        return dict(zip(graph.input_names, graph.inputs, strict=True))
+        return only(dict(zip(graph.input_names, graph.inputs, strict=True)))
+
+    @property
+    def input_dtype(self) -> str | dict[str, str]:
+        """`"float"` (the network's working precision), `"int64"`, `"int32"` or `"bool"`.
+
+        By name where the spec has several inputs.
+        """
+        types = [each.name for each in self.graph.input_types]
+        return only(dict(zip(self.graph.input_names, types, strict=True)))
 
     @property
     def output_shape(self) -> Shape | dict[str, Shape]:
         """`("N", 10)`, as in `eval()`; by name where several outputs are left there."""
+        return only({name: self.graph.shape(ref) for name, ref in self._evaluated.items()})
+
+    @property
+    def output_dtype(self) -> str | dict[str, str]:
+        """The type of the output, as in `input_dtype`; by name as in `output_shape`."""
+        return only({name: self.graph.type(ref).name for name, ref in self._evaluated.items()})
+
+    @property
+    def _evaluated(self) -> dict[str, Ref]:
+        """The outputs of `eval()`, by name."""
         graph = self.graph
-        names = graph.output_names or ("output",)
-        alive = {
-            name: graph.shape(ref)
-            for name, ref in zip(names, graph.outputs, strict=True)
-            if not trained_only(graph, ref)
-        }
-        return next(iter(alive.values())) if len(alive) == 1 else alive
+        named = zip(graph.output_names or ("output",), graph.outputs, strict=True)
+        return {name: ref for name, ref in named if not trained_only(graph, ref)}
 
     @property
     def num_parameters(self) -> int:
@@ -253,6 +265,14 @@ class Architecture:
 
         graph = self._tapped(outputs)
         return verify(graph, name=self.name, batch_sizes=batch_sizes, device=device)
+
+
+def _typed(shape: Shape | dict[str, Shape], dtype: str | dict[str, str]) -> str:
+    """Shapes as Python shows them, with each type that is not float."""
+    if isinstance(shape, dict) and isinstance(dtype, dict):
+        shown = [f"{name!r}: {_typed(shape[name], dtype[name])}" for name in shape]
+        return f"{{{', '.join(shown)}}}"
+    return f"{shape}" if dtype == FLOAT.name else f"{shape} {dtype}"
 
 
 def _need_torch() -> None:

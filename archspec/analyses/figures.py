@@ -11,16 +11,19 @@ class SummaryFigures(Record):
     """Figures of a network.
 
     `nodes` are the rows. `outputs` are those of eval(), `training_outputs` the further ones of
-    train(). `macs` are for one sample in eval(), `training_macs` in train(); they are None where
-    some are not counted, and `counted_macs` are those that are, in eval(). Memory is in bytes,
-    for one forward pass in train() on `batch_size` samples of float32 (see `analyses.memory`).
-    `share_of` names the figure that `Layer.share` is a part of.
+    train(), and `output_dtypes` the types of both, by name. `macs` are for one sample in eval(),
+    `training_macs` in train(); they are None where some are not counted, and `counted_macs` are
+    those that are, in eval(). Memory is in bytes, for one forward pass in train() on `batch_size`
+    samples of float32 (see `analyses.memory`). `share_of` names the figure that `Layer.share` is a
+    part of.
     """
 
     name: str
     inputs: dict[str, Shape]
     outputs: dict[str, Shape]
     training_outputs: dict[str, Shape]
+    input_dtypes: dict[str, str]
+    output_dtypes: dict[str, str]
     nodes: list[Layer]
     num_parameters: int
     num_trainable_parameters: int

@@ -21,6 +21,9 @@ class Layer(Record):
     value that comes out of a block has the path of the layer that made it there, unless the block
     is folded into one row.
 
+    `output_dtypes` are the types of its outputs: float (the network's working precision), int64,
+    int32 or bool.
+
     `share` is the node's part of the network's MACs, or of its parameters where it has no MACs,
     from 0 to 1. `shares` is the path of the node whose module is used again; such a node owns no
     parameters. An `idle` node does not run: it owns a module for those that share it.
@@ -31,6 +34,7 @@ class Layer(Record):
     operation: Op | None
     reads: tuple[str, ...]
     output_shapes: tuple[Shape, ...]
+    output_dtypes: tuple[str, ...]
     cost: Cost
     share: float
     shares: str | None
@@ -89,7 +93,8 @@ class Layer(Record):
 
 
 _SAID = (
-    *("path", "depth", "op", "is_block", "arguments", "reads", "output_shape", "output_shapes"),
+    *("path", "depth", "op", "is_block", "arguments", "reads"),
+    *("output_shape", "output_shapes", "output_dtypes"),
     *("num_parameters", "num_buffers", "macs", "training_macs", "share"),
     *("training_only", "shares", "idle"),
 )
@@ -154,6 +159,7 @@ def _layer(visit: Visit, costs: Costs, reads: tuple[str, ...]) -> Layer:
         operation=step.op,
         reads=() if visit.idle else reads,
         output_shapes=step.outputs,
+        output_dtypes=tuple([each.name for each in step.types]),
         cost=cost,
         share=part / whole if whole else 0.0,
         shares=visit.module_path if step.shares is not None else None,

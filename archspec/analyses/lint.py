@@ -212,12 +212,13 @@ def _turned_inputs(
     for number, (name, shape) in enumerate(zip(graph.input_names, graph.inputs, strict=True)):
         turned = turned_around(shape)
         if turned is not None and Value(None, number) in convolved:
+            key = name if graph.input_types[number].is_float else "shape"
             yield Diagnostic(
                 Code.CHANNELS_LAST,
                 f"the input {name!r} has {shape[1]} channels, of {shape[2]} x {shape[3]} pixels",
                 spans.get(name),
                 severity="warning",
-                help=turned_help(name, turned, name in spans),
+                help=turned_help(name, turned, key if name in spans else None),
             )
 
 

@@ -13,11 +13,11 @@ def turned_around(shape: Shape) -> Shape | None:
     return (last, height, width) if last in (1, 3, 4) and min(height, width) > last else None
 
 
-def turned_help(name: str, sizes: Shape, stated: bool) -> str:
-    """What to write instead; `stated` where the spec itself gives the input."""
+def turned_help(name: str, sizes: Shape, key: str | None) -> str:
+    """What to write instead, under the key that has the sizes; None where the caller gives them."""
     listed = f"[{', '.join(map(str, sizes))}]"
     return (
-        f"channels come first: write `{name}: {listed}`"
-        if stated
+        f"channels come first: write `{key}: {listed}`"
+        if key
         else (f"channels come first: give {listed} for {name!r}")
     )

@@ -9,7 +9,7 @@ from archspec.analyses.figures import SummaryFigures
 from archspec.analyses.layers import Layer, layers
 from archspec.analyses.memory import memory
 from archspec.analyses.table import summary_text
-from archspec.ir.graph import Graph, trained_only
+from archspec.ir.graph import Graph, only, trained_only
 from archspec.ir.shape import Shape
 
 
@@ -41,9 +41,11 @@ class Summary(SummaryFigures):
         """The summary as plain data, under the names of the Python API."""
         return {
             "name": self.name,
-            "input_shape": _only(self.inputs),
-            "output_shape": _only(self.outputs),
+            "input_shape": only(self.inputs),
+            "output_shape": only(self.outputs),
             "training_outputs": self.training_outputs,
+            "input_dtypes": self.input_dtypes,
+            "output_dtypes": self.output_dtypes,
             "num_parameters": self.num_parameters,
             "num_trainable_parameters": self.num_trainable_parameters,
             "num_buffers": self.num_buffers,
@@ -72,12 +74,16 @@ def summarise(
     costs = costs or Costs(graph)
     total = costs.total
     kept = memory(graph, batch_size)
-    evaluated, trained = _outputs(graph)
+    evaluated, trained, dtypes = _outputs(graph)
     return Summary(
         name=name,
         inputs=dict(zip(graph.input_names, graph.inputs, strict=True)),
         outputs=evaluated,
         training_outputs=trained,
+        input_dtypes={
+            name: each.name for name, each in zip(graph.input_names, graph.input_types, strict=True)
+        },
+        output_dtypes=dtypes,
         nodes=layers(graph, costs, depth),
         num_parameters=total.num_parameters,
         num_trainable_parameters=total.num_trainable_parameters,
@@ -93,16 +99,12 @@ def summarise(
     )
 
 
-def _outputs(graph: Graph) -> tuple[dict[str, Shape], dict[str, Shape]]:
-    """The outputs of eval(), and those that train() has beyond them."""
+def _outputs(graph: Graph) -> tuple[dict[str, Shape], dict[str, Shape], dict[str, str]]:
+    """The outputs of eval(), those that train() has beyond them, and the types of all."""
     names = graph.output_names or tuple(f"output{i}" for i in range(len(graph.outputs)))
     evaluated: dict[str, Shape] = {}
     trained: dict[str, Shape] = {}
     for name, ref in zip(names, graph.outputs, strict=True):
         (trained if trained_only(graph, ref) else evaluated)[name] = graph.shape(ref)
-    return evaluated, trained
-
-
-def _only(shapes: dict[str, Shape]) -> Shape | dict[str, Shape]:
-    """The shape where there is one, else all by name."""
-    return next(iter(shapes.values())) if len(shapes) == 1 else shapes
+    types = [each.name for each in graph.output_types]
+    return evaluated, trained, dict(zip(names, types, strict=True))

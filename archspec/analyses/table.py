@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.diagnostics.diagnostic import Paint, plain
 from archspec.ir.shape import Shape
+from archspec.ir.types import FLOAT
 from archspec.record import Record
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _row(layer: Layer) -> tuple[str, ...]:
     return (
         layer.path,
         describe(layer),
-        _outputs(layer.output_shapes),
+        _outputs(layer),
         f"{layer.num_parameters:,}",
         NOT_COUNTED if layer.macs is None else f"{layer.macs:,}",
         "?" if layer.macs is None else percent(layer.share),
@@ -115,16 +116,23 @@ def literal(value: Any) -> str:
     return str(value)
 
 
-def dims(shape: Shape) -> str:
-    """`N×64×112×112`, the short form that fits a column."""
-    return "×".join(map(str, shape)) or "scalar"
+def dims(shape: Shape, dtype: str = FLOAT.name) -> str:
+    """`N×64×112×112`, the short form that fits a column; `N×16 int64` of another type."""
+    text = "×".join(map(str, shape)) or "scalar"
+    return text if dtype == FLOAT.name else f"{text} {dtype}"
 
 
-def _outputs(shapes: Sequence[Shape]) -> str:
-    first, count = dims(shapes[0]), len(shapes)
+def _outputs(layer: Layer) -> str:
+    values = list(map(dims, layer.output_shapes, layer.output_dtypes))
+    first, count = values[0], len(values)
     if count == 1:
         return first
-    return f"{count} of {first}" if len(set(shapes)) == 1 else f"{first}, +{count - 1}"
+    return f"{count} of {first}" if len(set(values)) == 1 else f"{first}, +{count - 1}"
+
+
+def dims_by_name(shapes: dict[str, Shape], dtypes: dict[str, str]) -> str:
+    """`image N×3×8×8, label N int64`."""
+    return ", ".join(f"{name} {dims(shape, dtypes[name])}" for name, shape in shapes.items())
 
 
 def rounded(count: int) -> str:
@@ -172,11 +180,12 @@ def totals(summary: SummaryFigures) -> list[tuple[str, str]]:
     macs = macs_text(summary.macs, summary.counted_macs)
     if summary.training_macs != summary.macs:
         macs += f" (in training {macs_text(summary.training_macs)})"
-    also = f" (in training also {_listed(trained)})" if trained else ""
+    dtypes = summary.output_dtypes
+    also = f" (in training also {dims_by_name(trained, dtypes)})" if trained else ""
     batch = f"at batch size {summary.batch_size}"
     return [
-        ("Input", _named(summary.inputs)),
-        ("Output", _named(summary.outputs) + also),
+        ("Input", _named(summary.inputs, summary.input_dtypes)),
+        ("Output", _named(summary.outputs, dtypes) + also),
         (
             "Parameters",
             f"{summary.num_parameters:,} "
@@ -190,12 +199,11 @@ def totals(summary: SummaryFigures) -> list[tuple[str, str]]:
     ]
 
 
-def _named(shapes: dict[str, Shape]) -> str:
-    return dims(*shapes.values()) if len(shapes) == 1 else _listed(shapes)
-
-
-def _listed(shapes: dict[str, Shape]) -> str:
-    return ", ".join(f"{name} {dims(shape)}" for name, shape in shapes.items())
+def _named(shapes: dict[str, Shape], dtypes: dict[str, str]) -> str:
+    if len(shapes) > 1:
+        return dims_by_name(shapes, dtypes)
+    ((name, shape),) = shapes.items()
+    return dims(shape, dtypes[name])
 
 
 def note(summary: SummaryFigures) -> str:

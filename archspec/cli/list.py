@@ -16,7 +16,6 @@ from archspec.diagnostics.diagnostic import SpecError
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
-    from archspec.ir.shape import Shape
 
 
 def _count(text: str) -> int | None:
@@ -132,13 +131,14 @@ def _within(arch: Architecture, args: Arguments) -> bool:
 
 
 def _cells(name: str, arch: Architecture) -> tuple[str, ...]:
-    shapes = _sample(arch.input_shape), _sample(arch.output_shape)
+    taken = shape_text(arch.input_shape, arch.input_dtype)
+    shapes = _sample(taken), _sample(shape_text(arch.output_shape, arch.output_dtype))
     return (name, *shapes, f"{arch.num_parameters:,}", f"{arch.macs:,}")
 
 
-def _sample(shape: Shape | dict[str, Shape]) -> str:
+def _sample(shown: str) -> str:
     """A shape without N, as --input takes it: with long names every column counts."""
-    return shape_text(shape).replace("N×", "")
+    return shown.replace("N×", "")
 
 
 def _line(cells: tuple[str, ...], width: int) -> str:

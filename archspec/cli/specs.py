@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import archspec
-from archspec.analyses.table import NOT_COUNTED, dims
+from archspec.analyses.table import NOT_COUNTED, dims, dims_by_name
 from archspec.cli.command import Arguments
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Source, SpecError
 from archspec.expand.program import set_text
@@ -78,6 +78,8 @@ def figures(arch: Architecture) -> dict[str, Any]:
         "name": arch.name,
         "input_shape": arch.input_shape,
         "output_shape": arch.output_shape,
+        "input_dtype": arch.input_dtype,
+        "output_dtype": arch.output_dtype,
         "num_parameters": arch.num_parameters,
         "macs": arch.macs,
     }
@@ -87,16 +89,19 @@ def line_of_figures(arch: Architecture) -> str:
     """`N×1×28×28 → N×10, 44,878 parameters, 281,640 MACs`."""
     macs = f"MACs {NOT_COUNTED}" if arch.macs is None else f"{arch.macs:,} MACs"
     return (
-        f"{shape_text(arch.input_shape)} → {shape_text(arch.output_shape)}, "
+        f"{shape_text(arch.input_shape, arch.input_dtype)} → "
+        f"{shape_text(arch.output_shape, arch.output_dtype)}, "
         f"{arch.num_parameters:,} parameters, {macs}"
     )
 
 
-def shape_text(shape: Shape | dict[str, Shape]) -> str:
-    """One shape, or several with their names."""
+def shape_text(shape: Shape | dict[str, Shape], dtype: str | dict[str, str]) -> str:
+    """One shape, or several with their names; with each type that is not float."""
     if isinstance(shape, dict):
-        return ", ".join(f"{name} {dims(one)}" for name, one in shape.items())
-    return dims(shape)
+        assert isinstance(dtype, dict)
+        return dims_by_name(shape, dtype)
+    assert isinstance(dtype, str)
+    return dims(shape, dtype)
 
 
 def as_dicts(diagnostics: Iterable[Any]) -> list[dict[str, Any]]:

@@ -132,6 +132,7 @@ OTHER_CLASSES = {
 KEYS = {
     "archspec": "version",
     "axes": "axis dim dims",
+    "below": "classes high max numclasses numembeddings range upper vocab vocabsize",
     "bias": "usebias",
     "blocks": "components definitions defs",
     "dilation": "dilationrate dilations",
@@ -139,6 +140,7 @@ KEYS = {
     "dims": "axes axis perm",
     "doc": "comment description",
     "dropout": "dropoutrate",
+    "dtype": "datatype type",
     "embedding_dim": "dim dmodel embeddim features outputdim outputsize",
     "end": "stop",
     "eps": "epsilon",
@@ -189,6 +191,25 @@ ABOUT_KEYS = {
     "kernelregularizer weightdecay": "the recipe has it: `train: {weight_decay: 0.0001}`",
 }
 """The same for arguments that are nowhere an argument here."""
+
+_FLOAT = "`float` is the network's working precision: write `float`, or leave `dtype` out"
+DTYPES = {
+    "index indices int integer long longtensor number": "write `int64`",
+    "int8 int16 short uint16 inttensor": "write `int32`",
+    "uint32 uint64": "write `int64`",
+    "bitmask boolean booltensor mask": "write `bool`",
+    "bf16 bfloat16 double f16 f32 f64 float16 float32 float64 floattensor fp16 fp32 fp64 half "
+    "real single": _FLOAT,
+    "byte bytes image picture pixels uint8": "images come in as floats: write `float`, or leave "
+    "`dtype` out",
+    "chars str string text tokens": "text comes in as the numbers of its tokens: write `int64`",
+}
+"""Types of other libraries, and what to write for them."""
+
+
+def dtype_elsewhere(word: str) -> str | None:
+    """The help for a type that is none here."""
+    return _by_word(DTYPES).get(bare(word))
 
 
 def _by_word(table: dict[str, str]) -> dict[str, str]:

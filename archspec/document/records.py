@@ -232,6 +232,19 @@ class Parameter(Record):
     value: Value | None = None
 
 
+class StatedInput(Record):
+    """One input as the text states it; `below` bounds whole numbers.
+
+    `span` is the place of the whole, and `shape_span` that of its sizes, which may be the whole.
+    """
+
+    sizes: tuple[Argument, ...]
+    dtype: str
+    below: Argument | None
+    span: Span
+    shape_span: Span
+
+
 class Output(Record):
     """One entry of `outputs:`; `name` is None in a list of them."""
 
@@ -292,7 +305,7 @@ class Spec:
     ) -> None:
         self.span, self.said, self.base = span, said, base
         self.parse_override = parse_override
-        self.inputs: dict[str, tuple[Any, Span]] = {}
+        self.inputs: dict[str, StatedInput] = {}
         self.params: dict[str, Parameter] = {}
         self.body: tuple[Node, ...] | None = None
         self.outputs: tuple[Output, ...] | None = None

@@ -15,6 +15,7 @@ import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.document import keys
 from archspec.document.blocks import BLOCK_KEYS, library_block
 from archspec.document.forms import FIXED
+from archspec.document.keys.inputs import INPUT
 from archspec.document.keys.patch import PATCH_ACTIONS
 from archspec.document.node_keys import KEYS
 from archspec.document.records import Block, Parameter
@@ -76,6 +77,7 @@ def _vocabulary() -> Schema:
             "description": "A value put in: $name or $(expression).",
         },
         "sizes": {"anyOf": [{"type": "array", "items": size}, ref("inserted")]},
+        "input": INPUT,
         "reference": reference,
         "references": references,
         "outputs": {"anyOf": [named, references]},

@@ -1,4 +1,4 @@
-"""The shapes of a network's inputs: as the spec states them, or as the caller asks."""
+"""Shapes and types of a network's inputs: as the spec states them, or the caller asks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archspec.diagnostics.diagnostic import (
     SpecError,
     did_you_mean,
 )
-from archspec.document.keys.inputs import check_count, check_size
+from archspec.document.keys.inputs import check_below, check_count, check_size
 from archspec.document.records import Spec
 from archspec.document.spec import nearest, root_of
 from archspec.expand.expander import Expander
@@ -21,7 +21,7 @@ from archspec.expressions.arguments import Argument, LocatedError
 from archspec.expressions.evaluate import Budget, Env
 from archspec.ir.infer import MAX_ELEMENTS
 from archspec.ir.shape import N, Shape, product
-from archspec.ir.types import FLOAT, ValueType
+from archspec.ir.types import ValueType
 
 Sizes = Sequence[int]
 
@@ -36,11 +36,11 @@ def input_shapes(
     stated = nearest(spec, "inputs")
     shapes: dict[str, Shape] = {}
     names = _scalar_params(spec, params, expander)
-    for name, (written, span) in stated.items():
+    for name, each in stated.items():
         try:
-            shapes[name] = _sizes(written, names, expander)
+            shapes[name] = _sizes(each.sizes, names, expander)
         except Refusal as refusal:
-            expander.report(refusal, span)
+            expander.report(refusal, each.shape_span)
         except LocatedError as error:
             for diagnostic in error.diagnostics:
                 expander.add(diagnostic)
@@ -73,8 +73,19 @@ def input_shapes(
 def input_types(
     spec: Spec, params: dict[str, Argument], expander: Expander
 ) -> tuple[ValueType, ...] | None:
-    """The types of the inputs, in order. None where one is wrong."""
-    return tuple(FLOAT for _ in nearest(spec, "inputs"))
+    """The types of the inputs, in order, as the spec states them. None where one is wrong."""
+    env = Env(_scalar_params(spec, params, expander), None, expander.budget)
+    types: list[ValueType] = []
+    for each in nearest(spec, "inputs").values():
+        below = None
+        if each.below is not None:
+            try:
+                below = each.below.value(env)
+                check_below(below)
+            except Refusal as refusal:
+                expander.report(refusal, each.below.span)
+        types.append(ValueType(each.dtype, below))
+    return None if expander.failed else tuple(types)
 
 
 def given_inputs(

@@ -139,7 +139,7 @@ def _compiled(
     if expander.failed:
         raise SpecError(_ordered(diagnostics, "error"))
     # 5. what compiles and yet looks like a slip
-    stated = {name: span for name, (_, span) in (nearest(spec, "inputs") or {}).items()}
+    stated = {name: each.span for name, each in nearest(spec, "inputs").items()}
     theirs = given_inputs(stated, input_shape)
     own = {name: span for name, span in stated.items() if name not in theirs}
     found = [*diagnostics, *lint.warnings(graph, own), *lint.unread_inputs(graph, stated)]
@@ -176,7 +176,8 @@ def _expand(
 ) -> tuple[Graph | None, dict[str, Any]]:
     root = root_of(spec)
     inputs = input_shapes(spec, input_shape, given, expander)
-    if inputs is None:
+    types = input_types(spec, given, expander)
+    if inputs is None or types is None:
         return None, {}
     first = next(iter(inputs.values()))
     # A value of an extending spec takes the place of the default, and sees the same names.
@@ -185,9 +186,6 @@ def _expand(
     if not parameters.evaluate_all(root.params, given, env, env, spec.name, None, report):
         return None, {}
     levels = tuple(PatchTree.of(each.patch) if each.patch else None for each in chain(spec)[1:])
-    types = input_types(spec, given, expander)
-    if types is None:
-        return None, {}
     builder = Builder(tuple(inputs.values()), types, tuple(inputs), levels, None)
     assert root.body is not None
     specs = chain(spec)
@@ -225,12 +223,18 @@ def _with_other_input(
         return found
 
     inputs = input_shapes(spec, input_shape, given, Expander(limits, []))
-    stated = input_shape is None
+    stated = _size_keys(spec) if input_shape is None else {}
     if inputs and small is not None:
         errors[small] = with_smallest_input(errors[small], inputs, check, stated)
     elif inputs and odd is not None:
         errors[odd] = with_nearby_input(errors, odd, inputs, check, stated, nodes)
     return errors
+
+
+def _size_keys(spec: Spec) -> dict[str, str]:
+    """The key under which the spec states the sizes of each input."""
+    given = nearest(spec, "inputs").items()
+    return {name: name if each.span == each.shape_span else "shape" for name, each in given}
 
 
 def _with_overrides(error: Diagnostic, spec: Spec) -> Diagnostic:

@@ -66,7 +66,7 @@ def _unbatched(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Itera
     if len(refs) == 1 and refs[0].step == INPUT and b.parent is None and len(shapes[0]) == 5:
         batch, *sizes = shapes[0][1:]
         if _fits(op, [(shapes[0][0], *sizes)]):
-            name, written = b.input_names[refs[0].output], ", ".join(map(str, sizes))
+            name, written = _sizes_key(b, refs[0]), ", ".join(map(str, sizes))
             yield f"sizes are written without the batch, if {batch} is that: `{name}: [{written}]`"
 
 
@@ -75,8 +75,13 @@ def _without_channels(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -
     if len(refs) == 1 and refs[0].step == INPUT and b.parent is None and len(shapes[0]) == 3:
         n, *sizes = shapes[0]
         if len(set(sizes)) == 1 and _fits(op, [(n, 1, *sizes)]):
-            name, written = b.input_names[refs[0].output], ", ".join(map(str, sizes))
+            name, written = _sizes_key(b, refs[0]), ", ".join(map(str, sizes))
             yield f"the channels come first, 1 of a grey image: `{name}: [1, {written}]`"
+
+
+def _sizes_key(b: Builder, ref: Ref) -> str:
+    """The key under which a spec writes the sizes of such an input."""
+    return b.input_names[ref.output] if b.type(ref).is_float else "shape"
 
 
 def _as_tokens(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from archspec.analyses.orientation import turned_around, turned_help
 from archspec.diagnostics.diagnostic import Code, Diagnostic
@@ -26,11 +26,12 @@ Check = Callable[[Inputs], Sequence[Diagnostic]]
 
 
 def with_smallest_input(
-    diagnostic: Diagnostic, inputs: Inputs, check: Check, stated: bool
+    diagnostic: Diagnostic, inputs: Inputs, check: Check, stated: Mapping[str, str]
 ) -> Diagnostic:
     """The diagnostic with the smallest legal size of the input as its help, where there is one.
 
-    `check` expands the network for other inputs; `stated` inputs are those that the spec states.
+    `check` expands the network for other inputs; `stated` are the keys under which the spec states
+    their sizes, none where the caller gives them.
     """
     axis = diagnostic.too_small
     if axis not in AXES:
@@ -40,7 +41,7 @@ def with_smallest_input(
         return diagnostic
     name = images[0]
     if channels_first := turned_around(inputs[name]):
-        return diagnostic._replace(help=turned_help(name, channels_first, stated))
+        return diagnostic._replace(help=turned_help(name, channels_first, stated.get(name)))
     axes = _axes(inputs[name], AXES[axis])
     same = (diagnostic.code, diagnostic.span, axis)
     words_of_axes = set(AXES) if len(axes) == 2 else {axis}
@@ -63,7 +64,7 @@ def with_smallest_input(
         return diagnostic
     words = "height and width here are" if len(axes) == 2 else f"{axis} here is"
     shape = [size if i - len(inputs[name]) in axes else dim for i, dim in enumerate(inputs[name])]
-    written = f": `{name}: [{', '.join(map(str, shape[1:]))}]`" if stated else ""
+    written = f": `{stated[name]}: [{', '.join(map(str, shape[1:]))}]`" if stated else ""
     text = f"the smallest legal input {words} {size}{written}"
     return diagnostic._replace(help=f"{diagnostic.help}; {text}" if diagnostic.help else text)
 
@@ -81,7 +82,7 @@ def with_nearby_input(
     index: int,
     inputs: Inputs,
     check: Check,
-    stated: bool,
+    stated: Mapping[str, str],
     nodes: int,
 ) -> Diagnostic:
     """The error at `index`, with the nearest inputs for which it does not arise as its help.
@@ -119,7 +120,7 @@ def with_nearby_input(
         return errors[index]
     written = [f"[{', '.join(map(str, (*channels[1:], *way)))}]" for way in shapes]
     if stated:
-        written[0] = f"{name}: {written[0]}"
+        written[0] = f"{stated[name]}: {written[0]}"
     period = _period(shapes)
     if period and fits(*(size + period for size in shapes[1])):
         text = f"sizes that are multiples of {period} fit: "

@@ -20,6 +20,7 @@ from archspec.expand.program import Program
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import REGISTRY, Op
 from archspec.ir.shape import Shape, is_batched
+from archspec.ir.types import FLOAT, ValueType
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 _KEYWORDS = frozenset(("true", "false", "null", "True", "False", "Null", "TRUE", "FALSE", "NULL"))
@@ -65,15 +66,22 @@ def _verbatim(value: Any) -> Any:
     return value
 
 
-def _stand_in(name: str, shape: Shape, batched: str) -> Iterator[str]:
-    """Nodes that make a value of the shape from any batched one, for idle nodes to read."""
+def _stand_in(name: str, shape: Shape, kind: ValueType, graph: Graph) -> Iterator[str]:
+    """Nodes that make a value of the shape and type from the input, for idle nodes to read."""
+    if not kind.is_float:
+        yield from _stand_in(f"{name}_float", shape, FLOAT, graph)
+        yield f"{{name: {name}, to: {kind.name}}}"
+        return
     if not is_batched(shape):
         yield f"{{name: {name}, parameter: {scalar(shape)}}}"
         return
     ones = [1] * (len(shape) - 1)
-    yield f"{{name: {name}_flat, flatten: , from: {batched}}}"
-    yield f"{{name: {name}_one, slice: {{dim: 1, end: 1}}}}"
-    yield f"{{name: {name}_ones, reshape: {ones}}}"
+    read = f", from: {edge(graph, Ref(INPUT))}"
+    if len(graph.inputs[0]) > 1:
+        yield f"{{name: {name}_flat, flatten: {read}}}"
+        yield f"{{name: {name}_one, slice: {{dim: 1, end: 1}}}}"
+        read = ""
+    yield f"{{name: {name}_ones, reshape: {ones}{read}}}"
     yield f"{{name: {name}_sizes, parameter: {scalar([1, *shape[1:]])}}}"
     yield f"{{name: {name}, mul: [{name}_ones, {name}_sizes]}}"
 
@@ -164,23 +172,25 @@ class _SpecWriter:
             yield f"{indent}  - {{identity: , from: {chosen}, when: false}}"
 
     def _idle_reads(self, graph: Graph, index: int) -> tuple[list[str], list[str]]:
-        """Values that idle nodes may read, by shape, and the nodes that make missing ones."""
-        there = {shape: Ref(INPUT, i) for i, shape in enumerate(graph.inputs)}
+        """Values that idle nodes may read, and the nodes that make missing ones."""
+        inputs = zip(graph.inputs, graph.input_types, strict=True)
+        there = {each: Ref(INPUT, i) for i, each in enumerate(inputs)}
         for position, step in enumerate(graph.steps[:index]):
             if not step.idle and not step.training_only:
-                for output, shape in enumerate(step.outputs):
-                    there.setdefault(shape, Ref(position, output))
+                for output, each in enumerate(zip(step.outputs, step.types, strict=True)):
+                    there.setdefault(each, Ref(position, output))
         names = {*graph.input_names, *(step.name for step in graph.steps)}
         reads: list[str] = []
         lines: list[str] = []
-        for shape in graph.steps[index].input_shapes:
-            if shape in there:
-                reads.append(edge(graph, there[shape]))
+        idle = graph.steps[index]
+        for shape, kind in zip(idle.input_shapes, idle.input_types, strict=True):
+            if (shape, kind) in there:
+                reads.append(edge(graph, there[shape, kind]))
                 continue
             name = f"shaped_{index}_{len(reads)}"
             while any(taken.startswith(name) for taken in names):
                 name = f"{name}_"
-            lines += _stand_in(name, shape, edge(graph, Ref(INPUT)))
+            lines += _stand_in(name, shape, kind, graph)
             reads.append(name)
         return reads, lines
 

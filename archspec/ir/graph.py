@@ -8,13 +8,15 @@ It holds no paths, so a block that is called twice with equal arguments and inpu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from archspec.diagnostics.diagnostic import Span
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape
 from archspec.ir.types import ValueType
 from archspec.record import Record
+
+T = TypeVar("T")
 
 INPUT = -1
 """`Ref.step` of the graph's own inputs."""
@@ -134,6 +136,11 @@ def trained_only(graph: Graph, ref: Ref) -> bool:
     if step.training_only or step.body is None:
         return step.training_only
     return trained_only(step.body, step.body.outputs[ref.output])
+
+
+def only(named: dict[str, T]) -> T | dict[str, T]:
+    """The value where there is one, else all by name."""
+    return next(iter(named.values())) if len(named) == 1 else named
 
 
 def count_runs(graph: Graph) -> int:

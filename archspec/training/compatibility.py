@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Span, SpecError
-from archspec.ir.graph import trained_only
-from archspec.ir.shape import show
+from archspec.ir.graph import INPUT, trained_only
+from archspec.ir.types import typed
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
@@ -117,16 +117,30 @@ def warn_of_probabilities(arch: Architecture) -> str | None:
 
 
 def image_shape(arch: Architecture) -> tuple[int, int, int]:
-    """Channels, height and width of the one input. Raises `SpecError` for any other input."""
-    shape = arch.input_shape
+    """Channels, height and width of the one input of floats. Raises `SpecError` for any other."""
+    shape, (kind, *_) = arch.input_shape, arch.graph.input_types
     if isinstance(shape, dict):
+        types = zip(arch.graph.input_names, arch.graph.input_types, strict=True)
+        inputs = [name if each.is_float else f"{name} {each.name}" for name, each in types]
         raise SpecError(
             [
                 Diagnostic(
                     Code.SHAPE,
-                    f"{arch.name} has {len(shape)} inputs ({', '.join(shape)}); "
+                    f"{arch.name} has {len(shape)} inputs ({', '.join(inputs)}); "
                     "the trainer feeds images to one",
                     arch.input_span,
+                )
+            ]
+        )
+    if not kind.is_float:
+        raise SpecError(
+            [
+                Diagnostic(
+                    Code.DTYPE,
+                    f"{arch.name} takes {kind.name}; the trainer feeds it images of floats",
+                    arch.input_span,
+                    expected="input: [channels, height, width]",
+                    found=typed(shape, kind),
                 )
             ]
         )
@@ -151,16 +165,16 @@ def _classes(arch: Architecture) -> dict[str, tuple[Any, Span | None]]:
     names = graph.output_names or ("",)
     found: dict[str, tuple[Any, Span | None]] = {}
     for name, ref in zip(names, graph.outputs, strict=True):
-        shape = graph.shape(ref)
-        span = graph.steps[ref.step].span
-        if len(shape) != 2:
+        shape, kind = graph.shape(ref), graph.type(ref)
+        span = arch.input_span if ref.step == INPUT else graph.steps[ref.step].span
+        if len(shape) != 2 or not kind.is_float:
             raise SpecError(
                 [
                     Diagnostic(
-                        Code.SHAPE,
-                        f"an output of shape {show(shape)} is not a classification",
+                        Code.SHAPE if kind.is_float else Code.DTYPE,
+                        f"an output of shape {typed(shape, kind)} is not a classification",
                         span,
-                        expected="(N, classes)",
+                        expected="(N, classes)" if kind.is_float else "(N, classes) of float",
                         help="end with `flatten` and `linear: num_classes`",
                     )
                 ]

@@ -211,8 +211,9 @@ def test_json_has_the_names_of_the_python_api():
     assert data["training_outputs"] == {"aux": ["N", 1000]}
     rows = zip(data["layers"] + data["blocks"], result.layers + result.blocks, strict=True)
     for row, layer in rows:
-        for key in row.keys() - {"span", "output_shape", "output_shapes", "reads"}:
+        for key in row.keys() - {"span", "output_shape", "output_shapes", "output_dtypes", "reads"}:
             assert row[key] == getattr(layer, key)
+        assert tuple(row["output_dtypes"]) == layer.output_dtypes
     assert data["layers"][5] == {
         "path": "fc",
         "depth": 0,
@@ -222,6 +223,7 @@ def test_json_has_the_names_of_the_python_api():
         "reads": ["2"],
         "output_shape": ["N", 6],
         "output_shapes": [["N", 6]],
+        "output_dtypes": ["float"],
         "num_parameters": 24,
         "num_buffers": 0,
         "macs": 24,

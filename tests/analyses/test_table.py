@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_summary_rows import summary
 
+import archspec
 from archspec.analyses.cost import Cost
 from archspec.analyses.layers import Layer
 from archspec.analyses.summary import Summary, summarise
@@ -21,10 +22,12 @@ from archspec.analyses.table import (
     rounded,
     size,
     summary_text,
+    totals,
 )
 from archspec.ir.fields import REQUIRED, Field
-from archspec.ir.op import Op
+from archspec.ir.op import REGISTRY, Op
 from archspec.ir.shape import N
+from archspec.ir.types import EVERY
 
 GOLDEN = """\
 tiny
@@ -154,13 +157,14 @@ class Drawn(NamedTuple):
         return {key: Field(int, REQUIRED if key == first else 0, None) for key in self.given}
 
 
-def layer(path, op, arguments, output, parameters, macs):
+def layer(path, op, arguments, output, parameters, macs, dtype="float"):
     return Layer(
         path=path,
         op=op,
         operation=Drawn(arguments),
         reads=(),
         output_shapes=(output,),
+        output_dtypes=(dtype,),
         cost=Cost(num_trainable_parameters=parameters, macs=macs, training_macs=macs),
         share=0.5,
         shares=None,
@@ -193,6 +197,7 @@ rows = st.builds(
     st.tuples(st.just(N), st.integers(1, 4096), st.integers(1, 512), st.integers(1, 512)),
     st.integers(0, 3 * 10**8),
     st.integers(0, 10**12),
+    st.sampled_from(["float", "float", "int64", "bool"]),
 )
 
 
@@ -210,7 +215,7 @@ def test_no_table_is_wider_than_80_columns_and_no_figure_is_cut(found, width):
     table = text.split("\n")[4 : 4 + len(found)]
     for row, line in zip(found, table, strict=True):
         output, parameters, macs, _ = re.split(r"  +(?=\S)", line.rstrip())[-4:]
-        assert output == dims(row.output_shape)
+        assert output == dims(row.output_shape, *row.output_dtypes)
         assert parameters == f"{row.num_parameters:,}"
         assert macs in (f"{row.macs:,}", rounded(row.macs))
         assert row.path in line or macs == rounded(row.macs)
@@ -328,9 +333,66 @@ def test_sizes_of_memory(count, text):
     assert size(count) == text
 
 
+def several(shapes: list[tuple], dtypes: list[str]) -> str:
+    """The output column of a node with several outputs."""
+    made = {"output_shapes": tuple(shapes), "output_dtypes": tuple(dtypes)}
+    row = summary_text(with_rows([plain_layer("a", "split", **made)]), 80).split("\n")[4]
+    return re.split("  +", row)[2]
+
+
 def test_several_outputs_of_other_shapes():
-    row = plain_layer("a", "split", output_shapes=((N, 4), (N, 3), (N, 2)))
-    assert "N×4, +2" in summary_text(with_rows([row]), 80)
+    assert several([(N, 4), (N, 3), (N, 2)], ["float"] * 3) == "N×4, +2"
+
+
+def test_a_type_other_than_float_stands_with_the_shape():
+    assert dims((N, 16), "int64") == "N×16 int64"
+    assert dims((N,), "bool") == "N bool"
+    assert dims((N, 16), "float") == dims((N, 16)) == "N×16"
+    assert several([(N, 4)] * 2, ["int64"] * 2) == "2 of N×4 int64"
+    assert several([(N, 4)] * 2, ["int64", "float"]) == "N×4 int64, +1"
+    assert several([(N, 4)] * 2, ["float", "int64"]) == "N×4, +1"
+
+
+def test_types_of_the_inputs_and_outputs_of_a_network():
+    text = (
+        "inputs: {tokens: {shape: [6], dtype: int64}, x: [4], label: {shape: [], dtype: bool}}\n"
+        "layers: [{relu: , from: x}]\noutputs: {y: 0, t: tokens, l: label}\n"
+    )
+    arch = archspec.loads(text)
+    assert dict(totals(arch.summary()))["Input"] == "tokens N×6 int64, x N×4, label N bool"
+    assert dict(totals(arch.summary()))["Output"] == "y N×4, t N×6 int64, l N bool"
+    named = {"tokens": "int64", "x": "float", "label": "bool"}
+    assert arch.input_dtype == arch.summary().input_dtypes == named
+    assert arch.output_dtype == {"y": "float", "t": "int64", "l": "bool"}
+    assert repr(arch).startswith(
+        "<Architecture network: {'tokens': ('N', 6) int64, 'x': ('N', 4), 'label': ('N',) bool} "
+    )
+
+
+def test_types_of_a_network_with_one_input_and_output(monkeypatch):
+    monkeypatch.setattr(REGISTRY["identity"], "takes", EVERY)
+    arch = archspec.loads("input: {shape: [6], dtype: int64}\nlayers: [identity]\n")
+    assert re.search(r"0 +identity +N×6 int64 +0 +0 ", str(arch.summary()))
+    assert repr(arch).startswith("<Architecture network: ('N', 6) int64 -> ('N', 6) int64, 0 ")
+    assert arch.layers[0].output_dtypes == ("int64",)
+    assert (arch.input_dtype, arch.output_dtype) == ("int64", "int64")
+    assert dict(totals(arch.summary()))["Input"] == "N×6 int64"
+    assert dict(totals(arch.summary()))["Output"] == "N×6 int64"
+    plain = archspec.loads("input: [6]\nlayers: [relu]\n")
+    assert (plain.input_dtype, plain.output_dtype) == ("float", "float")
+    assert plain.layers[0].output_dtypes == ("float",)
+
+
+def test_types_of_outputs_that_only_training_has():
+    text = (
+        "inputs: {x: [4], t: {shape: [2], dtype: int64}}\nlayers:\n  - relu\n"
+        "  - {name: aux, tanh: , training_only: true}\noutputs: {y: 0, t: t, aux: aux}\n"
+    )
+    arch = archspec.loads(text)
+    assert arch.output_dtype == {"y": "float", "t": "int64"}
+    assert arch.summary().output_dtypes == {"y": "float", "t": "int64", "aux": "float"}
+    said = dict(totals(arch.summary()))["Output"]
+    assert said == "y N×4, t N×2 int64 (in training also aux N×4)"
 
 
 def test_macs_that_are_not_all_counted():

@@ -126,6 +126,23 @@ def test_settings_and_input(capsys):
     assert run(capsys, *named)[1].startswith("good: N×5 →")
 
 
+def test_figures_show_a_type_other_than_float(capsys, tmp_path):
+    path = tmp_path / "typed.yaml"
+    path.write_text(
+        "inputs: {x: [4], t: {shape: [6], dtype: int64}}\nlayers: [relu]\noutputs: {y: 0, t: t}\n"
+    )
+    line = "x N×4, t N×6 int64 → y N×4, t N×6 int64, 0 parameters, 0 MACs\n"
+    assert run(capsys, "compile", str(path)) == (0, f"typed: {line}", "")
+    assert run(capsys, "check", str(path)) == (0, f"{path}: ok, {line}", "")
+    data = json.loads(run(capsys, "compile", str(path), "--format", "json")[1])
+    assert data["input_dtype"] == {"x": "float", "t": "int64"}
+    data = json.loads(run(capsys, "compile", str(path), "--summary", "--format", "json")[1])
+    assert data["output_dtypes"] == {"y": "float", "t": "int64"}
+    assert data["layers"][0]["output_dtypes"] == ["float"]
+    given = run(capsys, "compile", str(path), "--input", "t=2x3")[1]
+    assert given.startswith("typed: x N×4, t N×2×3 int64 → ")
+
+
 @pytest.mark.parametrize("setting", ["width=", "width=[1", "widht=3", "width=wide"])
 def test_wrong_settings(setting, capsys):
     status, out, err = run(capsys, "compile", "good.yaml", "--set", setting)
@@ -141,6 +158,8 @@ def test_json_names_are_those_of_the_python_api(capsys):
         "name",
         "input_shape",
         "output_shape",
+        "input_dtype",
+        "output_dtype",
         "num_parameters",
         "macs",
         "warnings",

@@ -8,6 +8,7 @@ import archspec
 from archspec.document.blocks import BLOCK_KEYS
 from archspec.document.forms import FIXED
 from archspec.document.keys import KEYS, SPEC_KEYS
+from archspec.document.keys.inputs import INPUT_KEYS
 from archspec.document.node_keys import KEYS as NODE
 from archspec.document.node_keys import NODE_KEYS
 from archspec.document.schema import spec_schema
@@ -130,6 +131,7 @@ def test_schema_and_documents_tell_of_every_key():
         *SPEC_KEYS,
         *NODE_KEYS,
         *BLOCK_KEYS,
+        *INPUT_KEYS,
         *FIXED,
         *(k for f in FIXED.values() for k in f.keys),
     ]

@@ -12,12 +12,14 @@ import archspec
 from archspec.diagnostics.torch_names import bare, is_name
 from archspec.document import other_words
 from archspec.document.keys import SPEC_KEYS
+from archspec.document.keys.inputs import INPUT_KEYS
 from archspec.document.node_keys import NODE_KEYS
 from archspec.ir.op import REGISTRY
 from archspec.text.files import library_blocks
 
 OPS = {*REGISTRY, *library_blocks()}
-KEYS = {*SPEC_KEYS, *NODE_KEYS, *(name for op in REGISTRY.values() for name in op.fields())}
+ARGUMENTS = (name for op in REGISTRY.values() for name in op.fields())
+KEYS = {*SPEC_KEYS, *NODE_KEYS, *INPUT_KEYS, *ARGUMENTS}
 ALONE = {"p", "dense", "layers", "inputs", "norm_first", "transformer_encoder_layer"}
 """Words in helps that are no node: arguments, keys, and what is said to be another thing."""
 

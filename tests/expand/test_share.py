@@ -7,7 +7,9 @@ import torch
 from listing import first_line, keys, listed, listing, loaded, refused
 
 import archspec
+from archspec.ir.op import REGISTRY
 from archspec.ir.shape import N
+from archspec.ir.types import EVERY
 from archspec.testing.graphs import facts
 
 
@@ -261,6 +263,8 @@ def test_what_only_an_idle_owner_reads_is_left_out():
         "{name: a, add: [z, z]}, {name: b, share: a, from: [input, input]}]",
         "input: [4]\nlayers: [{name: p, parameter: [2, 4]}, {name: a, linear: 3, from: p}, "
         "{share: a, from: input}]",
+        "input: []\nlayers: [{name: s, reshape: [1, 1]}, {name: a, prelu: }, "
+        "{share: a, from: input}]",
     ],
 )
 def test_an_idle_owner_is_expanded_to_the_same_graph(text):
@@ -269,6 +273,21 @@ def test_an_idle_owner_is_expanded_to_the_same_graph(text):
     assert facts(again.graph) == facts(arch.graph)
     assert any(layer.idle for layer in again.nodes)
     assert list(again.build().state_dict()) == list(arch.build().state_dict())
+
+
+def test_what_an_idle_owner_reads_is_of_its_type(monkeypatch):
+    for name in ("identity", "reshape"):
+        monkeypatch.setattr(REGISTRY[name], "takes", EVERY)
+    text = (
+        "layers: [{name: s, from: y, reshape: [1, 3]}, {name: a, identity: }, {share: a, from: y}]"
+    )
+    head = "inputs: {x: [1, 3], y: {shape: [3], dtype: int64, below: 5}}\n"
+    # The float of that shape will not do.
+    assert "\n  - {name: shaped_0_0, to: int64}\n" in archspec.loads(head + text).expand()
+    head = "inputs: {x: {shape: [1, 3], dtype: int64, below: 5}, y: {shape: [3], dtype: int64}}\n"
+    assert "shaped" in archspec.loads(head + text).expand()
+    head = head.replace(", below: 5", "")
+    assert "\n  - name: a\n    from: x\n" in archspec.loads(head + text).expand()
 
 
 def test_an_input_that_only_an_idle_owner_reads_is_unread():

@@ -4,6 +4,9 @@ import pytest
 
 import archspec
 from archspec.diagnostics.diagnostic import SpecError
+from archspec.ir.op import REGISTRY
+from archspec.ir.types import EVERY
+from archspec.training import compatibility
 from archspec.training.compatibility import check_data, check_sizes, image_size, outputs_of
 
 SPEC = """\
@@ -94,6 +97,67 @@ def test_what_is_no_image_classifier_is_refused():
     assert "the trainer feeds it images" in message(image_size, load(flat), None)
     maps = "input: [1, 8, 8]\nlayers: [{conv2d: {out_channels: 10, kernel_size: 1}}]\n"
     assert "is not a classification" in message(check_data, load(maps), "digits", 1, 10)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            "{shape: [16], dtype: int64, below: 9}",
+            "net.yaml:1:8: error AS407: net takes int64; the trainer feeds it images of floats\n"
+            "  1 | input: {shape: [16], dtype: int64, below: 9}\n"
+            "    |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
+            "  expected: input: [channels, height, width]\n"
+            "  found:    (N, 16) int64",
+        ),
+        (
+            "{shape: [1, 8, 8], dtype: bool}",
+            "net.yaml:1:8: error AS407: net takes bool; the trainer feeds it images of floats\n"
+            "  1 | input: {shape: [1, 8, 8], dtype: bool}\n"
+            "    |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
+            "  expected: input: [channels, height, width]\n"
+            "  found:    (N, 1, 8, 8) bool",
+        ),
+        (
+            "[]",
+            "net.yaml:1:8: error AS401: net takes 0 sizes; the trainer feeds it images\n"
+            "  1 | input: []\n"
+            "    |        ^^\n"
+            "  expected: input: [channels, height, width]",
+        ),
+    ],
+)
+def test_an_input_that_is_no_image_of_floats_is_refused(given, message, monkeypatch, tmp_path):
+    monkeypatch.setattr(REGISTRY["identity"], "takes", EVERY)
+    text = f"input: {given}\nlayers: [identity]\n"
+    with pytest.raises(SpecError) as caught:
+        image_size(load(text), None)
+    assert str(caught.value) == message
+    (tmp_path / "net.yaml").write_text(text)
+    with pytest.raises(SpecError, match="the trainer feeds it images"):
+        archspec.train(str(tmp_path / "net.yaml"), dataset="digits", epochs=1, resize=12)
+
+
+def test_an_integer_input_beside_the_image_is_named():
+    text = "inputs: {x: [1, 8, 8], label: {shape: [], dtype: int64}}\nlayers: [relu]\n"
+    said = message(image_size, archspec.loads(text, warn=False), None)
+    assert "network has 2 inputs (x, label int64); the trainer feeds images to one" in said
+
+
+def test_classes_that_are_no_floats_are_no_classification(monkeypatch):
+    monkeypatch.setattr(REGISTRY["identity"], "takes", EVERY)
+    text = (
+        "inputs: {x: [1, 8, 8], y: {shape: [10], dtype: int64}}\n"
+        "layers: [relu, {identity: , from: y}]\n"
+    )
+    arch = archspec.loads(text, warn=False, name="net.yaml")
+    assert message(compatibility._classes, arch) == (
+        "net.yaml:2:17: error AS407: an output of shape (N, 10) int64 is not a classification\n"
+        "  2 | layers: [relu, {identity: , from: y}]\n"
+        "    |                 ^^^^^^^^\n"
+        "  expected: (N, classes) of float\n"
+        "  help: end with `flatten` and `linear: num_classes`"
+    )
 
 
 def test_a_softmax_at_the_end_is_warned_of_through_groups(small):

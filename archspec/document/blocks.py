@@ -127,7 +127,7 @@ class File(Reporter):
         for text in [text for text in value.entries if text not in known]:
             key, item = value.entries[text]
             near = wording.near_key(text, known, key.span, value.entries)
-            if not near.edits and (near.text is None or "layers" in value.entries):
+            if "layers" in known and not near.edits and (not near.text or "'layers'" in near.text):
                 near = near._replace(text=_moved(text, item, known) or near.text)
             self.report(
                 Code.UNKNOWN_KEY,

@@ -127,7 +127,7 @@ class File(Reporter):
         for text in [text for text in value.entries if text not in known]:
             key, item = value.entries[text]
             near = wording.near_key(text, known, key.span, value.entries)
-            if "layers" in known and not near.edits and (not near.text or "'layers'" in near.text):
+            if not near.edits and "layers" in known:
                 near = near._replace(text=_moved(text, item, known) or near.text)
             self.report(
                 Code.UNKNOWN_KEY,
@@ -149,9 +149,14 @@ class File(Reporter):
         return ""
 
 
+def _are_numbers(value: Items) -> bool:
+    """Whether it lists numbers, as sizes are, and no nodes."""
+    return any(isinstance(item, Scalar) and type(item.value) is int for item in value)
+
+
 def _moved(key: str, value: Value, known: Collection[str]) -> str | None:
     """The help for a part of a network under a key of its own."""
-    if isinstance(value, Items):
+    if isinstance(value, Items) and not _are_numbers(value):
         return (
             f"move its nodes into `layers:`; a part with a name is `- {{name: {key}, layers: […]}}`"
         )

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 import archspec
-import archspec.ops
 from archspec.diagnostics.torch_names import bare, is_name
 from archspec.document import other_words
 from archspec.document.keys import SPEC_KEYS

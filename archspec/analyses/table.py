@@ -216,6 +216,9 @@ def note(summary: SummaryFigures) -> str:
         "left out. Both count distinct storages, in float32. A block's row has the totals of "
         f"what is inside it; shares are of the network's {share}."
     )
+    types = {*summary.input_dtypes.values(), *(d for n in summary.nodes for d in n.output_dtypes)}
+    if types - {FLOAT.name}:
+        text += " Floats count as float32; an int64 has 8 bytes, an int32 4 and a bool 1."
     if any(layer.training_only for layer in summary.nodes):
         text += ' Layers marked "train:" run in training alone: their MACs are not in these.'
     if any(layer.shares is not None for layer in summary.nodes):

@@ -18,6 +18,7 @@ from archspec.analyses.table import (
     lay_out,
     literal,
     macs_text,
+    note,
     percent,
     rounded,
     size,
@@ -378,9 +379,11 @@ def test_types_of_a_network_with_one_input_and_output(monkeypatch):
     assert (arch.input_dtype, arch.output_dtype) == ("int64", "int64")
     assert dict(totals(arch.summary()))["Input"] == "N×6 int64"
     assert dict(totals(arch.summary()))["Output"] == "N×6 int64"
+    assert " Floats count as float32; an int64 has 8 bytes, " in note(arch.summary())
     plain = archspec.loads("input: [6]\nlayers: [relu]\n")
     assert (plain.input_dtype, plain.output_dtype) == ("float", "float")
     assert plain.layers[0].output_dtypes == ("float",)
+    assert "int64" not in str(plain.summary())
 
 
 def test_types_of_outputs_that_only_training_has():

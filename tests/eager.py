@@ -1,4 +1,4 @@
-"""A second, independent reading of the language, for the subset that `testing.specs()` draws.
+"""A second, independent reading of the language, for what `testing.specs` and `mixed_specs` draw.
 
 It knows no shapes: it runs a spec node by node with torch's own modules on real tensors, and
 evaluates expressions with Python. What fails here is a graph that torch cannot run.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+import archspec
 
 Values = tuple[Tensor, ...]
 
@@ -337,3 +340,50 @@ def pattern(parameter: nn.Parameter) -> nn.Parameter:
         wave = torch.sin(torch.arange(count, dtype=torch.float64) * math.pi / 3 + count)
         parameter.copy_((wave / max(1, count) ** 0.5 + 0.1).reshape(parameter.shape))
     return parameter
+
+
+# --- the spec against this reading ---------------------------------------------------------------
+
+BATCH_SIZES = (2, 3, 5)
+
+
+def runs(spec: Mapping[str, Any]) -> str | None:
+    """Runs the spec without archspec, in all the ways that count; what failed, if one did."""
+    for training, batch in product((True, False), BATCH_SIZES):
+        try:
+            outputs = Eager(spec, training).run(*inputs(spec, batch))
+        except (RuntimeError, ValueError, TypeError, LookupError) as error:
+            return f"{type(error).__name__}: {error}"
+        if any(value.shape[:1] != (batch,) for value in outputs.values()):
+            return "an output without its batch"
+    return None
+
+
+def same_function(spec: Mapping[str, Any], arch: archspec.Architecture) -> None:
+    """The emitted module computes what the second reading computes, in values and types."""
+    net = arch.build()
+    for parameter in net.parameters():
+        pattern(parameter)
+    eager, given_inputs = Eager(spec, training=False), inputs(spec, 3)
+    with torch.no_grad():
+        found, expected = net.eval()(*given_inputs), eager.run(*given_inputs)
+    found = found if isinstance(found, dict) else {"output": found}
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
+def inputs(spec: Mapping[str, Any], batch: int) -> list[Tensor]:
+    stated = spec["inputs"].values() if "inputs" in spec else [spec["input"]]
+    return [drawn(each, batch) for each in stated]
+
+
+def drawn(stated: Any, batch: int) -> Tensor:
+    """Values of an input: floats at random, and of integers the greatest first."""
+    stated = stated if isinstance(stated, dict) else {"shape": stated, "dtype": "float"}
+    shape = (batch, *stated["shape"])
+    if stated["dtype"] == "float":
+        return torch.randn(shape, generator=torch.Generator().manual_seed(batch))
+    below = stated.get("below", 2)
+    numbers = (below - 1 - torch.arange(math.prod(shape))) % below
+    return numbers.reshape(shape).to(getattr(torch, stated["dtype"]))

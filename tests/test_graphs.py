@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import product
 
 import pytest
-import torch
-from eager import Eager, pattern
+from eager import runs, same_function
 from hypothesis import HealthCheck, given, settings
 
 import archspec
@@ -20,38 +18,6 @@ FIXED = settings(
     max_examples=240,
     suppress_health_check=list(HealthCheck),
 )
-BATCH_SIZES = (2, 3, 5)
-
-
-def inputs(spec, batch):
-    generator = torch.Generator().manual_seed(batch)
-    return torch.randn(batch, *spec["input"], generator=generator)
-
-
-def runs(spec) -> str | None:
-    """Runs the spec without archspec, in all the ways that count; what failed, if one did."""
-    for training, batch in product((True, False), BATCH_SIZES):
-        try:
-            outputs = Eager(spec, training).run(inputs(spec, batch))
-        except (RuntimeError, ValueError, TypeError, LookupError) as error:
-            return f"{type(error).__name__}: {error}"
-        if any(value.shape[0] != batch for value in outputs.values()):
-            return "an output without its batch"
-    return None
-
-
-def same_function(spec, arch) -> None:
-    """The emitted module computes what the second reading computes, from the same weights."""
-    net = arch.build()
-    for parameter in net.parameters():
-        pattern(parameter)
-    eager, x = Eager(spec, training=False), inputs(spec, 2)
-    with torch.no_grad():
-        found, expected = net.eval()(x), eager.run(x)
-    found = found if isinstance(found, dict) else {"output": found}
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
 def test_archspec_and_torch_agree_on_random_graphs():

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from itertools import product
 
 import pytest
-import torch
-from eager import Eager, pattern
+from eager import runs, same_function
 from hypothesis import HealthCheck, given, settings
 
 import archspec
@@ -18,51 +15,9 @@ from archspec.testing import contract as testing
 from archspec.testing import graphs, mixed
 
 FIXED = settings(max_examples=160, suppress_health_check=list(HealthCheck))
-BATCH_SIZES = (2, 3, 5)
 
 WIDER_IN_TORCH = ("relu", "sigmoid")
 """Ops that torch applies to integers or truth values too, where archspec wants a cast."""
-
-
-def inputs(spec, batch):
-    return [drawn(stated, batch) for stated in spec["inputs"].values()]
-
-
-def drawn(stated, batch):
-    """Values of an input: floats at random, and of integers the greatest first."""
-    stated = stated if isinstance(stated, dict) else {"shape": stated, "dtype": "float"}
-    shape = (batch, *stated["shape"])
-    if stated["dtype"] == "float":
-        return torch.randn(shape, generator=torch.Generator().manual_seed(batch))
-    below = stated.get("below", 2)
-    numbers = (below - 1 - torch.arange(math.prod(shape))) % below
-    return numbers.reshape(shape).to(getattr(torch, stated["dtype"]))
-
-
-def runs(spec) -> str | None:
-    """Runs the spec without archspec, in all the ways that count; what failed, if one did."""
-    for training, batch in product((True, False), BATCH_SIZES):
-        try:
-            outputs = Eager(spec, training).run(*inputs(spec, batch))
-        except (RuntimeError, ValueError, TypeError, LookupError) as error:
-            return f"{type(error).__name__}: {error}"
-        if any(value.shape[:1] != (batch,) for value in outputs.values()):
-            return "an output without its batch"
-    return None
-
-
-def same_function(spec, arch) -> None:
-    """The emitted module computes what the second reading computes, in values and types."""
-    net = arch.build()
-    for parameter in net.parameters():
-        pattern(parameter)
-    eager, given_inputs = Eager(spec, training=False), inputs(spec, 3)
-    with torch.no_grad():
-        found, expected = net.eval()(*given_inputs), eager.run(*given_inputs)
-    found = found if isinstance(found, dict) else {"output": found}
-    assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
 def is_listed(diagnostic: Diagnostic) -> bool:

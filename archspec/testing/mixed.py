@@ -33,7 +33,8 @@ def mixed_specs(draw: DrawFn, max_nodes: int = 6) -> dict[str, Data]:
     """Specs of an image and of integers or truth values that are looked up, cast, added to,
     multiplied with and joined to floats and each other, alone and in blocks, all small.
 
-    About half of them are drawn without care for types and sizes, and most of those are refused.
+    About half of them are drawn without care for types and sizes, and many of those are refused.
+    Rows are looked up by inputs and by what moves their values, never by computed integers.
     """
     draft = _MixedDraft(draw, careless=draw(st.booleans()))
     for _ in range(draw(st.integers(2, max_nodes))):
@@ -98,7 +99,7 @@ class _MixedDraft:
 
     def embedding(self) -> None:
         x = self.value(lambda value: value.kind in WHOLE and value.below is not None)
-        # What was calculated may be any number: it is looked up by nobody.
+        # Computed integers may be any, and a run could ask for rows that are not there.
         if x is None or (x.kind in WHOLE and x.below is None):
             return
         least = max(2, x.below or 2)
@@ -120,8 +121,8 @@ class _MixedDraft:
     def number(self) -> None:
         x = self.value(lambda value: True)
         assert x is not None
-        wholly = x.kind != "float" and not self.careless
-        other = self.choose(2, -1, 0) if wholly else self.choose(2, -1, 0.5, 3.0)
+        only_whole = x.kind != "float" and not self.careless
+        other = self.choose(2, -1, 0) if only_whole else self.choose(2, -1, 0.5, 3.0)
         kind = "int64" if x.kind == "bool" else x.kind
         if self.choose(True, False):
             node: Data = {self.choose("add", "mul"): {"inputs": x.edge, "other": other}}

@@ -203,6 +203,7 @@ X = torch.tensor([[-2.0, 0.5, 3.0]])
         (Mul(other=-2), X, [[4.0, -1.0, -6.0]], torch.float32),
         (Mul(other=0.5), X.half(), [[-1.0, 0.25, 1.5]], torch.float16),
         (Add(other=0), X.long(), [[-2, 0, 3]], torch.int64),
+        (Mul(other=0), X.long(), [[0, 0, 0]], torch.int64),
         (Mul(other=3), X.int(), [[-6, 0, 9]], torch.int32),
         (Add(other=1), X > 0, [[1, 2, 2]], torch.int64),
         (Mul(other=5), X > 0, [[0, 5, 5]], torch.int64),

@@ -316,11 +316,11 @@ def test_an_unknown_key_of_a_spec():
             "  found:    a number, 0",
         ),
         (
-            "input: []\nlayers: [relu]",
-            "<text>:1:8: error AS201: an input of 0 sizes\n"
-            "  1 | input: []\n"
-            "    |        ^^\n"
-            "  expected: 1 to 6 sizes, without N",
+            "input: [1, 1, 1, 1, 1, 1, 1]\nlayers: [relu]",
+            "<text>:1:8: error AS201: an input of 7 sizes\n"
+            "  1 | input: [1, 1, 1, 1, 1, 1, 1]\n"
+            "    |        ^^^^^^^^^^^^^^^^^^^^^\n"
+            "  expected: at most 6 sizes, without N",
         ),
         (
             "input: [3]\ninit: xavier\nlayers: [relu]",

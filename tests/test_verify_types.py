@@ -68,7 +68,7 @@ class Sign(Op):
 
 
 @pytest.fixture(autouse=True)
-def test_ops(monkeypatch: pytest.MonkeyPatch) -> None:
+def own_ops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(REGISTRY, "rows", Rows)
     monkeypatch.setitem(REGISTRY, "sign", Sign)
 

@@ -7,10 +7,13 @@ import multiprocessing
 import resource
 import time
 import traceback
+import warnings
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
+
+import archspec
 
 MEMORY = 2 * 2**30
 """Bytes of address space that a check may add to what its process has at the start."""
@@ -101,6 +104,7 @@ def serve(pipe: Connection, name: str, memory: int) -> None:
     check = getattr(home, function)
     home.prepare()
     limit_memory(memory)
+    warnings.simplefilter("ignore", archspec.SpecWarning)  # what a case looks like is no news
     pipe.send("ready")
     while True:
         case = pipe.recv()

@@ -25,7 +25,7 @@ from archspec.training.captured import (
 )
 from archspec.training.device import autocast, synchronise
 from archspec.training.diagnose import BAD_IMAGES, first_bad
-from archspec.training.distributed import Processes, exchange_held_back
+from archspec.training.distributed import Processes, backward, exchange_held_back, flag_of
 from archspec.training.errors import Stopped, TrainingError
 from archspec.training.evaluate import Evaluation, evaluate
 from archspec.training.finite import FiniteCheck
@@ -219,7 +219,7 @@ class Trainer:
                 with autocast(self.recipe.precision, self.device):
                     loss, logits = self.forward(x, y)
                 scaled = loss * factor
-                torch.autograd.backward(self.scaler.scale(scaled) if self.scaler else scaled)
+                backward(self.model, self.scaler.scale(scaled) if self.scaler else scaled, loss)
             if batch.weight:
                 self.sums.add(loss, logits, y)
             bad = loss.detach() if bad is None else bad + loss.detach()
@@ -331,8 +331,14 @@ class Trainer:
             if not math.isfinite(loss.item()):
                 self._report_bad(batch, self.position.step)
             return
-        bad = (~torch.isfinite(loss)).to(torch.float32)
-        self.processes.largest(bad)
+        flag = flag_of(self.model)
+        if flag is None:
+            bad = (~torch.isfinite(loss)).to(torch.float32)
+            self.processes.largest(bad)
+        else:  # it came from all processes, with the gradients
+            assert flag.grad is not None
+            bad = (~torch.isfinite(flag.grad)).to(torch.float32)
+            flag.grad = None
         is_first = (bad > 0) & (self.bad_step < 0)
         self.bad_step.masked_fill_(is_first, moment.step)
         self.optimizer.frozen = (self.bad_step >= 0).to(torch.float32)

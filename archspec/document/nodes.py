@@ -9,7 +9,8 @@ import re
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 
-from archspec.diagnostics.diagnostic import Code, Edit, Help, Span, suggestion
+from archspec.diagnostics.diagnostic import Code, Edit, Help, Span
+from archspec.diagnostics.suggestions import suggestion
 from archspec.document import other_forms, wording
 from archspec.document.forms import FIXED
 from archspec.document.forms.alone import ShareAlone

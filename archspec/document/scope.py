@@ -11,15 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from archspec.diagnostics.diagnostic import (
-    Code,
-    Diagnostic,
-    Edit,
-    Help,
-    Refusal,
-    Span,
-    certain_word,
-)
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Help, Refusal, Span
+from archspec.diagnostics.suggestions import certain_word
 from archspec.document.records import Block, Node, Parameter, Reference
 from archspec.document.reporting import Reporter
 from archspec.expressions.arguments import Argument, LocatedError, Reading, compile_value

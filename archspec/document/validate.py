@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Help, Refusal, Span, suggestion
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Help, Refusal, Span
+from archspec.diagnostics.suggestions import suggestion
 from archspec.document import wording
 from archspec.expressions.arguments import (
     LocatedError,

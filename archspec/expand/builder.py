@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
-from archspec.diagnostics.diagnostic import Code, Note, Refusal, Span, certain_word, did_you_mean
+from archspec.diagnostics.diagnostic import Code, Note, Refusal, Span
+from archspec.diagnostics.suggestions import certain_word, did_you_mean
 from archspec.document.records import Node, PatchItem
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import INPUT, Graph, Ref, Step

@@ -4,8 +4,8 @@ Each line of standard input is a job: {"children": [{"env": {…}, "argv": […]
 Every child runs the command line with its output in the file `log`; `kill_at` makes it kill itself
 with SIGKILL at the begin of its Nth step, `signal_at` send itself that signal, `group_at` send its
 own process group (workers among it) SIGTERM; `poison_at` turns the images of its Nth step to NaN;
-`exchanges_of` writes what the Nth step exchanges to the log. With `torchrun` it runs that with these
-arguments instead, whose own workers are forks too. A line of exit statuses comes back.
+`exchanges_of` writes what the Nth step exchanges to the log. With `torchrun` it runs that with
+these arguments instead, whose own workers are forks too. A line of exit statuses comes back.
 """
 
 import collections

@@ -9,11 +9,13 @@ the kernels of one step are those of the next. Both ways compute the same bits.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from itertools import repeat
+from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import torch
 from torch import nn
@@ -38,18 +40,52 @@ FEWEST = 50
 Run = Callable[[], None]
 
 
-def cuda_graph(run: Run) -> Run:
-    """What repeats the work that `run` gives to the GPU. Nothing is computed yet.
+class Graphs(Protocol):
+    """How the work of a step is kept and repeated."""
 
-    Raises `RuntimeError` where `run` does what a graph cannot hold, such as waiting for the GPU.
-    """
-    graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
-    try:
-        with torch.cuda.graph(graph):
-            run()
-    finally:
-        torch.cuda.set_stream(stream)  # torch leaves its own where a capture fails
-    return graph.replay
+    def waits(self, run: Run) -> str | None:
+        """Runs, and says where it waited for the device; None where it did not."""
+
+    def capture(self, run: Run) -> Run:
+        """What repeats the work that `run` gives to the device. Nothing is computed yet.
+
+        Raises `RuntimeError` where `run` does what cannot be kept.
+        """
+
+
+class CudaGraphs:
+    """CUDA graphs, as torch has them."""
+
+    _broken: ClassVar[list[torch.cuda.CUDAGraph]] = []
+
+    def waits(self, run: Run) -> str | None:
+        before = torch.cuda.get_sync_debug_mode()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                run()
+            finally:
+                torch.cuda.set_sync_debug_mode(before)
+        for each in caught:
+            if str(each.message).startswith("called a synchronizing"):
+                return f"it waits for the GPU at {Path(each.filename).name}:{each.lineno}"
+        return None
+
+    def capture(self, run: Run) -> Run:
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        try:
+            with torch.cuda.graph(graph):
+                run()
+        except RuntimeError:
+            torch.cuda.set_stream(stream)  # torch leaves its own
+            # The allocator still asks it which memory is its own.
+            self._broken.append(graph)
+            # The generator of random numbers believes that a capture goes on until one has ended.
+            with torch.cuda.graph(torch.cuda.CUDAGraph()):
+                torch.zeros(1, device="cuda")
+            raise
+        return graph.replay
 
 
 def foreign_module(net: nn.Module) -> str | None:
@@ -79,13 +115,13 @@ class RepeatedSteps:
         *,
         update: Callable[[Batch, Moment], None],
         forget: Run,
-        capture: Callable[[Run], Run] = cuda_graph,
+        graphs: Graphs,
         measured: bool = True,
         wanted: bool = False,
         say: Callable[[str], None],
     ) -> None:
         self.split, self.plan, self.timetable, self.device = split, plan, timetable, device
-        self.update, self.forget, self.capture = update, forget, capture
+        self.update, self.forget, self.graphs = update, forget, graphs
         self.measured, self.wanted, self.say = measured, wanted, say
         self.size = plan.batch_size
         self.whole = sum(stop - start == self.size for start, stop in plan.bounds)
@@ -93,6 +129,7 @@ class RepeatedSteps:
         self._order, self._seed = integers(plan.count), integers(())
         self._first, self._batch = integers(1), integers(1)
         self._within = torch.arange(self.size, device=device)
+        self.refusal: str | None = None
         self._ways = self._choose()
 
     def steps(self, position: Position, count: Run) -> Iterator[int]:
@@ -126,9 +163,10 @@ class RepeatedSteps:
 
     def _choose(self) -> Iterator[Run]:
         """How to run each step: some in either way, then all others in the faster one."""
-        yield from repeat(self._step, LAUNCHED)
+        yield from repeat(self._step, LAUNCHED - 1)
+        yield self._watched
         launched = 0.0
-        if self.measured:
+        if self.measured and not self.refusal:
             launched = yield from self._timed(self._step)
         replay = self._captured()
         if replay is not None and self.measured:
@@ -138,6 +176,10 @@ class RepeatedSteps:
             if replayed >= launched:
                 replay = None
         yield from repeat(replay or self._step)
+
+    def _watched(self) -> None:
+        # A capture that fails leaves much behind: what waits is better known before.
+        self.refusal = self.graphs.waits(self._step)
 
     def _timed(self, run: Run) -> Generator[Run, None, float]:
         """Some steps; the result is the seconds of one, the median."""
@@ -155,14 +197,15 @@ class RepeatedSteps:
 
     def _captured(self) -> Run | None:
         """What repeats a step, or nothing where it cannot be captured, which is said."""
-        try:
-            return self.capture(self._step)
-        # The same step has run before: what fails now is the capture. Without one it runs again,
-        # and anything else that is wrong shows itself there.
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
-        self.forget()
+        if not self.refusal:
+            try:
+                return self.graphs.capture(self._step)
+            # The same step has run before: what fails now is the capture. Without one it runs
+            # again, and anything else that is wrong shows itself there.
+            except RuntimeError as error:
+                self.refusal = str(error).strip().splitlines()[0]
+            self.forget()
         if self.wanted:
-            raise TrainingError(f"--cuda-graph true: a step cannot be captured ({reason})")
-        self.say(f"steps: launched kernel by kernel; they cannot be captured ({reason})")
+            raise TrainingError(f"--cuda-graph true: a step cannot be captured ({self.refusal})")
+        self.say(f"steps: launched kernel by kernel; they cannot be captured ({self.refusal})")
         return None

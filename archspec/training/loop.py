@@ -18,9 +18,9 @@ from archspec.training import state
 from archspec.training.batches import Batch, training_batches
 from archspec.training.captured import (
     FEWEST,
+    CudaGraphs,
+    Graphs,
     RepeatedSteps,
-    Run,
-    cuda_graph,
     foreign_module,
 )
 from archspec.training.device import autocast, synchronise
@@ -106,8 +106,8 @@ class Trainer:
         self.model = self.processes.wrap(self.net, device, fsdp=recipe.fsdp, idle=idle)
         if self.average and recipe.fsdp:
             self.processes.shard(self.average.net, device)
-        if recipe.compile:
-            self.model.compile()
+        # Batches of other sizes, and evaluations, would be compiled anew.
+        self.compiled = torch.compile(self.model, dynamic=False) if recipe.compile else self.model
         self.optimizer = Optimizer(self.net.named_parameters(), recipe)
         self.scaler = torch.amp.GradScaler(device.type) if recipe.precision == "fp16" else None
         self.sums = Sums(device)
@@ -138,7 +138,8 @@ class Trainer:
 
     def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The loss, summed over the images, and the logits."""
-        output = self.model(images)
+        whole = self.plan.batch_size // (self.recipe.accumulate * self.processes.world)
+        output = (self.compiled if len(images) == whole else self.model)(images)
         return self.loss(output, labels), self.loss.logits(output)
 
     # --- the run -------------------------------------------------------------------------------
@@ -275,7 +276,7 @@ class Trainer:
                 self.device,
                 update=self._update,
                 forget=self._forget,
-                capture=self._capture,
+                graphs=self._graphs(),
                 measured=recipe.cuda_graph is None and not recipe.deterministic,
                 wanted=recipe.cuda_graph is True,
                 say=self.say,
@@ -302,8 +303,8 @@ class Trainer:
             return f"{kind} is another package's, and may wait for the GPU"
         return None
 
-    def _capture(self, run: Run) -> Run:
-        return cuda_graph(run)
+    def _graphs(self) -> Graphs:
+        return CudaGraphs()
 
     def _forget(self) -> None:
         """Clears what is left of a step that was broken off in its capture."""
@@ -340,7 +341,8 @@ class Trainer:
             bad = (~torch.isfinite(flag.grad)).to(torch.float32)
             flag.grad = None
         is_first = (bad > 0) & (self.bad_step < 0)
-        self.bad_step.masked_fill_(is_first, moment.step)
+        # Not `masked_fill_`: where the step is a tensor, that would wait for its value.
+        self.bad_step += (moment.step - self.bad_step) * is_first
         self.optimizer.frozen = (self.bad_step >= 0).to(torch.float32)
 
     def _read_flag(self) -> None:

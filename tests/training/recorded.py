@@ -10,7 +10,34 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-WAITS = {"aten::_local_scalar_dense", "aten::item", "aten::equal", "aten::nonzero"}
+WAITS = {
+    "aten::_local_scalar_dense",
+    "aten::bincount",
+    "aten::equal",
+    "aten::item",
+    "aten::masked_fill",
+    "aten::masked_fill_",
+    "aten::masked_select",
+    "aten::nonzero",
+    "aten::repeat_interleave",
+}
+"""Operations that read values of a tensor on the CPU; `masked_fill` reads a value that is one."""
+
+
+class Watching(TorchDispatchMode):
+    """Finds the first operation inside that waits."""
+
+    found: str | None = None
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if reads_values(func):
+            self.found = self.found or f"it waits at {func}"
+        return func(*args, **(kwargs or {}))
+
+
+def reads_values(func):
+    name, overload = func._schema.name, func._schema.overload_name
+    return name in WAITS and (not name.startswith("aten::masked_fill") or overload == "Tensor")
 
 
 class Recording(TorchDispatchMode):
@@ -21,7 +48,7 @@ class Recording(TorchDispatchMode):
         self.calls = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func._schema.name in WAITS:
+        if reads_values(func):
             raise RuntimeError(f"operation not permitted when stream is capturing: {func}")
         result = func(*args, **(kwargs or {}))
         self.calls.append((func, args, kwargs or {}, result))
@@ -34,6 +61,22 @@ class Recording(TorchDispatchMode):
                 for old, new in zip(tree_leaves(result), again, strict=True):
                     if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
                         old.copy_(new)
+
+
+class RecordedGraphs:
+    """Recordings instead of CUDA graphs. `tensors()` gives all that a run changes in place."""
+
+    def __init__(self, tensors):
+        self.tensors, self.captures = tensors, 0
+
+    def waits(self, run):
+        with Watching() as watching:
+            run()
+        return watching.found
+
+    def capture(self, run):
+        self.captures += 1
+        return recorded(run, self.tensors())
 
 
 def recorded(run, tensors):

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 import torch
-from recorded import recorded
+from recorded import RecordedGraphs
 from torch import nn
 
 import archspec
@@ -49,14 +49,18 @@ class Launched(Trainer):
 class Repeated(Trainer):
     """Repeats recorded operations instead of a CUDA graph."""
 
-    captures = 0
+    graphs: RecordedGraphs | None = None
 
     def _obstacle(self):
         return None
 
-    def _capture(self, run):
-        self.captures += 1
-        return recorded(run, self.tensors())
+    def _graphs(self):
+        self.graphs = RecordedGraphs(self.tensors)
+        return self.graphs
+
+    @property
+    def captures(self):
+        return self.graphs.captures if self.graphs else 0
 
     def tensors(self):
         """All that a step changes in place."""
@@ -207,17 +211,34 @@ class Waiting(Repeated):
         return loss, logits
 
 
-def test_steps_that_wait_are_launched_and_it_is_said():
-    trainer, found = run_of(Waiting, epochs=9)
+class Unwatched(Waiting):
+    """Nobody sees that it waits before the capture."""
+
+    def _graphs(self):
+        graphs = super()._graphs()
+        graphs.waits = lambda run: run()
+        return graphs
+
+
+WAITED = {Waiting: "it waits at aten._local_scalar_dense", Unwatched: "operation not permitted"}
+
+
+@pytest.mark.parametrize("kind", WAITED)
+def test_steps_that_wait_are_launched_and_it_is_said(kind):
+    trainer, found = run_of(kind, epochs=9)
     (line,) = trainer.said
-    assert line.startswith("steps: launched kernel by kernel; they cannot be captured (operation")
+    start = "steps: launched kernel by kernel; they cannot be captured"
+    assert line.startswith(f"{start} ({WAITED[kind]}")
+    assert trainer.captures == (kind is Unwatched)
     _, expected = run_of(Launched, epochs=9)
     assert same(expected, found) == []
 
 
-def test_steps_that_wait_are_refused_where_a_graph_is_wanted():
-    with pytest.raises(TrainingError, match=r"--cuda-graph true: a step cannot be captured \(oper"):
-        run_of(Waiting, cuda_graph=True)
+@pytest.mark.parametrize("kind", WAITED)
+def test_steps_that_wait_are_refused_where_a_graph_is_wanted(kind):
+    said = rf"--cuda-graph true: a step cannot be captured \({WAITED[kind]}"
+    with pytest.raises(TrainingError, match=said):
+        run_of(kind, cuda_graph=True)
 
 
 def test_without_whole_steps_enough_nothing_is_captured():
@@ -235,15 +256,22 @@ def test_the_faster_way_is_kept_and_stated(cost, is_kept, monkeypatch):
             clock[0] += 0.002
             return super().forward(images, labels)
 
-        def _capture(self, run):
-            replay = super()._capture(run)
+        def _graphs(self):
+            graphs = super()._graphs()
+            capture = graphs.capture
 
-            def slowed():
-                replays.append(1)
-                clock[0] += 0.002 * cost
-                replay()
+            def slow(run):
+                replay = capture(run)
 
-            return slowed
+                def slowed():
+                    replays.append(1)
+                    clock[0] += 0.002 * cost
+                    replay()
+
+                return slowed
+
+            graphs.capture = slow
+            return graphs
 
     trainer, found = run_of(Timed, epochs=9)
     steps = 9 * 6  # whole batches

@@ -229,6 +229,7 @@ def steps(job: Job) -> Result:
         "waits_per_step": sum(waits.values()) / count,
         "waits": dict(waits),
         **launches,
+        "losses_apart": apart[:5],
         "losses_apart_first_5": max(apart[:5]),
         f"losses_apart_first_{job.scale.warm}": max(apart),
         "last_losses": [losses[-1], plain[-1]],

@@ -217,8 +217,8 @@ class Architecture:
 
         `dtype` is the precision of its floats, parameters and buffers: `torch.bfloat16` or
         "bfloat16", and likewise float16, float32 and float64; integers and truth values stay. Fresh
-        weights are those of float32, rounded, and `weights` are converted. Without, it is torch's
-        default, float32.
+        weights are those of float32, rounded, and `weights` are converted; of values too large for
+        it is warned. Without, it is torch's default, float32.
 
         With `outputs` the module returns a dict of the values of those nodes, by their paths as
         the summary prints them, and what they do not need is not built; all keys stay as they are.
@@ -252,7 +252,7 @@ class Architecture:
                 network=self.name,
                 whole=whole.state_dict(),
             )
-            if not report.fits:
+            if not report.fits or report.infinite:
                 warnings.warn(str(report), stacklevel=2)
         return net
 

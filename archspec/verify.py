@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,11 @@ RUN_ERRORS = (
     ValueError,
 )
 """What running a module can raise: torch's own errors, out of memory among them."""
+
+
+_NO_KERNEL = re.compile(r"\"(\w+)\" not implemented for '(\w+)'")
+_SCALARS = {"bfloat16": "BFloat16", "float16": "Half", "float64": "Double"}
+"""Precisions as torch's errors call them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,16 +350,25 @@ class _Verifier:
                 return None
             if failed is not None:
                 span = failed.step.span
-                self.mismatch(
-                    failed.path, f"run {self.at(batch)}", "runs", _text(error), span, "run"
-                )
+                what = f"run {self.at(batch)}"
+                self.mismatch(failed.path, what, "runs", self.failure(error), span, "run")
             elif all(kind != "run" for _, kind in self.reported):
-                self.mismatch("", f"run {self.at(batch)}", "runs", _text(error), kind="run")
+                self.mismatch("", f"run {self.at(batch)}", "runs", self.failure(error), kind="run")
             return None
         finally:
             with torch.no_grad():
                 for buffer, before in zip(self.module.buffers(), buffers, strict=True):
                     buffer.copy_(before)
+
+    def failure(self, error: BaseException) -> str:
+        """What a run raised, or that torch cannot compute it in this precision."""
+        lacks = _NO_KERNEL.search(str(error))
+        if lacks is None or lacks[2] != _SCALARS.get(self.precision):
+            return _text(error)
+        return (
+            f"torch has no {self.precision} kernel for it on the {self.device.type} ({lacks[1]}): "
+            "choose another device or precision"
+        )
 
     def inputs(self, batch: int) -> list[Tensor]:
         generator = torch.Generator().manual_seed(batch)

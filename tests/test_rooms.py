@@ -17,6 +17,7 @@ ORDER = (
     "record",
     "diagnostics",
     "text",
+    "sizes",
     "ir",
     "runtime",
     "ops",

@@ -27,6 +27,7 @@ ORDER = (
     "recipe",
     "document",
     "expand",
+    "contracts",
     "emit",
     "verify",
     "weights",

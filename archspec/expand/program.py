@@ -207,6 +207,20 @@ def read_document(
     return _read(source, folder, params, limits, allow_outside, Collected(limits))
 
 
+def stated_inputs(
+    spec: Spec,
+    given: dict[str, Argument],
+    input_shape: Sizes | AbstractMapping[str, Sizes] | None,
+    limits: Limits,
+) -> dict[str, Shape]:
+    """The shapes of the inputs by name, N first, as stated or given. Raises `SpecError`."""
+    found: list[Diagnostic] = []
+    shapes = input_shapes(spec, input_shape, given, Expander(limits, found))
+    if shapes is None:
+        raise SpecError(_ordered(found, "error"))
+    return shapes
+
+
 def _check_ignored(codes: Collection[str]) -> None:
     try:
         for code in codes:

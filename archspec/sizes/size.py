@@ -14,26 +14,11 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from archspec.record import Record
 from archspec.sizes.formula import Formula, Ring, Unkept
-from archspec.sizes.solve import Relation
+from archspec.sizes.solve import Condition, Relation
 
 LIMIT = 2**30
 """Comparisons with numbers from here on are bounds on what a machine can run, kept apart."""
-
-
-class Condition(Record):
-    """What holds of a formula at all sizes that take a path."""
-
-    formula: Formula
-    relation: Relation
-
-    def holds(self, values: Mapping[str, int]) -> bool:
-        """Whether it holds for these values of the symbols."""
-        value = self.formula.at(values)
-        if self.relation == ">=":
-            return value >= 0
-        return (value == 0) is (self.relation == "=")
 
 
 Conditions: TypeAlias = dict[Condition, Any]

@@ -6,15 +6,32 @@ differences say where it rises and where it falls, so each change of its sign is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
+from archspec.record import Record
+from archspec.sizes.factors import factors
 from archspec.sizes.formula import Formula
 from archspec.sizes.sets import ALL, NONE, Changes, Sizes
 
 Relation: TypeAlias = Literal[">=", "=", "!="]
 """How a formula compares with 0."""
+
+
+class Condition(Record):
+    """What holds of a formula."""
+
+    formula: Formula
+    relation: Relation
+
+    def holds(self, values: Mapping[str, int]) -> bool:
+        """Whether it holds for these values of the symbols."""
+        value = self.formula.at(values)
+        if self.relation == ">=":
+            return value >= 0
+        return (value == 0) is (self.relation == "=")
 
 
 def where(formula: Formula, relation: Relation) -> Sizes:
@@ -103,3 +120,42 @@ def _crossing(differences: Sequence[int], start: int, end: int | None, inside: b
         else:
             high = middle
     return high
+
+
+# --- several symbols -----------------------------------------------------------------------------
+
+
+def follows(condition: Condition, box: Mapping[str, Sizes]) -> bool:
+    """Whether a condition that joins symbols plainly holds wherever each is in its own set.
+
+    So it is for a product of sizes that must not be empty. False where that is not seen.
+    """
+    formula, relation = condition
+    if relation == "=":
+        return False
+    return any(_least(formula.plus(number), box, -number) for number in (1, 0, -formula.constant))
+
+
+def _least(formula: Formula, box: Mapping[str, Sizes], number: int) -> bool:
+    """Whether a product and a number are above 0, or at least 0, by the least of its factors."""
+    whole, parts = factors(formula)
+    if whole < 0:
+        return False
+    least = whole
+    for part, power in parts:
+        found = _least_of_one(part, box)
+        if found is None or found < 0:
+            return False
+        least *= found**power
+    return least + number >= 0
+
+
+def _least_of_one(part: Formula, box: Mapping[str, Sizes]) -> int | None:
+    """The least value of a formula of one symbol that rises; None for any other."""
+    if part.degree != 1 or len(part.symbols) != 1 or part.rise(part.period) < 0:
+        return None
+    (name,) = part.symbols
+    sizes = box[name]
+    end = sizes.settled + math.lcm(sizes.period, part.period)
+    members = [x for first, last in sizes.runs(end) for x in range(first, last + 1)]
+    return min([part.at({name: x}) for x in members], default=None)

@@ -51,6 +51,7 @@ class Expander(Expansion):
         except Refusal as refusal:
             self.report(refusal, node.span)
             raise Stop from None
+        self.at = node.span
         refs = current
         if node.inputs is not None:
             refs = self.resolve(node.inputs, site, node.name.text if node.name else None)
@@ -231,6 +232,7 @@ class Expander(Expansion):
 
     def put(self, live: Live, site: Site, refs: Refs, levels: Levels) -> Refs | None:
         b, node = site.builder, live.node
+        self.at = node.span
         label = live.name if live.name is not None else str(b.position)
         b.position += 1
         self.nodes += 1

@@ -103,7 +103,7 @@ class _MachineSettings(Settings):
     threads: Count | Literal["auto"] = setting(
         "auto", "threads of the CPU; auto: one or all, the faster, by measuring", "N"
     )
-    compile: bool = setting(False, "use torch.compile")
+    compile: bool = setting(False, "use torch.compile (for whole batches)")
     cuda_graph: bool | None = setting(
         None,
         "repeat steps as one CUDA graph (true), launch each kernel (false), or the faster way",

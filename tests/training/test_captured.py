@@ -354,3 +354,25 @@ def test_a_table_has_the_rates_and_shares_of_its_epoch():
     assert table.moment(position).lr.item() == 0.5
     # 1 - (1 + n) / (10 + n) for the first step, n = 1
     assert table.moment(position).renewed.item() == pytest.approx(9 / 11, rel=1e-6)
+
+
+def test_whole_batches_alone_are_compiled(monkeypatch):
+    calls, sizes = [], []
+
+    def compiled(model, **options):
+        calls.append(options)
+
+        def run(images):
+            sizes.append(len(images))
+            return model(images)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    _, found = run_of(Trainer, compile=True)
+    assert calls == [{"dynamic": False}] and sizes == [16] * 12  # 6 whole batches, twice
+    _, expected = run_of(Trainer)
+    assert same(expected, found) == []
+    sizes.clear()
+    run_of(Trainer, compile=True, accumulate=2)
+    assert sizes == [8] * 24

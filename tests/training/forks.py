@@ -4,7 +4,8 @@ Each line of standard input is a job: {"children": [{"env": {…}, "argv": […]
 Every child runs the command line with its output in the file `log`; `kill_at` makes it kill itself
 with SIGKILL at the begin of its Nth step, `signal_at` send itself that signal, `group_at` send its
 own process group (workers among it) SIGTERM; `poison_at` turns the images of its Nth step to NaN;
-`exchanges_of` writes what the Nth step exchanges to the log. A line of exit statuses comes back.
+`exchanges_of` writes what the Nth step exchanges to the log. With `torchrun` it runs that with
+these arguments instead, whose own workers are forks too. A line of exit statuses comes back.
 """
 
 import collections
@@ -23,6 +24,7 @@ import torch._dynamo
 import torch.distributed.fsdp
 import torch.nn.parallel
 import torch.utils.tensorboard
+from torch.distributed.run import main as torchrun
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archspec.cli import main
@@ -110,6 +112,9 @@ def child(job):
     if "signal_at" in job:
         strike(*job["signal_at"], before=False)
     try:
+        if job.get("torchrun"):
+            torchrun(["--run-path", "--start-method", "fork", *job["argv"]])
+            os._exit(0)
         status = main(job["argv"])
     except SystemExit as stop:
         status = stop.code

@@ -7,8 +7,6 @@ import json
 import re
 import signal
 import socket
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -385,12 +383,10 @@ def test_torchrun_starts_a_killed_run_again(rendezvous, command, forks, tmp_path
     (tmp_path / "dying.py").write_text(DYING)
     argv = ["train", str(tmp_path / "whole.yaml"), "--run-dir", str(tmp_path / "cut"), "--resume"]
     argv += ["--device", "cpu", "--save-every", "0.001"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", *rendezvous]
-    torchrun += ["--nproc-per-node", "2", "--max-restarts", "1", "--master-port", str(free_port())]
-    done = subprocess.run(
-        [*torchrun, str(tmp_path / "dying.py"), *argv], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "resumed after step " in done.stdout
+    options = [*rendezvous, "--nproc-per-node", "2", "--max-restarts", "1"]
+    options += ["--master-port", str(free_port()), str(tmp_path / "dying.py")]
+    log = tmp_path / "cut.log"
+    assert forks.run({"torchrun": True, "argv": [*options, *argv], "log": str(log)}) == [0]
+    assert "resumed after step " in log.read_text()
     whole, cut = final(tmp_path / "whole"), final(tmp_path / "cut")
     assert all(torch.equal(whole["model"][key], cut["model"][key]) for key in whole["model"])

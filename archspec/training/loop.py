@@ -29,6 +29,7 @@ from archspec.training.distributed import Processes, backward, exchange_held_bac
 from archspec.training.errors import Stopped, TrainingError
 from archspec.training.evaluate import Evaluation, evaluate
 from archspec.training.finite import FiniteCheck
+from archspec.training.layouts import FORMATS
 from archspec.training.loss import Loss
 from archspec.training.metrics import Figures, Sums, figures_of
 from archspec.training.optimise import Average, Optimizer
@@ -95,11 +96,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         recipe, device = self.recipe, self.device
-        self.layout = (
-            torch.channels_last
-            if recipe.memory_format == "channels_last"
-            else torch.contiguous_format
-        )
+        self.layout = FORMATS.get(recipe.memory_format, torch.contiguous_format)
         self.net.to(memory_format=self.layout)
         self.average = Average(self.net) if recipe.ema else None
         idle = self._idle() if self.processes.world > 1 else []
@@ -480,7 +477,7 @@ class Trainer:
             batch_size=self.evaluation_batch,
             device=self.device,
             precision=self.recipe.precision,
-            layout=self.layout,
+            layout=FORMATS.get(self.recipe.evaluation_memory_format, self.layout),
             processes=self.processes,
         )
 

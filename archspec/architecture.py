@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from importlib.util import find_spec
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,7 +14,8 @@ from archspec.document.keys.train import plain
 from archspec.expand.program import Program, compile_text, read_named
 from archspec.ir.graph import Graph, Ref, only, trained_only
 from archspec.ir.shape import Shape
-from archspec.ir.types import FLOAT
+from archspec.ir.types import FLOAT, PRECISION
+from archspec.record import Record
 from archspec.text.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from archspec.analyses.cost import Costs
     from archspec.analyses.layers import Layer
     from archspec.analyses.summary import Summary
+    from archspec.contracts.contract import Contract
+    from archspec.ir.precision import DType
     from archspec.recipe.layers import Located
     from archspec.verify import Report
     from archspec.weights import Renames, Weights
@@ -43,10 +46,10 @@ class Architecture:
     def __init__(
         self,
         program: Program,
-        again: Callable[[Mapping[str, Any], InputShape | None], Program] | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self._program = program
-        self._again = again
+        self._origin = origin
 
     def __repr__(self) -> str:
         macs = "MACs not counted" if self.macs is None else f"{self.macs:,} MACs"
@@ -170,15 +173,26 @@ class Architecture:
 
         return Costs(self.graph)
 
-    def summary(self, depth: int | None = None, batch_size: int = 1) -> Summary:
+    def summary(
+        self, depth: int | None = None, batch_size: int = 1, *, dtype: DType = PRECISION
+    ) -> Summary:
         """The table of all nodes, with totals. `str()` makes plain text of it.
 
         A block that is `depth` levels down becomes one row. Memory is for `batch_size` samples.
+        Bytes are those of a network whose floats are of `dtype`: float32, bfloat16, float16 or
+        float64, by name or as torch has them.
+
+        Raises ValueError for another `dtype`.
         """
         from archspec.analyses.summary import summarise
 
         return summarise(
-            self.graph, self.name, depth=depth, batch_size=batch_size, costs=self._costs
+            self.graph,
+            self.name,
+            depth=depth,
+            batch_size=batch_size,
+            costs=self._costs if dtype == PRECISION else None,
+            precision=_precision(dtype),
         )
 
     def expand(self) -> str:
@@ -192,6 +206,7 @@ class Architecture:
         device: torch.device | str | None = "cpu",
         seed: int | None = None,
         *,
+        dtype: DType | None = None,
         outputs: Outputs | None = None,
         weights: Weights | None = None,
         weights_map: Renames | None = None,
@@ -204,25 +219,35 @@ class Architecture:
         All must fit, unless `partial` is true: then those that fit are loaded, with a warning about
         the others.
 
+        `dtype` is the precision of its floats, parameters and buffers: `torch.bfloat16` or
+        "bfloat16", and likewise float16, float32 and float64. By default it is torch's own,
+        float32. Integers and truth values keep their types. Fresh weights are those of float32,
+        rounded. `weights` are converted, with a warning about values that are too large.
+
         `outputs` are paths of nodes, as the summary prints them. The module then returns a dict of
         their values, and contains only what these need. The keys of its state dict stay the same.
 
         The module is made for the input size that the spec was compiled for, because `in_height`
         and the like are numbers in it. For another size, compile the spec again with `variant`.
 
-        Raises `SpecError` if weights do not fit or a node of `outputs` does not exist, and
-        `ModuleNotFoundError` if torch is not installed.
+        Raises `SpecError` if weights do not fit or a node of `outputs` does not exist, ValueError
+        for another `dtype`, and `ModuleNotFoundError` if torch is not installed.
         """
         _need_torch()
         from archspec.emit import emit
 
         graph = self._tapped(outputs)
-        net = emit(graph, name=self.name, device=device, init=self.init, seed=seed)
+        precision = None if dtype is None else _precision(dtype)
+        net = emit(
+            graph, name=self.name, device=device, init=self.init, seed=seed, precision=precision
+        )
         if weights is not None:
             from archspec.weights import load_weights
 
             # A file holds the whole network, also where `outputs` leaves some of it out.
-            whole = net if outputs is None else emit(self.graph, name=self.name, device="meta")
+            whole = net
+            if outputs is not None:
+                whole = emit(self.graph, name=self.name, device="meta", precision=precision)
             report = load_weights(
                 net,
                 weights,
@@ -231,7 +256,7 @@ class Architecture:
                 network=self.name,
                 whole=whole.state_dict(),
             )
-            if not report.fits:
+            if not report.fits or report.infinite:
                 warnings.warn(str(report), stacklevel=2)
         return net
 
@@ -247,9 +272,26 @@ class Architecture:
 
         Raises `SpecError` if they do not fit the spec.
         """
-        if self._again is None:
+        origin = self._spec().changed(params or {}, input_shape)
+        return Architecture(origin.compiled(), origin)
+
+    def _spec(self) -> Origin:
+        if self._origin is None:
             raise ValueError(f"{self.name} was not read from a spec")
-        return Architecture(self._again(params or {}, input_shape), self._again)
+        return self._origin
+
+    def contract(self, symbols: str | Sequence[str] | None = None) -> Contract:
+        """At which sizes of its input the spec compiles to this network, and which node asks.
+
+        `symbols` names the last sizes of the input: `"H,W"` for height and width, each by itself;
+        `"S,S"` for both as one. By default the channels stay and all others have names.
+
+        Raises `SpecError` where the names do not suit the input.
+        """
+        from archspec.contracts.derive import derived
+
+        names = symbols.split(",") if isinstance(symbols, str) else symbols
+        return derived(*self._spec()[:6], names)
 
     def verify(
         self,
@@ -257,16 +299,33 @@ class Architecture:
         device: torch.device | str = "cpu",
         *,
         outputs: Outputs | None = None,
+        dtype: DType = PRECISION,
     ) -> Report:
         """Run the real module, and compare every static figure with what it does.
 
-        With `outputs`, it is the module that `build` makes for them.
+        With `outputs`, it is the module that `build` makes for them. Its precision is `dtype`.
+
+        Raises ValueError if `dtype` is no precision.
         """
         _need_torch()
         from archspec.verify import verify
 
-        graph = self._tapped(outputs)
-        return verify(graph, name=self.name, batch_sizes=batch_sizes, device=device)
+        return verify(
+            self._tapped(outputs),
+            name=self.name,
+            batch_sizes=batch_sizes,
+            device=device,
+            precision=_precision(dtype),
+        )
+
+
+def _precision(dtype: DType) -> str:
+    """The name of a precision. Raises ValueError for what is none."""
+    if dtype == PRECISION:
+        return PRECISION
+    from archspec.ir.precision import precision_of
+
+    return precision_of(dtype)
 
 
 def _typed(shape: Shape | dict[str, Shape], dtype: str | dict[str, str]) -> str:
@@ -365,33 +424,30 @@ def _architecture(
     if isinstance(allow_modules, str):
         raise TypeError("allow_modules is a list of packages, not one text")
     limits = limits._replace(modules=(*limits.modules, *allow_modules))
-    again = partial(_compile, source, folder, params or {}, limits, allow_outside, ignore)
-    return Architecture(again({}, input_shape), partial(_again, again, input_shape))
+    origin = Origin(source, folder, params or {}, input_shape, limits, allow_outside, ignore)
+    return Architecture(origin.compiled(), origin)
 
 
-def _compile(
-    source: Source,
-    folder: str | None,
-    params: Mapping[str, Any],
-    limits: Limits,
-    allow_outside: bool,
-    ignore: Collection[str],
-    more: Mapping[str, Any],
-    input_shape: InputShape | None,
-) -> Program:
-    return compile_text(
-        source, folder, {**params, **more}, input_shape, limits, allow_outside, ignore
-    )
+class Origin(Record):
+    """What an architecture is compiled from."""
 
+    source: Source
+    folder: str | None
+    params: Mapping[str, Any]
+    input_shape: InputShape | None
+    limits: Limits
+    allow_outside: bool
+    ignore: Collection[str]
 
-def _again(
-    again: Callable[[Mapping[str, Any], InputShape | None], Program],
-    first: InputShape | None,
-    more: Mapping[str, Any],
-    input_shape: InputShape | None,
-) -> Program:
-    """Compile a variant, for the input of the original unless it has one of its own."""
-    return again(more, first if input_shape is None else input_shape)
+    def compiled(self) -> Program:
+        """Raises `SpecError`."""
+        return compile_text(*self)
+
+    def changed(self, params: Mapping[str, Any], input_shape: InputShape | None) -> Origin:
+        """With further parameters; it keeps its input unless it is given another."""
+        params = {**self.params, **params}
+        kept = self.input_shape if input_shape is None else input_shape
+        return self._replace(params=params, input_shape=kept)
 
 
 def compile(
@@ -402,6 +458,7 @@ def compile(
     allow_modules: Collection[str] = (),
     device: torch.device | str | None = "cpu",
     seed: int | None = None,
+    dtype: DType | None = None,
     outputs: Outputs | None = None,
     weights: Weights | None = None,
     weights_map: Renames | None = None,
@@ -413,6 +470,7 @@ def compile(
     return arch.build(
         device,
         seed,
+        dtype=dtype,
         outputs=outputs,
         weights=weights,
         weights_map=weights_map,

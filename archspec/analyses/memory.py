@@ -1,6 +1,6 @@
 """The memory of a forward pass: storages that its nodes fill, and those that autograd saves.
 
-`Op.record` replays the pass on a tape of shapes alone, for one batch size and float32. So views
+`Op.record` replays the pass on a tape of shapes alone, for one batch size and precision. So views
 and copies are as in torch, and a tensor that is saved twice counts once.
 """
 
@@ -13,7 +13,7 @@ from archspec.diagnostics.diagnostic import Diagnostic, Refusal, SpecError
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.shape import concrete
 from archspec.ir.tape import Storage, Tape, Tensor, contiguous_strides
-from archspec.ir.types import ValueType
+from archspec.ir.types import PRECISION, ValueType
 from archspec.record import Record
 
 
@@ -29,11 +29,12 @@ class Memory(Record):
     saved_bytes: int
 
 
-def memory(graph: Graph, batch: int, training: bool = True) -> Memory:
+def memory(graph: Graph, batch: int, training: bool = True, precision: str = PRECISION) -> Memory:
     """Memory of one forward pass in train() or eval() on a batch of `batch` samples."""
-    tape = Tape(training=training)
+    tape = Tape(training, precision)
     inputs = [
-        _input(concrete(x, batch), t) for x, t in zip(graph.inputs, graph.input_types, strict=True)
+        _input(concrete(x, batch), t, precision)
+        for x, t in zip(graph.inputs, graph.input_types, strict=True)
     ]
     replay = _Replay(tape)
     replay.run(graph, inputs)
@@ -42,13 +43,13 @@ def memory(graph: Graph, batch: int, training: bool = True) -> Memory:
     return Memory(sum(storage.nbytes for storage in replay.filled), tape.saved_bytes)
 
 
-def saved_bytes(graph: Graph, batch: int, training: bool = True) -> int:
+def saved_bytes(graph: Graph, batch: int, training: bool = True, precision: str = PRECISION) -> int:
     """Bytes of the distinct storages that autograd keeps for the backward pass."""
-    return memory(graph, batch, training).saved_bytes
+    return memory(graph, batch, training, precision).saved_bytes
 
 
-def _input(shape: tuple[int, ...], kind: ValueType) -> Tensor:
-    storage = Storage(math.prod(shape) * kind.itemsize)
+def _input(shape: tuple[int, ...], kind: ValueType, precision: str) -> Tensor:
+    storage = Storage(math.prod(shape) * kind.itemsize(precision))
     return Tensor(shape, contiguous_strides(shape), storage, requires_grad=False, type=kind)
 
 

@@ -16,6 +16,7 @@ from archspec.cli.output import (
 )
 from archspec.cli.specs import as_dicts, figures, line_of_figures, load
 from archspec.diagnostics.diagnostic import SpecError
+from archspec.ir.types import PRECISION
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,6 +61,12 @@ COMMAND = Command(
             type=whole(1),
             expected="a whole number of at least 1",
         ),
+        Option(
+            "--dtype",
+            "give the bytes of, verify or load weights into a network whose floats are of this "
+            "precision: float32 (default), bfloat16, float16 or float64",
+            metavar="T",
+        ),
         Option("--device", "with --verify: the device to run on (default: cpu)", metavar="D"),
         Option(
             "--weights",
@@ -91,15 +98,28 @@ times faster where others use them too."""
 def run(args: Arguments) -> int:
     """Print what the options ask for; 1 where verification fails. Raises `SpecError`."""
     _refuse_idle_options(args)
+    args.dtype = _precision(args)
     try:
         arch = load(args)
         # A module without memory is enough to say what fits.
-        weights = args.weights and _load_weights(arch.build(device="meta"), arch, args)
+        weights = args.weights and _load_weights(_built(arch, "meta", args), arch, args)
     except SpecError as error:
         if args.format == "json":
             write_json({"diagnostics": as_dicts(error.diagnostics)})
         raise
     return _json(arch, args, weights) if args.format == "json" else _table(arch, args, weights)
+
+
+def _precision(args: Arguments) -> str:
+    """What --dtype says; what is none is wrong usage."""
+    if args.dtype is None:
+        return PRECISION
+    from archspec.ir.precision import precision_of
+
+    try:
+        return precision_of(args.dtype)
+    except ValueError as error:
+        args.error(f"--dtype: {error}")
 
 
 def _load_weights(net: nn.Module, arch: Architecture, args: Arguments) -> WeightsReport:
@@ -144,7 +164,7 @@ def _table(arch: Architecture, args: Arguments, weights: WeightsReport | None) -
     if args.summary:
         show_summary(_summary(arch, args))
     elif not args.verify:
-        write(f"{arch.name}: {line_of_figures(arch)}")
+        write(f"{arch.name}: {line_of_figures(arch)}{_size(arch, args)}")
     if weights is not None:
         write(f"\n{weights}" if args.summary else str(weights))
     if not args.verify:
@@ -160,6 +180,8 @@ def _table(arch: Architecture, args: Arguments, weights: WeightsReport | None) -
 
 def _json(arch: Architecture, args: Arguments, weights: WeightsReport | None) -> int:
     result = _summary(arch, args).as_dict() if args.summary else figures(arch)
+    if args.dtype != PRECISION and not args.summary:
+        result |= {"dtype": args.dtype, "state_dict_bytes": _state_dict_bytes(arch, args)}
     result["warnings"] = as_dicts(arch.warnings)
     if weights is not None:
         result["weights"] = weights.as_dict()
@@ -174,8 +196,23 @@ def _json(arch: Architecture, args: Arguments, weights: WeightsReport | None) ->
     return 0 if ok else 1
 
 
+def _size(arch: Architecture, args: Arguments) -> str:
+    """The end of the line of figures, where another precision is asked for."""
+    if args.dtype == PRECISION:
+        return ""
+    from archspec.analyses.table import size
+
+    return f", {size(_state_dict_bytes(arch, args))} in {args.dtype}"
+
+
+def _state_dict_bytes(arch: Architecture, args: Arguments) -> int:
+    from archspec.analyses.cost import Costs
+
+    return Costs(arch.graph, args.dtype).total.state_dict_bytes
+
+
 def _summary(arch: Architecture, args: Arguments) -> Summary:
-    return arch.summary(depth=args.depth, batch_size=args.batch_size or 1)
+    return arch.summary(depth=args.depth, batch_size=args.batch_size or 1, dtype=args.dtype)
 
 
 def show_summary(summary: Summary) -> None:
@@ -199,7 +236,14 @@ def _verify(arch: Architecture, args: Arguments) -> Report:
 
         torch.set_num_threads(1)
     build = (lambda: _filled(arch, args)) if args.weights is not None else None
-    report = verify(arch.graph, name=arch.name, device=device, build=build, progress=say)
+    report = verify(
+        arch.graph,
+        name=arch.name,
+        device=device,
+        build=build,
+        progress=say,
+        precision=args.dtype,
+    )
     if say:
         say("")
     return report
@@ -212,9 +256,13 @@ def _progress(what: str) -> None:
 
 
 def _filled(arch: Architecture, args: Arguments) -> nn.Module:
-    net = arch.build(device=args.device or "cpu", seed=0)
+    net = _built(arch, args.device or "cpu", args)
     _load_weights(net, arch, args)
     return net
+
+
+def _built(arch: Architecture, device: str, args: Arguments) -> nn.Module:
+    return arch.build(device, seed=0, dtype=args.dtype)
 
 
 def _check_device(args: Arguments) -> None:

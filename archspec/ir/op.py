@@ -14,6 +14,7 @@ from typing import (
     Annotated,
     Any,
     ClassVar,
+    Self,
     TypeAlias,
     dataclass_transform,
 )
@@ -44,13 +45,14 @@ PositiveFloat: TypeAlias = Annotated[float, Bounds(gt=0, le=MAX_FLOAT)]
 class Weight(Record):
     """A tensor that an op owns: a parameter, or a buffer.
 
-    `name` is its key below the node's path; the empty name means the path itself.
+    `name` is its key below the node's path; the empty name means the path itself. Floats have the
+    network's precision.
     """
 
     name: str
     shape: tuple[Dim, ...]
     buffer: bool = False
-    itemsize: int = 4
+    type: ValueType = FLOAT
     trainable: bool = True
 
 
@@ -165,6 +167,12 @@ class Op:
     def __repr__(self) -> str:
         said = ", ".join(f"{key}={value!r}" for key, value in self.arguments().items())
         return f"{type(self).__name__}({said})"
+
+    def changed(self, arguments: Mapping[str, Any]) -> Self:
+        """A copy with these values of all arguments, which are known to fit."""
+        made = object.__new__(type(self))
+        made.__dict__.update(arguments)
+        return made
 
     @classmethod
     def fields(cls) -> Mapping[str, Field]:

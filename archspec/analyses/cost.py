@@ -70,7 +70,6 @@ class Costs:
     def __init__(self, graph: Graph, precision: str = PRECISION) -> None:
         self.precision = precision
         self._graphs: dict[Graph, Cost] = {}
-        self._steps: dict[Step, Cost] = {}
         # Equal ops of a graph are mostly one object, which the graph keeps alive.
         self._ops: dict[tuple[int, tuple[Shape, ...]], Cost] = {}
         self.total = self.of_graph(graph)
@@ -90,17 +89,14 @@ class Costs:
         Only its own marks count, such as `training_only`. Those of the steps around its graph are
         in `archspec.ir.graph.Visit`.
         """
-        known = self._steps.get(step)
-        if known is None:
-            known = self._of_op(step) if step.body is None else self.of_graph(step.body)
-            if step.shares is not None:
-                known = known.unowned()
-            if step.idle:
-                known = known.idle()
-            if step.training_only:
-                known = known.only_in_training()
-            self._steps[step] = known
-        return known
+        cost = self._of_op(step) if step.body is None else self.of_graph(step.body)
+        if step.shares is not None:
+            cost = cost.unowned()
+        if step.idle:
+            cost = cost.idle()
+        if step.training_only:
+            cost = cost.only_in_training()
+        return cost
 
     def _of_op(self, step: Step) -> Cost:
         key = id(step.op), step.input_shapes

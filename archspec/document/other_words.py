@@ -192,7 +192,10 @@ ABOUT_KEYS = {
 }
 """The same for arguments that are nowhere an argument here."""
 
-_FLOAT = "`float` is the network's working precision: write `float`, or leave `dtype` out"
+_FLOAT = (
+    "`float` is the network's working precision, which `--dtype` chooses: write `float`, or leave "
+    "`dtype` out"
+)
 DTYPES = {
     "index indices int integer long longtensor number": "write `int64`",
     "int8 int16 short uint16 inttensor": "write `int32`",

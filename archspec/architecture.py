@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from importlib.util import find_spec
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,6 +15,7 @@ from archspec.expand.program import Program, compile_text, read_named
 from archspec.ir.graph import Graph, Ref, only, trained_only
 from archspec.ir.shape import Shape
 from archspec.ir.types import FLOAT, PRECISION
+from archspec.record import Record
 from archspec.text.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from archspec.analyses.cost import Costs
     from archspec.analyses.layers import Layer
     from archspec.analyses.summary import Summary
+    from archspec.contracts.contract import Contract
     from archspec.ir.precision import DType
     from archspec.recipe.layers import Located
     from archspec.verify import Report
@@ -43,10 +45,10 @@ class Architecture:
     def __init__(
         self,
         program: Program,
-        again: Callable[[Mapping[str, Any], InputShape | None], Program] | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self._program = program
-        self._again = again
+        self._origin = origin
 
     def __repr__(self) -> str:
         macs = "MACs not counted" if self.macs is None else f"{self.macs:,} MACs"
@@ -268,9 +270,26 @@ class Architecture:
 
         Raises `SpecError` where they do not fit it.
         """
-        if self._again is None:
+        origin = self._spec().changed(params or {}, input_shape)
+        return Architecture(origin.compiled(), origin)
+
+    def _spec(self) -> Origin:
+        if self._origin is None:
             raise ValueError(f"{self.name} was not read from a spec")
-        return Architecture(self._again(params or {}, input_shape), self._again)
+        return self._origin
+
+    def contract(self, symbols: str | Sequence[str] | None = None) -> Contract:
+        """At which sizes of its input the spec compiles to this network, and which node asks.
+
+        `symbols` names the last sizes of the input: `"H,W"` for height and width, each by itself;
+        `"S,S"` for both as one. By default the channels stay and all others have names.
+
+        Raises `SpecError` where the names do not suit the input.
+        """
+        from archspec.contracts.derive import derived
+
+        names = symbols.split(",") if isinstance(symbols, str) else symbols
+        return derived(*self._spec()[:6], names)
 
     def verify(
         self,
@@ -403,33 +422,30 @@ def _architecture(
     if isinstance(allow_modules, str):
         raise TypeError("allow_modules is a list of packages, not one text")
     limits = limits._replace(modules=(*limits.modules, *allow_modules))
-    again = partial(_compile, source, folder, params or {}, limits, allow_outside, ignore)
-    return Architecture(again({}, input_shape), partial(_again, again, input_shape))
+    origin = Origin(source, folder, params or {}, input_shape, limits, allow_outside, ignore)
+    return Architecture(origin.compiled(), origin)
 
 
-def _compile(
-    source: Source,
-    folder: str | None,
-    params: Mapping[str, Any],
-    limits: Limits,
-    allow_outside: bool,
-    ignore: Collection[str],
-    more: Mapping[str, Any],
-    input_shape: InputShape | None,
-) -> Program:
-    return compile_text(
-        source, folder, {**params, **more}, input_shape, limits, allow_outside, ignore
-    )
+class Origin(Record):
+    """What an architecture is compiled from."""
 
+    source: Source
+    folder: str | None
+    params: Mapping[str, Any]
+    input_shape: InputShape | None
+    limits: Limits
+    allow_outside: bool
+    ignore: Collection[str]
 
-def _again(
-    again: Callable[[Mapping[str, Any], InputShape | None], Program],
-    first: InputShape | None,
-    more: Mapping[str, Any],
-    input_shape: InputShape | None,
-) -> Program:
-    """A variant keeps the input that its original was compiled for, unless it has its own."""
-    return again(more, first if input_shape is None else input_shape)
+    def compiled(self) -> Program:
+        """Raises `SpecError`."""
+        return compile_text(*self)
+
+    def changed(self, params: Mapping[str, Any], input_shape: InputShape | None) -> Origin:
+        """With further parameters; it keeps its input unless it is given another."""
+        params = {**self.params, **params}
+        kept = self.input_shape if input_shape is None else input_shape
+        return self._replace(params=params, input_shape=kept)
 
 
 def compile(

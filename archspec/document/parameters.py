@@ -20,6 +20,7 @@ from archspec.expressions.arguments import (
 )
 from archspec.expressions.evaluate import Env, Table, type_name
 from archspec.expressions.names import check_identifier
+from archspec.sizes.size import Ratio, Size
 from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
 
 TYPES = ("int", "float", "bool", "str", "list", "layers")
@@ -39,7 +40,14 @@ _OTHER_TYPES = {
 _ANNOTATED = re.compile(r"([A-Za-z]+)(?:\[.*\]|\s*\|.*|\?)?$")
 """A type as annotations write it: `Int`, `list[int]`, `int | None`, `int?`."""
 
-_PYTHON = {int: "int", float: "float", bool: "bool", str: "str", tuple: "list", Table: "mapping"}
+_PYTHON = {
+    **dict.fromkeys((int, Size), "int"),
+    **dict.fromkeys((float, Ratio), "float"),
+    bool: "bool",
+    str: "str",
+    tuple: "list",
+    Table: "mapping",
+}
 
 
 def declare(parser: NodeParser, value: Value | None, what: str) -> dict[str, Parameter]:

@@ -9,6 +9,7 @@ from archspec.expressions.arguments import found_value
 from archspec.expressions.evaluate import Env
 from archspec.expressions.parse import Expression
 from archspec.ir.graph import Ref
+from archspec.sizes.size import plain
 
 
 def resolve(reference: Reference, site: Site, own: str | None) -> Refs | None:
@@ -33,7 +34,7 @@ def resolve(reference: Reference, site: Site, own: str | None) -> Refs | None:
 
 
 def _output(name: str, refs: Refs, output: Expression, env: Env) -> Ref:
-    index = output.evaluate(env)
+    index = plain(output.evaluate(env))
     if index.__class__ is not int:
         raise Refusal(
             f"an output is counted with whole numbers, got {found_value(index)}",

@@ -6,21 +6,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from archspec.diagnostics.call_sites import CallSite, located
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.document.records import Arguments, Block, Node, Reference
-from archspec.document.validate import make_op
-from archspec.expand.builder import Bindings, Builder, Levels, Live, Refs, Site
+from archspec.document.validate import Ops
+from archspec.expand.builder import Bindings, Builder, Levels, Live, Refs, Site, Stop
 from archspec.expand.remedies import remedy
 from archspec.expressions.arguments import LocatedError
-from archspec.expressions.evaluate import Budget, Env, Table
+from archspec.expressions.evaluate import Budget, Env
 from archspec.ir.graph import Graph, Step
 from archspec.ir.infer import check_types, infer, infer_types
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape
 from archspec.ir.types import ValueType
+from archspec.sizes.size import Path, depends
 from archspec.text.limits import Limits
 
 Types: TypeAlias = tuple[ValueType, ...]
@@ -50,7 +52,11 @@ class Expansion(ABC):
         # Graphs by block, arguments and input shapes, to expand each only once.
         self.graphs: dict[Any, Graph] = {}
         self.retries = 0
-        self._ops: dict[Any, Op] = {}
+        self.ops = Ops(self.budget)
+        # What was asked of sizes that depend on symbols; the node that asks, and the calls to it.
+        self.path: Path | None = None
+        self.axes: Mapping[str, Sequence[str | None]] = {}
+        self.at: Span | None = None
         self._inferred: dict[Any, tuple[tuple[Shape, ...], Types]] = {}
 
     # --- nodes -----------------------------------------------------------------------------------
@@ -125,6 +131,15 @@ class Expansion(ABC):
         placed = located(diagnostic, calls)
         if placed not in self.diagnostics:
             self.diagnostics.append(placed)
+        if self.path is not None and diagnostic.severity == "error":
+            # With symbols the first mistake alone decides which sizes meet it.
+            self.path.close()
+            raise Stop
+
+    def asker(self) -> tuple[Span | None, tuple[CallSite, ...]]:
+        """The node that is being placed, and the calls that lead to it."""
+        calls = [CallSite(span, block.name if block else None) for span, block in self.calls]
+        return self.at, tuple(calls)
 
     def check_depth(self) -> None:
         """Raises `Refusal` where lists stand too deep within each other."""
@@ -138,7 +153,7 @@ class Expansion(ABC):
     ) -> Op:
         """A validated op, made once for equal arguments. Raises `LocatedError`."""
         values: dict[str, Any] = {}
-        spans: dict[str, Span] = {}
+        written: Arguments = {}
         wrong: list[Diagnostic] = []
         for source, scope in ((args, env), *more):
             for name, argument in source.items():
@@ -157,20 +172,16 @@ class Expansion(ABC):
                     )
                 except Refusal as refusal:
                     wrong.append(Diagnostic.of(refusal, argument.span))
-                spans[name] = argument.span
+                written[name] = argument
         if wrong:
             raise LocatedError(*wrong)
-        key = (target, tuple([(name, key_of(v, self.budget)) for name, v in values.items()]))
-        op = self._ops.get(key)
-        if op is None:
-            op = self._ops[key] = make_op(target, values, spans, span)
-        return op
+        return self.ops.make(target, values, written, span)
 
     def op_step(self, op: Op, b: Builder, refs: Refs, span: Span) -> Step:
         """The step of an op on these values. Raises `Refusal` where its shape rule does."""
         if op.num_inputs == 0 and not op.variadic:
             refs = ()
-        shapes, given = b.shapes(refs), b.types(refs)
+        shapes, given = b.read(refs)
         key = (id(op), shapes, given)
         made = self._inferred.get(key)
         if made is None:
@@ -178,7 +189,9 @@ class Expansion(ABC):
                 made = self._inferred[key] = self._infer(op, shapes, given)
             except Refusal as refusal:
                 help_, message = refusal.help, refusal.message
-                if help_ is None and refusal.code.is_shape and not span.source.library:
+                if self.path is not None:
+                    self.path.close()
+                elif help_ is None and refusal.code.is_shape and not span.source.library:
                     help_ = remedy(op, b, refs, refusal.code)
                 if not message.startswith(op.op_name):
                     message = f"{op.op_name}: {message}"
@@ -192,18 +205,11 @@ class Expansion(ABC):
         """Its outputs. Code of a package runs only where the caller allows it."""
         if op.foreign is not None:
             self.limits.check_module(op.foreign)
+            if any(depends(dim) for shape in shapes for dim in shape):
+                raise Refusal(
+                    f"{op.foreign} is code of another package, which runs at known sizes alone",
+                    code=Code.MODULE,
+                )
         check_types(op, types)  # before the code of a package runs on floats
         outputs = infer(op, shapes)
         return outputs, infer_types(op, types, len(outputs))
-
-
-def key_of(value: Any, budget: Budget) -> Any:
-    """A hashable key that keeps 1, 1.0 and true apart. Raises `Refusal` for too much work."""
-    kind = value.__class__
-    if kind is tuple:
-        budget.count(len(value))
-        return tuple([key_of(item, budget) for item in value])
-    if kind is Table:
-        budget.count(len(value))
-        return (kind, tuple([(name, key_of(item, budget)) for name, item in value.items()]))
-    return (kind, value)

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping as AbstractMapping
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
-from archspec.diagnostics.diagnostic import (
-    Code,
-    Diagnostic,
-    Refusal,
-    SpecError,
-    did_you_mean,
-)
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, SpecError
+from archspec.diagnostics.suggestions import did_you_mean
 from archspec.document.keys.inputs import check_below, check_count, check_size
 from archspec.document.records import Spec
 from archspec.document.spec import nearest, root_of
@@ -20,8 +15,9 @@ from archspec.expand.expander import Expander
 from archspec.expressions.arguments import Argument, LocatedError
 from archspec.expressions.evaluate import Budget, Env
 from archspec.ir.infer import MAX_ELEMENTS
-from archspec.ir.shape import N, Shape, product
+from archspec.ir.shape import Dim, N, Shape, product
 from archspec.ir.types import ValueType
+from archspec.sizes.size import Path
 
 Sizes = Sequence[int]
 
@@ -68,6 +64,22 @@ def input_shapes(
             except Refusal as refusal:
                 raise SpecError([Diagnostic.of(refusal, None)]) from None
     return shapes if len(shapes) == len(stated) and not expander.failed else None
+
+
+def with_symbols(
+    inputs: dict[str, Shape], axes: AbstractMapping[str, Sequence[str | None]], path: Path
+) -> dict[str, Shape]:
+    """The shapes with a symbol for each size that `axes` gives a name, N left out."""
+
+    def sized(name: str, size: Dim) -> Dim:
+        return cast(Dim, path.size(name, size))
+
+    return {
+        name: (N, *[sized(n, dim) if n else dim for n, dim in zip(axes[name], sizes, strict=True)])
+        if name in axes
+        else (N, *sizes)
+        for name, (_, *sizes) in inputs.items()
+    }
 
 
 def input_types(

@@ -12,17 +12,8 @@ import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.analyses import lint
 from archspec.diagnostics import silencing
 from archspec.diagnostics.call_sites import once_a_line
-from archspec.diagnostics.diagnostic import (
-    Code,
-    Diagnostic,
-    Note,
-    Refusal,
-    Source,
-    Span,
-    SpecError,
-    certain_word,
-    did_you_mean,
-)
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Source, Span, SpecError
+from archspec.diagnostics.suggestions import certain_word, did_you_mean
 from archspec.document import parameters
 from archspec.document.blocks import Reader
 from archspec.document.records import Layers, PatchItem, Spec
@@ -32,7 +23,7 @@ from archspec.expand.builder import Builder, PatchTree, Site, Stop
 from archspec.expand.edge_help import from_the_batch
 from archspec.expand.expander import Expander
 from archspec.expand.given import given_arguments, set_text
-from archspec.expand.inputs import Sizes, given_inputs, input_shapes, input_types
+from archspec.expand.inputs import Sizes, given_inputs, input_shapes, input_types, with_symbols
 from archspec.expand.nested import finish_root
 from archspec.expand.smallest_input import (
     has_nearby_input,
@@ -46,6 +37,8 @@ from archspec.expressions.evaluate import Env
 from archspec.ir.graph import INPUT, Graph, count_runs, walk
 from archspec.ir.shape import Shape, is_batched, show
 from archspec.record import Record
+from archspec.sizes.formula import Ring
+from archspec.sizes.size import Path
 from archspec.text import files
 from archspec.text.bounded import Collected
 from archspec.text.limits import Limits
@@ -111,15 +104,10 @@ def _compiled(
     allow_outside: bool,
     ignore: Collection[str],
 ) -> Program:
-    # 1. text to values to a checked document, with the specs it extends
+    # 1. and 2. text to values to a checked document; values given from outside
     diagnostics = Collected(limits)
     _check_ignored(ignore)
-    reader = Reader(limits, folder, allow_outside)
-    spec = read_spec(source, folder, reader, diagnostics)
-    # 2. values given from outside
-    given = given_arguments(spec, params, limits, diagnostics)
-    if any(d.severity == "error" for d in diagnostics):
-        raise SpecError(_ordered(diagnostics, "error"))
+    spec, given = _read(source, folder, params, limits, allow_outside, diagnostics)
     # 3. document to graph, shapes inferred on the way
     expander = Expander(limits, diagnostics)
     try:
@@ -151,6 +139,79 @@ def _compiled(
     return Program(said, graph, values, tuple(warnings), source, stated)
 
 
+def _read(
+    source: Source,
+    folder: str | None,
+    params: AbstractMapping[str, Any],
+    limits: Limits,
+    allow_outside: bool,
+    diagnostics: Collected,
+) -> tuple[Spec, dict[str, Argument]]:
+    """The checked document, with the specs it extends, and the values given for its parameters."""
+    reader = Reader(limits, folder, allow_outside)
+    spec = read_spec(source, folder, reader, diagnostics)
+    given = given_arguments(spec, params, limits, diagnostics)
+    if any(d.severity == "error" for d in diagnostics):
+        raise SpecError(_ordered(diagnostics, "error"))
+    return spec, given
+
+
+class Trial(Record):
+    """A compilation whose sizes are symbols: its graph, or the mistake that ended it."""
+
+    graph: Graph | None
+    mistake: Diagnostic | None
+    path: Path
+
+
+def trial(
+    spec: Spec,
+    given: dict[str, Argument],
+    sizes: AbstractMapping[str, Sizes],
+    axes: AbstractMapping[str, Sequence[str | None]],
+    limits: Limits,
+    ring: Ring,
+) -> Trial:
+    """The network for these inputs, of whose sizes those are symbols that `axes` gives names."""
+    found: list[Diagnostic] = []
+    expander = Expander(limits, found)
+    path = expander.path = Path(ring, expander.asker)
+    expander.axes = axes
+    graph = None
+    with suppress(Stop):
+        graph, _ = _expand(spec, given, sizes, expander)
+        if graph is not None:
+            _check_patches(spec, expander, graph)
+    path.close()
+    mistakes = [each for each in found if each.severity == "error"]
+    return Trial(None if mistakes else graph, mistakes[0] if mistakes else None, path)
+
+
+def read_document(
+    source: Source,
+    folder: str | None,
+    params: AbstractMapping[str, Any],
+    limits: Limits,
+    allow_outside: bool,
+) -> tuple[Spec, dict[str, Argument]]:
+    """The checked document and the values given for its parameters. Raises `SpecError`."""
+    return _read(source, folder, params, limits, allow_outside, Collected(limits))
+
+
+def stated_inputs(
+    spec: Spec,
+    given: dict[str, Argument],
+    input_shape: Sizes | AbstractMapping[str, Sizes] | None,
+    limits: Limits,
+) -> dict[str, Shape]:
+    """The shapes of the inputs by name, N first, as stated or given. Raises `SpecError`."""
+    found: list[Diagnostic] = []
+    shapes = input_shapes(spec, input_shape, given, Expander(limits, found))
+    if shapes is None:
+        raise SpecError(_ordered(found, "error"))
+    return shapes
+
+
 def _check_ignored(codes: Collection[str]) -> None:
     try:
         for code in codes:
@@ -179,6 +240,8 @@ def _expand(
     types = input_types(spec, given, expander)
     if inputs is None or types is None:
         return None, {}
+    if expander.path is not None:
+        inputs = with_symbols(inputs, expander.axes, expander.path)
     first = next(iter(inputs.values()))
     # A value of an extending spec takes the place of the default, and sees the same names.
     env = Env({}, first, expander.budget)

@@ -15,12 +15,16 @@ from typing import Any, NoReturn
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.shape import Shape, is_batched, show
+from archspec.sizes.size import Ratio, Size, plain
 from archspec.text.limits import Limits
 
 MAX_BITS = 63
 """Whole numbers stay below 2**63 in magnitude."""
 BELOW = "a whole number below 2**63"
 
+
+NUMBERS = frozenset((int, float, Size, Ratio))
+"""The types of numbers: sizes that depend on symbols are among them."""
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.I)
 
@@ -78,6 +82,18 @@ class Env:
 Evaluate = Callable[[Env], Any]
 
 
+def key_of(value: Any, budget: Budget) -> Any:
+    """A hashable key that keeps 1, 1.0 and true apart. Raises `Refusal` for too much work."""
+    kind = value.__class__
+    if kind is tuple:
+        budget.count(len(value))
+        return tuple([key_of(item, budget) for item in value])
+    if kind is Table:
+        budget.count(len(value))
+        return (kind, tuple([(name, key_of(item, budget)) for name, item in value.items()]))
+    return (kind, value)
+
+
 CONSTANTS: dict[str, Any] = {"true": True, "false": False, "null": None}
 
 
@@ -96,6 +112,9 @@ def checked(value: Any) -> Any:
             refuse("the result is not a finite number")
     elif value.__class__ is complex:
         refuse("the result is not a real number")
+    elif value.__class__ is Size:
+        checked(value.value)
+        value.bound(2**MAX_BITS)
     return value
 
 
@@ -112,7 +131,7 @@ def type_name(value: Any) -> str:
     """A value's type as messages call it."""
     if value is None:
         return "null"
-    names = {bool: "a truth value", int: "a number", float: "a number", str: "text"}
+    names = {bool: "a truth value", str: "text", **dict.fromkeys(NUMBERS, "a number")}
     named = names.get(type(value))
     if named:
         return named
@@ -159,7 +178,7 @@ MAGIC: dict[str, Evaluate] = {
 
 def number(value: Any, what: str) -> Any:
     """The value, which must be a number; a truth value is none."""
-    if value.__class__ is not int and value.__class__ is not float:
+    if value.__class__ not in NUMBERS:
         refuse(f"{what} needs a number, got {type_name(value)}", help=unquoted(value))
     return value
 
@@ -189,6 +208,7 @@ def _extreme(name: str, choose: Callable[[Iterable[Any]], Any]) -> Callable[...,
 
 
 def _range(env: Env, *bounds: Any) -> tuple[int, ...]:
+    bounds = tuple(map(plain, bounds))
     for bound in bounds:
         if bound.__class__ is not int:
             shown = f" {bound}" if bound.__class__ is float else ""
@@ -203,39 +223,42 @@ def _range(env: Env, *bounds: Any) -> tuple[int, ...]:
 
 
 def _log(_: Env, x: Any, base: Any = math.e) -> float:
-    if number(x, "log") <= 0 or number(base, "log") <= 0 or base == 1:
+    x, base = plain(number(x, "log")), plain(number(base, "log"))
+    if x <= 0 or base <= 0 or base == 1:
         refuse(f"log of {x}")
     return math.log(x) if base == math.e else math.log(x) / math.log(base)
 
 
 def _sqrt(_: Env, x: Any) -> float:
-    if number(x, "sqrt") < 0:
+    x = plain(number(x, "sqrt"))
+    if x < 0:
         refuse(f"sqrt of {x}")
     return math.sqrt(x)
 
 
 def _divisible(_: Env, value: Any, divisor: Any) -> int:
     """Nearest multiple of `divisor`, at least it, and never below 0.9 of `value` (MobileNet)."""
-    if number(divisor, "divisible") <= 0 or divisor.__class__ is not int:
+    value, divisor = plain(number(value, "divisible")), plain(number(divisor, "divisible"))
+    if divisor <= 0 or divisor.__class__ is not int:
         refuse(f"divisible needs a whole divisor above 0, got {divisor}")
-    rounded = max(divisor, int(number(value, "divisible") + divisor / 2) // divisor * divisor)
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
 def _round(_: Env, x: Any, digits: Any = None) -> Any:
     if digits is not None and (digits.__class__ is not int or abs(digits) > 20):
         refuse(f"round to {digits} digits")
-    return round(number(x, "round"), digits)
+    return round(plain(number(x, "round")), digits)
 
 
 def _sum(env: Env, x: Any) -> Any:
     return sum(number(item, "sum") for item in as_list(env.budget.walk(x), "sum"))
 
 
-def _int(_: Env, x: Any) -> int:
+def _int(_: Env, x: Any) -> Any:
     if x.__class__ is bool:
         return int(x)
-    return int(number(x, "int"))
+    return math.trunc(number(x, "int"))
 
 
 FUNCTIONS: dict[str, tuple[int, int, Callable[..., Any]]] = {
@@ -290,7 +313,8 @@ def _add(env: Env, a: Any, b: Any) -> Any:
 def _multiply(env: Env, a: Any, b: Any) -> Any:
     if isinstance(b, tuple):
         a, b = b, a
-    if isinstance(a, tuple) and b.__class__ is int:
+    if isinstance(a, tuple) and (b.__class__ is int or b.__class__ is Size):
+        b = plain(b)
         env.budget.spend(len(a) * max(b, 0))
         return a * b
     return _times(env, a, b)

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-from archspec.diagnostics.diagnostic import Code, Refusal, did_you_mean
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.diagnostics.suggestions import did_you_mean
 from archspec.expressions.evaluate import (
     BINARY,
     COMPARE,
@@ -33,6 +34,7 @@ from archspec.expressions.evaluate import (
     type_name,
 )
 from archspec.record import Record
+from archspec.sizes.size import plain
 from archspec.text.limits import DEFAULT, Limits
 
 
@@ -289,6 +291,7 @@ def unknown_name(name: str, known: Iterable[str], literals: Iterable[str] = ()) 
 
 
 def _slice(items: tuple[Any, ...], bounds: list[Any]) -> tuple[Any, ...]:
+    bounds = list(map(plain, bounds))
     for bound in bounds:
         if bound is not None and bound.__class__ is not int:
             refuse(f"a slice needs whole numbers, got {type_name(bound)}")
@@ -305,6 +308,7 @@ def _item(items: Any, index: Any) -> Any:
             refuse(f"the mapping has no {index!r}; it has {', '.join(items) or 'nothing'}")
         return items[index]
     as_list(items, "an index")
+    index = plain(index)
     if index.__class__ is not int:
         refuse(f"an index is a whole number, got {type_name(index)}")
     if not -len(items) <= index < len(items):
@@ -417,7 +421,7 @@ class Template(Record):
             if isinstance(part, str):
                 out.append(part)
                 continue
-            value = part.evaluate(env)
+            value = plain(part.evaluate(env))
             if value.__class__ not in (int, str):
                 refuse(
                     f"{{{part.text}}} gives {type_name(value)}; a name is made of text and whole "

@@ -27,6 +27,7 @@ from typing import (
 )
 
 from archspec.record import Record
+from archspec.sizes.size import WHOLE, Ratio, Size, everywhere, known, plain
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -210,16 +211,22 @@ def _converter(annotation: Any, widening: bool) -> Converter:
         return _each([_converter(part, widening) for part in parts])
     if annotation is float:
         return _widened if widening else _finite
-    if annotation in (int, bool, str, type(None)):
+    if annotation is int:
+        return lambda value: value if value.__class__ in WHOLE else MISFIT
+    if annotation in (bool, str, type(None)):
         return lambda value: value if value.__class__ is annotation else MISFIT
     return lambda value: MISFIT
 
 
 def _finite(value: Any) -> Any:
+    if value.__class__ is Ratio:
+        value = plain(value)
     return value if value.__class__ is float and math.isfinite(value) else MISFIT
 
 
 def _widened(value: Any) -> Any:
+    if value.__class__ is Size:
+        value = plain(value)
     if value.__class__ is int and abs(value) <= 2**53:
         return float(value)
     return _finite(value)
@@ -303,7 +310,8 @@ def _validated(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
     from pydantic import ValidationError
 
     try:
-        return dict(model(kind)(**given))
+        # pydantic knows plain numbers alone.
+        made = dict(model(kind)(**everywhere(known, given)))
     except ValidationError as error:
         problems: dict[str, Problem] = {}  # of a union it names each member's in turn
         for each in error.errors(include_url=False, include_context=False):
@@ -313,3 +321,5 @@ def _validated(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
             before = f"{problems[name].message}; or: " if name in problems else ""
             problems[name] = Problem(said, name, f"{before}{each['msg']}")
         raise ArgumentsError(tuple(problems.values())) from None
+    everywhere(plain, given)
+    return made

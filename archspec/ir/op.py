@@ -14,6 +14,7 @@ from typing import (
     Annotated,
     Any,
     ClassVar,
+    Self,
     TypeAlias,
     dataclass_transform,
 )
@@ -166,6 +167,12 @@ class Op:
     def __repr__(self) -> str:
         said = ", ".join(f"{key}={value!r}" for key, value in self.arguments().items())
         return f"{type(self).__name__}({said})"
+
+    def changed(self, arguments: Mapping[str, Any]) -> Self:
+        """A copy with these values of all arguments, which are known to fit."""
+        made = object.__new__(type(self))
+        made.__dict__.update(arguments)
+        return made
 
     @classmethod
     def fields(cls) -> Mapping[str, Field]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from archspec.diagnostics.diagnostic import did_you_mean
+from archspec.diagnostics.suggestions import did_you_mean
 from archspec.ir.types import PRECISIONS
 
 if TYPE_CHECKING:

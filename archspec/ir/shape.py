@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias, TypeVar, cast
 
 from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.sizes.size import known, scaled_size
 
 Dim: TypeAlias = int
 Shape: TypeAlias = tuple[Dim, ...]
@@ -109,6 +110,7 @@ def divide(a: Dim, b: int, what: str, also: Dim = 0) -> Dim:
     `also` is another size that the argument must divide, for the help.
     """
     if a % b:
+        a, also = known(a), known(also)
         raise Refusal(
             f"cannot divide {what}: {a} is not a multiple of {b}",
             expected=f"a multiple of {b}, such as {max(a // b, 1) * b} or {(a // b + 1) * b}"
@@ -190,6 +192,7 @@ def window(
     padded = size + 2 * padding
     slack = stride - 1 if ceil_mode else 0
     if padded + slack < extent:
+        padded = known(padded)
         raise Refusal(
             f"the window of {extent} does not fit {what} {size}"
             + (f" padded to {padded}" if padding else ""),
@@ -198,10 +201,9 @@ def window(
             help=_fitting_kernel(padded + slack, dilation),
             too_small=what,
         )
-    count = (padded + slack - extent) // stride + 1
-    if ceil_mode and (count - 1) * stride >= size + padding:
-        count -= 1
-    return count
+    if ceil_mode:  # nor may the last one start past the end of the input
+        slack = min(slack, extent - padding - 1)
+    return (padded + slack - extent) // stride + 1
 
 
 def _fitting_kernel(room: Dim, dilation: int) -> str | None:
@@ -214,13 +216,14 @@ def _fitting_kernel(room: Dim, dilation: int) -> str | None:
 
 def scaled(size: Dim, factor: float) -> Dim:
     """`size * factor`, computed in double precision and rounded down, as torch resizes."""
-    return int(float(size) * factor)
+    return int(float(size) * factor) if size.__class__ is int else scaled_size(size, factor)
 
 
 def chunk_sizes(size: Dim, chunks: int) -> list[Dim]:
     """Sizes of at most `chunks` parts, all but the last equal: torch's rule."""
     part = -(-size // chunks)
-    return [min(part, size - start) for start in range(0, size, part)]
+    count = next(n for n in range(chunks, 0, -1) if (n - 1) * part < size)
+    return [*[part] * (count - 1), size - (count - 1) * part]
 
 
 def sliced(size: Dim, start: int, end: int | None, step: int) -> Dim:
@@ -243,9 +246,12 @@ def broadcast(*shapes: Shape) -> Shape:
     result: list[Dim] = []
     for position in range(rank):
         dims = [s[position - rank + len(s)] for s in shapes if position >= rank - len(s)]
-        wide = [dim for dim in dims if dim != 1]
+        # A size that depends on symbols is asked whether it is 1 only where that matters.
+        wide = [dim for dim in dims if dim.__class__ is not int or dim != 1]
+        if wide.count(wide[0] if wide else 1) < len(wide):
+            wide = [dim for dim in wide if dim != 1]
         size = wide[0] if wide else 1
-        if any(dim != size for dim in wide):
+        if wide.count(size) < len(wide):
             raise Refusal(
                 f"shapes do not broadcast: {_listed(map(show, shapes))}",
                 expected="sizes that are equal or 1, aligned at the last axis",

@@ -132,7 +132,7 @@ class InstanceNorm(_ChannelNorm, name="instance_norm"):
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         expect_rank(x, 3, 4, 5, unbatched=2)
-        if product(x[2:]) == 1:
+        if all(dim == 1 for dim in x[2:]):
             raise Refusal(
                 "one position per channel leaves nothing to normalise",
                 code=Code.SINGLE_VALUE,
@@ -277,7 +277,7 @@ class GroupNorm(ShapeKeeping, name="group_norm", primary="num_groups"):
         (x,) = inputs
         expect_rank_from(2, x)
         channels = divide(x[1], self.num_groups, "channels by num_groups")
-        if product((channels, *x[2:])) == 1:
+        if all(dim == 1 for dim in (channels, *x[2:])):
             raise Refusal(
                 "one value per group leaves nothing to normalise: torch gives the same for any "
                 "input, and refuses a batch of one",

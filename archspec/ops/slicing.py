@@ -86,8 +86,10 @@ class Pad(ProductFree, name="pad", primary="pad"):
             )
         sizes = list(x)
         for count, (before, after) in enumerate(self._margins(), start=1):
-            if before or after:
-                sizes[keep_batch(-count, len(x))] += before + after
+            if count < len(x):
+                sizes[-count] += before + after
+            elif before or after:
+                keep_batch(-count, len(x))  # refuses it
         return tuple(sizes)
 
     def result_type(self, *types: ValueType) -> ValueType:

@@ -16,7 +16,8 @@ from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.parameter import is_lazy
 
-from archspec.diagnostics.diagnostic import Code, Refusal, did_you_mean
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.diagnostics.suggestions import did_you_mean
 from archspec.ir import tape as tapes
 from archspec.ir.op import Weights
 from archspec.ir.shape import N, Shape, concrete

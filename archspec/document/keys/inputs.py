@@ -6,15 +6,8 @@ import re
 from collections.abc import Mapping as AbstractMapping
 from typing import Any
 
-from archspec.diagnostics.diagnostic import (
-    Code,
-    Edit,
-    Help,
-    Refusal,
-    Span,
-    certain_word,
-    suggestion,
-)
+from archspec.diagnostics.diagnostic import Code, Edit, Help, Refusal, Span
+from archspec.diagnostics.suggestions import certain_word, suggestion
 from archspec.document.blocks import File
 from archspec.document.keys.key import FileKey
 from archspec.document.records import StatedInput
@@ -32,6 +25,7 @@ from archspec.ir.graph import Graph
 from archspec.ir.op import MAX_SIZE
 from archspec.ir.shape import Shape
 from archspec.ir.types import FLOAT, INTEGERS, NAMES, ValueType
+from archspec.sizes.size import WHOLE
 from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
 
 MAX_SIZES = 6
@@ -349,7 +343,7 @@ def check_count(count: int) -> None:
 
 def check_size(size: Any) -> None:
     """Raises `Refusal` for what is no size of an input."""
-    if size.__class__ is not int or not 1 <= size <= MAX_SIZE:
+    if type(size) not in WHOLE or not 1 <= size <= MAX_SIZE:
         raise Refusal(
             f"an input's size cannot be {show_value(size)}",
             code=Code.STRUCTURE,

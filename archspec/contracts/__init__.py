@@ -1,0 +1,1 @@
+"""Input contracts: at which sizes a spec compiles to which network, and figures as formulas."""

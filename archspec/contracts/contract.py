@@ -1,0 +1,215 @@
+"""The input contract of a spec: the sizes at which it compiles to one network, and who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from archspec.contracts.cells import Box, Cell, Cells, Region, Values, hull_of, without
+from archspec.contracts.networks import Need, graph_at, needs
+from archspec.contracts.requirements import requirements
+from archspec.ir.graph import Graph
+from archspec.record import Record
+from archspec.sizes.sets import Sizes
+from archspec.sizes.words import condition_text, sizes_text
+
+Shapes: TypeAlias = Callable[[Values], dict[str, tuple[int, ...]]]
+"""The sizes of the inputs for values of the symbols."""
+
+
+class Other(Record):
+    """Sizes at which the spec compiles to another network, in words, and where it differs."""
+
+    text: str
+    why: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The same as plain data for JSON output."""
+        return {"text": self.text, "why": self.why}
+
+
+class Contract:
+    """At which sizes a spec compiles to the network that it is at the `stated` ones.
+
+    `text` is the whole of it in words and `requirements` its conditions, each with its node;
+    `others` are sizes of other networks. Where it is not `is_complete`, sizes that it does not list
+    may be legal too: `accepts` compiles there to find out.
+    """
+
+    def __init__(self, cells: Cells, shapes: Shapes) -> None:
+        self._cells, self._shapes = cells, shapes
+        self.symbols = tuple(cells.stated)
+        self.stated = dict(cells.stated)
+        self._fitting: dict[int, tuple[Region | None, str]] = {}
+        cells.explore()
+        self.is_complete = cells.is_complete
+        self._regions = [region for cell in cells.known if (region := self._fit(cell)[0])]
+        found = self._needs(cells.main)
+        assert not isinstance(found, str)
+        self.requirements = tuple(
+            requirements(cells.main, found, self._regions, self.sizes, cells.solver)
+        )
+        self.others = tuple(self._other_networks())
+
+    # --- in words --------------------------------------------------------------------------------
+
+    @property
+    def text(self) -> str:
+        """The legal sizes in words."""
+        joined = [each.text for each in self.requirements if each.symbol is None]
+        return _text(self.sizes, joined)
+
+    @property
+    def compiles_text(self) -> str:
+        """In words the sizes at which the spec compiles to any network."""
+        joined = [condition_text(condition) for condition in self._cells.main.region.joint]
+        return _text(self.compiles, joined)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """The contract for a terminal."""
+        yield f"contract: {self.text}"
+        width = max([len(each.text) for each in self.requirements], default=0)
+        for each in self.requirements:
+            yield f"  {each.text:<{width}}  {each.asker}".rstrip()
+        for other in self.others:
+            yield f"another network: {other.text}: {other.why}"
+        if not self.is_complete:
+            yield "more sizes than these may be legal: their cases are too many to list"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The contract as plain data for JSON output."""
+        return {
+            "sizes": self.stated,
+            "text": self.text,
+            "requirements": [each.as_dict() for each in self.requirements],
+            "compiles": self.compiles_text,
+            "others": [each.as_dict() for each in self.others],
+            "is_complete": self.is_complete,
+        }
+
+    # --- sizes -----------------------------------------------------------------------------------
+
+    @property
+    def sizes(self) -> dict[str, Sizes]:
+        """Of each symbol the sizes that it may have; further conditions may join symbols."""
+        return hull_of(self._regions, self.symbols)
+
+    @property
+    def compiles(self) -> dict[str, Sizes]:
+        """As `sizes`, for any network."""
+        found = [cell.region for cell in self._cells.known if cell.graph is not None]
+        return hull_of(found, self.symbols)
+
+    def accepts(self, **values: int) -> bool:
+        """Whether these sizes give the network of the stated ones."""
+        cell = self._cells.at(self._checked(values))
+        region, _ = self._fit(cell)
+        return region is not None and region.holds(values) and cell.within_limits(values)
+
+    def input_shape(self, **values: int) -> dict[str, tuple[int, ...]]:
+        """The sizes of the inputs by name, without N, at these sizes of the symbols."""
+        return self._shapes(self._checked(values))
+
+    def graph_at(self, **values: int) -> Graph | None:
+        """The graph at these sizes, of whichever network; None where the spec does not compile."""
+        cell = self._cells.at(self._checked(values))
+        legal = cell.graph is not None and cell.within_limits(values)
+        return graph_at(cell.graph, values) if cell.graph and legal else None
+
+    def refusal(self, **values: int) -> str | None:
+        """Why these sizes are not legal, with the nearest that are; None for legal ones."""
+        if self.accepts(**values):
+            return None
+        said = ", ".join(f"{name} = {values[name]}" for name in self.symbols)
+        return f"{said} is not legal: {self._why(values)}{self._nearest(values)}"
+
+    def neighbours(self, **values: int) -> dict[str, tuple[int | None, int | None]]:
+        """For each symbol whose size is not legal the nearest legal ones below and above."""
+        sizes = self.sizes
+        return {
+            name: (sizes[name].below(size), sizes[name].above(size))
+            for name, size in self._checked(values).items()
+            if size not in sizes[name]
+        }
+
+    def _why(self, values: Values) -> str:
+        for each in self.requirements:
+            if not each.holds(values):
+                return f"{each.text}, asked for by {each.asker}" if each.asker else each.text
+        cell = self._cells.at(values)
+        if cell.mistake is not None:
+            return cell.mistake.message
+        if not cell.within_limits(values):
+            return "no machine could run it"
+        return self._fit(cell)[1] or self.text
+
+    def _nearest(self, values: Values) -> str:
+        texts = []
+        for name, pair in self.neighbours(**values).items():
+            found = [str(each) for each in pair if each is not None]
+            if found:
+                texts.append(f"{name} = {' and '.join(found)} {'is' if len(found) < 2 else 'are'}")
+        return f"; {', '.join(texts)}" if texts else ""
+
+    def _checked(self, values: Mapping[str, int]) -> dict[str, int]:
+        """Raises `ValueError` where a symbol is missing, or is none."""
+        if set(values) != set(self.symbols):
+            raise ValueError(
+                f"a size is needed for each of {', '.join(self.symbols)}, and for no other name"
+            )
+        return dict(values)
+
+    # --- networks --------------------------------------------------------------------------------
+
+    def _fit(self, cell: Cell) -> tuple[Region | None, str]:
+        """The sizes of a cell at which its network is the stated one, and why not at others."""
+        if cell.graph is None:
+            return None, ""
+        if id(cell) not in self._fitting:
+            found = self._needs(cell)
+            if isinstance(found, str):
+                self._fitting[id(cell)] = None, f"{found} differs"
+            else:
+                conditions = [need.condition for need in found]
+                region = cell.region.meeting(conditions, self._cells.solver)
+                why = f"{found[0].what} has other sizes" if found else ""
+                self._fitting[id(cell)] = region or None, why
+        return self._fitting[id(cell)]
+
+    def _needs(self, cell: Cell) -> list[Need] | str:
+        main = self._cells.main.graph
+        assert main is not None
+        assert cell.graph is not None
+        return needs(main, cell.graph)
+
+    def _other_networks(self) -> Iterator[Other]:
+        """Sizes that compile and do not fit, those with one reason together."""
+        by_reason: dict[str, list[Box]] = {}
+        for cell in self._cells.known:
+            if cell.graph is None:
+                continue
+            (fits, why), box = self._fit(cell), cell.region.box
+            boxes = [box] if fits is None else list(without(box, fits.box))
+            if boxes:
+                by_reason.setdefault(why, []).extend(boxes)
+        for why, boxes in by_reason.items():
+            if len(self.symbols) == 1:
+                boxes = [hull_of([Region(box) for box in boxes], self.symbols)]
+            for box in boxes:
+                texts = [sizes_text(sizes, name) for name, sizes in box.items()]
+                yield Other(", ".join(texts), why)
+
+
+def _text(sizes: Mapping[str, Sizes], joined: Sequence[str]) -> str:
+    by_set: dict[Sizes, list[str]] = {}
+    for name, each in sizes.items():
+        by_set.setdefault(each, []).append(name)
+    said = [sizes_text(each, _and(names)) for each, names in by_set.items()]
+    return "; ".join([*said, *joined])
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -1,0 +1,168 @@
+"""The conditions of a contract, in words, each with the node that asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from archspec.contracts.cells import Cell, Region, Solver, Values
+from archspec.contracts.networks import Need
+from archspec.diagnostics.call_sites import CallSite, located
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Span
+from archspec.ir.graph import Graph
+from archspec.record import Record
+from archspec.sizes.sets import ALL, Sizes, Unsolved
+from archspec.sizes.solve import Condition
+from archspec.sizes.words import condition_text, sizes_text
+
+
+class Requirement(Record):
+    """One condition of a contract, in words, and the node that asks for it.
+
+    `symbol` is whose size it bounds, to `sizes`; where it joins several symbols both are None, and
+    there is the `condition`.
+    `node` is the path of the node and `kind` its op or block, None where no node is left there;
+    `span` is its place in the text.
+    """
+
+    text: str
+    node: str | None
+    kind: str | None
+    span: Span | None
+    symbol: str | None
+    sizes: Sizes | None
+    condition: Condition | None
+
+    def holds(self, values: Values) -> bool:
+        """Whether these sizes meet it."""
+        if self.symbol is not None and self.sizes is not None:
+            return values[self.symbol] in self.sizes
+        return self.condition is None or self.condition.holds(values)
+
+    @property
+    def asker(self) -> str:
+        """`up4.1 (concat, line 17)`; empty where several nodes ask together."""
+        if self.span is None:
+            return ""
+        source, line, *_ = self.span
+        where = f"{source.name}:{line}" if source.library else f"line {line}"
+        return f"{self.node} ({self.kind}, {where})" if self.node else where
+
+    def as_dict(self) -> dict[str, Any]:
+        """The condition as plain data for JSON output."""
+        place = self.span and {"file": self.span.source.name, "line": self.span.line}
+        return {"text": self.text, "node": self.node, "op": self.kind, "place": place}
+
+
+class _Asked(Record):
+    """A condition, the number that its formula is compared with, and who asks."""
+
+    condition: Condition
+    number: int
+    node: tuple[str, str] | None
+    span: Span | None
+
+
+Key: TypeAlias = tuple[str | None, Span | None, Condition | None]
+"""A symbol and the place that asks; where a condition joins symbols, the place and itself."""
+
+
+def requirements(
+    main: Cell,
+    wanted: Iterable[Need],
+    regions: Sequence[Region],
+    hull: Mapping[str, Sizes],
+    solver: Solver,
+) -> Iterator[Requirement]:
+    """Those that make the contract, in the order in which they are asked.
+
+    `wanted` is what keeps the weights as they are; `regions` are the legal sizes, and `hull` those
+    of each symbol.
+    """
+    joint = {condition for region in regions for condition in region.joint}
+    groups: dict[Key, list[_Asked]] = {}
+    for asked in _asked(main, wanted):
+        symbols = asked.condition.formula.symbols
+        if len(symbols) > 1 or _sizes([asked], solver) is None:
+            if asked.condition in joint:  # else it follows from the others
+                groups[None, asked.span, asked.condition] = [asked]
+            continue
+        (name,) = symbols
+        sizes = _sizes([asked], solver)
+        if sizes is not None and hull[name] <= sizes:  # else the other case is legal too
+            groups.setdefault((name, asked.span, None), []).append(asked)
+    for name in hull:
+        met = {key: _sizes(of, solver) or ALL for key, of in groups.items() if key[0] == name}
+        for key in _redundant(met):
+            del groups[key]
+    explained = dict.fromkeys(hull, ALL)
+    for (symbol, span, _), of in groups.items():
+        path, kind = of[0].node or (None, None)
+        if symbol is None:
+            text = condition_text(of[0].condition, of[0].number)
+            yield Requirement(text, path, kind, span, None, None, of[0].condition)
+            continue
+        sizes = _sizes(of, solver) or ALL
+        explained[symbol] &= sizes
+        yield Requirement(sizes_text(sizes, symbol), path, kind, span, symbol, sizes, None)
+    for name, sizes in explained.items():
+        if sizes != hull[name]:
+            text = sizes_text(hull[name], name)
+            yield Requirement(text, None, None, None, name, hull[name], None)
+
+
+def _asked(main: Cell, wanted: Iterable[Need]) -> Iterator[_Asked]:
+    """What the network asks of its sizes."""
+    assert main.graph is not None
+    known = _nodes(main.graph)
+    for condition, (span, calls) in main.conditions.items():
+        key = (*[call.span for call in calls], span)
+        yield _Asked(condition, 0, known.get(key), _user_line(span, calls))
+    for need in wanted:
+        yield _Asked(need.condition, need.number, (need.path, need.step.kind), need.step.span)
+
+
+def _nodes(graph: Graph) -> dict[tuple[Any, ...], tuple[str, str]]:
+    """The path and kind of each node by its place and the places of the calls that lead to it."""
+    found: dict[tuple[Any, ...], tuple[str, str]] = {}
+    waiting: list[tuple[Graph, str, tuple[Any, ...]]] = [(graph, "", ())]
+    met: set[Graph] = set()
+    while waiting:
+        graph, prefix, calls = waiting.pop()
+        for step in graph.steps:
+            key = (*calls, step.span)
+            found.setdefault(key, (prefix + step.name, step.kind))
+            if step.body is not None and step.body not in met:
+                met.add(step.body)
+                waiting.append((step.body, f"{prefix}{step.name}.", key))
+    return found
+
+
+def _user_line(span: Span | None, calls: Sequence[CallSite]) -> Span | None:
+    """The user's own line that asks, outside the blocks of the library."""
+    return located(Diagnostic(Code.SHAPE, "", span), calls).span if span else None
+
+
+def _sizes(asked: Sequence[_Asked], solver: Solver) -> Sizes | None:
+    """The sizes that meet all of these; None where they repeat themselves too seldom."""
+    sizes = ALL
+    try:
+        for each in asked:
+            sizes &= solver.where(each.condition)
+    except Unsolved:
+        return None
+    return sizes
+
+
+def _redundant(met: Mapping[Key, Sizes]) -> list[Key]:
+    """The groups that follow from the others; of two that say the same the first stays."""
+    left, dropped = dict(met), []
+    for key in list(met)[::-1]:
+        others = ALL
+        for other, sizes in left.items():
+            if other != key:
+                others &= sizes
+        if others <= left[key]:
+            del left[key]
+            dropped.append(key)
+    return dropped

@@ -1,0 +1,228 @@
+"""Formulas of sizes: polynomials with whole coefficients over symbols and floors of quotients.
+
+A `Ring` makes each formula once, so two of one ring are equal only if they are one object. An atom
+is a symbol, such as `H`, or a floor, such as ⌊(H + 1)/2⌋; a monomial is a product of atoms, written
+as their numbers in the ring, ascending.
+
+Of one symbol every formula is a polynomial on each residue class of some period: the solver and
+the words rest on that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+Monomial: TypeAlias = tuple[int, ...]
+Terms: TypeAlias = tuple[tuple[Monomial, int], ...]
+
+MAX_TERMS = 64
+MAX_POWER = 8
+MAX_COEFFICIENT = 2**80
+MAX_PERIOD = 4096
+LARGE = 2**31
+
+
+class Unkept(Exception):
+    """The formula would be too large to keep."""
+
+
+class Atom:
+    """A symbol, or the floor of `numerator / divisor`.
+
+    One of degree 1 over one symbol grows by `rise` over its `period`.
+    """
+
+    __slots__ = ("degree", "divisor", "name", "numerator", "period", "rise", "symbols")
+
+    def __init__(self, name: str, numerator: Formula | None = None, divisor: int = 1) -> None:
+        self.name, self.numerator, self.divisor = name, numerator, divisor
+        self.symbols, self.degree, self.period, self.rise = frozenset((name,)), 1, 1, 1
+        if numerator is not None:
+            self.symbols, self.degree = numerator.symbols, numerator.degree
+            self.period, self.rise = numerator.period * divisor, 0
+            if self.degree == 1 and len(self.symbols) == 1:
+                self.period //= math.gcd(divisor, numerator.rise(numerator.period))
+                self.rise = numerator.rise(self.period) // divisor
+
+
+class Formula:
+    """One formula of a ring. Compare with `is`; `ring` makes others of it."""
+
+    __slots__ = ("_needed", "constant", "degree", "period", "ring", "symbols", "terms")
+
+    def __init__(self, ring: Ring, terms: Terms) -> None:
+        self.ring, self.terms = ring, terms
+        self._needed: list[int] | None = None
+        self.constant = terms[0][1] if terms and not terms[0][0] else 0
+        atoms = [ring.atoms[number] for monomial, _ in terms for number in monomial]
+        self.symbols: frozenset[str] = frozenset().union(*[atom.symbols for atom in atoms])
+        self.period = math.lcm(*[atom.period for atom in atoms])
+        self.degree = max(
+            [sum([ring.atoms[number].degree for number in monomial]) for monomial, _ in terms],
+            default=0,
+        )
+
+    @property
+    def is_constant(self) -> bool:
+        return not self.symbols
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a coefficient is beyond those of sizes that are plainly counted."""
+        return any(abs(coefficient) > LARGE for _, coefficient in self.terms)
+
+    def at(self, values: Mapping[str, int]) -> int:
+        """Its value for these values of the symbols."""
+        if self._needed is None:
+            self._needed = self._all_atoms()
+        known: dict[int, int] = {}
+        for number in self._needed:
+            atom = self.ring.atoms[number]
+            if atom.numerator is None:
+                known[number] = values[atom.name]
+            else:
+                known[number] = atom.numerator.sum_of(known) // atom.divisor
+        return self.sum_of(known)
+
+    def sum_of(self, known: Mapping[int, int]) -> int:
+        """Its value where those of its atoms are known, by number."""
+        total = 0
+        for monomial, coefficient in self.terms:
+            for number in monomial:
+                coefficient *= known[number]
+            total += coefficient
+        return total
+
+    def _all_atoms(self) -> list[int]:
+        """The numbers of its atoms and of those inside them: what a floor needs comes before it."""
+        found: set[int] = set()
+        waiting = [self]
+        while waiting:
+            for monomial, _ in waiting.pop().terms:
+                for number in monomial:
+                    numerator = self.ring.atoms[number].numerator
+                    if number not in found and numerator is not None:
+                        waiting.append(numerator)
+                    found.add(number)
+        return sorted(found)
+
+    def rise(self, period: int) -> int:
+        """How much it grows over `period`, a multiple of its own. It has degree 1, one symbol."""
+        total = 0
+        for monomial, coefficient in self.terms:
+            for number in monomial:
+                atom = self.ring.atoms[number]
+                total += coefficient * atom.rise * (period // atom.period)
+        return total
+
+    def __add__(self, other: Formula) -> Formula:
+        terms = dict(self.terms)
+        for monomial, coefficient in other.terms:
+            terms[monomial] = terms.get(monomial, 0) + coefficient
+        return self.ring.made(terms)
+
+    def __sub__(self, other: Formula) -> Formula:
+        return self if other.terms == () else self + other.times(-1)
+
+    def plus(self, number: int) -> Formula:
+        """It, and a number."""
+        terms = dict(self.terms)
+        terms[()] = terms.get((), 0) + number
+        return self.ring.made(terms)
+
+    def times(self, number: int) -> Formula:
+        """It, a number of times."""
+        return self.ring.made({monomial: c * number for monomial, c in self.terms})
+
+    def __mul__(self, other: Formula) -> Formula:
+        terms: dict[Monomial, int] = {}
+        if len(self.terms) * len(other.terms) > MAX_TERMS**2:
+            raise Unkept
+        for a, one in self.terms:
+            for b, two in other.terms:
+                monomial = tuple(sorted(a + b))
+                terms[monomial] = terms.get(monomial, 0) + one * two
+        return self.ring.made(terms)
+
+    def floor(self, divisor: int) -> Formula:
+        """The floor of its quotient by a number above 0."""
+        whole: dict[Monomial, int] = {}
+        rest: dict[Monomial, int] = {}
+        for monomial, coefficient in self.terms:
+            # Multiples come out; what is left keeps its sign, but for the constant.
+            part = coefficient // divisor
+            if part < 0 and monomial and coefficient % divisor:
+                part += 1
+            whole[monomial], rest[monomial] = part, coefficient - part * divisor
+        left = self.ring.made(rest)
+        if left.is_constant:  # at least 0, and below the divisor
+            return self.ring.made(whole)
+        if all(coefficient < 0 for monomial, coefficient in left.terms if monomial):
+            # ⌊-q/k⌋ is -⌈q/k⌉.
+            inner = left.times(-1).plus(divisor - 1).floor(divisor).times(-1)
+        else:
+            inner = left._reduced_floor(divisor)
+        return self.ring.made(whole) + inner
+
+    def _reduced_floor(self, divisor: int) -> Formula:
+        common = math.gcd(divisor, *[c for monomial, c in self.terms if monomial])
+        if common > 1:
+            terms = {monomial: c // common for monomial, c in self.terms}
+            return self.ring.made(terms).floor(divisor // common)
+        (last, coefficient), *more = self.terms[::-1]
+        if coefficient == 1 and len(last) == 1 and not any(monomial for monomial, _ in more):
+            atom = self.ring.atoms[last[0]]
+            if atom.numerator is not None:
+                # ⌊(⌊a/m⌋ + c)/k⌋ is ⌊(a + c·m)/(m·k)⌋.
+                inner = atom.numerator.plus(self.constant * atom.divisor)
+                return inner.floor(atom.divisor * divisor)
+        return self.ring.floor_atom(self, divisor)
+
+
+class Ring:
+    """Makes formulas, each once."""
+
+    __slots__ = ("_formulas", "_numbers", "atoms")
+
+    def __init__(self) -> None:
+        self.atoms: list[Atom] = []
+        self._numbers: dict[str | tuple[Formula, int], int] = {}
+        self._formulas: dict[Terms, Formula] = {}
+
+    def symbol(self, name: str) -> Formula:
+        """The formula that is a symbol alone."""
+        if name not in self._numbers:
+            self._numbers[name] = len(self.atoms)
+            self.atoms.append(Atom(name))
+        return self.made({(self._numbers[name],): 1})
+
+    def floor_atom(self, numerator: Formula, divisor: int) -> Formula:
+        """The formula that is this floor alone. Raises `Unkept` where its period is too long."""
+        key = (numerator, divisor)
+        if key not in self._numbers:
+            atom = Atom("", numerator, divisor)
+            if atom.period > MAX_PERIOD:
+                raise Unkept
+            self._numbers[key] = len(self.atoms)
+            self.atoms.append(atom)
+        return self.made({(self._numbers[key],): 1})
+
+    def made(self, terms: Mapping[Monomial, int]) -> Formula:
+        """The formula of these terms. Raises `Unkept` where there are too many."""
+        ordered = tuple(sorted([term for term in terms.items() if term[1]]))
+        known = self._formulas.get(ordered)
+        if known is None:
+            if len(ordered) > MAX_TERMS or not _is_small(ordered):
+                raise Unkept
+            known = self._formulas[ordered] = Formula(self, ordered)
+        return known
+
+    def constant(self, number: int) -> Formula:
+        """The formula that is a number alone."""
+        return self.made({(): number})
+
+
+def _is_small(terms: Iterable[tuple[Monomial, int]]) -> bool:
+    return all(len(m) <= MAX_POWER and abs(c) < MAX_COEFFICIENT for m, c in terms)

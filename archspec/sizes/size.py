@@ -1,0 +1,439 @@
+"""A size that depends on symbols: its value for the sizes at hand, and its exact formula.
+
+Python's branches run on the value. Each comparison records on the `Path` which sizes would have
+answered alike, so that all sizes that meet what was recorded take the same branches.
+
+It is no subclass of `int`, whose value `range` and slices would read unseen. What needs a plain
+number asks for `__index__`, which *pins* the size: it records that the formula has this value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from archspec.sizes.formula import Formula, Ring, Unkept
+from archspec.sizes.solve import Condition, Relation
+
+LIMIT = 2**30
+"""Comparisons with numbers from here on are bounds on what a machine can run, kept apart."""
+
+
+Conditions: TypeAlias = dict[Condition, Any]
+"""Each with what asked first."""
+
+
+class Path:
+    """What one compilation asked of its sizes, in order. `asker` says what asks now."""
+
+    def __init__(self, ring: Ring, asker: Callable[[], Any]) -> None:
+        self.ring, self.asker = ring, asker
+        self.conditions: Conditions = {}
+        self.limits: Conditions = {}
+        self.is_open = True
+
+    def size(self, name: str, value: int) -> Size:
+        """The symbol of that name, with its value."""
+        return Size(self, value, self.ring.symbol(name))
+
+    def close(self) -> None:
+        """From here on questions are answered and not recorded, as where a message is written."""
+        self.is_open = False
+
+    @contextmanager
+    def apart(self) -> Iterator[Conditions]:
+        """Records what is asked meanwhile by itself."""
+        before = self.conditions, self.limits, self.is_open
+        self.conditions, self.limits, self.is_open = {}, {}, True
+        try:
+            yield self.conditions
+        finally:
+            self.conditions, self.limits, self.is_open = before
+
+    def at_least_zero(self, formula: Formula, value: int) -> bool:
+        """Whether the formula, which has this value, is at least 0."""
+        if value >= 0:
+            self._record(formula, ">=")
+            return True
+        self._record(formula.times(-1).plus(-1), ">=")
+        return False
+
+    def is_zero(self, formula: Formula, value: int) -> bool:
+        """Whether the formula, which has this value, is 0."""
+        self._record(formula, "!=" if value else "=")
+        return not value
+
+    def limit(self, formula: Formula) -> None:
+        """Records that the formula, which is at least 0, has to be that for a machine to cope."""
+        self._record(formula, ">=", is_limit=True)
+
+    def _record(self, formula: Formula, relation: Relation, is_limit: bool = False) -> None:
+        if self.is_open and not formula.is_constant:
+            apart = is_limit or abs(formula.constant) >= LIMIT
+            kept = self.limits if apart else self.conditions
+            kept.setdefault(Condition(formula, relation), None)
+            if kept[Condition(formula, relation)] is None:
+                kept[Condition(formula, relation)] = self.asker()
+
+
+class Size:
+    """A whole number that depends on symbols. Arithmetic with whole numbers keeps the formula."""
+
+    __slots__ = ("formula", "path", "value")
+
+    def __init__(self, path: Path, value: int, formula: Formula) -> None:
+        self.path, self.value, self.formula = path, value, formula
+
+    def __repr__(self) -> str:
+        return str(self.value)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec)
+
+    def __hash__(self) -> int:
+        return hash(self.formula)
+
+    def __index__(self) -> int:
+        self.path.is_zero(self.formula.plus(-self.value), 0)
+        return self.value
+
+    def __float__(self) -> float:
+        return float(self.__index__())
+
+    def __bool__(self) -> bool:
+        return not self.path.is_zero(self.formula, self.value)
+
+    def at(self, values: Mapping[str, int]) -> int:
+        """Its value for these values of the symbols."""
+        return self.formula.at(values)
+
+    def bound(self, limit: int) -> None:
+        """Records that it stays below a limit, on both sides of 0."""
+        if self.formula.degree > 1 or self.formula.is_large:
+            self.path.limit(self.formula.times(-1).plus(limit - 1))
+            self.path.limit(self.formula.plus(limit - 1))
+
+    # --- whole numbers -----------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Any:
+        if other.__class__ is int:
+            return Size(self.path, self.value + other, self.formula.plus(other))
+        return self._apply(other, lambda a, b: a + b)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        if other.__class__ is int:
+            return Size(self.path, self.value - other, self.formula.plus(-other))
+        return self._apply(other, lambda a, b: a - b)
+
+    def __rsub__(self, other: Any) -> Any:
+        return (-self) + other
+
+    def __mul__(self, other: Any) -> Any:
+        if other.__class__ is float:
+            return Ratio.of(self, other)
+        return self._apply(other, lambda a, b: a * b)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Any:
+        return self * -1
+
+    def __pos__(self) -> Size:
+        return self
+
+    def __abs__(self) -> Any:
+        return self if self >= 0 else -self
+
+    def __pow__(self, power: Any) -> Any:
+        if power.__class__ is not int or not 0 <= power <= 8:
+            return _pinned(self) ** _pinned(power)
+        result: Any = 1
+        for _ in range(power):
+            result = self * result
+        return result
+
+    def __rpow__(self, base: Any) -> Any:
+        return base ** _pinned(self)
+
+    def __floordiv__(self, divisor: Any) -> Any:
+        if divisor.__class__ is not int:
+            return _pinned(self) // _pinned(divisor)
+        if not divisor:
+            return self.value // divisor  # refused: it has no value at any size
+        if divisor < 0:
+            return -self // -divisor
+        try:
+            return _made(self.path, self.value // divisor, self.formula.floor(divisor))
+        except Unkept:
+            return _pinned(self) // divisor
+
+    def __rfloordiv__(self, number: Any) -> Any:
+        return number // _pinned(self)
+
+    def __mod__(self, divisor: Any) -> Any:
+        if divisor.__class__ is not int:
+            return _pinned(self) % _pinned(divisor)
+        if not divisor:
+            return self.value % divisor
+        return self - (self // divisor) * divisor
+
+    def __rmod__(self, number: Any) -> Any:
+        return number % _pinned(self)
+
+    def __truediv__(self, divisor: Any) -> Any:
+        if divisor.__class__ is int and not divisor:
+            return self.value / divisor
+        if divisor.__class__ is not int or divisor < 0:
+            return _pinned(self) / _pinned(divisor)
+        return Ratio(self, divisor)
+
+    def __rtruediv__(self, number: Any) -> Any:
+        return number / _pinned(self)
+
+    def _apply(self, other: Any, operate: Callable[[Any, Any], Any]) -> Any:
+        """An operation that formulas have too."""
+        try:
+            if other.__class__ is Size:
+                formula = operate(self.formula, other.formula)
+                return _made(self.path, operate(self.value, other.value), formula)
+            if other.__class__ is int:
+                formula = operate(self.formula, self.path.ring.constant(other))
+                return _made(self.path, operate(self.value, other), formula)
+        except Unkept:
+            return operate(_pinned(self), _pinned(other))
+        return operate(_pinned(self), other) if other.__class__ is float else NotImplemented
+
+    # --- questions ---------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is float:
+            return bool(_pinned(self) == other)
+        if other.__class__ not in WHOLE:
+            return NotImplemented
+        less = self - other
+        return self.path.is_zero(less.formula, less.value) if depends(less) else not less
+
+    def __ge__(self, other: Any) -> bool:
+        if other.__class__ is float:
+            return bool(_pinned(self) >= other)
+        less = self - other
+        if not depends(less):
+            return bool(less >= 0)
+        return self.path.at_least_zero(less.formula, less.value)
+
+    def __gt__(self, other: Any) -> bool:
+        return not self <= other
+
+    def __le__(self, other: Any) -> bool:
+        if other.__class__ is float:
+            return bool(_pinned(self) <= other)
+        less = other - self
+        if not depends(less):
+            return bool(less >= 0)
+        return self.path.at_least_zero(less.formula, less.value)
+
+    def __lt__(self, other: Any) -> bool:
+        return not self >= other
+
+    # --- whole numbers of a whole number -----------------------------------------------------
+
+    def __ceil__(self) -> Size:
+        return self
+
+    def __floor__(self) -> Size:
+        return self
+
+    def __trunc__(self) -> Size:
+        return self
+
+
+class Ratio:
+    """A size divided by a number above 0, as Python's float: exact below 2**53."""
+
+    __slots__ = ("divisor", "size")
+
+    def __init__(self, size: Size, divisor: int) -> None:
+        self.size, self.divisor = size, divisor
+        if size.formula.degree > 1 and abs(size.value) < 2**53:
+            size.path.limit(size.formula.times(-1).plus(2**53))
+
+    @classmethod
+    def of(cls, size: Size, factor: float) -> Any:
+        """A size times a factor, where that is a fraction with a small power of 2 below."""
+        above, below = factor.as_integer_ratio()
+        if below > 2**10 or abs(above) > 2**20 or not above:
+            return _pinned(size) * factor
+        return cls(size * above, below)
+
+    def __float__(self) -> float:
+        return float(_pinned(self.size) / self.divisor)
+
+    def __repr__(self) -> str:
+        return repr(self.size.value / self.divisor)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.size.value / self.divisor, spec)
+
+    def __floor__(self) -> Any:
+        return self.size // self.divisor
+
+    def __ceil__(self) -> Any:
+        return -(-self.size // self.divisor)
+
+    def __trunc__(self) -> Any:
+        return self.__floor__() if self.size >= 0 else self.__ceil__()
+
+    def __add__(self, other: Any) -> Any:
+        if other.__class__ is int:
+            return _ratio(self.size + other * self.divisor, self.divisor)
+        return float(self) + plain(other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        return self + -other
+
+    def __rsub__(self, other: Any) -> Any:
+        return -self + other
+
+    def __neg__(self) -> Any:
+        return _ratio(-self.size, self.divisor)
+
+    def __mul__(self, other: Any) -> Any:
+        if other.__class__ is int and other:
+            return _ratio(self.size * other, self.divisor)
+        return float(self) * plain(other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        if other.__class__ is int and other > 0:
+            return _ratio(self.size, self.divisor * other)
+        return float(self) / plain(other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return plain(other) / float(self)
+
+    def __floordiv__(self, other: Any) -> Any:
+        return float(self) // plain(other)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return plain(other) // float(self)
+
+    def __mod__(self, other: Any) -> Any:
+        return float(self) % plain(other)
+
+    def __rmod__(self, other: Any) -> Any:
+        return plain(other) % float(self)
+
+    def __pow__(self, other: Any) -> Any:
+        return float(self) ** plain(other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return plain(other) ** float(self)
+
+    def __abs__(self) -> float:
+        return abs(float(self))
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(float(self), digits)
+
+    def __hash__(self) -> int:
+        return hash((self.size, self.divisor))
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is int:
+            return bool(self.size == other * self.divisor)
+        if isinstance(other, Ratio):
+            return bool(self.size * other.divisor == other.size * self.divisor)
+        return bool(float(self) == plain(other))
+
+    def __ge__(self, other: Any) -> bool:
+        if other.__class__ is int:
+            return bool(self.size >= other * self.divisor)
+        return bool(float(self) >= plain(other))
+
+    def __le__(self, other: Any) -> bool:
+        if other.__class__ is int:
+            return bool(self.size <= other * self.divisor)
+        return bool(float(self) <= plain(other))
+
+    def __gt__(self, other: Any) -> bool:
+        return not self <= other
+
+    def __lt__(self, other: Any) -> bool:
+        return not self >= other
+
+
+WHOLE: frozenset[type] = frozenset((int, Size))
+"""The types of whole numbers."""
+
+
+def _made(path: Path, value: int, formula: Formula) -> Any:
+    """The size of this formula; a plain number where it depends on no symbol."""
+    return value if formula.is_constant else Size(path, value, formula)
+
+
+def _ratio(size: Any, divisor: int) -> Any:
+    return Ratio(size, divisor) if size.__class__ is Size else size / divisor
+
+
+def _pinned(value: Any) -> Any:
+    return value.__index__() if value.__class__ is Size else value
+
+
+def plain(value: Any) -> Any:
+    """A number of Python's own; what depends on symbols is pinned."""
+    return float(value) if isinstance(value, Ratio) else _pinned(value)
+
+
+def known(value: Any) -> Any:
+    """The value at hand of a size, for messages: nothing is recorded. Others are as they are."""
+    if value.__class__ is Ratio:
+        return value.size.value / value.divisor
+    return value.value if value.__class__ is Size else value
+
+
+def depends(value: object) -> bool:
+    """Whether it is a size that depends on symbols."""
+    return value.__class__ is Size
+
+
+def everywhere(change: Callable[[Any], Any], value: Any) -> Any:
+    """The value with each size in its tuples and mappings changed, as by `plain` or `known`."""
+    if value.__class__ is tuple:
+        return tuple([everywhere(change, item) for item in value])
+    if isinstance(value, Mapping):
+        return {key: everywhere(change, item) for key, item in value.items()}
+    return change(value)
+
+
+EXACT_UP_TO = 65_535
+"""Sizes up to which a factor that is no exact fraction was tried against torch's own rule."""
+
+
+def scaled_size(size: Any, factor: float) -> Any:
+    """A size times a factor in double precision, rounded down: the formula where there is one."""
+    above, below = factor.as_integer_ratio()
+    if below > 2**10 or above > 2**20:
+        above, below = _fraction(factor)
+        if not below:
+            return int(float(size) * factor)
+        size.path.limit((size * -1 + EXACT_UP_TO).formula)
+    return size * above // below
+
+
+@lru_cache(maxsize=64)
+def _fraction(factor: float) -> tuple[int, int]:
+    """The fraction that rounds down as the factor does, for each size that is tried; or (0, 0)."""
+    from fractions import Fraction
+
+    near = Fraction(factor).limit_denominator(1000)
+    above, below = near.numerator, near.denominator
+    if all(int(size * factor) == size * above // below for size in range(EXACT_UP_TO + 1)):
+        return above, below
+    return 0, 0

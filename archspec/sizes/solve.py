@@ -1,0 +1,161 @@
+"""Which sizes answer a question about a formula of one symbol: exact, one residue at a time.
+
+On the members r, r + P, r + 2P, … of a class a formula is a polynomial in their number. Its forward
+differences say where it rises and where it falls, so each change of its sign is found by halving.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Literal, TypeAlias
+
+from archspec.record import Record
+from archspec.sizes.factors import factors
+from archspec.sizes.formula import Formula
+from archspec.sizes.sets import ALL, NONE, Changes, Sizes
+
+Relation: TypeAlias = Literal[">=", "=", "!="]
+"""How a formula compares with 0."""
+
+
+class Condition(Record):
+    """What holds of a formula."""
+
+    formula: Formula
+    relation: Relation
+
+    def holds(self, values: Mapping[str, int]) -> bool:
+        """Whether it holds for these values of the symbols."""
+        value = self.formula.at(values)
+        if self.relation == ">=":
+            return value >= 0
+        return (value == 0) is (self.relation == "=")
+
+
+def where(formula: Formula, relation: Relation) -> Sizes:
+    """The sizes at which a formula of at most one symbol is at least 0, is 0, or is not."""
+    if formula.is_constant:
+        holds = {">=": formula.constant >= 0, "=": formula.constant == 0}
+        return ALL if holds.get(relation, formula.constant != 0) else NONE
+    if relation == ">=":
+        return _at_least_zero(formula)
+    zero = _at_least_zero(formula) & _at_least_zero(formula.times(-1))
+    return zero if relation == "=" else ~zero
+
+
+def _at_least_zero(formula: Formula) -> Sizes:
+    (symbol,) = formula.symbols
+    period = formula.period
+    classes: list[Changes] = []
+    for residue in range(period):
+        first = residue or period
+        values = [
+            formula.at({symbol: first + period * number}) for number in range(formula.degree + 1)
+        ]
+        changes = sign_changes(_differences(values))
+        classes.append(tuple([first + period * number for number in changes]))
+    return Sizes(classes)
+
+
+def _differences(values: Sequence[int]) -> list[int]:
+    """The first value and the forward differences, as far as they are not 0."""
+    left, found = list(values), []
+    while left:
+        found.append(left[0])
+        left = [b - a for a, b in pairwise(left)]
+    while found and not found[-1]:
+        found.pop()
+    return found
+
+
+def sign_changes(differences: Sequence[int]) -> list[int]:
+    """Where a polynomial over 0, 1, 2, … becomes at least 0 (first, third, …) and ceases to be.
+
+    `differences` are its forward differences at 0, the last of them not 0.
+    """
+    if len(differences) <= 1:
+        return [0] if not differences or differences[0] >= 0 else []
+    changes: list[int] = []
+    inside = False
+    turns = sorted({0, *sign_changes(differences[1:])})
+    for number, start in enumerate(turns):
+        end = turns[number + 1] if number + 1 < len(turns) else None
+        if (_value(differences, start) >= 0) is not inside:
+            changes.append(start)
+            inside = not inside
+        crossing = _crossing(differences, start, end, inside)
+        if crossing is not None:
+            changes.append(crossing)
+            inside = not inside
+    return changes
+
+
+def _value(differences: Sequence[int], number: int) -> int:
+    total, choices = 0, 1
+    for power, difference in enumerate(differences):
+        total += difference * choices
+        choices = choices * (number - power) // (power + 1)
+    return total
+
+
+def _crossing(differences: Sequence[int], start: int, end: int | None, inside: bool) -> int | None:
+    """The first place above `start`, where it is `inside`, where it is not; it turns at `end`."""
+    if end is None:
+        rises = differences[-1] > 0  # the sign far out
+        if rises is inside:
+            return None
+        low, high = start, max(2 * start, 1)
+        while (_value(differences, high) >= 0) is inside:
+            low, high = high, 2 * high
+    else:
+        low, high = start, end
+        if (_value(differences, high) >= 0) is inside:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        if (_value(differences, middle) >= 0) is inside:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+# --- several symbols -----------------------------------------------------------------------------
+
+
+def follows(condition: Condition, box: Mapping[str, Sizes]) -> bool:
+    """Whether a condition that joins symbols plainly holds wherever each is in its own set.
+
+    So it is for a product of sizes that must not be empty. False where that is not seen.
+    """
+    formula, relation = condition
+    if relation == "=":
+        return False
+    return any(_least(formula.plus(number), box, -number) for number in (1, 0, -formula.constant))
+
+
+def _least(formula: Formula, box: Mapping[str, Sizes], number: int) -> bool:
+    """Whether a product and a number are above 0, or at least 0, by the least of its factors."""
+    whole, parts = factors(formula)
+    if whole < 0:
+        return False
+    least = whole
+    for part, power in parts:
+        found = _least_of_one(part, box)
+        if found is None or found < 0:
+            return False
+        least *= found**power
+    return least + number >= 0
+
+
+def _least_of_one(part: Formula, box: Mapping[str, Sizes]) -> int | None:
+    """The least value of a formula of one symbol that rises; None for any other."""
+    if part.degree != 1 or len(part.symbols) != 1 or part.rise(part.period) < 0:
+        return None
+    (name,) = part.symbols
+    sizes = box[name]
+    end = sizes.settled + math.lcm(sizes.period, part.period)
+    members = [x for first, last in sizes.runs(end) for x in range(first, last + 1)]
+    return min([part.at({name: x}) for x in members], default=None)

@@ -1,0 +1,227 @@
+"""Formulas and sets of sizes as people write them: ⌈H/32⌉, `H ≥ 32, a multiple of 16`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from archspec.sizes.factors import factors, leading
+from archspec.sizes.formula import Formula, Monomial
+from archspec.sizes.sets import ALL, Sizes, from_to
+from archspec.sizes.solve import Condition, where
+
+Legal = Mapping[str, Sizes]
+"""The sizes that each symbol may have."""
+
+_POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+MOST_RUNS = 8
+"""Stretches of neighbouring sizes that are written out."""
+
+
+# --- formulas ------------------------------------------------------------------------------------
+
+
+def formula_text(formula: Formula, legal: Legal | None = None) -> str:
+    """`256·(⌈S/32⌉ - 2)²`. With `legal` sizes the simplest text that agrees at all of these."""
+    number, parts = factors(formula)
+    if not parts:
+        return str(number)
+    if len(parts) == 1 and parts[0][1] == 1:
+        return _simple(formula, legal or {}).text
+    shown = [(_simple(part, legal or {}), power) for part, power in parts]
+    texts = [
+        f"{each.within}{str(power).translate(_POWERS) if power > 1 else ''}"
+        for each, power in shown
+    ]
+    product = "·".join(texts)
+    return {1: product, -1: f"-{product}"}.get(number, f"{number}·{product}")
+
+
+class _Shown:
+    """A text, and whether it needs parentheses in a product."""
+
+    __slots__ = ("is_sum", "text")
+
+    def __init__(self, text: str, is_sum: bool) -> None:
+        self.text, self.is_sum = text, is_sum
+
+    @property
+    def within(self) -> str:
+        return f"({self.text})" if self.is_sum else self.text
+
+
+def _simple(formula: Formula, legal: Legal) -> _Shown:
+    """A formula that is no product."""
+    if formula.degree == 1 and len(formula.symbols) == 1:
+        (name,) = formula.symbols
+        if (found := _one_floor(formula, name, legal.get(name, ALL))) is not None:
+            return found
+    return _Shown(_sum(formula), len(formula.terms) > 1)
+
+
+def _one_floor(formula: Formula, name: str, legal: Sizes) -> _Shown | None:
+    """The formula as `m·⌊(S + c)/k⌋ + e`, where it is that at all legal sizes."""
+    first = legal.least
+    if first is None:
+        return None
+    tries = [x for x, _ in zip(_members(legal, first), range(8), strict=False)]
+    symbol = formula.ring.symbol(name)
+    rise, period = formula.rise(formula.period), formula.period
+    for k in range(1, period + 1):
+        if rise * k % period:
+            continue
+        m = rise * k // period
+        for c in dict.fromkeys((0, k - 1, *range(1, k - 1))):
+            part = symbol.plus(c).floor(k)
+            e = formula.at({name: first}) - m * part.at({name: first})
+            other = part.times(m).plus(e)
+            if any(other.at({name: x}) != formula.at({name: x}) for x in tries):
+                continue
+            if other is formula or legal <= where(formula - other, "="):
+                exact = c == 0 and k > 1 and legal <= where(symbol - part.times(k), "=")
+                return _linear(name, m, c, k, e, exact)
+    return None
+
+
+def _members(legal: Sizes, first: int | None) -> list[int]:
+    found: list[int] = []
+    while first is not None and len(found) < 8:
+        found.append(first)
+        first = legal.above(first)
+    return found
+
+
+def _linear(name: str, m: int, c: int, k: int, e: int, exact: bool) -> _Shown:
+    if k == 1:
+        part = name
+    elif exact:
+        part = f"{name}/{k}"
+    else:
+        part = _floor_text(name, c, k)
+    if m == 0:
+        return _Shown(str(e), False)
+    if exact and k == 1:
+        part = name
+    text = {1: part, -1: f"-{part}"}.get(m, f"{m}·{part}")
+    if not e:
+        return _Shown(text, False)
+    return _Shown(f"{text} {'+' if e > 0 else '-'} {abs(e)}", True)
+
+
+def _floor_text(numerator: str, constant: int, divisor: int, is_sum: bool = False) -> str:
+    if constant == divisor - 1:
+        return f"⌈{f'({numerator})' if is_sum else numerator}/{divisor}⌉"
+    if constant:
+        sign = "+" if constant > 0 else "-"
+        return f"⌊({numerator} {sign} {abs(constant)})/{divisor}⌋"
+    return f"⌊{f'({numerator})' if is_sum else numerator}/{divisor}⌋"
+
+
+def _sum(formula: Formula) -> str:
+    """Term by term, those of the highest degree first."""
+    terms = sorted(
+        formula.terms,
+        key=lambda term: (-sum(formula.ring.atoms[n].degree for n in term[0]), term[0]),
+    )
+    text = ""
+    for monomial, coefficient in terms:
+        part = _product(formula, monomial, abs(coefficient))
+        if not text:
+            text = f"-{part}" if coefficient < 0 else part
+        else:
+            text += f" {'-' if coefficient < 0 else '+'} {part}"
+    return text or "0"
+
+
+def _product(formula: Formula, monomial: Monomial, coefficient: int) -> str:
+    parts = [str(coefficient)] if coefficient != 1 or not monomial else []
+    for number in dict.fromkeys(monomial):
+        power = monomial.count(number)
+        raised = str(power).translate(_POWERS) if power > 1 else ""
+        parts.append(_atom(formula, number) + raised)
+    return "·".join(parts)
+
+
+def _atom(formula: Formula, number: int) -> str:
+    atom = formula.ring.atoms[number]
+    if atom.numerator is None:
+        return atom.name
+    rest = atom.numerator.plus(-atom.numerator.constant)
+    is_sum = len(rest.terms) > 1
+    return _floor_text(_sum(rest), atom.numerator.constant, atom.divisor, is_sum)
+
+
+# --- sets ----------------------------------------------------------------------------------------
+
+
+def sizes_text(sizes: Sizes, name: str) -> str:
+    """A set in words: `any H`, `H ≥ 29`, `H a multiple of 16`, `193 ≤ H ≤ 224`."""
+    if sizes == ALL:
+        return f"any {name}"
+    if not sizes:
+        return f"no {name}"
+    tail = Sizes([(1,) if len(changes) % 2 else () for changes in sizes.classes])
+    odd = (sizes - tail) | (tail - sizes)
+    settled = 1 if not odd else (odd.below(_beyond(odd)) or 0) + 1
+    early = sizes & from_to(1, settled - 1) if settled > 1 else None
+    if not tail:
+        return _runs(sizes, name)
+    late = sizes & from_to(settled)
+    first = late.least or settled
+    if not early:
+        return _tail(tail, name, first)
+    runs = _runs(early, name)
+    return f"{runs}, or {_tail(tail, name, first)}"
+
+
+def _beyond(sizes: Sizes) -> int:
+    return sizes.settled + sizes.period
+
+
+def _runs(sizes: Sizes, name: str) -> str:
+    """A finite set."""
+    texts: list[str] = []
+    runs = list(sizes.runs(_beyond(sizes)))
+    alone = [str(first) for first, last in runs if first == last]
+    if len(alone) == len(runs) and len(runs) > 1:
+        shown = alone[:MOST_RUNS]
+        rest = f" … {alone[-1]}" if len(alone) > MOST_RUNS else ""
+        return f"{name} = {', '.join(shown)}{rest}"
+    for first, last in runs[:MOST_RUNS]:
+        texts.append(f"{name} = {first}" if first == last else f"{first} ≤ {name} ≤ {last}")
+    more = f", … up to {runs[-1][1]}" if len(runs) > MOST_RUNS else ""
+    return " or ".join(texts) + more
+
+
+def _tail(tail: Sizes, name: str, first: int) -> str:
+    """A periodic set from its member `first` on."""
+    if tail == ALL:
+        return f"{name} ≥ {first}"
+    period = tail.period
+    inside = [r for r, changes in enumerate(tail.classes) if changes]
+    start = f"{name} ≥ {first}, " if first != tail.least else f"{name} "
+    if inside == [0]:
+        return f"{start}a multiple of {period}"
+    if period == 2:
+        return f"{start}odd"
+    if len(inside) == period - 1 and 0 not in inside:
+        return f"{start}no multiple of {period}"
+    if len(inside) == 1:
+        return f"{start}{inside[0]} more than a multiple of {period}"
+    if inside[-1] - inside[0] == len(inside) - 1:
+        what = f"{inside[0]} to {inside[-1]}"
+    else:
+        what = ", ".join(map(str, inside[:MOST_RUNS]))
+        what += f", … {inside[-1]}" if len(inside) > MOST_RUNS else ""
+    return f"{start}that leaves {what} when divided by {period}"
+
+
+def condition_text(condition: Condition, number: int = 0) -> str:
+    """`⌈H/32⌉·⌈W/32⌉ = 49`: a condition on a formula that was compared with the number."""
+    formula, relation = condition
+    choices = (number, 1, 0, -formula.constant)
+    number = min(choices, key=lambda each: len(factors(formula.plus(each))[1]) < 2)
+    left, sign = formula.plus(number), {">=": "≥", "=": "=", "!=": "≠"}[relation]
+    if leading(left.terms)[1] < 0:
+        left, number, sign = left.times(-1), -number, sign.replace("≥", "≤")
+    return f"{formula_text(left)} {sign} {number}"

@@ -1,0 +1,144 @@
+"""Sizes that depend on symbols: what they compute, and what they record of each question."""
+
+from __future__ import annotations
+
+import math
+import operator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archspec.ir.shape import broadcast, chunk_sizes, scaled, sliced, window
+from archspec.sizes.formula import Ring
+from archspec.sizes.sets import ALL, from_to
+from archspec.sizes.size import LIMIT, Path, Ratio, Size, known
+from archspec.sizes.solve import where
+
+
+def cell(path):
+    """The sizes that meet all that was recorded."""
+    found = ALL
+    for condition in path.conditions:
+        found &= where(*condition)
+    return found
+
+
+def traced(function, value):
+    """What a function gives for a size, and the path that it took."""
+    path = Path(Ring(), lambda: "here")
+    return function(path.size("H", value)), path
+
+
+BINARY = (operator.add, operator.sub, operator.mul, operator.floordiv, operator.mod)
+COMPARISONS = (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne)
+
+
+@given(st.integers(1, 60), st.sampled_from(BINARY), st.integers(1, 9), st.integers(1, 60))
+def test_arithmetic_follows_the_symbol(value, operate, number, other):
+    result, path = traced(lambda h: operate(h, number), value)
+    assert known(result) == operate(value, number)
+    assert not path.conditions
+    if isinstance(result, Size):
+        assert result.at({"H": other}) == operate(other, number)
+    swapped, path = traced(lambda h: operate(number, h), value)
+    assert known(swapped) == operate(number, value)
+    if isinstance(swapped, Size):
+        assert swapped.at({"H": other}) == operate(number, other)
+    else:
+        assert cell(path) == from_to(value, value)
+
+
+@given(st.integers(1, 40), st.sampled_from(COMPARISONS), st.integers(-3, 40))
+def test_a_comparison_records_who_answers_alike(value, compare, number):
+    for ask in (lambda h: compare(h, number), lambda h: compare(number, h)):
+        answer, path = traced(ask, value)
+        alike = cell(path)
+        assert answer is ask(value)
+        assert [x for x in range(1, 80) if x in alike] == [
+            x for x in range(1, 80) if ask(x) is answer
+        ]
+
+
+RULES = (
+    lambda size: window(size, 3, stride=2, padding=1, what="width"),
+    lambda size: window(size, 3, stride=2, ceil_mode=True, what="width"),
+    lambda size: window(size, 2, stride=3, padding=1, ceil_mode=True, what="width"),
+    lambda size: window(size, 5, stride=4, padding=2, dilation=3, ceil_mode=True, what="width"),
+    lambda size: sliced(size, 2, -1, 3),
+    lambda size: sliced(size, -5, None, 1),
+    lambda size: scaled(size, 2.0),
+    lambda size: scaled(size, 0.5),
+    lambda size: scaled(size, 1 / 3),
+    lambda size: math.prod(chunk_sizes(size, 3)),
+    lambda size: broadcast(("N", size, 1), (size, 7))[1],
+    lambda size: math.ceil(size / 4) + math.floor(size * 0.75),
+)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("value", [15, 16, 30])
+def test_a_rule_keeps_its_value_in_its_cell(rule, value):
+    result, path = traced(rule, value)
+    assert known(result) == rule(value)
+    alike = cell(path)
+    for x in range(7, 60):
+        if x in alike:
+            assert (result.at({"H": x}) if isinstance(result, Size) else result) == rule(x)
+
+
+def test_windows_of_any_size_ask_once_whether_they_fit():
+    for ceil_mode in (False, True):
+        _, path = traced(
+            lambda h, c=ceil_mode: window(h, 3, stride=2, ceil_mode=c, what="width"), 224
+        )
+        assert len(path.conditions) == 1
+
+
+def test_an_index_pins_the_size():
+    numbers, path = traced(lambda h: list(range(h)), 5)
+    assert numbers == [0, 1, 2, 3, 4]
+    assert cell(path) == from_to(5, 5)
+
+
+def test_equal_formulas_are_equal_without_a_question():
+    _, path = traced(lambda h: {(h + 1, 3): 1}[h + 1, 3] + (h // 2 == h // 2), 5)
+    assert not path.conditions
+
+
+def test_ratios_round_as_floats_do():
+    for value in (7, 8):
+        ceiling, path = traced(lambda h: math.ceil(h / 2), value)
+        assert known(ceiling) == math.ceil(value / 2)
+        assert not path.conditions
+        assert type(traced(lambda h: h / 2, value)[0]) is Ratio
+
+
+def test_what_no_formula_holds_is_pinned():
+    result, path = traced(lambda h: math.sqrt(h), 16)
+    assert result == 4.0
+    assert cell(path) == from_to(16, 16)
+
+
+def test_bounds_of_machines_stand_apart():
+    _, path = traced(lambda h: h * h > LIMIT, 16)
+    assert not path.conditions
+    assert len(path.limits) == 1
+
+
+def test_a_closed_path_answers_without_a_record():
+    path = Path(Ring(), lambda: None)
+    h = path.size("H", 8)
+    path.close()
+    assert h > 3
+    assert not path.conditions
+
+
+def test_questions_asked_apart_are_kept_by_themselves():
+    path = Path(Ring(), lambda: None)
+    h = path.size("H", 8)
+    path.close()
+    with path.apart() as conditions:
+        assert h > 3
+    assert len(conditions) == 1
+    assert not path.conditions

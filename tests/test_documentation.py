@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import archspec
+from archspec.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,6 +56,15 @@ def test_the_readme_s_mistake_is_what_check_says() -> None:
     with pytest.raises(archspec.SpecError) as raised:
         archspec.loads(spec, name="bad.yaml")
     assert shown == f"{raised.value}\n"
+
+
+def test_the_precisions_of_the_language_page_are_real(capsys: pytest.CaptureFixture[str]) -> None:
+    command, _, shown = next(t for t in fenced(LANGUAGE, "text") if "--dtype" in t).partition("\n")
+    assert main(command.removeprefix("$ archspec ").split()) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(shown + "\n")
+    saved = archspec.load("resnet18").summary(batch_size=64, dtype="bfloat16").saved_bytes
+    assert f"saved_bytes  # {saved}\n" in LANGUAGE and f"({saved:,} bytes)" in shown
 
 
 def test_the_example_block_of_the_language_page_compiles() -> None:

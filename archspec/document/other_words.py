@@ -208,7 +208,8 @@ def type_elsewhere(word: str) -> str | None:
         return how
     known = named_elsewhere(word)
     if known == "float":
-        return "`float` is the network's working precision: write `float`, or leave `dtype` out"
+        precision = "the network's working precision, which `--dtype` chooses"
+        return f"`float` is {precision}: write `float`, or leave `dtype` out"
     return known and f"write `{known}`"
 
 

@@ -18,8 +18,8 @@ class To(ShapeKeeping, name="to", primary="dtype"):
     """The same values as `float`, `int64`, `int32` or `bool`, as torch's `Tensor.to`.
 
     A float loses what stands behind the point, and is true where it is not 0. `float` is the
-    network's own precision, which it follows: after `.half()` it makes float16. Gradients flow
-    from a float to a float only.
+    network's own precision, which it follows: after `.half()`, or built with
+    `dtype="float16"`, it makes float16. Gradients flow from a float to a float only.
     """
 
     dtype: Literal["float", "int64", "int32", "bool"]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from archspec.analyses.summary import Summary
     from archspec.architecture import Architecture
+    from archspec.contracts.contract import Contract
+    from archspec.contracts.formulas import Formulas
     from archspec.verify import Report
     from archspec.weights import LoadReport as WeightsReport
 
@@ -37,7 +39,8 @@ COMMAND = Command(
     "archspec compile resnet18 --verify --input 1x64x64\n"
     "archspec compile torchvision/resnet50 --summary --format json > resnet50.json\n"
     "archspec compile torchvision/resnet50 --weights ResNet50_Weights.IMAGENET1K_V2\n"
-    "archspec compile torchvision/resnet50 --set num_classes=10 --weights r50.pth --partial",
+    "archspec compile torchvision/resnet50 --set num_classes=10 --weights r50.pth --partial\n"
+    "archspec compile unet.yaml --contract H,W",
     (
         *COMPILING,
         Option("--summary", "print the table of layers", action="store_true"),
@@ -59,6 +62,13 @@ COMMAND = Command(
             metavar="B",
             type=whole(1),
             expected="a whole number of at least 1",
+        ),
+        Option(
+            "--contract",
+            "print at which sizes of its input the spec compiles to this network, and which node "
+            "asks; NAMES are of the last sizes: H,W, or S,S for squares",
+            metavar="NAMES",
+            dest="symbols",
         ),
         Option("--device", "with --verify: the device to run on (default: cpu)", metavar="D"),
         Option(
@@ -145,6 +155,8 @@ def _table(arch: Architecture, args: Arguments, weights: WeightsReport | None) -
         show_summary(_summary(arch, args))
     elif not args.verify:
         write(f"{arch.name}: {line_of_figures(arch)}")
+    if args.symbols is not None:
+        write("\n".join(_contract(arch, args).lines()))
     if weights is not None:
         write(f"\n{weights}" if args.summary else str(weights))
     if not args.verify:
@@ -161,6 +173,10 @@ def _table(arch: Architecture, args: Arguments, weights: WeightsReport | None) -
 def _json(arch: Architecture, args: Arguments, weights: WeightsReport | None) -> int:
     result = _summary(arch, args).as_dict() if args.summary else figures(arch)
     result["warnings"] = as_dicts(arch.warnings)
+    if args.symbols is not None:
+        contract = _contract(arch, args)
+        result["contract"] = contract.as_dict()
+        result["formulas"] = _formulas(contract).as_dict()
     if weights is not None:
         result["weights"] = weights.as_dict()
     ok = True
@@ -172,6 +188,17 @@ def _json(arch: Architecture, args: Arguments, weights: WeightsReport | None) ->
             write(str(report), sys.stderr)
     write_json(result)
     return 0 if ok else 1
+
+
+def _contract(arch: Architecture, args: Arguments) -> Contract:
+    """What --contract asks for. Raises `SpecError`."""
+    return arch.contract(args.symbols)
+
+
+def _formulas(contract: Contract) -> Formulas:
+    from archspec.contracts.formulas import Formulas
+
+    return Formulas(contract)
 
 
 def _summary(arch: Architecture, args: Arguments) -> Summary:

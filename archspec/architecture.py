@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from archspec.analyses.layers import Layer
     from archspec.analyses.summary import Summary
     from archspec.contracts.contract import Contract
+    from archspec.contracts.formulas import Formulas
     from archspec.ir.precision import DType
     from archspec.recipe.layers import Located
     from archspec.verify import Report
@@ -292,6 +293,15 @@ class Architecture:
 
         names = symbols.split(",") if isinstance(symbols, str) else symbols
         return derived(*self._spec()[:6], names)
+
+    def formulas(self, symbols: str | Sequence[str] | None = None) -> Formulas:
+        """Shapes, MACs and memory as formulas of the sizes that `symbols` name.
+
+        They hold at all sizes of `contract(symbols)`, which has the rest.
+        """
+        from archspec.contracts.formulas import Formulas
+
+        return Formulas(self.contract(symbols))
 
     def verify(
         self,

@@ -189,9 +189,8 @@ class Expansion(ABC):
                 made = self._inferred[key] = self._infer(op, shapes, given)
             except Refusal as refusal:
                 help_, message = refusal.help, refusal.message
-                if self.path is not None:
-                    self.path.close()
-                elif help_ is None and refusal.code.is_shape and not span.source.library:
+                may_ask = self.path is None  # a help would ask more of symbols than the mistake
+                if may_ask and help_ is None and refusal.code.is_shape and not span.source.library:
                     help_ = remedy(op, b, refs, refusal.code)
                 if not message.startswith(op.op_name):
                     message = f"{op.op_name}: {message}"

@@ -67,23 +67,27 @@ def warnings(graph: Graph, spans: Mapping[str, Span]) -> list[Diagnostic]:
 class _Walk:
     def __init__(self) -> None:
         self.uses: list[OpUse] = []
-        self.seen: dict[Graph, Sequence[Value]] = {}
+        self.seen: dict[Graph, tuple[Value, ...]] = {}
 
     def graph(
         self, graph: Graph, inputs: Sequence[Value], calls: tuple[CallSite, ...]
-    ) -> Sequence[Value]:
+    ) -> tuple[Value, ...]:
         """The values that a list gives for these inputs."""
         if len(self.uses) > MAX_USES and graph in self.seen:
             return self.again(graph, inputs)
-        values: list[Sequence[Value]] = []
+        values: list[tuple[Value, ...]] = []
         shared = {step.shares for step in graph.steps if step.shares is not None}
 
         def read(refs: tuple[Ref, ...]) -> tuple[Value, ...]:
+            if len(refs) == 1 and refs[0].step != INPUT:
+                given = values[refs[0].step]
+                if len(given) == 1:  # most nodes read all that the node before them gives
+                    return given
             return tuple([inputs[i] if step == INPUT else values[step][i] for step, i in refs])
 
         for index, step in enumerate(graph.steps):
             if step.idle:
-                values.append([])
+                values.append(())
                 continue
             given = read(step.inputs)
             if step.body is not None:
@@ -102,20 +106,18 @@ class _Walk:
                 if (producer := value.producer) is not None:
                     producer.reader = producer.reader or use.op
                     producer.unfelt &= use.op.blind_to_offsets
-            values.append([Value(use, i) for i in range(len(step.outputs))])
+            values.append(tuple([Value(use, i) for i in range(len(step.outputs))]))
         outputs = read(graph.outputs)
         self.seen[graph] = outputs
         return outputs
 
-    def again(self, graph: Graph, inputs: Sequence[Value]) -> list[Value]:
+    def again(self, graph: Graph, inputs: Sequence[Value]) -> tuple[Value, ...]:
         """As `graph`, for a block that was walked before: nothing is said of it a second time."""
         for read in inputs:
             if read.producer is not None:
                 read.producer.shared = True  # its readers are not all known
-        return [
-            inputs[ref.output] if ref.step == INPUT else before
-            for ref, before in zip(graph.outputs, self.seen[graph], strict=True)
-        ]
+        found = zip(graph.outputs, self.seen[graph], strict=True)
+        return tuple([inputs[ref.output] if ref.step == INPUT else before for ref, before in found])
 
 
 def _of(use: OpUse) -> Iterator[Diagnostic]:

@@ -17,7 +17,10 @@ from archspec.text.values import Items, Mapping, Scalar, Value
 
 
 class OpCall(Call):
-    """One op. `ready` is the validated one, where no argument depends on anything."""
+    """One op. `ready` is the validated one, where no argument depends on anything.
+
+    Its `args` are not kept then: a long network has very many.
+    """
 
     __slots__ = ("op", "ready")
 
@@ -36,6 +39,7 @@ class OpCall(Call):
             with scope.reporting(span):
                 values = {name: argument.constant for name, argument in call.args.items()}
                 call.ready = scope.ops.make(op, values, call.args, span)
+                call.args = {}  # they are all in it, and have passed
         return call
 
     @property
@@ -104,7 +108,7 @@ class OpCall(Call):
             return 1  # a node that is left out need not fit
 
     def given(self, place: Place) -> dict[str, Any]:
-        return self.made(place).arguments() if self.args else {}
+        return self.made(place).arguments() if self.ready or self.args else {}
 
 
 def _is_number(value: Value) -> TypeGuard[Scalar]:

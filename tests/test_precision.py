@@ -67,7 +67,7 @@ def agree(spec: dict[str, Any], precision: str) -> Architecture | None:
     except SpecError:
         return None
     report = arch.verify((2,), dtype=precision)
-    assert report.ok, f"{precision}: {report}\n{graphs.to_text(spec)}"
+    assert report.ok and report.dtype == precision, f"{report}\n{graphs.to_text(spec)}"
     net, usual = arch.build("cpu", seed=0, dtype=precision), arch.build("cpu", seed=0)
     assert list(net.state_dict()) == list(usual.state_dict())
     floats = {value.dtype for value in net.state_dict().values() if value.is_floating_point()}
@@ -367,7 +367,7 @@ def test_the_command_says_the_precision(capsys: pytest.CaptureFixture[str]) -> N
     assert (figures["dtype"], figures["state_dict_bytes"]) == ("bfloat16", nbytes(net))
     summary = json.loads(said("--dtype", "bfloat16", "--json", "--summary"))
     assert (summary["dtype"], summary["state_dict_bytes"]) == ("bfloat16", nbytes(net))
-    assert "verified: " in said("--dtype", "bfloat16", "--verify")
+    assert "verified in bfloat16: " in said("--dtype", "bfloat16", "--verify")
 
 
 def test_the_command_refuses_what_is_no_precision(capsys: pytest.CaptureFixture[str]) -> None:

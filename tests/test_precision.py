@@ -346,6 +346,23 @@ def test_what_is_no_precision_is_refused_with_a_word(word: str) -> None:
         assert str(raised.value) == message
 
 
+@pytest.mark.parametrize(
+    ("text", "help_"),
+    [
+        ("dtype: bf16\ninput: [4]\nlayers: [relu]", "--dtype chooses the precision"),
+        ("input: [4]\nlayers: [{linear: {out_features: 3, dtype: half}}]", "--dtype chooses"),
+        ("input: {shape: [4], dtype: bf16}\nlayers: [relu]", "precision, which `--dtype` chooses"),
+        ("input: [4]\nlayers: [{to: bf16}]", "`to: float`, the network's own precision"),
+        ("input: [4]\nlayers: [{to: torch.float16}]", "`to: float`, the network's own precision"),
+    ],
+)
+def test_a_precision_in_a_spec_is_refused_with_the_option(text: str, help_: str) -> None:
+    with pytest.raises(SpecError) as raised:
+        loaded(text)
+    (diagnostic,) = raised.value.diagnostics
+    assert help_ in (diagnostic.help or "")
+
+
 def test_a_dtype_of_torch_is_taken_by_its_name() -> None:
     assert [precision_of(getattr(torch, name)) for name in PRECISIONS] == list(PRECISIONS)
     with pytest.raises(ValueError, match=r"'torch.int64' is no precision"):

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from archspec.ir.op import Example, ShapeKeeping
 from archspec.ir.shape import Shape
 from archspec.ir.tape import Tape, Tensor, empty_like
-from archspec.ir.types import EVERY, INT64, NAMES, ValueType
+from archspec.ir.types import EVERY, INT64, NAMES, PRECISIONS, ValueType
 
 if TYPE_CHECKING:
     from torch import nn
 
 _ELSEWHERE = {
     **dict.fromkeys(("float16", "bfloat16", "float64", "half", "double"), "float"),
+    **dict.fromkeys(("bf16", "fp16", "fp32", "fp64", "f16", "f32", "f64"), "float"),
+    **{f"torch.{precision}": "float" for precision in PRECISIONS},
     **dict.fromkeys(("long", "integer"), "int64"),
     **dict.fromkeys(("int8", "uint8", "int16", "short", "byte"), "int32"),
     **{f"torch.{name}": name for name in NAMES},
-    "torch.float32": "float",
     "torch.long": "int64",
 }
 """Other words for the types, and the one to write instead."""

@@ -277,12 +277,21 @@ def test_a_layer_that_leaves_the_precision_is_found() -> None:
 
 
 def test_a_kernel_that_torch_lacks_is_named() -> None:
-    arch = loaded("input: [6, 8, 8]\nlayers: [{name: norm, local_response_norm: 5}]")
-    assert arch.verify().ok
-    (mismatch,) = arch.verify(dtype="bfloat16").mismatches
-    assert (mismatch.path, mismatch.what) == ("norm", "run at N=2 in train()")
+    class Lacking(nn.Linear):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            raise NotImplementedError("\"sum_kernel\" not implemented for 'BFloat16'")
+
+    arch = loaded()
+
+    def build() -> nn.Module:
+        net = arch.build(seed=0, dtype="bfloat16")
+        net.fc = Lacking(216, 5).to(torch.bfloat16)
+        return net
+
+    (mismatch,) = verify(arch.graph, name="net", build=build, precision="bfloat16").mismatches
+    assert (mismatch.path, mismatch.what) == ("fc", "run at N=2 in train()")
     assert mismatch.real == (
-        "torch has no bfloat16 kernel for it on the cpu (avg_pool3d_out_frame): "
+        "torch has no bfloat16 kernel for it on the cpu (sum_kernel): "
         "choose another device or precision"
     )
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from archspec.analyses.summary import Summary
     from archspec.architecture import Architecture
+    from archspec.contracts.contract import Contract
+    from archspec.contracts.formulas import Formulas
     from archspec.verify import Report
     from archspec.weights import LoadReport as WeightsReport
 
@@ -38,7 +40,8 @@ COMMAND = Command(
     "archspec compile resnet18 --verify --input 1x64x64\n"
     "archspec compile torchvision/resnet50 --summary --format json > resnet50.json\n"
     "archspec compile torchvision/resnet50 --weights ResNet50_Weights.IMAGENET1K_V2\n"
-    "archspec compile torchvision/resnet50 --set num_classes=10 --weights r50.pth --partial",
+    "archspec compile torchvision/resnet50 --set num_classes=10 --weights r50.pth --partial\n"
+    "archspec compile unet.yaml --contract H,W",
     (
         *COMPILING,
         Option("--summary", "print the table of layers", action="store_true"),
@@ -66,6 +69,13 @@ COMMAND = Command(
             "give the bytes of, verify or load weights into a network whose floats are of this "
             "precision: float32 (default), bfloat16, float16 or float64",
             metavar="T",
+        ),
+        Option(
+            "--contract",
+            "print at which sizes of its input the spec compiles to this network, and which node "
+            "asks; NAMES are of the last sizes: H,W, or S,S for squares",
+            metavar="NAMES",
+            dest="symbols",
         ),
         Option("--device", "with --verify: the device to run on (default: cpu)", metavar="D"),
         Option(
@@ -165,6 +175,8 @@ def _table(arch: Architecture, args: Arguments, weights: WeightsReport | None) -
         show_summary(_summary(arch, args))
     elif not args.verify:
         write(f"{arch.name}: {line_of_figures(arch)}{_size(arch, args)}")
+    if args.symbols is not None:
+        write("\n".join(_contract(arch, args).lines()))
     if weights is not None:
         write(f"\n{weights}" if args.summary else str(weights))
     if not args.verify:
@@ -183,6 +195,10 @@ def _json(arch: Architecture, args: Arguments, weights: WeightsReport | None) ->
     if args.dtype != PRECISION and not args.summary:
         result |= {"dtype": args.dtype, "state_dict_bytes": _state_dict_bytes(arch, args)}
     result["warnings"] = as_dicts(arch.warnings)
+    if args.symbols is not None:
+        contract = _contract(arch, args)
+        result["contract"] = contract.as_dict()
+        result["formulas"] = _formulas(contract).as_dict()
     if weights is not None:
         result["weights"] = weights.as_dict()
     ok = True
@@ -209,6 +225,17 @@ def _state_dict_bytes(arch: Architecture, args: Arguments) -> int:
     from archspec.analyses.cost import Costs
 
     return Costs(arch.graph, args.dtype).total.state_dict_bytes
+
+
+def _contract(arch: Architecture, args: Arguments) -> Contract:
+    """What --contract asks for. Raises `SpecError`."""
+    return arch.contract(args.symbols)
+
+
+def _formulas(contract: Contract) -> Formulas:
+    from archspec.contracts.formulas import Formulas
+
+    return Formulas(contract)
 
 
 def _summary(arch: Architecture, args: Arguments) -> Summary:

@@ -18,7 +18,7 @@ from archspec.expand.remedies import remedy
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Budget, Env
 from archspec.ir.graph import Graph, Step
-from archspec.ir.infer import check_types, infer, infer_types
+from archspec.ir.infer import check_types, infer, result_types
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape
 from archspec.ir.types import ValueType
@@ -189,9 +189,8 @@ class Expansion(ABC):
                 made = self._inferred[key] = self._infer(op, shapes, given)
             except Refusal as refusal:
                 help_, message = refusal.help, refusal.message
-                if self.path is not None:
-                    self.path.close()
-                elif help_ is None and refusal.code.is_shape and not span.source.library:
+                may_ask = self.path is None  # a help would ask more of symbols than the mistake
+                if may_ask and help_ is None and refusal.code.is_shape and not span.source.library:
                     help_ = remedy(op, b, refs, refusal.code)
                 if not message.startswith(op.op_name):
                     message = f"{op.op_name}: {message}"
@@ -212,4 +211,4 @@ class Expansion(ABC):
                 )
         check_types(op, types)  # before the code of a package runs on floats
         outputs = infer(op, shapes)
-        return outputs, infer_types(op, types, len(outputs))
+        return outputs, result_types(op, types, len(outputs))

@@ -8,21 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from archspec.ir.op import Example, ShapeKeeping
 from archspec.ir.shape import Shape
 from archspec.ir.tape import Tape, Tensor, empty_like
-from archspec.ir.types import EVERY, INT64, NAMES, PRECISIONS, ValueType
+from archspec.ir.types import EVERY, INT64, ValueType, named_elsewhere
 
 if TYPE_CHECKING:
     from torch import nn
-
-_ELSEWHERE = {
-    **dict.fromkeys(("float16", "bfloat16", "float64", "half", "double"), "float"),
-    **dict.fromkeys(("bf16", "fp16", "fp32", "fp64", "f16", "f32", "f64"), "float"),
-    **{f"torch.{precision}": "float" for precision in PRECISIONS},
-    **dict.fromkeys(("long", "integer"), "int64"),
-    **dict.fromkeys(("int8", "uint8", "int16", "short", "byte"), "int32"),
-    **{f"torch.{name}": name for name in NAMES},
-    "torch.long": "int64",
-}
-"""Other words for the types, and the one to write instead."""
 
 
 class To(ShapeKeeping, name="to", primary="dtype"):
@@ -47,7 +36,7 @@ class To(ShapeKeeping, name="to", primary="dtype"):
 
     @classmethod
     def instead(cls, argument: str, word: str, given: Mapping[str, Any]) -> str | None:
-        known = _ELSEWHERE.get(word)
+        known = named_elsewhere(word)
         own = ", the network's own precision" if known == "float" else ""
         return known and f"write `to: {known}`{own}"
 

@@ -100,6 +100,9 @@ class _MachineSettings(Settings):
     memory_format: Literal["auto", "contiguous", "channels_last"] = setting(
         "auto", "layout of images in memory; auto: the faster one, by measuring", "F"
     )
+    evaluation_memory_format: Literal["auto", "contiguous", "channels_last"] = setting(
+        "auto", "the same for evaluation, where the other one may be faster", "F", may_change=True
+    )
     threads: Count | Literal["auto"] = setting(
         "auto", "threads of the CPU; auto: one or all, the faster, by measuring", "N"
     )

@@ -160,8 +160,10 @@ class Size:
         return base ** _pinned(self)
 
     def __floordiv__(self, divisor: Any) -> Any:
+        if divisor.__class__ is Size:
+            return self._divided(divisor)
         if divisor.__class__ is not int:
-            return _pinned(self) // _pinned(divisor)
+            return _pinned(self) // divisor
         if not divisor:
             return self.value // divisor  # refused: it has no value at any size
         if divisor < 0:
@@ -171,13 +173,23 @@ class Size:
         except Unkept:
             return _pinned(self) // divisor
 
+    def _divided(self, divisor: Size) -> Any:
+        """The quotient by a size that divides it at all sizes; for others the divisor is pinned."""
+        try:
+            quotient = self.formula.quotient(divisor.formula)
+        except Unkept:
+            quotient = None
+        if quotient is None or divisor < 1:
+            return self // _pinned(divisor)
+        return _made(self.path, self.value // divisor.value, quotient)
+
     def __rfloordiv__(self, number: Any) -> Any:
         return number // _pinned(self)
 
     def __mod__(self, divisor: Any) -> Any:
-        if divisor.__class__ is not int:
-            return _pinned(self) % _pinned(divisor)
-        if not divisor:
+        if divisor.__class__ not in WHOLE:
+            return _pinned(self) % divisor
+        if divisor.__class__ is int and not divisor:
             return self.value % divisor
         return self - (self // divisor) * divisor
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from archspec.sizes.factors import factors, leading
-from archspec.sizes.formula import Formula, Monomial
+from archspec.sizes.factors import factors
+from archspec.sizes.formula import Formula, Monomial, leading
 from archspec.sizes.sets import ALL, Sizes, from_to
 from archspec.sizes.solve import Condition, where
 

@@ -118,6 +118,8 @@ class _Stages:
         saved = self._saved(data)
         self.recipe = saved.recipe if saved else self._decided(data)
         net = self._net()
+        if self.recipe.evaluation_memory_format == "auto":
+            self.recipe = self._with_evaluation_decided(net, data)
         plan = self._plan(net, len(data.train))
         run = saved.run if saved else self._new_run(data)
         threads = self.recipe.threads
@@ -187,6 +189,25 @@ class _Stages:
         layout = tuning.LAYOUTS[self._as_main(tuning.LAYOUTS.index(way.layout))]
         threads = self._as_main(way.threads)
         return recipe.with_values(memory_format=layout, threads=threads)
+
+    def _with_evaluation_decided(self, net: nn.Module, data: Data) -> Recipe:
+        """The recipe with a layout for the passes between epochs: another may suit them better."""
+        recipe, world = self.recipe, self.processes.world
+        layout: str = recipe.memory_format
+        why = "as in training"
+        if recipe.deterministic:
+            why = f"{why}: a measurement would not be reproducible"
+        elif self.place.type == "cpu" and not (recipe.fsdp or recipe.compile):
+            batch = max(1, min(32, int(recipe.batch_size) // (recipe.accumulate * world)))
+            images = recipe.epochs * (len(data.validation) + len(data.test)) // world
+            shape = (batch, *compatibility.image_shape(self.arch))
+            passes = tuning.ForwardPasses(net, shape, images, recipe.precision, self.place)
+            with tuning.threads(int(recipe.threads)):
+                found = tuning.choose_evaluation_layout(passes, layout)
+            layout, why = found or (layout, f"{why}: too few images to measure")
+        layout = tuning.LAYOUTS[self._as_main(tuning.LAYOUTS.index(layout))]
+        self._say(f"evaluating: {layout} ({why})")
+        return recipe.with_values(evaluation_memory_format=layout)
 
     def _as_main(self, number: int) -> int:
         """What the first process has found: measurements differ, and all must do the same."""

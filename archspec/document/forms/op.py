@@ -10,7 +10,7 @@ from archspec.document import wording
 from archspec.document.forms.call import Call, misplaced
 from archspec.document.records import Arguments, Place
 from archspec.document.scope import Scope
-from archspec.expressions.arguments import LocatedError, check_truth, leaves, op_kinds, truths
+from archspec.expressions.arguments import LocatedError, check_truth, op_kinds, truths
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
 from archspec.text.values import Items, Mapping, Scalar, Value
@@ -70,7 +70,7 @@ class OpCall(Call):
     def alone(self, value: Value) -> str | None:
         if not isinstance(value, Scalar) or type(value.value) is not int:
             return None
-        if any(int in leaves(field.annotation) for field in self.op.fields().values()):
+        if any(int in field.leaves for field in self.op.fields().values()):
             return None
         return f"write `{self.word}` alone: sizes of the input are inferred"
 

@@ -219,13 +219,13 @@ def _dtype(file: File, value: Value | None) -> str | None:
 
 
 def _dtype_help(value: Scalar) -> Help:
-    from archspec.document.other_words import dtype_elsewhere  # for a mistake alone
+    from archspec.document.other_words import type_elsewhere  # for a mistake alone
 
     _, dot, word = value.text.rpartition(".")
     if dot and word in NAMES:
         return Help(f"write `{word}`", (Edit(value.span, word),))
     near = suggestion(word, NAMES, value.span)
-    text = dtype_elsewhere(word)
+    text = type_elsewhere(word)
     return near if near.edits or text is None else Help(text)
 
 

@@ -184,7 +184,8 @@ ABOUT_KEYS = {
         "`init:` at the top of the file says how all weights begin"
     ),
     "dataformat": "remove it: the channels come first",
-    "device dtype inplace trainable": "remove it: a spec does not decide it",
+    "device inplace trainable": "remove it: a spec does not decide it",
+    "dtype precision": "remove it: the option --dtype chooses the precision, not a spec",
     "dropoutprob keepprob": "`p` is the share that is dropped",
     "embeddim inchannels incchannels infeatures inplanes inputchannels inputdim inputshape "
     "normalizedshape numchannels numfeatures": "remove it: input sizes follow from the node before",

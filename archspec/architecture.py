@@ -14,7 +14,7 @@ from archspec.document.keys.train import plain
 from archspec.expand.program import Program, compile_text, read_named
 from archspec.ir.graph import Graph, Ref, only, trained_only
 from archspec.ir.shape import Shape
-from archspec.ir.types import FLOAT
+from archspec.ir.types import FLOAT, PRECISION
 from archspec.record import Record
 from archspec.text.limits import DEFAULT, Limits
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from archspec.analyses.summary import Summary
     from archspec.contracts.contract import Contract
     from archspec.contracts.formulas import Formulas
+    from archspec.ir.precision import DType
     from archspec.recipe.layers import Located
     from archspec.verify import Report
     from archspec.weights import Renames, Weights
@@ -172,15 +173,26 @@ class Architecture:
 
         return Costs(self.graph)
 
-    def summary(self, depth: int | None = None, batch_size: int = 1) -> Summary:
+    def summary(
+        self, depth: int | None = None, batch_size: int = 1, *, dtype: DType = PRECISION
+    ) -> Summary:
         """The table of all nodes with totals; `str()` of it is plain text.
 
-        Blocks are folded into one row below `depth` levels. Memory is for `batch_size` samples.
+        Blocks are folded into one row below `depth` levels. Memory is for `batch_size` samples,
+        bytes are those of a network whose floats are of `dtype`: float32, bfloat16, float16 or
+        float64, by name or as torch has them.
+
+        Raises ValueError for another `dtype`.
         """
         from archspec.analyses.summary import summarise
 
         return summarise(
-            self.graph, self.name, depth=depth, batch_size=batch_size, costs=self._costs
+            self.graph,
+            self.name,
+            depth=depth,
+            batch_size=batch_size,
+            costs=self._costs if dtype == PRECISION else None,
+            precision=_precision(dtype),
         )
 
     def expand(self) -> str:
@@ -194,6 +206,7 @@ class Architecture:
         device: torch.device | str | None = "cpu",
         seed: int | None = None,
         *,
+        dtype: DType | None = None,
         outputs: Outputs | None = None,
         weights: Weights | None = None,
         weights_map: Renames | None = None,
@@ -205,25 +218,35 @@ class Architecture:
         is left alone. `weights` are then loaded over them (see `archspec.weights.load_weights`):
         all, or with `partial` those that fit, of which the rest is warned.
 
+        `dtype` is the precision of its floats, parameters and buffers: `torch.bfloat16` or
+        "bfloat16", and likewise float16, float32 and float64; integers and truth values stay. Fresh
+        weights are those of float32, rounded, and `weights` are converted; of values too large for
+        it is warned. Without, it is torch's default, float32.
+
         With `outputs` the module returns a dict of the values of those nodes, by their paths as
         the summary prints them, and what they do not need is not built; all keys stay as they are.
 
         The module is made for the input that the spec was compiled for: `in_height` and its kin
         are numbers in it. For another size compile the spec again, with `variant`.
 
-        Raises `SpecError` where weights do not fit, or a node of `outputs` is not there, and
-        `ModuleNotFoundError` where torch is not installed.
+        Raises `SpecError` where weights do not fit, or a node of `outputs` is not there,
+        ValueError for another `dtype`, and `ModuleNotFoundError` where torch is not installed.
         """
         _need_torch()
         from archspec.emit import emit
 
         graph = self._tapped(outputs)
-        net = emit(graph, name=self.name, device=device, init=self.init, seed=seed)
+        precision = None if dtype is None else _precision(dtype)
+        net = emit(
+            graph, name=self.name, device=device, init=self.init, seed=seed, precision=precision
+        )
         if weights is not None:
             from archspec.weights import load_weights
 
             # A file holds the whole network, also where `outputs` leaves some of it out.
-            whole = net if outputs is None else emit(self.graph, name=self.name, device="meta")
+            whole = net
+            if outputs is not None:
+                whole = emit(self.graph, name=self.name, device="meta", precision=precision)
             report = load_weights(
                 net,
                 weights,
@@ -232,7 +255,7 @@ class Architecture:
                 network=self.name,
                 whole=whole.state_dict(),
             )
-            if not report.fits:
+            if not report.fits or report.infinite:
                 warnings.warn(str(report), stacklevel=2)
         return net
 
@@ -284,16 +307,33 @@ class Architecture:
         device: torch.device | str = "cpu",
         *,
         outputs: Outputs | None = None,
+        dtype: DType = PRECISION,
     ) -> Report:
         """Runs the real module and compares every static figure with it.
 
-        With `outputs` it is the module that `build` makes for them.
+        With `outputs` it is the module that `build` makes for them, and in the precision `dtype`.
+
+        Raises ValueError for a `dtype` that is none.
         """
         _need_torch()
         from archspec.verify import verify
 
-        graph = self._tapped(outputs)
-        return verify(graph, name=self.name, batch_sizes=batch_sizes, device=device)
+        return verify(
+            self._tapped(outputs),
+            name=self.name,
+            batch_sizes=batch_sizes,
+            device=device,
+            precision=_precision(dtype),
+        )
+
+
+def _precision(dtype: DType) -> str:
+    """The name of a precision. Raises ValueError for what is none."""
+    if dtype == PRECISION:
+        return PRECISION
+    from archspec.ir.precision import precision_of
+
+    return precision_of(dtype)
 
 
 def _typed(shape: Shape | dict[str, Shape], dtype: str | dict[str, str]) -> str:
@@ -426,6 +466,7 @@ def compile(
     allow_modules: Collection[str] = (),
     device: torch.device | str | None = "cpu",
     seed: int | None = None,
+    dtype: DType | None = None,
     outputs: Outputs | None = None,
     weights: Weights | None = None,
     weights_map: Renames | None = None,
@@ -437,6 +478,7 @@ def compile(
     return arch.build(
         device,
         seed,
+        dtype=dtype,
         outputs=outputs,
         weights=weights,
         weights_map=weights_map,

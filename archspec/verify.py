@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,8 +21,9 @@ from archspec.emit.observe import Executed, execution, observed
 from archspec.ir.graph import Graph, trained_only, walk
 from archspec.ir.op import Weight
 from archspec.ir.shape import Shape, concrete, is_batched
+from archspec.ir.types import FLOAT, PRECISION
 from archspec.runtime.measure import counting_macs, measure_saved_bytes, weights_of
-from archspec.runtime.values import drawn, name_of
+from archspec.runtime.values import drawn, dtype_of, name_of
 
 RUN_ERRORS = (
     ArithmeticError,
@@ -34,6 +36,11 @@ RUN_ERRORS = (
     ValueError,
 )
 """What running a module can raise: torch's own errors, out of memory among them."""
+
+
+_NO_KERNEL = re.compile(r"\"(\w+)\" not implemented for '(\w+)'")
+_SCALARS = {"bfloat16": "BFloat16", "float16": "Half", "float64": "Double"}
+"""Precisions as torch's errors call them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +127,7 @@ def verify(
     device: torch.device | str = "cpu",
     build: Callable[[], nn.Module] | None = None,
     progress: Callable[[str], None] | None = None,
+    precision: str = PRECISION,
 ) -> Report:
     """Runs the module of `graph` in `train()` and `eval()` and compares it with the graph.
 
@@ -128,27 +136,36 @@ def verify(
     CPU, for which it is stated) and the outputs. A backward pass must run, if an output is of
     floats. `build` makes the module, by `emit` unless it is given. Inputs and weights are drawn
     from fixed seeds, integers from all that their type allows; the global random state is left as
-    it was. A run that fails is a mismatch with the error's text. `progress` is
-    called with what runs next.
+    it was. The floats of module and inputs are of `precision`, and all figures for it. A run that
+    fails is a mismatch with the error's text. `progress` is called with what runs next.
     """
     place = torch.device(device)
     if place.type == "meta":
         raise ValueError("the meta device computes nothing: choose a real one")
     report = Report()
     try:
-        module = (build or partial(emit, graph, name=name, device=place, seed=0))()
+        new = partial(emit, graph, name=name, device=place, seed=0, precision=precision)
+        module = (build or new)()
     except RUN_ERRORS as error:
         report.mismatches.append(Mismatch("", "build", "a module", _text(error)))
         return report
-    _Verifier(graph, module, place, report).run(batch_sizes, progress or (lambda what: None))
+    _Verifier(graph, module, place, report, precision).run(
+        batch_sizes, progress or (lambda what: None)
+    )
     return report
 
 
 class _Verifier:
     def __init__(
-        self, graph: Graph, module: nn.Module, device: torch.device, report: Report
+        self,
+        graph: Graph,
+        module: nn.Module,
+        device: torch.device,
+        report: Report,
+        precision: str,
     ) -> None:
         self.graph, self.module, self.device, self.report = graph, module, device, report
+        self.precision = precision
         self.reported: set[tuple[str, str]] = set()
         self.ahead: Iterator[Executed] = iter(())  # what an observed run has still to do
         self.owned = [*module.parameters(), *module.buffers()]
@@ -173,15 +190,16 @@ class _Verifier:
     # The whole network
 
     def check_weights(self) -> None:
-        """Every key of the state dict: shape, element size, parameter or buffer, trainable."""
-        real = {weight.name: weight for weight in weights_of(self.module)}
+        """Every key of the state dict: shape, type, parameter or buffer, trainable."""
+        real = {weight.name: weight for weight in weights_of(self.module, self.precision)}
         static: dict[str, tuple[Weight, Span]] = {}
         for visit in walk(self.graph):
             step = visit.step
             if step.op is not None and not visit.shared:
                 for weight in step.op.weights(*step.input_shapes):
                     key = ".".join(filter(None, (visit.module_path, weight.name)))
-                    static[key] = weight, step.span
+                    kind = weight.type.in_network(self.precision)
+                    static[key] = weight._replace(type=kind), step.span
         for key in static | real:
             self.report.checked["weights"] += 1
             known, span = static.get(key, (None, None))
@@ -206,7 +224,8 @@ class _Verifier:
                 self.mismatch("", "outputs", "the same in two equal runs", what)
 
     def agree(self, plain: Sequence[Tensor], watched: Sequence[Tensor]) -> bool:
-        tolerance = 0.0 if self.device.type == "cpu" else 1e-4
+        rounding = torch.finfo(dtype_of(FLOAT, self.precision)).eps
+        tolerance = 0.0 if self.device.type == "cpu" else max(1e-4, 4 * rounding)
 
         def same(a: Tensor, b: Tensor) -> bool:
             if not a.is_floating_point() or a.dtype != b.dtype or a.shape != b.shape:
@@ -226,7 +245,7 @@ class _Verifier:
         result, saved = measure_saved_bytes(lambda: self.module(*inputs), self.owned)
         if self.device.type == "cpu":
             self.report.checked["saved memory"] += 1
-            stated = saved_bytes(self.graph, batch, self.module.training)
+            stated = saved_bytes(self.graph, batch, self.module.training, self.precision)
             if stated != saved:
                 what = f"saved bytes {self.at(batch)}"
                 self.mismatch("", what, f"{stated:,}", f"{saved:,}", kind="saved memory")
@@ -287,7 +306,9 @@ class _Verifier:
         shapes = [concrete(shape, batch) for shape in compress(step.outputs, present)]
         found = [None if value is None else tuple(value.shape) for value in values]
         types = [kind.name for kind in compress(step.types, present)]
-        dtypes = ["None" if value is None else name_of(value.dtype) for value in values]
+        dtypes = [
+            "None" if value is None else name_of(value.dtype, self.precision) for value in values
+        ]
         for kind, stated, real in (
             ("shape", _listed(shapes), _listed(found)),
             ("type", ", ".join(types), ", ".join(dtypes)),
@@ -329,21 +350,33 @@ class _Verifier:
                 return None
             if failed is not None:
                 span = failed.step.span
-                self.mismatch(
-                    failed.path, f"run {self.at(batch)}", "runs", _text(error), span, "run"
-                )
+                what = f"run {self.at(batch)}"
+                self.mismatch(failed.path, what, "runs", self.failure(error), span, "run")
             elif all(kind != "run" for _, kind in self.reported):
-                self.mismatch("", f"run {self.at(batch)}", "runs", _text(error), kind="run")
+                self.mismatch("", f"run {self.at(batch)}", "runs", self.failure(error), kind="run")
             return None
         finally:
             with torch.no_grad():
                 for buffer, before in zip(self.module.buffers(), buffers, strict=True):
                     buffer.copy_(before)
 
+    def failure(self, error: BaseException) -> str:
+        """What a run raised, or that torch cannot compute it in this precision."""
+        lacks = _NO_KERNEL.search(str(error))
+        if lacks is None or lacks[2] != _SCALARS.get(self.precision):
+            return _text(error)
+        return (
+            f"torch has no {self.precision} kernel for it on the {self.device.type} ({lacks[1]}): "
+            "choose another device or precision"
+        )
+
     def inputs(self, batch: int) -> list[Tensor]:
         generator = torch.Generator().manual_seed(batch)
         inputs = zip(self.graph.input_types, self.graph.inputs, strict=True)
-        return [drawn(t, concrete(s, batch), generator).to(self.device) for t, s in inputs]
+        return [
+            drawn(kind, concrete(shape, batch), generator, self.precision).to(self.device)
+            for kind, shape in inputs
+        ]
 
     def at(self, batch: int) -> str:
         return f"at N={batch} in {'train' if self.module.training else 'eval'}()"
@@ -389,7 +422,7 @@ def _describe(weight: Weight | None) -> str:
         return "none"
     kind = "buffer" if weight.buffer else "parameter"
     frozen = "" if weight.buffer or weight.trainable else ", not trainable"
-    return f"{kind} {_listed([weight.shape])} of {weight.itemsize}-byte elements{frozen}"
+    return f"{kind} {_listed([weight.shape])} of {weight.type.name}{frozen}"
 
 
 def _listed(shapes: Sequence[Shape | None]) -> str:

@@ -11,6 +11,9 @@ import archspec.ops  # noqa: F401 (a test that runs alone sees all ops too)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
+# Many tests start a process of their own: each would compile all of archspec anew otherwise.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # The same examples in every run; HYPOTHESIS_PROFILE=explore draws others each time.
 settings.register_profile("suite", derandomize=True, database=None, deadline=None)
 settings.register_profile("explore", deadline=None)

@@ -11,20 +11,22 @@ from pathlib import Path
 
 import fuzz
 import pytest
-from fuzzing import documents, semantics, texts
+from fuzzing import documents, networks, semantics, texts
 from fuzzing.oracle import diagnostics_findings
 from fuzzing.sandbox import Case, Sandbox, Verdict
 
 import archspec
 from archspec.diagnostics.diagnostic import Refusal
 from archspec.ops.linear import Linear
+from archspec.testing import contract
 
 FINDINGS = sorted((Path(__file__).parent / "fuzz_findings").glob("*.yaml"))
 HEAD = "input: [3, 8, 8]\nlayers:\n"
 
 
 @pytest.mark.parametrize(("name", "most"), [("bytes", 250), ("document", 120), ("semantic", 50)])
-def test_nothing_is_found(name, most):
+def test_nothing_is_found(name, most, monkeypatch):
+    monkeypatch.setattr(networks, "DRAWN", 40)  # enough to choose fifty from, and soon drawn
     result = fuzz.fuzz(name, seed=1, most=most)
     assert not result.findings, list(result.findings)
     assert result.cases == most
@@ -134,6 +136,23 @@ def test_a_rule_that_accepts_too_much_is_found(monkeypatch):
     monkeypatch.setattr(Conv2d, "infer", lambda self, x: (x[0], 4, 8, 8))
     found = semantics.check(case).findings
     assert any("run at N=2 in train()" in each for each in found), found
+
+
+def test_torch_is_not_asked_about_the_trials_of_a_help(monkeypatch):
+    """The nearest input that fits is found by trials, and each would be a real run."""
+    nodes = "[{max_pool2d: 2}, {upsample: {scale_factor: 2}}, {add: [input, '1']}]"
+    text = f"input: [3, 9, 9]\nlayers: {nodes}\n"
+    with pytest.raises(archspec.SpecError, match=r"help: .*\[3, 8, 8\]"):
+        archspec.loads(text)
+    real, seen = contract.real_call, []
+
+    def counted(case, *how, **more):
+        seen.append(case.inputs[0])
+        return real(case, *how, **more)
+
+    monkeypatch.setattr(contract, "real_call", counted)
+    assert semantics.check(Case(text.encode(), "")) == Verdict("refused by a shape rule")
+    assert {shape[2] for shape in seen} == {9, 4}  # and not 8
 
 
 def test_a_diagnostic_without_a_place_is_found(monkeypatch):

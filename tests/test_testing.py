@@ -7,6 +7,7 @@ from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.infer import infer
 from archspec.ir.op import REGISTRY, Weight
 from archspec.ir.shape import N
+from archspec.ir.types import INT64
 from archspec.ops.linear import Linear
 from archspec.ops.merge import Mul
 from archspec.ops.reshape import Chunk
@@ -26,7 +27,7 @@ class ForgottenBias(Linear):
 class WrongDtype(Linear):
     def weights(self, *inputs):
         weight, bias = super().weights(*inputs)
-        return weight, Weight(bias.name, bias.shape, itemsize=8)
+        return weight, Weight(bias.name, bias.shape, type=INT64)
 
 
 class CountsOneRow(Linear):

@@ -10,6 +10,7 @@ from archspec.analyses import memory
 from archspec.emit import emit
 from archspec.ir.graph import INPUT, Graph, Ref
 from archspec.ir.op import REGISTRY
+from archspec.ir.types import INT32
 from archspec.verify import Report, verify
 
 
@@ -98,11 +99,11 @@ def test_a_weight_of_another_shape_or_key_or_kind_is_found():
         (
             "conv1.weight",
             "weight",
-            "parameter (1, 2) of 4-byte elements",
-            "parameter (6, 3, 3, 3) of 4-byte elements",
+            "parameter (1, 2) of float",
+            "parameter (6, 3, 3, 3) of float",
         ),
-        ("conv1.offset", "weight", "parameter (6,) of 4-byte elements", "none"),
-        ("conv1.bias", "weight", "none", "parameter (6,) of 4-byte elements"),
+        ("conv1.offset", "weight", "parameter (6,) of float", "none"),
+        ("conv1.bias", "weight", "none", "parameter (6,) of float"),
     ]
 
 
@@ -110,14 +111,14 @@ def test_a_buffer_taken_for_a_parameter_and_a_wrong_element_size_are_found():
     def weights(self: Any, *inputs: Any) -> Any:
         *others, mean, var, batches = super(type(self), self).weights(*inputs)
         frozen = others[0]._replace(trainable=False)
-        mean, batches = mean._replace(buffer=False), batches._replace(itemsize=4)
+        mean, batches = mean._replace(buffer=False), batches._replace(type=INT32)
         return frozen, *others[1:], mean, var, batches
 
     report = checked(tampered("batch_norm", weights=weights))
     assert [(m.path, m.static) for m in report.mismatches] == [
-        ("bn1.weight", "parameter (6,) of 4-byte elements, not trainable"),
-        ("bn1.running_mean", "parameter (6,) of 4-byte elements"),
-        ("bn1.num_batches_tracked", "buffer () of 4-byte elements"),
+        ("bn1.weight", "parameter (6,) of float, not trainable"),
+        ("bn1.running_mean", "parameter (6,) of float"),
+        ("bn1.num_batches_tracked", "buffer () of int32"),
     ]
 
 

@@ -98,8 +98,8 @@ def test_what_has_no_batch_is_computed_once_whatever_the_batch():
 def test_saved_memory_is_compared_in_both_modes(mode: bool, monkeypatch):
     right = memory.saved_bytes
 
-    def wrong(graph: Graph, batch: int, training: bool) -> int:
-        return right(graph, batch, training) + 4 * (training is mode)
+    def wrong(graph: Graph, batch: int, training: bool, precision: str) -> int:
+        return right(graph, batch, training, precision) + 4 * (training is mode)
 
     monkeypatch.setattr("archspec.verify.saved_bytes", wrong)
     (found,) = rows(checked(residual()))
@@ -195,7 +195,7 @@ def test_a_frozen_parameter_is_none_that_a_gradient_misses():
     report = verify(graph, name="net", batch_sizes=(2,), build=build)
     assert report.checked["gradients"] == 21 and report.no_gradient == []
     (found,) = [row for row in rows(report) if row[1] == "weight"]
-    kind = "parameter (5,) of 4-byte elements"
+    kind = "parameter (5,) of float"
     assert found == ("fc.bias", "weight", kind, f"{kind}, not trainable")
 
 

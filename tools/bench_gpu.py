@@ -8,7 +8,7 @@ reference networks, with its published batch and size, four loops are timed: `co
 text's own: PIL, DataLoader with 4 workers, figures read every step), `bare` (by hand over images
 that lie ready on the device in their final size, float32 without TF32), `compiled` (the same in
 bf16, channels-last, under torch.compile), and the trainer in fp32, in fp32 with TF32, and in bf16
-(channels-last).
+(channels-last), without torch.compile and with it (`trainer compiled`).
 First, side by side and untimed: every network is verified on the device, runs are repeated,
 killed and resumed, fp16 overflows, the suite's CUDA tests run, and torch.compile fills its cache.
 A cell that takes too long is ended, and the file is written anew after each.

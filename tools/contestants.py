@@ -24,7 +24,6 @@ import archspec
 from archspec.data import open_dataset, register
 from archspec.data.pictures import Pictures, PictureSets
 from archspec.training import compatibility, recipe_for, tuning
-from archspec.training.batches import training_batches
 from archspec.training.distributed import Processes
 from archspec.training.loop import Trainer
 from archspec.training.loss import Loss
@@ -157,14 +156,12 @@ def own(trainer: Trainer) -> Steps:
     """The trainer's own steps, epoch after epoch; nothing is evaluated or saved."""
     trainer._start_interval()
     trainer.model.train()
+    trainer.prepare_steps()
     while True:
         trainer.position.batch = 0
-        for batch in training_batches(
-            trainer.data.train, trainer.plan, trainer.position, trainer.processes, trainer.device
-        ):
-            trainer._step(*batch)
+        for images in trainer.steps():
             trainer._between_steps()
-            yield batch.total
+            yield images
         trainer.position.epoch += 1
 
 

@@ -143,7 +143,7 @@ def on_meta(name: str, shape: Sequence[int]) -> nn.Module:
     if name.startswith("regnet"):  # its constructor computes the widths with tensors
         with SkipFilling():
             return torchvision_model(name, shape).to("meta")
-    with torch.device("meta"):
+    with torch.device("meta"), unfilled():
         return torchvision_model(name, shape)
 
 
@@ -221,7 +221,7 @@ def measure_batch(
                 shapes.setdefault(path, tuple(output.shape[1:]))
 
         hooks.append(module.register_forward_hook(note))
-    with FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         reference(torch.empty(batch, *shape, device="meta"))
     for hook in hooks:
         hook.remove()

@@ -3,6 +3,7 @@
     python tools/verify.py                     at full size (hours on two cores)
     python tools/verify.py --small             at the smallest of 64, 96, 224 … pixels that fits
     python tools/verify.py --small resnet* torchvision/vit_b_16
+    python tools/verify.py --small --dtype bfloat16
 
 A line a spec; exit status 1 where anything disagrees.
 """
@@ -48,13 +49,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("patterns", nargs="*", metavar="NAME", help="specs, or patterns of names")
     parser.add_argument("--small", action="store_true", help="smaller images where they fit")
+    parser.add_argument("--dtype", default="float32", help="the precision (default: float32)")
     args = parser.parse_args()
     wrong = []
     for name in chosen(args.patterns):
         started = time.monotonic()
         arch = archspec.load(name)
         arch = smaller(arch) if args.small else arch
-        report = arch.verify()
+        report = arch.verify(dtype=args.dtype)
         size = (
             "x".join(map(str, arch.input_shape[1:])) if isinstance(arch.input_shape, tuple) else ""
         )

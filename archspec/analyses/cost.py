@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from archspec.ir.graph import Graph, Step
 from archspec.ir.op import Weights
-from archspec.ir.shape import product
+from archspec.ir.shape import Shape, product
+from archspec.ir.types import PRECISION
 from archspec.record import Record
 
 
@@ -62,12 +63,16 @@ class Costs:
     """Costs of a graph, of the graphs nested in it and of their steps.
 
     A block that is called many times with equal arguments and shapes is one `Graph` object and is
-    added up once, so the time is linear in the number of distinct steps.
+    added up once, so the time is linear in the number of distinct steps. Bytes are those of a
+    network of `precision`.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, precision: str = PRECISION) -> None:
+        self.precision = precision
         self._graphs: dict[Graph, Cost] = {}
         self._steps: dict[Step, Cost] = {}
+        # Equal ops of a graph are mostly one object, which the graph keeps alive.
+        self._ops: dict[tuple[int, tuple[Shape, ...]], Cost] = {}
         self.total = self.of_graph(graph)
 
     def of_graph(self, graph: Graph) -> Cost:
@@ -86,7 +91,7 @@ class Costs:
         """
         known = self._steps.get(step)
         if known is None:
-            known = _of_op(step) if step.body is None else self.of_graph(step.body)
+            known = self._of_op(step) if step.body is None else self.of_graph(step.body)
             if step.shares is not None:
                 known = known.unowned()
             if step.idle:
@@ -96,22 +101,29 @@ class Costs:
             self._steps[step] = known
         return known
 
+    def _of_op(self, step: Step) -> Cost:
+        key = id(step.op), step.input_shapes
+        known = self._ops.get(key)
+        if known is None:
+            known = self._ops[key] = _of_op(step, self.precision)
+        return known
 
-def _of_op(step: Step) -> Cost:
+
+def _of_op(step: Step, precision: str) -> Cost:
     assert step.op is not None
     macs = step.op.macs(step.input_shapes, step.outputs)
     weights = step.op.weights(*step.input_shapes)
-    owned = _of_weights(weights) if weights else NOTHING
+    owned = _of_weights(weights, precision) if weights else NOTHING
     if macs is None:
-        return owned._replace(uncounted=1, training_uncounted=1)
-    return owned._replace(macs=macs, training_macs=macs) if macs else owned
+        return Cost(*owned[:4], uncounted=1, training_uncounted=1)
+    return Cost(*owned[:4], macs, macs) if macs else owned
 
 
-def _of_weights(weights: Weights) -> Cost:
+def _of_weights(weights: Weights, precision: str) -> Cost:
     trainable = frozen = buffers = nbytes = 0
     for weight in weights:
         elements = product(weight.shape)
-        nbytes += elements * weight.itemsize
+        nbytes += elements * weight.type.itemsize(precision)
         if weight.buffer:
             buffers += elements
         elif weight.trainable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from archspec.analyses.layers import Layer
 from archspec.ir.shape import Shape
+from archspec.ir.types import PRECISION
 from archspec.record import Record
 
 
@@ -14,8 +15,8 @@ class SummaryFigures(Record):
     train(), and `output_dtypes` the types of both, by name. `macs` are for one sample in eval(),
     `training_macs` in train(); they are None where some are not counted, and `counted_macs` are
     those that are, in eval(). Memory is in bytes, for one forward pass in train() on `batch_size`
-    samples of float32 (see `analyses.memory`). `share_of` names the figure that `Layer.share` is a
-    part of.
+    samples (see `analyses.memory`). Bytes are those of a network whose floats are of `dtype`.
+    `share_of` names the figure that `Layer.share` is a part of.
     """
 
     name: str
@@ -36,3 +37,4 @@ class SummaryFigures(Record):
     activation_bytes: int
     saved_bytes: int
     counted_macs: int = 0
+    dtype: str = PRECISION

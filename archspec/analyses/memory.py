@@ -1,6 +1,6 @@
 """What a forward pass keeps: the storages its nodes fill, and those that autograd saves.
 
-The pass is replayed with `Op.record` on the abstract tape, for one batch size and float32, so
+The pass is replayed with `Op.record` on the abstract tape, for one batch size and precision, so
 views, copies and tensors saved twice are counted as torch would have them.
 """
 
@@ -13,7 +13,7 @@ from archspec.diagnostics.diagnostic import Diagnostic, Refusal, SpecError
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.shape import concrete
 from archspec.ir.tape import Storage, Tape, Tensor, contiguous_strides
-from archspec.ir.types import ValueType
+from archspec.ir.types import PRECISION, ValueType
 from archspec.record import Record
 
 
@@ -29,11 +29,12 @@ class Memory(Record):
     saved_bytes: int
 
 
-def memory(graph: Graph, batch: int, training: bool = True) -> Memory:
+def memory(graph: Graph, batch: int, training: bool = True, precision: str = PRECISION) -> Memory:
     """Memory of one forward pass in train() or eval() on a batch of `batch` samples."""
-    tape = Tape(training=training)
+    tape = Tape(training, precision)
     inputs = [
-        _input(concrete(x, batch), t) for x, t in zip(graph.inputs, graph.input_types, strict=True)
+        _input(concrete(x, batch), t, precision)
+        for x, t in zip(graph.inputs, graph.input_types, strict=True)
     ]
     replay = _Replay(tape)
     replay.run(graph, inputs)
@@ -42,13 +43,13 @@ def memory(graph: Graph, batch: int, training: bool = True) -> Memory:
     return Memory(sum(storage.nbytes for storage in replay.filled), tape.saved_bytes)
 
 
-def saved_bytes(graph: Graph, batch: int, training: bool = True) -> int:
+def saved_bytes(graph: Graph, batch: int, training: bool = True, precision: str = PRECISION) -> int:
     """Bytes that autograd keeps for backward: distinct storages, parameters left out."""
-    return memory(graph, batch, training).saved_bytes
+    return memory(graph, batch, training, precision).saved_bytes
 
 
-def _input(shape: tuple[int, ...], kind: ValueType) -> Tensor:
-    storage = Storage(math.prod(shape) * kind.itemsize)
+def _input(shape: tuple[int, ...], kind: ValueType, precision: str) -> Tensor:
+    storage = Storage(math.prod(shape) * kind.itemsize(precision))
     return Tensor(shape, contiguous_strides(shape), storage, requires_grad=False, type=kind)
 
 

@@ -11,6 +11,7 @@ from archspec.analyses.memory import memory
 from archspec.analyses.table import summary_text
 from archspec.ir.graph import Graph, only, trained_only
 from archspec.ir.shape import Shape
+from archspec.ir.types import PRECISION
 
 
 class Summary(SummaryFigures):
@@ -38,9 +39,13 @@ class Summary(SummaryFigures):
         return summary_text(self)
 
     def as_dict(self) -> dict[str, Any]:
-        """The summary as plain data, under the names of the Python API."""
+        """The summary as plain data, under the names of the Python API.
+
+        `dtype` is there where it is not float32.
+        """
         return {
             "name": self.name,
+            **({} if self.dtype == PRECISION else {"dtype": self.dtype}),
             "input_shape": only(self.inputs),
             "output_shape": only(self.outputs),
             "training_outputs": self.training_outputs,
@@ -69,11 +74,15 @@ def summarise(
     depth: int | None = None,
     batch_size: int = 1,
     costs: Costs | None = None,
+    precision: str = PRECISION,
 ) -> Summary:
-    """The summary of `graph`, with blocks folded into one row below `depth` levels."""
-    costs = costs or Costs(graph)
+    """The summary of `graph`, with blocks folded into one row below `depth` levels.
+
+    `costs`, if given, are those in the precision.
+    """
+    costs = costs or Costs(graph, precision)
     total = costs.total
-    kept = memory(graph, batch_size)
+    kept = memory(graph, batch_size, precision=precision)
     evaluated, trained, dtypes = _outputs(graph)
     return Summary(
         name=name,
@@ -96,6 +105,7 @@ def summarise(
         activation_bytes=kept.activation_bytes,
         saved_bytes=kept.saved_bytes,
         counted_macs=total.macs,
+        dtype=precision,
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.diagnostics.diagnostic import Paint, plain
 from archspec.ir.shape import Shape
-from archspec.ir.types import FLOAT
+from archspec.ir.types import FLOAT, PRECISION
 from archspec.record import Record
 
 if TYPE_CHECKING:
@@ -183,9 +183,11 @@ def totals(summary: SummaryFigures) -> list[tuple[str, str]]:
     dtypes = summary.output_dtypes
     also = f" (in training also {dims_by_name(trained, dtypes)})" if trained else ""
     batch = f"at batch size {summary.batch_size}"
+    precision = [] if summary.dtype == PRECISION else [("Precision", summary.dtype)]
     return [
         ("Input", _named(summary.inputs, summary.input_dtypes)),
         ("Output", _named(summary.outputs, dtypes) + also),
+        *precision,
         (
             "Parameters",
             f"{summary.num_parameters:,} "
@@ -213,12 +215,12 @@ def note(summary: SummaryFigures) -> str:
         "MACs: multiply-accumulates of convolutions, linear layers and matrix products, for one "
         "sample in evaluation; all else is 0. Activations: what the nodes' outputs occupy after "
         "one training forward pass; saved for backward: what autograd keeps of it, parameters "
-        "left out. Both count distinct storages, in float32. A block's row has the totals of "
-        f"what is inside it; shares are of the network's {share}."
+        f"left out. Both count distinct storages, in {summary.dtype}. A block's row has the totals "
+        f"of what is inside it; shares are of the network's {share}."
     )
     types = {*summary.input_dtypes.values(), *(d for n in summary.nodes for d in n.output_dtypes)}
     if types - {FLOAT.name}:
-        text += " Floats count as float32; an int64 has 8 bytes, an int32 4 and a bool 1."
+        text += f" Floats count as {summary.dtype}; an int64 has 8 bytes, an int32 4 and a bool 1."
     if any(layer.training_only for layer in summary.nodes):
         text += ' Layers marked "train:" run in training alone: their MACs are not in these.'
     if any(layer.shares is not None for layer in summary.nodes):

@@ -16,6 +16,7 @@ from archspec.cli.output import (
 )
 from archspec.cli.specs import as_dicts, figures, line_of_figures, load
 from archspec.diagnostics.diagnostic import SpecError
+from archspec.ir.types import PRECISION
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,6 +71,12 @@ COMMAND = Command(
             metavar="NAMES",
             dest="symbols",
         ),
+        Option(
+            "--dtype",
+            "give the bytes of, verify or load weights into a network whose floats are of this "
+            "precision: float32 (default), bfloat16, float16 or float64",
+            metavar="T",
+        ),
         Option("--device", "with --verify: the device to run on (default: cpu)", metavar="D"),
         Option(
             "--weights",
@@ -101,15 +108,28 @@ times faster where others use them too."""
 def run(args: Arguments) -> int:
     """Print what the options ask for; 1 where verification fails. Raises `SpecError`."""
     _refuse_idle_options(args)
+    args.dtype = _precision(args)
     try:
         arch = load(args)
         # A module without memory is enough to say what fits.
-        weights = args.weights and _load_weights(arch.build(device="meta"), arch, args)
+        weights = args.weights and _load_weights(_built(arch, "meta", args), arch, args)
     except SpecError as error:
         if args.format == "json":
             write_json({"diagnostics": as_dicts(error.diagnostics)})
         raise
     return _json(arch, args, weights) if args.format == "json" else _table(arch, args, weights)
+
+
+def _precision(args: Arguments) -> str:
+    """What --dtype says; what is none is wrong usage."""
+    if args.dtype is None:
+        return PRECISION
+    from archspec.ir.precision import precision_of
+
+    try:
+        return precision_of(args.dtype)
+    except ValueError as error:
+        args.error(f"--dtype: {error}")
 
 
 def _load_weights(net: nn.Module, arch: Architecture, args: Arguments) -> WeightsReport:
@@ -154,7 +174,7 @@ def _table(arch: Architecture, args: Arguments, weights: WeightsReport | None) -
     if args.summary:
         show_summary(_summary(arch, args))
     elif not args.verify:
-        write(f"{arch.name}: {line_of_figures(arch)}")
+        write(f"{arch.name}: {line_of_figures(arch)}{_size(arch, args)}")
     if args.symbols is not None:
         write("\n".join(_contract(arch, args).lines()))
     if weights is not None:
@@ -172,6 +192,8 @@ def _table(arch: Architecture, args: Arguments, weights: WeightsReport | None) -
 
 def _json(arch: Architecture, args: Arguments, weights: WeightsReport | None) -> int:
     result = _summary(arch, args).as_dict() if args.summary else figures(arch)
+    if args.dtype != PRECISION and not args.summary:
+        result |= {"dtype": args.dtype, "state_dict_bytes": _state_dict_bytes(arch, args)}
     result["warnings"] = as_dicts(arch.warnings)
     if args.symbols is not None:
         contract = _contract(arch, args)
@@ -201,8 +223,23 @@ def _formulas(contract: Contract) -> Formulas:
     return Formulas(contract)
 
 
+def _size(arch: Architecture, args: Arguments) -> str:
+    """The end of the line of figures, where another precision is asked for."""
+    if args.dtype == PRECISION:
+        return ""
+    from archspec.analyses.table import size
+
+    return f", {size(_state_dict_bytes(arch, args))} in {args.dtype}"
+
+
+def _state_dict_bytes(arch: Architecture, args: Arguments) -> int:
+    from archspec.analyses.cost import Costs
+
+    return Costs(arch.graph, args.dtype).total.state_dict_bytes
+
+
 def _summary(arch: Architecture, args: Arguments) -> Summary:
-    return arch.summary(depth=args.depth, batch_size=args.batch_size or 1)
+    return arch.summary(depth=args.depth, batch_size=args.batch_size or 1, dtype=args.dtype)
 
 
 def show_summary(summary: Summary) -> None:
@@ -226,7 +263,14 @@ def _verify(arch: Architecture, args: Arguments) -> Report:
 
         torch.set_num_threads(1)
     build = (lambda: _filled(arch, args)) if args.weights is not None else None
-    report = verify(arch.graph, name=arch.name, device=device, build=build, progress=say)
+    report = verify(
+        arch.graph,
+        name=arch.name,
+        device=device,
+        build=build,
+        progress=say,
+        precision=args.dtype,
+    )
     if say:
         say("")
     return report
@@ -239,9 +283,13 @@ def _progress(what: str) -> None:
 
 
 def _filled(arch: Architecture, args: Arguments) -> nn.Module:
-    net = arch.build(device=args.device or "cpu", seed=0)
+    net = _built(arch, args.device or "cpu", args)
     _load_weights(net, arch, args)
     return net
+
+
+def _built(arch: Architecture, device: str, args: Arguments) -> nn.Module:
+    return arch.build(device, seed=0, dtype=args.dtype)
 
 
 def _check_device(args: Arguments) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from archspec import __version__
 from archspec.cli.command import Arguments, Command, Option
 from archspec.cli.output import columns
-from archspec.diagnostics.diagnostic import did_you_mean
+from archspec.diagnostics.suggestions import did_you_mean
 
 COMMANDS = (
     "compile",

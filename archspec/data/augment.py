@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812 (the name that all torch code
 
 from archspec.data.draws import Draws
 from archspec.data.errors import DataError
-from archspec.diagnostics.diagnostic import did_you_mean
+from archspec.diagnostics.suggestions import did_you_mean
 
 
 class Augmentation(NamedTuple):

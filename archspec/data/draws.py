@@ -41,8 +41,11 @@ class Draws:
     results.
     """
 
-    def __init__(self, seed: int, examples: Tensor) -> None:
-        self._state = _mixed(_mixed(examples * _signed(GOLDEN)) + _signed(seed * FACTORS[0]))
+    def __init__(self, seed: int | Tensor, examples: Tensor) -> None:
+        """A `seed` on the device is int64 without axes; it gives what the same number gives."""
+        factor = FACTORS[0]
+        own = seed * _signed(factor) if isinstance(seed, Tensor) else _signed(seed * factor)
+        self._state = _mixed(_mixed(examples * _signed(GOLDEN)) + own)
 
     def part(self, start: int, stop: int) -> Draws:
         """The draws of examples `start` to `stop`, from the present one on."""

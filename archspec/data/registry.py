@@ -23,7 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from archspec.data.errors import DataError
-from archspec.diagnostics.diagnostic import did_you_mean
+from archspec.diagnostics.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from archspec.data.pictures import PictureSets

@@ -31,10 +31,15 @@ class ResidentSplit(Split):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         positions = positions.to(self._stored.device, non_blocking=True)
         for start in range(0, len(positions), batch_size):
-            chosen = positions[start : start + batch_size]
-            draws = None
-            if seed is not None and self._prepare.augment:
-                draws = Draws(seed, self._rows[chosen])
-            images = self._prepare(self._stored, self._places[chosen], draws)
-            labels = self._labels[chosen]
+            images, labels = self.gather(positions[start : start + batch_size], seed)
             yield images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+
+    @property
+    def device(self) -> torch.device:
+        return self._stored.device
+
+    def gather(self, positions: Tensor, seed: int | Tensor | None) -> tuple[Tensor, Tensor]:
+        draws = None
+        if seed is not None and self._prepare.augment:
+            draws = Draws(seed, self._rows[positions])
+        return self._prepare(self._stored, self._places[positions], draws), self._labels[positions]

@@ -54,6 +54,18 @@ class Split(ABC):
             seed = 0 if generator is None else generator.initial_seed()
         return self._batches(order[start:], batch_size, torch.device(device), seed)
 
+    @property
+    def device(self) -> torch.device | None:
+        """Where all images lie; None where they are streamed."""
+        return None
+
+    def gather(self, positions: Tensor, seed: int | Tensor | None) -> tuple[Tensor, Tensor]:
+        """The images and labels at int64 `positions` (N,), all on `device`, as `batches` has them.
+
+        Nothing waits for the device. Images are augmented where there is a seed.
+        """
+        raise NotImplementedError("these images do not lie on one device")
+
     @abstractmethod
     def _batches(
         self, positions: Tensor, batch_size: int, device: torch.device, seed: int | None

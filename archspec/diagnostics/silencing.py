@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Span, did_you_mean
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Span
+from archspec.diagnostics.suggestions import did_you_mean
 
 _COMMENT = re.compile(r"(?:^|\s)#\s*archspec:\s*ignore\s+(AS\d+(?:\s*,\s*AS\d+)*)")
 

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from archspec.diagnostics.diagnostic import bare
+
 FILE = Path(__file__).with_suffix(".txt")
 """Three lines: versions of torch, names, and arguments."""
 
@@ -41,8 +43,3 @@ def is_name(word: str) -> bool:
 def is_name_or_argument(word: str) -> bool:
     """Whether torch has a class, a function or an argument of this name."""
     return any(bare(word) in names for names in _bare())
-
-
-def bare(word: str) -> str:
-    """A word without what people write differently: capitals, `_` and `-`."""
-    return word.lower().replace("_", "").replace("-", "")

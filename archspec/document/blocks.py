@@ -19,6 +19,8 @@ from archspec.document.nodes import NodeParser
 from archspec.document.records import Block, Output, Parameter
 from archspec.document.reporting import Reporter
 from archspec.document.schema_words import IDENTIFIER, Schema, ref
+from archspec.document.validate import Ops
+from archspec.expressions.evaluate import Budget
 from archspec.expressions.names import MODULE_ATTRIBUTES, check_identifier, check_node_name
 from archspec.ir.op import REGISTRY
 from archspec.text import files
@@ -46,6 +48,7 @@ class Reader:
     def __init__(self, limits: Limits, root: str | None, anywhere: bool = False) -> None:
         self.limits, self.root, self.anywhere = limits, root, anywhere
         self.opened = 0
+        self.ops = Ops(Budget(limits))
 
     def inside(self, path: str) -> str:
         """The path, resolved. Raises `Refusal` where the text may not read it."""
@@ -116,9 +119,9 @@ class File(Reporter):
         return names
 
     def parser(self, params: dict[str, Parameter] | None) -> NodeParser:
-        parser = NodeParser(
-            self.diagnostics, self.reader.limits, params, self.find, self.known_blocks, set()
-        )
+        reader = self.reader
+        blocks = (self.find, self.known_blocks)
+        parser = NodeParser(self.diagnostics, reader.limits, params, *blocks, set(), reader.ops)
         parser.broken, parser.lost, parser.file_keys = self.broken, self.lost, self.keys
         return parser
 

@@ -6,10 +6,10 @@ A mistake is reported and parsing goes on with the next node.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Container, Iterable
 
-from archspec.diagnostics.diagnostic import Code, Edit, Help, Span, suggestion
+from archspec.diagnostics.diagnostic import Code, Edit, Help, Span
+from archspec.diagnostics.suggestions import suggestion
 from archspec.document import other_forms, wording
 from archspec.document.forms import FIXED
 from archspec.document.forms.alone import ShareAlone
@@ -121,21 +121,34 @@ class NodeParser(Scope):
             return None
         key, args = entry
         repeat = REPEAT.loop(self, value.get("repeat"))
-        with self._looping(repeat):
-            form = (
-                ShareAlone(value.key("share").span)
-                if key is None
-                else self._form(key.text, key.span, args)
-            )
-            if form is None:
-                return None
-            if isinstance(form, FixedForm):
-                form.read_keys(self, value)
-            node = Node(form, form.span, inputs=form.inputs, repeat=repeat)
-            self._read_keys(node, value, in_loop=True)
-            if repeat is not None and node.name is None:
-                self._refuse_fixed_names(node)
-        self._read_keys(node, value, in_loop=False)
+        outer = self.loops
+        if repeat is not None:
+            self.loops = [*outer, "index", *(name for name, _ in repeat.variables)]
+        try:
+            node = self._looped(value, key, args, repeat)
+        finally:
+            self.loops = outer
+        if node is not None:
+            self._read_keys(node, value, in_loop=False)
+        return node
+
+    def _looped(
+        self, value: Mapping, key: Scalar | None, args: Value | None, repeat: Repeat | None
+    ) -> Node | None:
+        """What may differ in each iteration. The loop's variables are in scope."""
+        form = (
+            ShareAlone(value.key("share").span)
+            if key is None
+            else self._form(key.text, key.span, args)
+        )
+        if form is None:
+            return None
+        if isinstance(form, FixedForm):
+            form.read_keys(self, value)
+        node = Node(form, form.span, inputs=form.inputs, repeat=repeat)
+        self._read_keys(node, value, in_loop=True)
+        if repeat is not None and node.name is None:
+            self._refuse_fixed_names(node)
         return node
 
     def _read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:
@@ -159,17 +172,6 @@ class NodeParser(Scope):
                     expected="a name with an expression in braces, since the repeat has no name",
                     help=f'write `name: "{inner.name.text}{{index}}"`, or name the repeat',
                 )
-
-    @contextmanager
-    def _looping(self, repeat: Repeat | None) -> Iterator[None]:
-        """The loop's variables are in scope for the node's arguments and its name."""
-        if repeat is None:
-            yield
-            return
-        outer = self.loops
-        self.loops = [*outer, "index", *(name for name, _ in repeat.variables)]
-        yield
-        self.loops = outer
 
     def _op_key(self, value: Mapping) -> tuple[Scalar | None, Value | None] | None:
         """The one key that names an op, a block, `layers`, `branches` or a layers parameter."""

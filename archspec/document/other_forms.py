@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from archspec.diagnostics.diagnostic import certain_word
+from archspec.diagnostics.suggestions import certain_word
 from archspec.text.values import Items, Mapping, Scalar, Value
 
 IsTarget = Callable[[str], bool]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from archspec.diagnostics.torch_names import bare
+from archspec.diagnostics.diagnostic import bare
 
 SAME = {f"{norm}{n}d": f"{norm[:-4]}_norm" for norm in ("batchnorm", "instancenorm") for n in "123"}
 """Classes of torch that an op chooses from by the rank of its input."""

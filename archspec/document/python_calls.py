@@ -6,7 +6,8 @@ import ast
 import re
 from collections.abc import Callable, Iterable
 
-from archspec.diagnostics.diagnostic import Refusal, certain_word
+from archspec.diagnostics.diagnostic import Refusal
+from archspec.diagnostics.suggestions import certain_word
 from archspec.document.records import Block
 from archspec.expressions.arguments import leaves
 from archspec.ir.fields import ArgumentsError

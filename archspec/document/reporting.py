@@ -3,6 +3,28 @@
 from __future__ import annotations
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Help, Refusal, Span
+from archspec.expressions.arguments import LocatedError
+
+
+class Reporting:
+    """A context that turns a refusal or a located error inside it into a diagnostic."""
+
+    __slots__ = ("diagnostics", "span")
+
+    def __init__(self, diagnostics: list[Diagnostic], span: Span) -> None:
+        self.diagnostics, self.span = diagnostics, span
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if isinstance(error, Refusal):
+            self.diagnostics.append(Diagnostic.of(error, self.span))
+        elif isinstance(error, LocatedError):
+            self.diagnostics.extend(error.diagnostics)
+        else:
+            return False
+        return True
 
 
 class Reporter:
@@ -28,6 +50,10 @@ class Reporter:
                 code, message, span, severity=severity, expected=expected, found=found, help=help
             )
         )
+
+    def reporting(self, span: Span) -> Reporting:
+        """Turns a refusal or a located error inside into a diagnostic."""
+        return Reporting(self.diagnostics, span)
 
     def refuse(self, refusal: Refusal, span: Span) -> None:
         self.diagnostics.append(Diagnostic.of(refusal, span))

@@ -11,17 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from archspec.diagnostics.diagnostic import (
-    Code,
-    Diagnostic,
-    Edit,
-    Help,
-    Refusal,
-    Span,
-    certain_word,
-)
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Help, Refusal, Span
+from archspec.diagnostics.suggestions import certain_word
 from archspec.document.records import Block, Node, Parameter, Reference
 from archspec.document.reporting import Reporter
+from archspec.document.validate import Ops
 from archspec.expressions.arguments import Argument, LocatedError, Reading, compile_value
 from archspec.expressions.evaluate import MAGIC
 from archspec.expressions.names import check_node_name
@@ -49,9 +43,11 @@ class Scope(Reporter, ABC):
         find: FindBlock,
         known_blocks: Callable[[], Iterable[str]],
         reads: set[str],
+        ops: Ops,
     ) -> None:
         self.diagnostics, self.limits, self.params = diagnostics, limits, params
         self.find, self.known_blocks, self.reads = find, known_blocks, reads
+        self.ops = ops
         self.loops: list[str] = []
         self.depth = 0
         self.partial = False
@@ -101,16 +97,6 @@ class Scope(Reporter, ABC):
             self.depth -= 1
 
     # --- reporting -------------------------------------------------------------------------------
-
-    @contextmanager
-    def reporting(self, span: Span) -> Iterator[None]:
-        """Turns a refusal or a located error inside into a diagnostic."""
-        try:
-            yield
-        except Refusal as refusal:
-            self.diagnostics.append(Diagnostic.of(refusal, span))
-        except LocatedError as located:
-            self.diagnostics.extend(located.diagnostics)
 
     def use_names(self, names: Iterable[str], span: Span, literals: Iterable[str] = ()) -> None:
         """Note the names an expression reads; report those that are not in scope.

@@ -6,15 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from os.path import basename, dirname
 from typing import Any
 
-from archspec.diagnostics.diagnostic import (
-    Code,
-    Diagnostic,
-    Refusal,
-    Source,
-    Span,
-    SpecError,
-    suggestion,
-)
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Source, Span, SpecError
+from archspec.diagnostics.suggestions import suggestion
 from archspec.document import parameters
 from archspec.document.blocks import File, Reader, declare_blocks, read_outputs, warn_unused
 from archspec.document.keys import SPEC_KEYS, STATEMENTS

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Help, Refusal, Span, suggestion
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Help, Refusal, Span
+from archspec.diagnostics.suggestions import suggestion
 from archspec.document import wording
 from archspec.expressions.arguments import (
+    Argument,
     LocatedError,
     describe,
     found_value,
@@ -15,16 +17,39 @@ from archspec.expressions.arguments import (
     show_value,
     truths,
 )
-from archspec.expressions.evaluate import unquoted
+from archspec.expressions.evaluate import Budget, key_of, unquoted
 from archspec.ir.fields import ArgumentsError, Problem
 from archspec.ir.op import MAX_SIZE, Op, Probability
 
 
-def make_op(op: type[Op], values: dict[str, Any], spans: dict[str, Span], at: Span) -> Op:
-    """Validate an op's arguments. Raises `LocatedError` with all that are wrong."""
+class Ops:
+    """The ops of one reading or expansion, each validated once for equal arguments."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self._made: dict[Any, Op] = {}
+
+    def make(
+        self, op: type[Op], values: dict[str, Any], written: Mapping[str, Argument], at: Span
+    ) -> Op:
+        """The op with these values; `written` are the arguments that they were computed from.
+
+        Raises `LocatedError` with all that are wrong, and `Refusal` for too much work.
+        """
+        key = (op, tuple([(name, key_of(value, self.budget)) for name, value in values.items()]))
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = _validated(op, values, written, at)
+        return made
+
+
+def _validated(
+    op: type[Op], values: dict[str, Any], written: Mapping[str, Argument], at: Span
+) -> Op:
     try:
         return op(**values)
     except ArgumentsError as error:
+        spans = {name: argument.span for name, argument in written.items()}
         raise LocatedError(*_diagnostics(op, error.problems, values, spans, at)) from None
     except Refusal as refusal:
         raise LocatedError(Diagnostic.of(refusal, at)) from None

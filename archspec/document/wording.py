@@ -5,15 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable
 
-from archspec.diagnostics.diagnostic import (
-    Code,
-    Diagnostic,
-    Edit,
-    Help,
-    Span,
-    certain_word,
-    suggestion,
-)
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Help, Span, bare
+from archspec.diagnostics.suggestions import certain_word, suggestion
 from archspec.expressions.arguments import missing_space
 from archspec.text.values import Items, Mapping, Scalar, Value, shorten
 
@@ -26,7 +19,7 @@ def unknown_layers(name: str, near: Help) -> Help:
 
 def unknown_op(word: str, names: Iterable[str], span: Span) -> Help:
     """The help for a word that should name an op or a block."""
-    from archspec.diagnostics.torch_names import bare, is_name  # for a mistake alone
+    from archspec.diagnostics.torch_names import is_name  # for a mistake alone
     from archspec.document import other_words
 
     word = word.rpartition(".")[2]  # nn.ReLU

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,9 @@ from archspec.emit.classes import class_name, make_class
 from archspec.emit.initialize import SkipFilling, initialize
 from archspec.emit.source import StepPart, check_name, forward_source, is_chain, owner
 from archspec.ir.graph import Graph, Step
+from archspec.ir.types import FLOAT, PRECISION
 from archspec.runtime.measure import seeded
+from archspec.runtime.values import dtype_of
 
 
 def emit(
@@ -22,6 +24,7 @@ def emit(
     device: torch.device | str | None = None,
     init: str | None = None,
     seed: int | None = None,
+    precision: str | None = None,
 ) -> nn.Module:
     """The module that computes `graph`, in `train()` mode, with fresh weights.
 
@@ -33,6 +36,10 @@ def emit(
     With a `seed` the weights are the same on every device, and the global random state is left
     alone; without, they are drawn from it, as torch does.
 
+    With a `precision` they are drawn in float32, and then brought to it as `module.to` does: so
+    the weights of every precision are those of float32, rounded. Without, they have torch's default
+    dtype.
+
     Raises ValueError for a graph that the language would have refused.
     """
     default = torch.get_default_device()
@@ -40,6 +47,8 @@ def emit(
     # Seeded weights are drawn on the CPU: the generators of other devices give other numbers.
     drawn_on = target if seed is None or target.type == "meta" else torch.device("cpu")
     with ExitStack() as context:
+        if precision is not None:
+            context.enter_context(_default_dtype(torch.float32))
         if drawn_on != default:
             context.enter_context(drawn_on)
         if drawn_on.type == "meta":
@@ -49,7 +58,20 @@ def emit(
         module = _Builder().build(graph, name)
         if init is not None:
             initialize(module, graph, init)
+    if precision not in (None, PRECISION):
+        module.to(dtype_of(FLOAT, precision))
     return module if drawn_on == target else module.to(target)
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Tensors are made in this dtype inside, whatever torch's default is."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def kinds_of(graph: Graph, children: Mapping[str, object]) -> list[StepPart]:

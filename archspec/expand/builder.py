@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
-from archspec.diagnostics.diagnostic import Code, Note, Refusal, Span, certain_word, did_you_mean
+from archspec.diagnostics.diagnostic import Code, Note, Refusal, Span
+from archspec.diagnostics.suggestions import certain_word, did_you_mean
 from archspec.document.records import Node, PatchItem
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import INPUT, Graph, Ref, Step
@@ -87,7 +88,8 @@ class Builder:
         # None where the node failed: its readers are not reported.
         self.names: dict[str, Refs | None] = {}
         self.dead_names: dict[str, Refs | None] = {}
-        self.recipes: list[Made] = []
+        # What each step was made of: for `share`, and for messages about it.
+        self.recipes: list[Live] = []
         self.position = 0
         self.levels = levels if any(levels) else ()
         self.counters = [0] * len(self.levels)
@@ -115,16 +117,18 @@ class Builder:
             return self.inputs[ref.output]
         return self.steps[ref.step].outputs[ref.output]
 
-    def shapes(self, refs: Refs) -> tuple[Shape, ...]:
-        return tuple([self.shape(ref) for ref in refs])
-
     def type(self, ref: Ref) -> ValueType:
         if ref.step == INPUT:
             return self.input_types[ref.output]
         return self.steps[ref.step].types[ref.output]
 
-    def types(self, refs: Refs) -> tuple[ValueType, ...]:
-        return tuple([self.type(ref) for ref in refs])
+    def read(self, refs: Refs) -> tuple[tuple[Shape, ...], tuple[ValueType, ...]]:
+        """Shapes and types of the values."""
+        if len(refs) == 1 and refs[0].step != INPUT:
+            step = self.steps[refs[0].step]
+            if len(step.outputs) == 1:  # most nodes read all that the node before them gives
+                return step.outputs, step.types
+        return tuple(map(self.shape, refs)), tuple(map(self.type, refs))
 
     def define(self, name: str, refs: Refs | None) -> None:
         """Give a live node its name. Raises `Refusal` where the list has that name already."""
@@ -306,25 +310,22 @@ class Builder:
             ref = step.inputs[0]
 
 
-class Live(Record):
+class Live:
     """A node that is there: its name, rendered, and what a named repeat binds in its iterations.
 
-    `level` is the first level of patches that applies to it. `steps` holds the step made of it.
+    `level` is the first level of patches that applies to it. `step` is the index of the step made
+    of it, and `levels` are the patches for the nodes inside.
     """
 
-    node: Node
-    name: str | None
-    bindings: Bindings | None
-    level: int
-    steps: list[int]
+    __slots__ = ("bindings", "env", "level", "levels", "name", "node", "step")
 
-
-class Made(Record):
-    """What a step was made of: for `share`, and for messages about it."""
-
-    live: Live
-    env: Env
-    levels: Levels
+    def __init__(
+        self, node: Node, name: str | None, bindings: Bindings | None, env: Env, level: int
+    ) -> None:
+        self.node, self.name, self.bindings = node, name, bindings
+        self.env, self.level = env, level
+        self.levels: Levels = ()
+        self.step: int | None = None
 
 
 class Site(Record):

@@ -30,7 +30,7 @@ def from_the_batch(b: Builder, refs: Refs, implicit: bool = True) -> str | None:
         if not step.inputs:
             on = " where the block is called" if b is not own else ""
             return _names_batch(b, ref.step, reader, on) if implicit else None
-        reader, implicit = ref.step, b.recipes[ref.step].live.node.inputs is None
+        reader, implicit = ref.step, b.recipes[ref.step].node.inputs is None
         ref = step.inputs[0]
     return None
 

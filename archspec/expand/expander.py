@@ -11,15 +11,14 @@ changes, and `sharing` uses modules again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.document.forms.branches import Branches
 from archspec.document.records import Form, Node, Reference
 from archspec.expand import edges, patching, sharing
 from archspec.expand import nested as scopes
-from archspec.expand.builder import Bindings, Builder, Levels, Live, Made, Refs, Site, Stop
+from archspec.expand.builder import Bindings, Builder, Levels, Live, Refs, Site, Stop
 from archspec.expand.edge_help import from_the_batch, second_input, several_in_a_repeat
 from archspec.expand.expansion import Expansion
 from archspec.expand.loops import bindings
@@ -161,8 +160,7 @@ class Expander(Expansion):
             return self.pass_through(node, site, refs)
         if node.name is not None and node.name.is_fixed:
             return self.place(node, site._replace(start=refs), refs, bound)
-        with self._in_place(node, site) as sound:
-            return self.iterate(node, site, refs, bound) if sound else None
+        return self._in_place(node, site, lambda: self.iterate(node, site, refs, bound))
 
     def iterate(
         self,
@@ -177,7 +175,7 @@ class Expander(Expansion):
             if refs is None:
                 return None
             try:
-                inner = site._replace(env=site.env.bind(binding), start=refs)
+                inner = Site(site.builder, site.env.bind(binding), refs, site.level)
             except Refusal as refusal:
                 self.report(refusal, node.span)
                 raise Stop from None
@@ -188,25 +186,22 @@ class Expander(Expansion):
                 refs = self.place(node, inner, refs, anonymous=named)
         return refs
 
-    @contextmanager
-    def _in_place(self, node: Node, site: Site) -> Iterator[bool]:
-        """Places nodes that join the list. They are training_only where the node around them is.
-
-        Yields whether the nesting is within its limit. If not, that was reported.
-        """
+    def _in_place(self, node: Node, site: Site, join: Callable[[], Refs | None]) -> Refs | None:
+        """Lets nodes join the list, training_only where the node around them is."""
         b, before = site.builder, site.builder.training_only
         b.training_only = before or node.training_only
         self.joined += 1
+        refs = None
         try:
             self.check_depth()
-            sound = True
         except Refusal as refusal:
             self.report(refusal, node.span)
             self.poison(node, site)
-            sound = False
-        yield sound
+        else:
+            refs = join()
         self.joined -= 1
         b.training_only = before
+        return refs
 
     # --- placing: numbers and names --------------------------------------------------------------
 
@@ -220,14 +215,13 @@ class Expander(Expansion):
     ) -> Refs | None:
         in_place = node.form.joins_list and node.name is None and node.share is None
         if in_place and bound is None:
-            with self._in_place(node, site) as sound:
-                return self._joined(node.form, site, refs) if sound else None
+            return self._in_place(node, site, lambda: self._joined(node.form, site, refs))
         try:
             name = None if anonymous else self._name(node, site.env)
         except Refusal as refusal:
             self.report(refusal, node.name_span or node.span)
             return None
-        live = Live(node, name, bound, site.level, [])
+        live = Live(node, name, bound, site.env, site.level)
         if site.level < len(site.builder.levels):
             return patching.patched(self, live, site, refs, ())
         return self.put(live, site, refs, ())
@@ -248,7 +242,8 @@ class Expander(Expansion):
             return None
         step.name, step.named = label, live.name is not None
         step.training_only = b.training_only or (node.training_only and not b.loop)
-        result = tuple([Ref(len(b.steps), i) for i in range(len(step.outputs))])
+        index = len(b.steps)
+        result = tuple([Ref(index, i) for i in range(len(step.outputs))])
         try:
             _check_training(step, b)
             b.define(label, result)
@@ -259,17 +254,17 @@ class Expander(Expansion):
             return None
         if node.when is not None and len(step.outputs) > 1:
             self._refuse_when(node)
-        live.steps.append(len(b.steps))
-        b.modules[-1][label] = len(b.steps)
+        live.step, live.levels = index, levels
+        b.modules[-1][label] = index
         b.steps.append(step)
-        b.recipes.append(Made(live, site.env, levels))
+        b.recipes.append(live)
         return result
 
     def _other_name(self, live: Live, site: Site, label: str) -> str | None:
         """The help for a node whose name another node of its list bears."""
         b = site.builder
         others = [
-            recipe.live.node
+            recipe.node
             for recipe, step in zip(b.recipes, b.steps, strict=True)
             if step.name == label
         ]

@@ -12,11 +12,11 @@ from typing import Any, TypeAlias
 from archspec.diagnostics.call_sites import CallSite, located
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.document.records import Arguments, Block, Node, Reference
-from archspec.document.validate import make_op
+from archspec.document.validate import Ops
 from archspec.expand.builder import Bindings, Builder, Levels, Live, Refs, Site, Stop
 from archspec.expand.remedies import remedy
 from archspec.expressions.arguments import LocatedError
-from archspec.expressions.evaluate import Budget, Env, Table
+from archspec.expressions.evaluate import Budget, Env
 from archspec.ir.graph import Graph, Step
 from archspec.ir.infer import check_types, infer, infer_types
 from archspec.ir.op import Op
@@ -52,11 +52,11 @@ class Expansion(ABC):
         # Graphs by block, arguments and input shapes, to expand each only once.
         self.graphs: dict[Any, Graph] = {}
         self.retries = 0
+        self.ops = Ops(self.budget)
         # What was asked of sizes that depend on symbols; the node that asks, and the calls to it.
         self.path: Path | None = None
         self.axes: Mapping[str, Sequence[str | None]] = {}
         self.at: Span | None = None
-        self._ops: dict[Any, Op] = {}
         self._inferred: dict[Any, tuple[tuple[Shape, ...], Types]] = {}
 
     # --- nodes -----------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class Expansion(ABC):
     ) -> Op:
         """A validated op, made once for equal arguments. Raises `LocatedError`."""
         values: dict[str, Any] = {}
-        spans: dict[str, Span] = {}
+        written: Arguments = {}
         wrong: list[Diagnostic] = []
         for source, scope in ((args, env), *more):
             for name, argument in source.items():
@@ -172,20 +172,16 @@ class Expansion(ABC):
                     )
                 except Refusal as refusal:
                     wrong.append(Diagnostic.of(refusal, argument.span))
-                spans[name] = argument.span
+                written[name] = argument
         if wrong:
             raise LocatedError(*wrong)
-        key = (target, tuple([(name, key_of(v, self.budget)) for name, v in values.items()]))
-        op = self._ops.get(key)
-        if op is None:
-            op = self._ops[key] = make_op(target, values, spans, span)
-        return op
+        return self.ops.make(target, values, written, span)
 
     def op_step(self, op: Op, b: Builder, refs: Refs, span: Span) -> Step:
         """The step of an op on these values. Raises `Refusal` where its shape rule does."""
         if op.num_inputs == 0 and not op.variadic:
             refs = ()
-        shapes, given = b.shapes(refs), b.types(refs)
+        shapes, given = b.read(refs)
         key = (id(op), shapes, given)
         made = self._inferred.get(key)
         if made is None:
@@ -216,15 +212,3 @@ class Expansion(ABC):
         check_types(op, types)  # before the code of a package runs on floats
         outputs = infer(op, shapes)
         return outputs, infer_types(op, types, len(outputs))
-
-
-def key_of(value: Any, budget: Budget) -> Any:
-    """A hashable key that keeps 1, 1.0 and true apart. Raises `Refusal` for too much work."""
-    kind = value.__class__
-    if kind is tuple:
-        budget.count(len(value))
-        return tuple([key_of(item, budget) for item in value])
-    if kind is Table:
-        budget.count(len(value))
-        return (kind, tuple([(name, key_of(item, budget)) for name, item in value.items()]))
-    return (kind, value)

@@ -6,13 +6,8 @@ from collections.abc import Mapping as AbstractMapping
 from collections.abc import Sequence
 from typing import Any, cast
 
-from archspec.diagnostics.diagnostic import (
-    Code,
-    Diagnostic,
-    Refusal,
-    SpecError,
-    did_you_mean,
-)
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, SpecError
+from archspec.diagnostics.suggestions import did_you_mean
 from archspec.document.keys.inputs import check_below, check_count, check_size
 from archspec.document.records import Spec
 from archspec.document.spec import nearest, root_of

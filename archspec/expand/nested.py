@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.document import parameters
@@ -18,10 +17,10 @@ from archspec.expand.builder import (
     parameter_count,
     place,
 )
-from archspec.expand.expansion import Expansion, key_of
+from archspec.expand.expansion import Expansion
 from archspec.expand.other_arguments import with_other_arguments
 from archspec.expressions.arguments import LocatedError
-from archspec.expressions.evaluate import Env
+from archspec.expressions.evaluate import Env, key_of
 from archspec.expressions.parse import Template
 from archspec.ir.graph import Graph, Ref, Step
 from archspec.ir.op import Op
@@ -96,17 +95,16 @@ def call(
     """
     _check_call(x, block, refs, written)
     b, reported = site.builder, len(x.diagnostics)
-    shapes = b.shapes(refs)
+    shapes, types = b.read(refs)
     inner = Env({}, shapes[0] if shapes else None, x.budget)
     if not parameters.evaluate_all(block.params, args, site.env, inner, block.name, span, x.add):
         return None
     patched = any(levels)
-    types = b.types(refs)
     key = (block, shapes, types, tuple([key_of(value, x.budget) for value in inner.names.values()]))
     graph = None if patched else x.graphs.get(key)
     if graph is None:
         builder = Builder(shapes, types, block.inputs, levels, (b, refs))
-        with _entered(x, span, block, written):
+        with _Entered(x, span, block, written):
             last = x.run(block.body, Site(builder, inner, builder.start))
             graph = finish(x, Site(builder, inner, builder.start), last, block.outputs, block.name)
         if graph is not None and not patched:
@@ -144,27 +142,36 @@ def _check_call(x: Expansion, block: Block, refs: Refs, written: Span) -> None:
         )
 
 
-@contextmanager
-def _entered(
-    x: Expansion, span: Span, block: Block | None, written: Span | None = None
-) -> Iterator[None]:
-    """Adds the call to the way of diagnostics inside. Raises `Refusal` where it is too deep."""
-    x.calls.append((span, block))
-    x.entered.append(written)
-    try:
-        x.check_depth()
-        yield
-    finally:
-        x.calls.pop()
-        x.entered.pop()
+class _Entered:
+    """A context whose diagnostics note the call. Raises `Refusal` where it is too deep."""
+
+    __slots__ = ("call", "expansion", "written")
+
+    def __init__(
+        self, x: Expansion, span: Span, block: Block | None, written: Span | None = None
+    ) -> None:
+        self.expansion, self.call, self.written = x, (span, block), written
+
+    def __enter__(self) -> None:
+        x = self.expansion
+        x.calls.append(self.call)
+        x.entered.append(self.written)
+        try:
+            x.check_depth()
+        except Refusal:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        self.expansion.calls.pop()
+        self.expansion.entered.pop()
 
 
 def graph_step(graph: Graph | None, b: Builder, refs: Refs, span: Span) -> Step | None:
     """The step of a nested graph; None where the graph could not be made."""
     if graph is None:
         return None
-    reads = (refs, b.shapes(refs), b.types(refs))
-    return Step("", None, graph, *reads, graph.output_shapes, graph.output_types, span)
+    return Step("", None, graph, refs, *b.read(refs), graph.output_shapes, graph.output_types, span)
 
 
 # --- groups, named repeats and branches ----------------------------------------------------------
@@ -176,7 +183,7 @@ def group(
     """An inline group, in the environment where it is written."""
     _check_one(refs, "a group")
     inner = _inside(x, site, refs, levels)
-    with _entered(x, span, None):
+    with _Entered(x, span, None):
         graph = finish(x, inner, x.run(nodes, inner))
     return graph_step(graph, site.builder, refs, span)
 
@@ -188,7 +195,7 @@ def loop(x: Expansion, live: Live, site: Site, refs: Refs, levels: Levels) -> St
     assert bindings is not None
     inner = _inside(x, site, refs, levels)._replace(env=site.env)
     inner.builder.loop = True
-    with _entered(x, node.span, None):
+    with _Entered(x, node.span, None):
         last = x.iterate(node, inner, inner.start, bindings, named=True)
         graph = finish(x, inner, last)
     return graph_step(graph, site.builder, refs, node.span)
@@ -199,7 +206,7 @@ def named_branches(at: At, paths: tuple[Branch, ...], merge: Node) -> Step | Non
     x, site, refs = at.expansion, at.site, at.refs
     _check_one(refs, "a node of named branches")
     inner = _inside(x, site, refs, at.levels)
-    with _entered(x, at.span, None):
+    with _Entered(x, at.span, None):
         last = branches(x, paths, merge, inner, inner.builder.start)
         graph = finish(x, inner, last)
     return graph_step(graph, site.builder, refs, at.span)
@@ -216,7 +223,7 @@ def _check_one(refs: Refs, what: str) -> None:
 
 def _inside(x: Expansion, site: Site, refs: Refs, levels: Levels) -> Site:
     outer = site.builder
-    builder = Builder(outer.shapes(refs), outer.types(refs), ("input",), levels, (outer, refs))
+    builder = Builder(*outer.read(refs), ("input",), levels, (outer, refs))
     shape = builder.inputs[0] if builder.inputs else None
     return Site(builder, Env(site.env.names, shape, x.budget), builder.start)
 
@@ -225,7 +232,8 @@ def branches(
     x: Expansion, paths: tuple[Branch, ...], merge: Node, site: Site, refs: Refs
 ) -> Refs | None:
     """Parallel paths, in place: their nodes join the list, then the merge."""
-    found = [_branch(x, branch, site._replace(start=refs), refs) for branch in paths]
+    site = Site(site.builder, site.env, refs, site.level)
+    found = [_branch(x, branch, site, refs) for branch in paths]
     results = tuple([ref for ref in found if ref is not None])
     if len(results) < len(found):
         site.builder.position += 1
@@ -238,7 +246,7 @@ def branches(
             return None
         if not alive:
             return x.pass_through(merge, site, results)
-    return x.place(merge, site._replace(start=refs), results)
+    return x.place(merge, site, results)
 
 
 def _branch(x: Expansion, branch: Branch, site: Site, refs: Refs) -> Ref | None:

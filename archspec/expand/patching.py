@@ -26,8 +26,8 @@ def patched(x: Expansion, live: Live, site: Site, refs: Refs, below: Levels) -> 
     else:
         result = _changed(x, live, site, refs, below, found)
     b.labels[level].setdefault(label, result)
-    if live.steps:
-        b.modules[level].setdefault(label, live.steps[-1])
+    if live.step is not None:
+        b.modules[level].setdefault(label, live.step)
     return result
 
 
@@ -63,7 +63,7 @@ def _changed(
         made = len(b.steps)
         current = _replaced(x, changes[0].nodes, inner, reads, name)
         if len(changes[0].nodes) == 1 and len(b.steps) == made + 1:
-            live.steps.append(made)  # `share` of this path means the node that stands there now
+            live.step = made  # `share` of this path means the node that stands there now
     result = _inserted(x, found, "insert_after", inner, current)
     if name in b.names and result != current:
         b.names[name] = result  # readers by name read the patched value

@@ -12,17 +12,8 @@ import archspec.ops  # noqa: F401 (fills the registry)
 from archspec.analyses import lint
 from archspec.diagnostics import silencing
 from archspec.diagnostics.call_sites import once_a_line
-from archspec.diagnostics.diagnostic import (
-    Code,
-    Diagnostic,
-    Note,
-    Refusal,
-    Source,
-    Span,
-    SpecError,
-    certain_word,
-    did_you_mean,
-)
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Source, Span, SpecError
+from archspec.diagnostics.suggestions import certain_word, did_you_mean
 from archspec.document import parameters
 from archspec.document.blocks import Reader
 from archspec.document.records import Layers, PatchItem, Spec

@@ -37,7 +37,7 @@ def remedy(op: Op, b: Builder, refs: Refs, code: Code) -> str | None:
 
     `code` is that of the refusal: RANK and UNBATCHED need another rank, SHAPE another size.
     """
-    shapes = b.shapes(refs)
+    shapes, _ = b.read(refs)
     if code in (Code.RANK, Code.UNBATCHED):
         ways = (_unbatched, _without_channels, _flattened, _as_tokens, _reordered)
         found = (words for way in ways for words in way(op, b, refs, shapes))

@@ -24,19 +24,19 @@ def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
     if b.names.get(name, ()) is None:
         return None
     owner = _owner(b, name, live.level)
-    made, scope, levels = b.recipes[owner]
+    made = b.recipes[owner]
     original, first = made.node, b.steps[owner]
     if not isinstance(node.form, ShareAlone):
         at = scopes.At(x, site, refs, (), node.span)
-        _check_same(at, node.share.name.text, node.form, original.form, at.within(scope), first)
-    again = site._replace(env=Env(scope.names, None, x.budget))
+        _check_same(at, node.share.name.text, node.form, original.form, at.within(made.env), first)
+    again = site._replace(env=Env(made.env.names, None, x.budget))
     again.over(refs)
     if first.op is not None:
         step: Step | None = x.op_step(first.op, b, refs, node.span)
     elif made.bindings is not None:
-        step = scopes.loop(x, made, again, refs, levels)
+        step = scopes.loop(x, made, again, refs, made.levels)
     else:
-        step = x.step(original, again, refs, levels)
+        step = x.step(original, again, refs, made.levels)
     if step is None:
         raise Refusal(f"{name!r} cannot be applied to this input", code=Code.SHARE)
     if _type_names(first) != _type_names(step) or not _serves(first, step, {}):

@@ -82,6 +82,18 @@ class Env:
 Evaluate = Callable[[Env], Any]
 
 
+def key_of(value: Any, budget: Budget) -> Any:
+    """A hashable key that keeps 1, 1.0 and true apart. Raises `Refusal` for too much work."""
+    kind = value.__class__
+    if kind is tuple:
+        budget.count(len(value))
+        return tuple([key_of(item, budget) for item in value])
+    if kind is Table:
+        budget.count(len(value))
+        return (kind, tuple([(name, key_of(item, budget)) for name, item in value.items()]))
+    return (kind, value)
+
+
 CONSTANTS: dict[str, Any] = {"true": True, "false": False, "null": None}
 
 

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-from archspec.diagnostics.diagnostic import Code, Refusal, did_you_mean
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.diagnostics.suggestions import did_you_mean
 from archspec.expressions.evaluate import (
     BINARY,
     COMPARE,

@@ -45,13 +45,14 @@ PositiveFloat: TypeAlias = Annotated[float, Bounds(gt=0, le=MAX_FLOAT)]
 class Weight(Record):
     """A tensor that an op owns: a parameter, or a buffer.
 
-    `name` is its key below the node's path; the empty name means the path itself.
+    `name` is its key below the node's path; the empty name means the path itself. Floats have the
+    network's precision.
     """
 
     name: str
     shape: tuple[Dim, ...]
     buffer: bool = False
-    itemsize: int = 4
+    type: ValueType = FLOAT
     trainable: bool = True
 
 

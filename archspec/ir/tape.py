@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from archspec.ir.types import FLOAT, ValueType, promoted
+from archspec.ir.types import FLOAT, PRECISION, WIDE, ValueType, promoted
 from archspec.record import Record
 
 Sizes = tuple[int, ...]
@@ -84,14 +84,22 @@ class Tensor(Record):
 
 
 class Tape:
-    """Collects storages while a graph's ops record themselves in order."""
+    """Collects storages while a graph's ops record themselves in order.
 
-    __slots__ = ("allocated", "saved", "training")
+    Floats have the bytes of `precision`.
+    """
 
-    def __init__(self, training: bool = True) -> None:
-        self.training = training
+    __slots__ = ("allocated", "precision", "saved", "training")
+
+    def __init__(self, training: bool = True, precision: str = PRECISION) -> None:
+        self.training, self.precision = training, precision
         self.saved: dict[Storage, None] = {}
         self.allocated: dict[Storage, None] = {}
+
+    @property
+    def is_short(self) -> bool:
+        """Whether floats are shorter than those in which kernels add up."""
+        return FLOAT.itemsize(self.precision) < WIDE.itemsize(self.precision)
 
     def new(
         self,
@@ -102,14 +110,14 @@ class Tape:
         type: ValueType = FLOAT,
     ) -> Tensor:
         """A freshly allocated tensor, row-major unless `strides` are given."""
-        storage = Storage(math.prod(shape) * type.itemsize)
+        storage = Storage(math.prod(shape) * type.itemsize(self.precision))
         self.allocated[storage] = None
         laid_out = contiguous_strides(shape) if strides is None else strides
         return Tensor(shape, laid_out, storage, requires_grad, type)
 
     def parameter(self, shape: Sizes) -> Tensor:
         """A learned tensor as a value. Neither it nor a view of it ever counts as memory."""
-        storage = Storage(math.prod(shape) * FLOAT.itemsize, is_weight=True)
+        storage = Storage(math.prod(shape) * FLOAT.itemsize(self.precision), is_weight=True)
         return Tensor(shape, contiguous_strides(shape), storage, requires_grad=True)
 
     def save(self, *tensors: Tensor) -> None:

@@ -11,7 +11,8 @@ import keyword
 import re
 from collections.abc import Mapping, Sequence
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Span, SpecError, did_you_mean
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Span, SpecError
+from archspec.diagnostics.suggestions import did_you_mean
 from archspec.ir.graph import INPUT, Graph, Ref, Step, Visit, walk
 from archspec.ir.shape import is_batched, show
 from archspec.record import Record

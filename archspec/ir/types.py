@@ -7,12 +7,19 @@ from collections.abc import Sequence
 from archspec.ir.shape import Shape, show
 from archspec.record import Record
 
+PRECISION = "float32"
+"""What a float of a network is, unless another precision is asked for."""
+
+PRECISIONS = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
+"""Bytes of a float in each precision that a network may have, by torch's names."""
+
 
 class ValueType(Record):
     """The type of a value's elements.
 
     `name` is `float` (the network's working precision), `int64`, `int32` or `bool`. Whole numbers
-    that have a bound are at least 0 and less than `below`.
+    that have a bound are at least 0 and less than `below`. What is no value of the language, as a
+    weight of another package's module may be, has torch's name.
     """
 
     name: str
@@ -22,17 +29,39 @@ class ValueType(Record):
     def is_float(self) -> bool:
         return self.name == "float"
 
-    @property
-    def itemsize(self) -> int:
-        """Bytes of an element; those of float are for float32."""
-        return _ITEMSIZES[self.name]
+    def itemsize(self, precision: str = PRECISION) -> int:
+        """Bytes of an element in a network of a precision."""
+        if self.name == "float" or (self.name in PRECISIONS and precision != PRECISION):
+            return PRECISIONS[precision]
+        return max(4, PRECISIONS[precision]) if self.name == "wide" else ITEMSIZES[self.name]
+
+    def in_network(self, precision: str) -> ValueType:
+        """The type that a weight of this one has in a network of a precision.
+
+        Brought to another precision than float32, the network has no floats but its own.
+        """
+        return FLOAT if precision != PRECISION and self.name in PRECISIONS else self
 
 
-_ITEMSIZES = {"bool": 1, "int32": 4, "int64": 8, "float": 4}
-"""Bytes of an element, by type: a later one takes the values of those before it."""
+NAMES = ("bool", "int32", "int64", "float")
+"""The types of the language: a later one takes the values of those before it."""
 
-NAMES = tuple(_ITEMSIZES)
+ITEMSIZES = {
+    **dict.fromkeys(("bool", "uint8", "int8"), 1),
+    **dict.fromkeys(("int16", "uint16"), 2),
+    **dict.fromkeys(("int32", "uint32", "complex32"), 4),
+    **dict.fromkeys(("int64", "uint64", "complex64"), 8),
+    "complex128": 16,
+    **PRECISIONS,
+}
+"""Bytes of an element of all that a module may keep, by torch's names."""
+
 FLOAT, INT64, INT32, BOOL = map(ValueType, ("float", "int64", "int32", "bool"))
+WIDE = ValueType("wide")
+"""Floats in which torch's kernels add up: float32 where those of the network are shorter.
+
+No value of a network has it, but some kernels keep such numbers for the backward pass.
+"""
 
 FLOATS = frozenset({"float"})
 INTEGERS = frozenset({"int64", "int32"})

@@ -27,6 +27,7 @@ from archspec.ir.shape import (
     replaced,
 )
 from archspec.ir.tape import Tape, Tensor, elementwise
+from archspec.ir.types import WIDE
 
 
 class MultiHeadAttention(Op, name="multi_head_attention", primary="num_heads"):
@@ -84,16 +85,18 @@ class MultiHeadAttention(Op, name="multi_head_attention", primary="num_heads"):
 
     def _record_attention(self, tape: Tape, qkv: Tensor, heads: int, length: int) -> None:
         """`scaled_dot_product_attention` of `heads` heads, those of all samples."""
-        tape.save(qkv)
         if not tape.training or self.dropout == 0:
             # The fused kernel keeps a logarithm for each query instead of the weights.
-            tape.save(tape.new((heads, length), requires_grad=False))
+            tape.save(qkv, tape.new((heads, length), requires_grad=False, type=WIDE))
             return
-        scaled = [tape.new(qkv.shape[1:], requires_grad=True) for _ in ("q", "k")]
+        # The plain products are computed in float32 at least; the values are then a copy.
+        one = qkv.shape[1:]
+        values = tape.new(one, requires_grad=True, type=WIDE) if tape.is_short else qkv
+        scaled = [tape.new(one, requires_grad=True, type=WIDE) for _ in ("q", "k")]
         pairs = (heads, length, length)
-        noise = tape.new(() if self.dropout == 1 else pairs, requires_grad=False)
-        weights = [tape.new(pairs, requires_grad=True) for _ in ("softmax", "dropped")]
-        tape.save(*scaled, noise, *weights)
+        noise = tape.new(() if self.dropout == 1 else pairs, requires_grad=False, type=WIDE)
+        weights = [tape.new(pairs, requires_grad=True, type=WIDE) for _ in ("softmax", "dropped")]
+        tape.save(values, *scaled, noise, *weights)
 
     def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
         return {"embed_dim": inputs[0][2], "batch_first": True}

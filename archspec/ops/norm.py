@@ -39,6 +39,7 @@ from archspec.ir.tape import (
     layout_of,
 )
 from archspec.ir.torch_version import torch_version
+from archspec.ir.types import INT64
 
 if TYPE_CHECKING:
     from torch import nn
@@ -367,7 +368,7 @@ def _running(channels: Dim, tracked: bool) -> Weights:
     return (
         Weight("running_mean", (channels,), buffer=True),
         Weight("running_var", (channels,), buffer=True),
-        Weight("num_batches_tracked", (), buffer=True, itemsize=8),
+        Weight("num_batches_tracked", (), buffer=True, type=INT64),
     )
 
 

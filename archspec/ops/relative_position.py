@@ -12,7 +12,8 @@ from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir import tape as tapes
 from archspec.ir.op import Example, PositiveInt, ProductFree, Weight, Weights
 from archspec.ir.shape import Shape, is_batched, product, show
-from archspec.ir.tape import Storage, Tape, Tensor
+from archspec.ir.tape import Tape, Tensor
+from archspec.ir.types import INT64
 
 if TYPE_CHECKING:
     from torch import Tensor as TorchTensor
@@ -69,7 +70,7 @@ class RelativePositionBias(ProductFree, name="relative_position_bias", primary="
 
     def weights(self, *inputs: Shape) -> Weights:
         shape = (self._tokens**2,) if self.flat else (self._tokens, self._tokens)
-        return (Weight("", shape, buffer=True, itemsize=8),)
+        return (Weight("", shape, buffer=True, type=INT64),)
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (table,) = inputs
@@ -121,9 +122,7 @@ class RelativePositionCoordinates(
         return (Weight("", self.infer(), buffer=True),)
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
-        shape = self.infer()
-        storage = Storage(product(shape) * 4, is_weight=True)
-        return Tensor(shape, tapes.contiguous_strides(shape), storage, requires_grad=False)
+        return tape.parameter(self.infer())._replace(requires_grad=False)
 
     def build(self, *inputs: Shape) -> TorchTensor:
         import torch

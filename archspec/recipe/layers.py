@@ -14,9 +14,8 @@ from archspec.diagnostics.diagnostic import (
     Source,
     Span,
     SpecError,
-    did_you_mean,
-    suggestion,
 )
+from archspec.diagnostics.suggestions import did_you_mean, suggestion
 from archspec.expressions.arguments import YAML_11, describe, found_value, leaves, show_value
 from archspec.expressions.evaluate import Table
 from archspec.ir.fields import MISFIT, converter

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 class ParameterGroup(Record):
     """Parameters that are updated together, at one learning rate and weight decay.
 
-    `state` has a list for each name of `UpdateRule.fresh`. `kernel` has further arguments of fused
+    `state` has a list for each name of `UpdateRule.fresh`. `lr` may be a tensor where the kernels
+    are fused. `kernel` has further arguments of fused
     kernels, and is empty for others.
     """
 
     parameters: list["Tensor"]
     gradients: list["Tensor"]
     state: Mapping[str, list["Tensor"]]
-    lr: float
+    lr: "float | Tensor"
     weight_decay: float
     kernel: Mapping[str, Any]
 

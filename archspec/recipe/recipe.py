@@ -104,6 +104,12 @@ class _MachineSettings(Settings):
         "auto", "threads of the CPU; auto: one or all, the faster, by measuring", "N"
     )
     compile: bool = setting(False, "use torch.compile")
+    cuda_graph: bool | None = setting(
+        None,
+        "repeat steps as one CUDA graph (true), launch each kernel (false), or the faster way",
+        "BOOL",
+        may_change=True,
+    )
     resident: bool | None = setting(
         None,
         "keep the images on the device (true), stream them (false), or as it fits",

@@ -16,14 +16,15 @@ from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.parameter import is_lazy
 
-from archspec.diagnostics.diagnostic import Code, Refusal, did_you_mean
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.diagnostics.suggestions import did_you_mean
 from archspec.ir import tape as tapes
 from archspec.ir.op import Weights
 from archspec.ir.shape import N, Shape, concrete
 from archspec.ir.tape import Storage, Tape
-from archspec.ir.types import NAMES, ValueType, typed
+from archspec.ir.types import FLOAT, ITEMSIZES, NAMES, PRECISION, ValueType, typed
 from archspec.runtime.measure import measure_macs, seeded, uncounted, weights_of
-from archspec.runtime.values import name_of, type_of
+from archspec.runtime.values import drawn, dtype_of, name_of, type_of
 
 BATCHES = (2, 3, 5)
 """Batch sizes of the runs on the CPU."""
@@ -168,6 +169,7 @@ def _shown(outputs: Sequence[Output]) -> str:
 
 def _run(op: Constructed, module: nn.Module, value: torch.Tensor, when: str) -> list[torch.Tensor]:
     before = value._version
+    precision = str(value.dtype).removeprefix("torch.")
     result = _tried(f"{op.type} fails {when}", lambda: module(value), Code.SHAPE)
     if value._version != before:
         raise _refusal(op, "writes to its input, which other nodes may read")
@@ -175,9 +177,9 @@ def _run(op: Constructed, module: nn.Module, value: torch.Tensor, when: str) -> 
     if not values or not all(isinstance(each, torch.Tensor) for each in values):
         raise _refusal(op, f"gives {type(result).__name__}, and no tensor or tuple of tensors")
     for each in values:
-        kind = name_of(each.dtype) if each.layout == torch.strided else str(each.layout)
+        kind = name_of(each.dtype, precision) if each.layout == torch.strided else str(each.layout)
         if kind not in NAMES:
-            raise _refusal(op, f"gives {kind.removeprefix('torch.')} for float32")
+            raise _refusal(op, f"gives {kind.removeprefix('torch.')} for {precision}")
     return values
 
 
@@ -192,7 +194,11 @@ def _weights(op: Constructed, module: nn.Module) -> Weights:
     parameters = [value for value in values if isinstance(value, nn.Parameter)]
     if len(set(map(id, parameters))) < len(parameters):
         raise _refusal(op, "keeps one parameter under two names, so it would count twice")
-    return weights_of(module)
+    weights = weights_of(module)
+    odd = next((each for each in weights if each.type.name not in (*NAMES, *ITEMSIZES)), None)
+    if odd is not None:
+        raise _refusal(op, f"keeps {odd.name} in {odd.type.name}, which archspec does not know")
+    return weights
 
 
 def _macs(op: Constructed, module: nn.Module, shape: Shape) -> int | None:
@@ -220,7 +226,9 @@ def record(op: Constructed, tape: Tape, x: tapes.Tensor) -> tapes.Tensor | list[
 
     with seeded(0), torch.device("cpu"), torch.enable_grad():
         module = made(op).train(tape.training)
-        value = _laid_out(x)
+        if tape.precision != PRECISION:
+            module.to(dtype_of(FLOAT, tape.precision))
+        value = _laid_out(x, tape.precision)
         with saved_tensors_hooks(pack, lambda tensor: tensor):
             values = _run(op, module, value, f"at N = {x.shape[0]}")
     places = {value.untyped_storage().data_ptr(): x.storage}
@@ -244,14 +252,14 @@ def _as_recorded(output: torch.Tensor, tape: Tape, places: dict[int, Storage]) -
         tuple(output.stride()),
         places[storage.data_ptr()],
         output.requires_grad,
-        type_of(output.dtype),
+        type_of(output.dtype, tape.precision),
     )
 
 
-def _laid_out(x: tapes.Tensor) -> torch.Tensor:
+def _laid_out(x: tapes.Tensor, precision: str) -> torch.Tensor:
     """A real tensor with the sizes and strides of a recorded one."""
     last = sum((size - 1) * step for size, step in zip(x.shape, x.strides, strict=True))
-    value = torch.randn(last + 1).as_strided(x.shape, x.strides)
+    value = drawn(x.type, (last + 1,), precision=precision).as_strided(x.shape, x.strides)
     return value.requires_grad_(x.requires_grad)
 
 

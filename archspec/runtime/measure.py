@@ -15,6 +15,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from archspec.ir.op import Weight, Weights
+from archspec.ir.types import PRECISION
+from archspec.runtime.values import type_of
 
 Result = TypeVar("Result")
 
@@ -41,16 +43,17 @@ def measure_saved_bytes(run: Callable[[], Result], owned: Iterable[Tensor]) -> t
     return result, sum(storage.nbytes() for storage in saved.values())
 
 
-def as_weight(key: str, tensor: Tensor) -> Weight:
-    """A parameter or buffer, as an op states it."""
+def as_weight(key: str, tensor: Tensor, precision: str = PRECISION) -> Weight:
+    """A parameter or buffer of a module of a precision, as an op states it."""
     buffer = not isinstance(tensor, nn.Parameter)
     trainable = buffer or tensor.requires_grad
-    return Weight(key, tuple(tensor.shape), buffer, tensor.element_size(), trainable)
+    return Weight(key, tuple(tensor.shape), buffer, type_of(tensor.dtype, precision), trainable)
 
 
-def weights_of(module: nn.Module) -> Weights:
-    """What a module owns, in the order of its state dict."""
-    return tuple(as_weight(*item) for item in module.state_dict(keep_vars=True).items())
+def weights_of(module: nn.Module, precision: str = PRECISION) -> Weights:
+    """What a module of a precision owns, in the order of its state dict."""
+    owned = module.state_dict(keep_vars=True).items()
+    return tuple(as_weight(key, tensor, precision) for key, tensor in owned)
 
 
 @contextmanager

@@ -45,9 +45,9 @@ from archspec.ir.infer import infer, infer_types
 from archspec.ir.op import REGISTRY, Example, Op, Weight
 from archspec.ir.shape import N, Shape, concrete, is_batched
 from archspec.ir.tape import Sizes, Storage, Tape
-from archspec.ir.types import FLOAT, ValueType
+from archspec.ir.types import FLOAT, PRECISION, ValueType
 from archspec.runtime.measure import as_weight, measure_macs, measure_saved_bytes, weights_of
-from archspec.runtime.values import drawn, name_of
+from archspec.runtime.values import drawn, dtype_of, name_of
 
 RULES = frozenset(
     {Code.DTYPE, Code.EMPTY, Code.LIMIT, Code.MIXES_BATCH, Code.SINGLE_VALUE, Code.UNBATCHED}
@@ -236,19 +236,20 @@ def real_call(
     training: bool = True,
     layout: Layout = "row-major",
     requires_grad: bool = True,
+    dtype: str = PRECISION,
 ) -> OnePass:
     """Builds the op with torch and runs it on the CPU. Raises what torch raises."""
     shapes = [concrete(shape, batch) for shape in call.inputs]
     values = [
-        _tensor(shape, layout, kind).requires_grad_(requires_grad and kind.is_float)
+        _tensor(shape, layout, kind, dtype).requires_grad_(requires_grad and kind.is_float)
         for shape, kind in zip(shapes, call.input_types, strict=True)
     ]
     with _quiet():
-        forward, owned = _built(call, training)
+        forward, owned = _built(call, training, dtype)
         result, saved = measure_saved_bytes(lambda: forward(*values), owned)
     outputs = [result] if isinstance(result, Tensor) else result
     addresses = [value.untyped_storage().data_ptr() for value in values]
-    return OnePass(tuple(_seen(output, addresses) for output in outputs), saved)
+    return OnePass(tuple(_seen(output, addresses, dtype) for output in outputs), saved)
 
 
 def recorded_call(
@@ -257,11 +258,12 @@ def recorded_call(
     training: bool = True,
     layout: Layout = "row-major",
     requires_grad: bool = True,
+    dtype: str = PRECISION,
 ) -> OnePass:
     """The same pass as the op records it on the tape, without torch's help."""
-    tape = Tape(training=training)
+    tape = Tape(training, dtype)
     values = [
-        _recorded_input(concrete(shape, batch), layout, kind, requires_grad)
+        _recorded_input(concrete(shape, batch), layout, kind, requires_grad, dtype)
         for shape, kind in zip(call.inputs, call.input_types, strict=True)
     ]
     result = call.op.record(tape, *values)
@@ -282,18 +284,18 @@ def recorded_call(
     )
 
 
-def real_macs(call: OpCase, batch: int) -> int:
+def real_macs(call: OpCase, batch: int, dtype: str = PRECISION) -> int:
     """Multiply-accumulates of the whole batch, as torch's counter counts them, in eval()."""
-    values = drawn_inputs(call, batch)
+    values = drawn_inputs(call, batch, dtype)
     with _quiet():
-        forward, _ = _built(call, training=False)
+        forward, _ = _built(call, False, dtype)
         return measure_macs(lambda: forward(*values))
 
 
-def drawn_inputs(call: OpCase, batch: int) -> list[Tensor]:
+def drawn_inputs(call: OpCase, batch: int, dtype: str = PRECISION) -> list[Tensor]:
     """Values that the call may read, row-major."""
     return [
-        drawn(kind, concrete(shape, batch))
+        drawn(kind, concrete(shape, batch), precision=dtype)
         for shape, kind in zip(call.inputs, call.input_types, strict=True)
     ]
 
@@ -306,9 +308,9 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _built(call: OpCase, training: bool) -> tuple[Callable[..., Any], list[Tensor]]:
+def _built(call: OpCase, training: bool, dtype: str) -> tuple[Callable[..., Any], list[Tensor]]:
     """The op as a function of tensors, and the tensors that it owns."""
-    built = call.op.build(*call.inputs)
+    built = _made(call, dtype)
     owned: list[Tensor] = []
     if isinstance(built, Tensor):
         owned = [built]
@@ -316,6 +318,22 @@ def _built(call: OpCase, training: bool) -> tuple[Callable[..., Any], list[Tenso
         built.train(training)
         owned = [*built.parameters(), *built.buffers()]
     return applied(call, built), owned
+
+
+def _made(call: OpCase, dtype: str) -> nn.Module | Tensor | None:
+    """What the op builds, in a precision."""
+    built = call.op.build(*call.inputs)
+    if built is None or dtype == PRECISION:
+        return built
+    holder = nn.Module()
+    if isinstance(built, nn.Module):
+        holder.add_module("own", built)
+    elif isinstance(built, nn.Parameter):
+        holder.register_parameter("own", built)
+    else:
+        holder.register_buffer("own", built)
+    made: nn.Module | Tensor = holder.to(dtype_of(FLOAT, dtype)).own
+    return made
 
 
 def applied(call: OpCase, built: nn.Module | Tensor | None) -> Callable[..., Any]:
@@ -345,16 +363,18 @@ class _Text(InspectLoader):
         return self.source
 
 
-def _tensor(shape: Sizes, layout: Layout, kind: ValueType) -> Tensor:
+def _tensor(shape: Sizes, layout: Layout, kind: ValueType, dtype: str) -> Tensor:
     if layout == "channels-last" and len(shape) > 2:
-        return drawn(kind, (shape[0], *shape[2:], shape[1])).movedim(-1, 1)
+        last = (shape[0], *shape[2:], shape[1])
+        return drawn(kind, last, precision=dtype).movedim(-1, 1)
     if layout == "part" and len(shape) > 1:
-        return drawn(kind, (shape[0], 2 * shape[1], *shape[2:])).chunk(2, dim=1)[1]
-    return drawn(kind, shape)
+        double = (shape[0], 2 * shape[1], *shape[2:])
+        return drawn(kind, double, precision=dtype).chunk(2, dim=1)[1]
+    return drawn(kind, shape, precision=dtype)
 
 
 def _recorded_input(
-    shape: Sizes, layout: Layout, kind: ValueType, requires_grad: bool
+    shape: Sizes, layout: Layout, kind: ValueType, requires_grad: bool, dtype: str
 ) -> tapes.Tensor:
     strides, numel = tapes.contiguous_strides(shape), math.prod(shape)
     if layout == "channels-last" and len(shape) > 2:
@@ -363,15 +383,15 @@ def _recorded_input(
     if layout == "part" and len(shape) > 1:
         strides = tapes.contiguous_strides((shape[0], 2 * shape[1], *shape[2:]))
         numel *= 2
-    storage = Storage(kind.itemsize * numel)
+    storage = Storage(kind.itemsize(dtype) * numel)
     return tapes.Tensor(shape, strides, storage, requires_grad and kind.is_float, kind)
 
 
-def _seen(y: Tensor, addresses: Sequence[int]) -> SeenOutput:
+def _seen(y: Tensor, addresses: Sequence[int], dtype: str) -> SeenOutput:
     shape, address = tuple(y.shape), y.untyped_storage().data_ptr()
     source = addresses.index(address) if address in addresses else None
     strides = _plain_strides(shape, y.stride())
-    return SeenOutput(shape, name_of(y.dtype), strides, y.requires_grad, source)
+    return SeenOutput(shape, name_of(y.dtype, dtype), strides, y.requires_grad, source)
 
 
 def _plain_strides(shape: Sizes, strides: Sizes) -> Sizes:
@@ -381,54 +401,62 @@ def _plain_strides(shape: Sizes, strides: Sizes) -> Sizes:
 # The contract -------------------------------------------------------------------------------------
 
 
-def check_call(call: OpCase, *, layouts: Sequence[Layout] = ("row-major",)) -> bool:
+def check_call(
+    call: OpCase, *, layouts: Sequence[Layout] = ("row-major",), dtype: str = PRECISION
+) -> bool:
     """Asserts that archspec and torch agree on the call; whether it is accepted.
 
     An accepted call runs at every batch size of `BATCH_SIZES`, in train() and eval(), with the
     inferred shapes and types, and with the layout, saved bytes, weights and MACs that the op
-    states. A refused one fails in one of those runs, or is refused by one of `RULES`.
+    states, in the precision `dtype`. A refused one fails in one of those runs, or is refused by
+    one of `RULES`.
     """
     try:
         outputs = infer(call.op, call.inputs)
         types = infer_types(call.op, call.input_types, len(outputs))
     except Refusal as refusal:
-        assert refusal.code in RULES or _fails(call), f"torch runs {call}, refused: {refusal}"
+        assert refusal.code in RULES or _fails(call, dtype), (
+            f"torch runs {call}, refused: {refusal}"
+        )
         return False
     for batch, training, layout, requires_grad in product(
         BATCH_SIZES, (True, False), layouts, (True, False)
     ):
-        how = f"{call} at N = {batch}, {training=}, {layout=}, {requires_grad=}"
-        real = real_call(call, batch, training, layout, requires_grad)
-        recorded = recorded_call(call, batch, training, layout, requires_grad)
+        how = f"{call} at N = {batch}, {training=}, {layout=}, {requires_grad=}, {dtype=}"
+        real = real_call(call, batch, training, layout, requires_grad, dtype)
+        recorded = recorded_call(call, batch, training, layout, requires_grad, dtype)
         assert [y.shape for y in real.outputs] == [concrete(y, batch) for y in outputs], how
         assert [y.type for y in real.outputs] == [kind.name for kind in types], how
         assert recorded == real, how
-    assert stated_weights(call) == real_weights(call), call
+    assert stated_weights(call, dtype) == real_weights(call, dtype), call
     for batch in (2, 3):
         times = batch if any(map(is_batched, outputs)) else 1
         macs = call.op.macs(call.inputs, outputs)
-        assert macs is None or macs * times == real_macs(call, batch), call
+        assert macs is None or macs * times == real_macs(call, batch, dtype), call
     return True
 
 
-def stated_weights(call: OpCase) -> list[Weight]:
+def stated_weights(call: OpCase, dtype: str = PRECISION) -> list[Weight]:
     """Parameters, then buffers, as the op states them."""
-    return list(call.op.weights(*call.inputs))
+    return [
+        weight._replace(type=weight.type.in_network(dtype))
+        for weight in call.op.weights(*call.inputs)
+    ]
 
 
-def real_weights(call: OpCase) -> list[Weight]:
+def real_weights(call: OpCase, dtype: str = PRECISION) -> list[Weight]:
     """Parameters, then buffers, as torch's module has them in its state dict."""
     with _quiet():
-        built = call.op.build(*call.inputs)
+        built = _made(call, dtype)
     if isinstance(built, Tensor):
-        return [as_weight("", built)]
-    return [] if built is None else list(weights_of(built))
+        return [as_weight("", built, dtype)]
+    return [] if built is None else list(weights_of(built, dtype))
 
 
-def _fails(call: OpCase) -> bool:
+def _fails(call: OpCase, dtype: str) -> bool:
     for batch, training in product(BATCH_SIZES, (True, False)):
         try:
-            real_call(call, batch, training)
+            real_call(call, batch, training, dtype=dtype)
         except FAILURES:
             return True
     return False

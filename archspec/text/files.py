@@ -10,7 +10,8 @@ import os
 import stat
 from functools import cache
 
-from archspec.diagnostics.diagnostic import Code, Refusal, Source, certain_word, did_you_mean
+from archspec.diagnostics.diagnostic import Code, Refusal, Source
+from archspec.diagnostics.suggestions import certain_word, did_you_mean
 from archspec.text.limits import Limits
 
 # Paths are texts here: importing pathlib takes longer than reading a spec.

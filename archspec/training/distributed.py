@@ -99,9 +99,10 @@ class Processes:
 
         # Not `find_unused_parameters`: it asks what leads to any output, in the loss or not.
         ignore = DistributedDataParallel._set_params_and_buffers_to_ignore_for_model
-        ignore(net, idle)  # type: ignore[no-untyped-call]
+        flagged = Flagged(net, device)
+        ignore(flagged, [f"net.{name}" for name in idle])  # type: ignore[no-untyped-call]
         ids = [device.index] if device.type == "cuda" else None
-        return DistributedDataParallel(net, device_ids=ids, gradient_as_bucket_view=True)
+        return DistributedDataParallel(flagged, device_ids=ids, gradient_as_bucket_view=True)
 
     def shard(self, net: nn.Module, device: torch.device) -> nn.Module:
         """`net`, of which each process keeps only a part of the parameters (FSDP2)."""
@@ -119,6 +120,43 @@ class Processes:
         # and so may be updated.
         fully_shard(net, mesh=mesh, reshard_after_forward=True)
         return net
+
+
+class Flagged(nn.Module):
+    """A network, and a parameter beside it that carries bad losses to all processes.
+
+    Its gradient is 0 where the loss is finite and NaN where it is not, and DDP averages it with the
+    gradients of the weights: no exchange of its own, and a NaN of any process is one in all. The
+    network itself does not have it, so it is never saved, updated, clipped or averaged.
+    """
+
+    def __init__(self, net: nn.Module, device: torch.device) -> None:
+        super().__init__()
+        self.net = net
+        self.flag = nn.Parameter(torch.zeros((), device=device))
+
+    def forward(self, images: Tensor) -> Tensor | dict[str, Tensor]:
+        output: Tensor | dict[str, Tensor] = self.net(images)
+        return output
+
+
+def flag_of(model: nn.Module) -> nn.Parameter | None:
+    """The parameter that carries bad losses, where `model` is wrapped in DDP.
+
+    FSDP has none: it exchanges gradients of what it gathered for a forward pass, in parts, and no
+    forward pass reads the flag.
+    """
+    inner = getattr(model, "module", None)
+    return inner.flag if isinstance(inner, Flagged) else None
+
+
+def backward(model: nn.Module, scaled: Tensor, loss: Tensor) -> None:
+    """Adds the gradients of `scaled`, and of the flag by `loss`, to those that are there."""
+    flag = flag_of(model)
+    if flag is None:
+        torch.autograd.backward(scaled)
+    else:
+        torch.autograd.backward([scaled, flag], [None, (loss.detach() * 0).to(flag.dtype)])
 
 
 @contextmanager

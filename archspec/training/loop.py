@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,16 @@ from torch import Tensor, nn
 from archspec.recipe.recipe import Recipe
 from archspec.training import state
 from archspec.training.batches import Batch, training_batches
+from archspec.training.captured import (
+    FEWEST,
+    CudaGraphs,
+    Graphs,
+    RepeatedSteps,
+    foreign_module,
+)
 from archspec.training.device import autocast, synchronise
 from archspec.training.diagnose import BAD_IMAGES, first_bad
-from archspec.training.distributed import Processes, exchange_held_back
+from archspec.training.distributed import Processes, backward, exchange_held_back, flag_of
 from archspec.training.errors import Stopped, TrainingError
 from archspec.training.evaluate import Evaluation, evaluate
 from archspec.training.finite import FiniteCheck
@@ -31,6 +38,7 @@ from archspec.training.randomness import caller_untouched
 from archspec.training.schedule import learning_rate
 from archspec.training.signals import stoppable
 from archspec.training.store.records import finite
+from archspec.training.timetable import Moment, Timetable
 
 if TYPE_CHECKING:
     from archspec.data import Data
@@ -64,7 +72,13 @@ class Listener:
 
 @dataclass
 class Trainer:
-    """Trains `net`. To change the step, override `forward`; for the rest there are listeners."""
+    """Trains `net`. To change the step, override `forward`; for the rest there are listeners.
+
+    A `forward` of your own is captured in no CUDA graph, unless the class is `capturable`: then it
+    must not wait for the device, and its Python runs once for many steps.
+    """
+
+    capturable: ClassVar[bool] = False
 
     net: nn.Module
     data: Data
@@ -74,6 +88,7 @@ class Trainer:
     plan: Plan
     processes: Processes = field(default_factory=Processes)
     listeners: tuple[Listener, ...] = ()
+    say: Callable[[str], None] = lambda line: None
     history: list[Row] = field(default_factory=list)
     position: Position = field(default_factory=Position)
     best: Best = field(default_factory=Best)
@@ -86,13 +101,13 @@ class Trainer:
             else torch.contiguous_format
         )
         self.net.to(memory_format=self.layout)
-        self.average = Average(self.net, recipe.ema) if recipe.ema else None
+        self.average = Average(self.net) if recipe.ema else None
         idle = self._idle() if self.processes.world > 1 else []
         self.model = self.processes.wrap(self.net, device, fsdp=recipe.fsdp, idle=idle)
         if self.average and recipe.fsdp:
             self.processes.shard(self.average.net, device)
-        if recipe.compile:
-            self.model.compile()
+        # Batches of other sizes, and evaluations, would be compiled anew.
+        self.compiled = torch.compile(self.model, dynamic=False) if recipe.compile else self.model
         self.optimizer = Optimizer(self.net.named_parameters(), recipe)
         self.scaler = torch.amp.GradScaler(device.type) if recipe.precision == "fp16" else None
         self.sums = Sums(device)
@@ -102,6 +117,9 @@ class Trainer:
         self.stop_signal = 0
         kept = (self.net, self.average.net) if self.average else (self.net,)
         self.finite_check = FiniteCheck(kept, self.processes)
+        on_device = device.type == "cuda" and self.optimizer.reads_flags
+        self.timetable = Timetable(recipe, self.plan, device, on_device=on_device)
+        self.repeated: RepeatedSteps | None = None
 
     def _idle(self) -> list[str]:
         """Parameters without a gradient, because no output that is part of the loss needs them."""
@@ -120,7 +138,8 @@ class Trainer:
 
     def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The loss, summed over the images, and the logits."""
-        output = self.model(images)
+        whole = self.plan.batch_size // (self.recipe.accumulate * self.processes.world)
+        output = (self.compiled if len(images) == whole else self.model)(images)
         return self.loss(output, labels), self.loss.logits(output)
 
     # --- the run -------------------------------------------------------------------------------
@@ -148,6 +167,7 @@ class Trainer:
             try:
                 for listener in self.listeners:
                     listener.on_start(self)
+                self.prepare_steps()
                 if not self.position.step:
                     self._save()
                 while self.position.epoch < self.recipe.epochs and not self._is_out_of_patience():
@@ -163,10 +183,7 @@ class Trainer:
             self.logged.zero_()
         self._start_interval()
         self.model.train()
-        for batch in training_batches(
-            self.data.train, self.plan, self.position, self.processes, self.device
-        ):
-            self._step(*batch)
+        for _ in self.steps():
             self._between_steps()
         self._log()
         synchronise(self.device)
@@ -174,25 +191,42 @@ class Trainer:
         share = (self.plan.steps - steps_before) / self.plan.steps
         self._finish_epoch(seconds, self.plan.count * share / max(seconds, 1e-9))
 
+    def steps(self) -> Iterator[int]:
+        """The rest of the epoch: each `next` is one update, and gives its number of images."""
+        if self.repeated is not None:
+            yield from self.repeated.steps(self.position, self._count)
+        for batch in training_batches(
+            self.data.train, self.plan, self.position, self.processes, self.device
+        ):
+            self._step(*batch)
+            yield batch.total
+
     def _step(self, images: Tensor, labels: Tensor, weight: float, total: int) -> None:
         """One update. The gradient is the mean over the `total` images of all processes."""
-        lr, batch = self.lr, Batch(images, labels, weight, total)
+        moment = self.timetable.moment(self.position)
+        self._update(Batch(images, labels, weight, total), moment)
+        self._count()
+
+    def _count(self) -> None:
+        self.position.step, self.position.batch = self.position.step + 1, self.position.batch + 1
+
+    def _update(self, batch: Batch, moment: Moment) -> None:
         pieces = self._pieces(batch)
         # DDP and FSDP average over processes; the sum is wanted.
-        factor = weight * self.processes.world / total
+        factor = batch.weight * self.processes.world / batch.total
         bad: Tensor | None = None
         for index, (x, y) in enumerate(pieces, 1):
             with exchange_held_back(self.model, index < len(pieces)):
                 with autocast(self.recipe.precision, self.device):
                     loss, logits = self.forward(x, y)
                 scaled = loss * factor
-                torch.autograd.backward(self.scaler.scale(scaled) if self.scaler else scaled)
-            if weight:
+                backward(self.model, self.scaler.scale(scaled) if self.scaler else scaled, loss)
+            if batch.weight:
                 self.sums.add(loss, logits, y)
             bad = loss.detach() if bad is None else bad + loss.detach()
         assert bad is not None
-        self._check(bad, batch)
-        self._update(lr)
+        self._check(bad, batch, moment)
+        self._change_weights(moment)
 
     def _pieces(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
         """The parts that a batch is computed in, each of two images at least.
@@ -206,7 +240,7 @@ class Trainer:
             return [(images, labels)]
         return list(zip(images.tensor_split(count), labels.tensor_split(count), strict=True))
 
-    def _update(self, lr: float) -> None:
+    def _change_weights(self, moment: Moment) -> None:
         recipe, optimizer = self.recipe, self.optimizer
         if self.scaler:
             # Not left to the optimiser: kernels of MPS would take the scale and not use it.
@@ -214,15 +248,71 @@ class Trainer:
         if recipe.clip_norm:
             nn.utils.clip_grad_norm_(self.net.parameters(), recipe.clip_norm)
         if self.scaler:
-            self.scaler.step(optimizer, lr)  # type: ignore[arg-type]
+            self.scaler.step(optimizer, moment.lr)  # type: ignore[arg-type]
             self.scaler.update()
         else:
-            optimizer.step(lr)
+            optimizer.step(moment.lr)
         optimizer.zero_grad()
-        position = self.position
-        position.step, position.batch = position.step + 1, position.batch + 1
         if self.average:
-            self.average.update(self.net, position.step)
+            self.average.update(self.net, moment.renewed)
+
+    # --- steps as CUDA graphs ------------------------------------------------------------------
+
+    def prepare_steps(self) -> None:
+        """Lets the steps to come be repeated as one CUDA graph, where that is possible and pays.
+
+        Raises `TrainingError` where the recipe wants it and it is not possible.
+        """
+        recipe, plan, obstacle = self.recipe, self.plan, self._obstacle()
+        left = recipe.epochs * plan.steps - self.position.step
+        if recipe.cuda_graph is False or not (recipe.cuda_graph or left >= FEWEST):
+            return
+        if obstacle is None:
+            self.timetable = Timetable(recipe, plan, self.device, on_device=True)
+            self.repeated = RepeatedSteps(
+                self.data.train,
+                plan,
+                self.timetable,
+                self.device,
+                update=self._update,
+                forget=self._forget,
+                graphs=self._graphs(),
+                measured=recipe.cuda_graph is None and not recipe.deterministic,
+                wanted=recipe.cuda_graph is True,
+                say=self.say,
+            )
+        elif recipe.cuda_graph:
+            raise TrainingError(f"--cuda-graph true: steps cannot be captured: {obstacle}")
+        elif self.device.type == "cuda":
+            self.say(f"steps: launched kernel by kernel ({obstacle})")
+
+    def _obstacle(self) -> str | None:
+        """Why steps cannot be captured; None where they may be."""
+        where = self.data.train.device
+        if self.device.type != "cuda":
+            return f"there are no CUDA graphs on {self.device.type}"
+        if self.processes.world > 1:
+            return "several processes exchange gradients"
+        if where is None or where.type != "cuda":
+            return "the images are streamed"
+        if not self.optimizer.reads_flags:
+            return f"{self.recipe.optimizer} reads numbers on the CPU"
+        if type(self).forward is not Trainer.forward and not self.capturable:
+            return f"{type(self).__name__} has a `forward` of its own, and is not `capturable`"
+        if (kind := foreign_module(self.net)) is not None:
+            return f"{kind} is another package's, and may wait for the GPU"
+        return None
+
+    def _graphs(self) -> Graphs:
+        return CudaGraphs()
+
+    def _forget(self) -> None:
+        """Clears what is left of a step that was broken off in its capture."""
+        self.optimizer.zero_grad()
+        if self.scaler:
+            state = self.scaler.state_dict()
+            self.scaler = torch.amp.GradScaler(self.device.type)
+            self.scaler.load_state_dict(state)
 
     def ask_to_stop(self, number: int) -> None:
         """Save and stop after the present step, as if that signal had come."""
@@ -230,7 +320,7 @@ class Trainer:
 
     # --- losses that are no numbers ------------------------------------------------------------
 
-    def _check(self, loss: Tensor, batch: Batch) -> None:
+    def _check(self, loss: Tensor, batch: Batch, moment: Moment) -> None:
         """Prevents an update that would spoil the weights.
 
         The CPU can look at once. Elsewhere looking would mean waiting: a flag is raised on the
@@ -238,14 +328,21 @@ class Trainer:
         anything is saved. Gradients that overflow under a finite loss are the scaler's: it leaves
         out that step alone.
         """
-        if self.device.type == "cpu" and self.processes.world == 1:
+        if self.device.type == "cpu" and self.processes.world == 1 and self.repeated is None:
             if not math.isfinite(loss.item()):
                 self._report_bad(batch, self.position.step)
             return
-        bad = (~torch.isfinite(loss)).to(torch.float32)
-        self.processes.largest(bad)
+        flag = flag_of(self.model)
+        if flag is None:
+            bad = (~torch.isfinite(loss)).to(torch.float32)
+            self.processes.largest(bad)
+        else:  # it came from all processes, with the gradients
+            assert flag.grad is not None
+            bad = (~torch.isfinite(flag.grad)).to(torch.float32)
+            flag.grad = None
         is_first = (bad > 0) & (self.bad_step < 0)
-        self.bad_step.masked_fill_(is_first, self.position.step)
+        # Not `masked_fill_`: where the step is a tensor, that would wait for its value.
+        self.bad_step += (moment.step - self.bad_step) * is_first
         self.optimizer.frozen = (self.bad_step >= 0).to(torch.float32)
 
     def _read_flag(self) -> None:

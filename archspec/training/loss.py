@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its customary name)
 
-from archspec.diagnostics.diagnostic import did_you_mean
+from archspec.diagnostics.suggestions import did_you_mean
 from archspec.recipe.recipe import Recipe
 from archspec.training.errors import TrainingError
 

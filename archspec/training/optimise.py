@@ -54,8 +54,11 @@ class Optimizer:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """One update. A parameter without a gradient stays as it is."""
+    def step(self, lr: float | Tensor) -> None:
+        """One update. A parameter without a gradient stays as it is.
+
+        Fused kernels may read the learning rate on the device: float32, without axes.
+        """
         flag = self._flag()
         if flag is not None and not self.reads_flags and flag.item():
             return
@@ -65,7 +68,7 @@ class Optimizer:
                 self.rule.update(self._group(with_grad, lr, decay, flag))
 
     def _group(
-        self, names: list[str], lr: float, decay: float, flag: Tensor | None
+        self, names: list[str], lr: float | Tensor, decay: float, flag: Tensor | None
     ) -> ParameterGroup:
         kernel = {
             "fused": self.fused,
@@ -121,28 +124,37 @@ def sharded(tensor: Tensor) -> DTensor | None:
     return tensor if isinstance(tensor, DTensor) else None
 
 
+def renewed_share(decay: float, step: int) -> float:
+    """The share of an average that step `step` (from 1) takes from the weights.
+
+    The decay grows as (1 + n) / (10 + n) at first, so that the random start is soon forgotten.
+    """
+    return 1 - min(decay, (1 + step) / (10 + step))
+
+
 class Average:
     """An exponential moving average of a network's weights, in a network of its own.
 
-    The decay grows as (1 + n) / (10 + n) at first, so that the random start is soon forgotten.
     Buffers are copied: moving statistics are averages already.
     """
 
-    def __init__(self, net: nn.Module, decay: float) -> None:
+    def __init__(self, net: nn.Module) -> None:
         from copy import deepcopy
 
         self.net = deepcopy(net).eval().requires_grad_(False)
-        self.decay = decay
 
     @torch.no_grad()
-    def update(self, net: nn.Module, step: int) -> None:
-        """After step `step` (from 1)."""
-        decay = min(self.decay, (1 + step) / (10 + step))
+    def update(self, net: nn.Module, renewed: float | Tensor) -> None:
+        """Moves towards the weights of `net` by that share, a number or a tensor without axes."""
         live = dict(net.named_parameters())
-        mine = dict(self.net.named_parameters())
-        torch._foreach_lerp_(
-            [local(each) for each in mine.values()], [local(live[key]) for key in mine], 1 - decay
-        )
+        mine = [local(each) for each in self.net.parameters()]
+        theirs = [local(live[name]) for name, _ in self.net.named_parameters()]
+        if isinstance(renewed, Tensor):  # a `lerp` would wait for its value
+            steps = torch._foreach_sub(theirs, mine)
+            torch._foreach_mul_(steps, renewed)
+            torch._foreach_add_(mine, steps)
+        else:
+            torch._foreach_lerp_(mine, theirs, renewed)
         if kept := dict(self.net.named_buffers()):
             buffers = dict(net.named_buffers())
             torch._foreach_copy_(list(kept.values()), [buffers[key] for key in kept])

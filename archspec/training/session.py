@@ -320,6 +320,7 @@ class _Stages:
             plan=plan,
             processes=self.processes,
             listeners=(recorder, *shown),
+            say=self._say,
         )
 
     def _net(self) -> nn.Module:

@@ -6,6 +6,7 @@ import difflib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 
+import torch
 from torch import Tensor
 
 from archspec.weights.read import Loaded
@@ -74,7 +75,21 @@ def _compare(
             report.matched.append(key)
             if given.dtype != own.dtype:
                 converted[f"{_number(given)} to {_number(own)}"] += 1
+                if _is_too_large(given, own.dtype):
+                    report.infinite.append(key)
     report.notes += [f"converted {count} keys from {kinds}" for kinds, count in converted.items()]
+    if report.infinite:
+        shown = ", ".join(report.infinite[:3]) + ", …" * (len(report.infinite) > 3)
+        count = len(report.infinite)
+        keys = f"{count} key{'s' * (count > 1)}"
+        report.notes.append(f"values of {keys} are too large, and become infinite: {shown}")
+
+
+def _is_too_large(given: Tensor, dtype: torch.dtype) -> bool:
+    """Whether floats of a file are beyond the range of `dtype`."""
+    if not dtype.is_floating_point or torch.finfo(dtype).max >= torch.finfo(given.dtype).max:
+        return False
+    return bool((given.isfinite() & given.to(dtype).isinf()).any())
 
 
 # --- why -----------------------------------------------------------------------------------------

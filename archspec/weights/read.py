@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from archspec.diagnostics.diagnostic import did_you_mean
+from archspec.diagnostics.suggestions import did_you_mean
 from archspec.weights.errors import WeightsError
 
 Weights: TypeAlias = str | PathLike[str] | Mapping[str, Any] | Enum

@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from archspec.diagnostics.diagnostic import Refusal, did_you_mean
+from archspec.diagnostics.diagnostic import Refusal
+from archspec.diagnostics.suggestions import did_you_mean
 from archspec.text.files import read_text
 from archspec.text.limits import DEFAULT
 from archspec.text.values import Mapping as YamlMapping

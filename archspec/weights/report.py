@@ -19,8 +19,9 @@ class LoadReport:
 
     `missing` are keys of the network that the file has not, `unexpected` keys of the file that
     the network has not; those of `other_shape` stand in both, with another shape or kind of
-    number. `kept` have their first value, because files of that age lack them all. `notes` say
-    what was taken of the file and renamed, `help` what would fix it.
+    number. `kept` have their first value, because files of that age lack them all. Values of the
+    `infinite` keys are too large for the network's precision. `notes` say what was taken of the
+    file, renamed and converted, `help` what would fix it.
     """
 
     source: str
@@ -30,6 +31,7 @@ class LoadReport:
     unexpected: list[Difference] = field(default_factory=list)
     other_shape: list[Difference] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    infinite: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     help: str | None = None
 

@@ -7,7 +7,7 @@ from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import Op, Weight, Weights
 from archspec.ir.shape import N, Shape
 from archspec.ir.tape import Tape, Tensor
-from archspec.ir.types import FLOAT
+from archspec.ir.types import FLOAT, INT64
 
 SPAN = Span(Source("net.yaml", "layers: []\n"), 1, 1, 1, 7)
 
@@ -48,7 +48,7 @@ class Frozen(Op):
         return (
             Weight("table", (2, 5), trainable=False),
             Weight("mean", (3,), buffer=True),
-            Weight("count", (), buffer=True, itemsize=8),
+            Weight("count", (), buffer=True, type=INT64),
         )
 
     def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> int:

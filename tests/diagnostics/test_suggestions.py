@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archspec.diagnostics.diagnostic import certain_word, did_you_mean
+from archspec.diagnostics.suggestions import certain_word, did_you_mean
 
 KNOWN = ["linear", "relu", "global_avg_pool2d", "max_pool2d", "dropout", "dropout2d", "flatten"]
 

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 import archspec
-from archspec.diagnostics.torch_names import bare, is_name
+from archspec.diagnostics.diagnostic import bare
+from archspec.diagnostics.torch_names import is_name
 from archspec.document import other_words
 from archspec.document.keys import SPEC_KEYS
 from archspec.document.keys.inputs import INPUT_KEYS

@@ -3,16 +3,19 @@
 Each line of standard input is a job: {"children": [{"env": {…}, "argv": […], "kill_at": N}]}.
 Every child runs the command line with its output in the file `log`; `kill_at` makes it kill itself
 with SIGKILL at the begin of its Nth step, `signal_at` send itself that signal, `group_at` send its
-own process group (workers among it) SIGTERM; `poison_at` turns
-the images of its Nth step to NaN. A line of exit statuses comes back.
+own process group (workers among it) SIGTERM; `poison_at` turns the images of its Nth step to NaN;
+`exchanges_of` writes what the Nth step exchanges to the log. With `torchrun` it runs that with
+these arguments instead, whose own workers are forks too. A line of exit statuses comes back.
 """
 
+import collections
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 # Imported before any fork, because each child would import them anew.
 import matplotlib.figure  # noqa: F401
@@ -21,6 +24,8 @@ import torch._dynamo
 import torch.distributed.fsdp
 import torch.nn.parallel
 import torch.utils.tensorboard
+from torch.distributed.run import main as torchrun
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from archspec.cli import main
 from archspec.training import loop
@@ -62,6 +67,33 @@ def poison(at):
     loop.training_batches = batches
 
 
+class Exchanges(TorchDispatchMode):
+    """Counts what is sent to other processes, by the name of torch's operation."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = collections.Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.namespace == "c10d":
+            self.counts[func._overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def write_exchanges(of):
+    count = 0
+
+    def step(self, *batch):
+        nonlocal count
+        count += 1
+        with Exchanges() if count == of else nullcontext() as mode:
+            train_step(self, *batch)
+        if mode:
+            print("exchanges:", json.dumps(mode.counts))
+
+    Trainer._step = step
+
+
 def child(job):
     os.environ.update(job.get("env", {}))
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -72,12 +104,17 @@ def child(job):
         strike(signal.SIGKILL, job["kill_at"], before=True)
     if "poison_at" in job:
         poison(job["poison_at"])
+    if "exchanges_of" in job:
+        write_exchanges(job["exchanges_of"])
     if "group_at" in job:
         os.setpgid(0, 0)
         strike(signal.SIGTERM, job["group_at"], before=False, to_all=True)
     if "signal_at" in job:
         strike(*job["signal_at"], before=False)
     try:
+        if job.get("torchrun"):
+            torchrun(["--run-path", "--start-method", "fork", *job["argv"]])
+            os._exit(0)
         status = main(job["argv"])
     except SystemExit as stop:
         status = stop.code

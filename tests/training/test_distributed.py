@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
 import signal
 import socket
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -278,14 +278,20 @@ def test_an_output_of_weight_0_keeps_still_in_two_processes_too(more, command, f
     assert not torch.equal(two["head.weight"], start["head.weight"])
 
 
-@pytest.mark.parametrize("more", [[], ["--fsdp"]])
-def test_a_batch_that_spoils_statistics_is_named_and_not_saved(more, command, forks, tmp_path):
+@pytest.mark.parametrize(
+    ("more", "world"),
+    [([], 2), (["--fsdp"], 2), (["--batch-size", "12", "--accumulate", "2"], 3)],
+)
+def test_a_batch_that_spoils_statistics_is_named_and_not_saved(
+    more, world, command, forks, tmp_path
+):
     """It comes at step 15, the flag is read at step 20, and a checkpoint of step 10 is there."""
     config = tmp_path / "config.yaml"
     config.write_text("{save_every: 0.001, limit_train: 400}")
-    first, second = command("two", NORMED, "--config", str(config), *more)
-    assert forks.run(first, {**second, "poison_at": 15}) == [1, 1]
-    for rank in range(2):
+    jobs = command("two", NORMED, "--config", str(config), *more, world=world)
+    jobs[1]["poison_at"] = 15
+    assert forks.run(*jobs) == [1] * world
+    for rank in range(world):
         assert (tmp_path / f"two.{rank}.log").read_text().splitlines()[-1] == (
             "archspec train: error: the loss is not finite at step 15 (epoch 1), with a learning "
             "rate of 0.1: in process 1, the images hold values that are not finite. The last "
@@ -294,6 +300,25 @@ def test_a_batch_that_spoils_statistics_is_named_and_not_saved(more, command, fo
     tree = final(tmp_path / "two")
     assert tree["position"]["step"] == 10
     assert all(bool(tensor.isfinite().all()) for tensor in tree["model"].values())
+
+
+@pytest.mark.parametrize(
+    ("more", "world", "sent"),
+    [
+        ([], 3, {"allreduce_": 1}),
+        # a flag of its own; the gradients of two layers
+        (["--fsdp"], 2, {"allreduce_": 1, "_reduce_scatter_base_": 2}),
+    ],
+)
+def test_a_step_in_pieces_exchanges_once(more, world, sent, command, forks, tmp_path):
+    """With DDP nothing goes but the gradients. It has settled how by the third step."""
+    pieces = ["--batch-size", "12", "--epochs", "1", "--accumulate", "2"]
+    jobs = command("some", PLAIN, *pieces, *more, world=world)
+    jobs[0]["exchanges_of"] = 3
+    assert forks.run(*jobs) == [0] * world, (tmp_path / "some.0.log").read_text()
+    (found,) = re.findall("exchanges: (.*)", (tmp_path / "some.0.log").read_text())
+    gathered = {"_allgather_base_"}  # FSDP's weights, for each forward and backward pass
+    assert {key: n for key, n in json.loads(found).items() if key not in gathered} == sent
 
 
 @pytest.mark.parametrize("more", [[], ["--fsdp", "--ema", "0.9"]], ids=" ".join)
@@ -358,12 +383,10 @@ def test_torchrun_starts_a_killed_run_again(rendezvous, command, forks, tmp_path
     (tmp_path / "dying.py").write_text(DYING)
     argv = ["train", str(tmp_path / "whole.yaml"), "--run-dir", str(tmp_path / "cut"), "--resume"]
     argv += ["--device", "cpu", "--save-every", "0.001"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", *rendezvous]
-    torchrun += ["--nproc-per-node", "2", "--max-restarts", "1", "--master-port", str(free_port())]
-    done = subprocess.run(
-        [*torchrun, str(tmp_path / "dying.py"), *argv], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "resumed after step " in done.stdout
+    options = [*rendezvous, "--nproc-per-node", "2", "--max-restarts", "1"]
+    options += ["--master-port", str(free_port()), str(tmp_path / "dying.py")]
+    log = tmp_path / "cut.log"
+    assert forks.run({"torchrun": True, "argv": [*options, *argv], "log": str(log)}) == [0]
+    assert "resumed after step " in log.read_text()
     whole, cut = final(tmp_path / "whole"), final(tmp_path / "cut")
     assert all(torch.equal(whole["model"][key], cut["model"][key]) for key in whole["model"])

@@ -213,9 +213,9 @@ def test_a_loss_that_is_no_number_is_reported_under_a_scaler(half, small, tmp_pa
     weights = []
 
     class Poisoned(Trainer):
-        def _check(self, loss, batch):
+        def _check(self, loss, batch, moment):
             place, self.device = self.device, torch.device("meta")
-            super()._check(loss, batch)
+            super()._check(loss, batch, moment)
             self.device = place
 
         def forward(self, images, labels):

@@ -13,7 +13,7 @@ from torch import nn
 from archspec.recipe.optimizers import UpdateRule
 from archspec.recipe.recipe import Recipe
 from archspec.training import optimise
-from archspec.training.optimise import Average, Optimizer
+from archspec.training.optimise import Average, Optimizer, renewed_share
 
 
 def networks():
@@ -174,13 +174,13 @@ def test_a_scaler_leaves_out_a_step_that_overflows_and_no_other():
 
 def test_the_average_follows_by_its_decay():
     net, _ = networks()
-    average = Average(net, 0.5)
+    average = Average(net)
     start = net[0].weight.detach().clone()
     with torch.no_grad():
         net[0].weight.add_(1)
-    average.update(net, step=1)  # (1 + 1) / (10 + 1)
+    average.update(net, renewed_share(0.5, step=1))  # (1 + 1) / (10 + 1)
     assert torch.allclose(average.net[0].weight, start + 1 - 2 / 11)
-    average.update(net, step=1000)
+    average.update(net, renewed_share(0.5, step=1000))
     assert torch.allclose(average.net[0].weight, start + 1 - 1 / 11)
 
 
@@ -240,10 +240,10 @@ def test_eps_is_the_recipe_s(name):
 def test_the_average_has_the_buffers_of_the_live_network():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
-    average = Average(net, 0.9)
+    average = Average(net)
     for step in (1, 2):
         net(torch.randn(8, 3))
-        average.update(net, step)
+        average.update(net, renewed_share(0.9, step))
     assert float(net[1].running_mean.abs().max()) > 0.01
     assert torch.equal(average.net[1].running_mean, net[1].running_mean)
     assert torch.equal(average.net[1].running_var, net[1].running_var)

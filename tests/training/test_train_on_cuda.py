@@ -10,6 +10,7 @@ import torch
 import archspec
 from archspec.recipe.recipe import Recipe
 from archspec.training import train
+from archspec.training.captured import CudaGraphs
 from archspec.training.errors import TrainingError
 from archspec.training.loop import Trainer
 from archspec.training.optimise import Optimizer
@@ -52,21 +53,106 @@ def test_digits_are_learnt_in_the_gpus_own_precision(tmp_path):
     assert 'precision: "bf16"' in (tmp_path / "run" / "config.yaml").read_text()
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_no_step_waits_for_the_gpu(precision, small, tmp_path):
-    class Strict(Trainer):
-        """Lets a wait of the steps 2 to 19 raise."""
+@pytest.mark.parametrize("graph", [True, False])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_no_step_waits_for_the_gpu(precision, graph, small, tmp_path):
+    strict = []
 
-        def _step(self, *batch):
-            torch.cuda.set_sync_debug_mode("error" if 1 < self.position.step < 20 else "default")
+    class Strict(Trainer):
+        """Lets a wait of the steps 6 to 23 raise, and of what stands between them."""
+
+        def steps(self):
             try:
-                super()._step(*batch)
+                for images in super().steps():
+                    is_watched = 5 < self.position.step < 24
+                    torch.cuda.set_sync_debug_mode("error" if is_watched else "default")
+                    strict.append(is_watched)
+                    yield images
             finally:
                 torch.cuda.set_sync_debug_mode("default")
 
     given = {**FAST, "precision": precision, "log_every": 1e9, "augment": ("random_crop:1",)}
-    train(small, run=tmp_path / "run", trainer=Strict, clip_norm=1.0, ema=0.9, **given)
-    assert last(tmp_path / "run")["position"]["step"] >= 20
+    given |= {"clip_norm": 1.0, "ema": 0.9, "cuda_graph": graph}
+    train(small, run=tmp_path / "run", trainer=Strict, **given)
+    assert sum(strict) == 18
+
+
+VARIED = [
+    {"optimizer": "sgd", "momentum": 0.9, "schedule": "cosine", "weight_decay": 0.01},
+    {"optimizer": "adamw", "clip_norm": 0.5, "ema": 0.9, "warmup": 1.0},
+    {"augment": ("random_crop:1", "random_rotation", "random_erasing", "random_contrast")},
+    {"precision": "bf16", "memory_format": "channels_last", "accumulate": 2},
+    {"precision": "fp16", "label_smoothing": 0.1},
+]
+
+
+@pytest.mark.parametrize("recipe", VARIED, ids=lambda recipe: " ".join(recipe))
+def test_a_captured_step_has_the_bits_of_a_launched_one(recipe, small, tmp_path):
+    found, figures = [], []
+    for graph in (True, False):
+        given = {**FAST, "precision": "fp32", "deterministic": True, "epochs": 3, **recipe}
+        folder = tmp_path / str(graph)
+        _, history = train(small, run=folder, quiet=True, cuda_graph=graph, **given)
+        tree = last(folder)
+        found.append(
+            {**tree["model"], **{f"average {k}": v for k, v in (tree["average"] or {}).items()}}
+        )
+        figures.append([(row["train_loss"], row["lr"], row["test_loss"]) for row in history])
+    assert [key for key in found[0] if not torch.equal(found[0][key], found[1][key])] == []
+    assert figures[0] == figures[1]
+
+
+def test_the_faster_of_both_ways_is_found_and_stated(small, tmp_path, capsys):
+    train(small, run=tmp_path / "run", epochs=4, quiet=False, **FAST)
+    assert " ms as one CUDA graph, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_a_step_that_cannot_be_captured_is_launched(is_seen, small, tmp_path, capsys, monkeypatch):
+    class Waiting(Trainer):
+        capturable = True
+
+        def forward(self, images, labels):
+            loss, logits = super().forward(images, labels)
+            assert loss.item() > 0
+            return loss, logits
+
+    if not is_seen:  # a capture that fails, after which dropout draws on
+        monkeypatch.setattr(CudaGraphs, "waits", lambda self, run: run())
+    given = {**FAST, "deterministic": True, "epochs": 3, "precision": "fp32"}
+    _, history = train(small, run=tmp_path / "run", trainer=Waiting, quiet=False, **given)
+    said = capsys.readouterr().out
+    assert "they cannot be captured" in said
+    assert ("it waits for the GPU at test_train_on_cuda.py:" in said) == is_seen
+    _, expected = train(small, run=tmp_path / "plain", cuda_graph=False, **given)
+    assert [row["train_loss"] for row in history] == [row["train_loss"] for row in expected]
+    with pytest.raises(TrainingError, match="--cuda-graph true: a step cannot be captured"):
+        train(small, run=tmp_path / "other", trainer=Waiting, cuda_graph=True, **given)
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_a_loss_that_overflows_is_reported_at_its_step(graph, small, tmp_path):
+    class Growing(Trainer):
+        """Its loss is 10 times as large in each step, from 1e29 on."""
+
+        capturable = True
+
+        def forward(self, images, labels):
+            loss, logits = super().forward(images, labels)
+            if not hasattr(self, "factor"):
+                self.factor = torch.full((), 1e28, device=self.device)
+            self.factor.mul_(10)
+            return loss - loss.detach() + self.factor, logits
+
+    given = {**FAST, "precision": "fp32", "log_every": 1e9, "cuda_graph": graph, "lr": 1e-9}
+    with pytest.raises(TrainingError, match=r"step 11\b"):  # 1e39 is beyond float32
+        train(small, run=tmp_path / "run", trainer=Growing, **given)
+
+
+def test_captured_steps_of_a_compiled_network_learn(small, tmp_path):
+    given = {**FAST, "epochs": 4, "compile": True, "cuda_graph": True}
+    _, history = train(small, run=tmp_path / "run", **given)
+    assert history[-1]["train_loss"] < 2.0
 
 
 def test_a_loss_that_is_no_number_is_reported_at_its_step(small, tmp_path):
@@ -97,7 +183,8 @@ def test_fp16_steps_over_an_overflow_and_goes_on(small, tmp_path):
             scales.append(self.scaler.get_scale())
             weights.append(self.net.get_parameter("0.weight").detach().clone())
 
-    _, history = train(small, run=tmp_path / "run", precision="fp16", trainer=Overflowing, **FAST)
+    given = {**FAST, "precision": "fp16", "cuda_graph": False}
+    _, history = train(small, run=tmp_path / "run", trainer=Overflowing, **given)
     assert scales[0] == 2.0**39 and scales[-1] < 2.0**39
     assert torch.equal(weights[0], small.build(seed=0).get_parameter("0.weight").cuda())
     assert not torch.equal(weights[-1], weights[0]) and weights[-1].isfinite().all()

@@ -44,7 +44,8 @@ TUNED = frozenset({"lenet_bn"})
 @dataclass(frozen=True)
 class Scale:
     """How much is measured: seconds of each loop, images in all and ready on the device, the
-    largest batch, the steps that are looked at, and seconds that a cell may take."""
+    largest batch, the steps that are looked at, seconds that a cell may take, and the steps before
+    it: the trainer chooses between launches and a graph in them."""
 
     seconds: float = 1.2
     images: int = 60_000
@@ -52,9 +53,10 @@ class Scale:
     batch: int | None = None
     steps: int = 20
     limit: float = 40.0
+    warm: int = 20
 
 
-SMOKE = Scale(seconds=0.0, images=64, ready=16, batch=4, steps=3, limit=60.0)
+SMOKE = Scale(seconds=0.0, images=64, ready=16, batch=4, steps=3, limit=60.0, warm=2)
 
 
 @dataclass(frozen=True)
@@ -120,12 +122,13 @@ def cells(name: str, device: str, scale: Scale) -> list[Cell]:
         "trainer bf16": partial(timed, job, "bf16", partial(trainer_loop, precision="bf16")),
         "steps": partial(steps, job),
         "compiled": partial(timed, job, "bf16", compiled_loop),
+        "trainer compiled": partial(timed, job, "bf16", own_compiled),
     }
     if device == "cpu":  # there is no such mode for it
         del wanted["trainer tf32"]
         if name != "lenet_bn":
-            del wanted["compiled"]
-    limits = {"compiled": 2 * scale.limit}
+            del wanted["compiled"], wanted["trainer compiled"]
+    limits = {"compiled": 2 * scale.limit, "trainer compiled": 2 * scale.limit}
     return [Cell(name, each, limits.get(each, scale.limit), run) for each, run in wanted.items()]
 
 
@@ -133,8 +136,9 @@ def warm_up(name: str, device: str, scale: Scale) -> Result:
     """Compiles a network once, so that torch finds its kernels in its cache when it is timed."""
     job = Job(name, device, scale)
     with arithmetic("bf16"):
-        for _ in islice(compiled_loop(job), 3):
-            pass
+        for loop in (compiled_loop, own_compiled):
+            for _ in islice(loop(job), 2):
+                pass
     return {}
 
 
@@ -142,7 +146,8 @@ def timed(job: Job, mode: str, make: Callable[[Job], Steps]) -> Result:
     """Images a second, and the peak of memory in that time."""
     with arithmetic(mode), on_card(job.place):
         loop = make(job)
-        rate = speed(loop, job.scale.seconds, partial(synchronise, job.place))
+        wait = partial(synchronise, job.place)
+        rate = speed(loop, job.scale.seconds, wait, warm=job.scale.warm)
         return {"images_per_second": rate, **peak(job.place)}
 
 
@@ -184,47 +189,49 @@ def compiled_loop(job: Job) -> Steps:
     return bare(model, optimizer, x[: len(x) // batch * batch], y, batch, context=context)
 
 
-def trainer_loop(job: Job, precision: str) -> Steps:
+def trainer_loop(job: Job, precision: str, **recipe: Any) -> Steps:
     # A run would measure the formats. That takes up to half a minute here, and these have won.
     layout = "channels_last" if precision == "bf16" and job.device == "cuda" else "contiguous"
-    return own(job.trainer(precision=precision, memory_format=layout, log_every=1.0))
+    given = {"precision": precision, "memory_format": layout, "log_every": 1.0}
+    return own(job.trainer(**given, **recipe))
+
+
+def own_compiled(job: Job) -> Steps:
+    return trainer_loop(job, "bf16", compile=True)
 
 
 # --- waits, launches, agreement, memory ----------------------------------------------------------
-
-
-class Recording(Trainer):
-    """Keeps the loss of every step."""
-
-    def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        loss, logits = super().forward(images, labels)
-        self.__dict__.setdefault("losses", []).append(loss.detach() / len(labels))
-        return loss, logits
 
 
 def steps(job: Job) -> Result:
     """Synchronisations and launches a step, losses against a plain loop, memory against theory."""
     count = job.scale.steps
     with arithmetic("fp32"), on_card(job.place):
-        trainer = job.trainer(Recording)
+        said: list[str] = []
+        trainer = job.trainer()
+        trainer.say = said.append
         torch.manual_seed(1)
-        stepping = own(trainer)
-        next(stepping)
+        stepping, start = own(trainer), torch.zeros((), device=job.place)
+        first = islice(stepping, job.scale.warm)
+        sums = [start, *(trainer.sums.total[0].clone() for _ in first)]
         with counted_waits(job.place) as waits:
-            for _ in islice(stepping, count - 1):
+            for _ in islice(stepping, count):
                 pass
-        losses = torch.stack(trainer.losses).tolist()  # type: ignore[attr-defined]
+        # The sums of all steps so far, in float64: a step's own is the difference.
+        losses = (torch.stack(sums).diff() / trainer.plan.batch_size).tolist()
         memory = {**peak(job.place), **stated_memory(job, trainer)}
         launches = counted_launches(stepping, job.place)
         del trainer, stepping
-        plain = plain_losses(job, count)
+        plain = plain_losses(job, job.scale.warm)
     apart = [abs(a - b) / max(abs(b), 1e-12) for a, b in zip(losses, plain, strict=True)]
     return {
-        "waits_per_step": sum(waits.values()) / (count - 1),
+        "said": said,
+        "waits_per_step": sum(waits.values()) / count,
         "waits": dict(waits),
         **launches,
+        "losses_apart": apart[:5],
         "losses_apart_first_5": max(apart[:5]),
-        f"losses_apart_first_{count}": max(apart),
+        f"losses_apart_first_{job.scale.warm}": max(apart),
         "last_losses": [losses[-1], plain[-1]],
         **memory,
     }

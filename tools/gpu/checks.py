@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from gpu.cells import RECIPES, Job, Scale
 from gpu.supervise import Cell, Result
 
 ROOT = Path(__file__).resolve().parents[2]
-DIGITS = ("--data", "digits", "--deterministic", "--epochs", "3", "--batch-size", "64")
+DIGITS = ("--data", "digits", "--deterministic", "--epochs", "4", "--batch-size", "64")
+VARIED = ("--ema", "0.9", "--clip-norm", "1", "--augment", "random_crop:2", "--schedule", "cosine")
 
 
 def chains(names: list[str], device: str, scale: Scale) -> list[list[Cell]]:
@@ -38,7 +40,13 @@ def chains(names: list[str], device: str, scale: Scale) -> list[list[Cell]]:
         if name in RECIPES
     ]
     trained = {
-        "same bits twice": partial(same_bits_twice, device),
+        "same bits twice": partial(same_bits_twice, device, (), ()),
+        "captured and launched": partial(
+            same_bits_twice,
+            device,
+            (*VARIED, "--cuda-graph", "true" if device == "cuda" else "false"),
+            (*VARIED, "--cuda-graph", "false"),
+        ),
         "resumed after SIGKILL": partial(resumed, device),
     }
     checks = [[Cell("checks", name, limit, run)] for name, run in trained.items()]
@@ -86,11 +94,13 @@ def _log(*folders: Path) -> str:
     return "".join(folder.with_suffix(".log").read_text()[-1000:] for folder in folders)
 
 
-def same_bits_twice(device: str) -> Result:
-    """Two `--deterministic` runs."""
+def same_bits_twice(device: str, *options: Sequence[str]) -> Result:
+    """Two `--deterministic` runs, each with options of its own."""
     with tempfile.TemporaryDirectory() as top:
         folders = [Path(top) / name for name in ("one", "two")]
-        statuses = [process.wait() for process in [_train(each, device) for each in folders]]
+        given = zip(folders, options, strict=True)
+        started = [_train(folder, device, *more) for folder, more in given]
+        statuses = [process.wait() for process in started]
         if any(statuses):
             return {"holds": False, "said": _log(*folders)}
         differ = _differing(*map(_weights, folders))

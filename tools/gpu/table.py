@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-LOOPS = ("course", "bare", "compiled", "trainer fp32", "trainer tf32", "trainer bf16")
+LOOPS = (
+    "course",
+    "bare",
+    "compiled",
+    "trainer fp32",
+    "trainer tf32",
+    "trainer bf16",
+    "trainer compiled",
+)
 
 
 def table(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
     """Images a second of every loop, ratios, and what a step does."""
-    ratios = ("fp32/course", "fp32/bare", "bf16/course", "bf16/compiled")
+    ratios = ("fp32/course", "fp32/bare", "bf16/course", "bf16/compiled", "compiled/compiled")
     yield "| network | " + " | ".join([*LOOPS, *ratios]) + " |"
     yield "| --- |" + " ---: |" * (len(LOOPS) + len(ratios))
     networks = {name: cells for name, cells in found.items() if name not in ("checks", "compile")}
@@ -22,6 +30,7 @@ def table(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]
             ("trainer fp32", "bare"),
             ("trainer bf16", "course"),
             ("trainer bf16", "compiled"),
+            ("trainer compiled", "compiled"),
         ):
             row.append(_ratio(rates[ours], rates[theirs]))
         yield "| " + " | ".join(row) + " |"

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from archspec.diagnostics.diagnostic import (
-    Code,
-    Diagnostic,
-    Help,
-    Note,
-    Refusal,
-    Span,
-    certain_word,
-    suggestion,
-)
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Help, Note, Refusal, Span
+from archspec.diagnostics.suggestions import certain_word, suggestion
 from archspec.document import wording
 from archspec.document.forms.block import BlockCall
 from archspec.document.forms.call import Call

@@ -10,7 +10,6 @@ from archspec.document import wording
 from archspec.document.forms.call import Call, misplaced
 from archspec.document.records import Arguments, Place
 from archspec.document.scope import Scope
-from archspec.document.validate import make_op
 from archspec.expressions.arguments import LocatedError, check_truth, leaves, op_kinds, truths
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
@@ -35,12 +34,8 @@ class OpCall(Call):
         sound = len(scope.diagnostics) == reported and not scope.partial
         if sound and all(argument.evaluate is None for argument in call.args.values()):
             with scope.reporting(span):
-                call.ready = make_op(
-                    op,
-                    {name: argument.constant for name, argument in call.args.items()},
-                    {name: argument.span for name, argument in call.args.items()},
-                    span,
-                )
+                values = {name: argument.constant for name, argument in call.args.items()}
+                call.ready = scope.ops.make(op, values, call.args, span)
         return call
 
     @property

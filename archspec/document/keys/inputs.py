@@ -6,15 +6,8 @@ import re
 from collections.abc import Mapping as AbstractMapping
 from typing import Any
 
-from archspec.diagnostics.diagnostic import (
-    Code,
-    Edit,
-    Help,
-    Refusal,
-    Span,
-    certain_word,
-    suggestion,
-)
+from archspec.diagnostics.diagnostic import Code, Edit, Help, Refusal, Span
+from archspec.diagnostics.suggestions import certain_word, suggestion
 from archspec.document.blocks import File
 from archspec.document.keys.key import FileKey
 from archspec.document.records import StatedInput

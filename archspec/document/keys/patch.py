@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from archspec.diagnostics.diagnostic import Code, Help, suggestion
+from archspec.diagnostics.diagnostic import Code, Help
+from archspec.diagnostics.suggestions import suggestion
 from archspec.document.blocks import File
 from archspec.document.keys.key import FileKey
 from archspec.document.nodes import NodeParser

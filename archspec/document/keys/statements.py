@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archspec.diagnostics import silencing as ignores
-from archspec.diagnostics.diagnostic import Code, Refusal, suggestion
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.diagnostics.suggestions import suggestion
 from archspec.document.blocks import File
 from archspec.document.keys.key import Statement
 from archspec.document.schema_words import Schema, listed

@@ -56,6 +56,8 @@ class Expansion(ABC):
         # What was asked of sizes that depend on symbols; the node that asks, and the calls to it.
         self.path: Path | None = None
         self.axes: Mapping[str, Sequence[str | None]] = {}
+        # Sizes of symbols that the spec declares, where they are not those that it states.
+        self.sizes: Mapping[str, Any] = {}
         self.at: Span | None = None
         self._inferred: dict[Any, tuple[tuple[Shape, ...], Types]] = {}
 

@@ -151,6 +151,21 @@ def _atom(formula: Formula, number: int) -> str:
     return _floor_text(_sum(rest), atom.numerator.constant, atom.divisor, is_sum)
 
 
+def formula_source(formula: Formula | int) -> int | str:
+    """The formula as the language of specs writes it: `(H + 1) // 2`; a plain number as it is."""
+    if isinstance(formula, int):
+        return formula
+    texts = []
+    for monomial, coefficient in formula.terms[::-1]:
+        parts = [str(coefficient)] if coefficient != 1 or not monomial else []
+        for number in monomial:
+            atom = formula.ring.atoms[number]
+            inner = atom.numerator and f"(({formula_source(atom.numerator)}) // {atom.divisor})"
+            parts.append(inner or atom.name)
+        texts.append(" * ".join(parts))
+    return " + ".join(texts).replace("+ -", "- ")
+
+
 # --- sets ----------------------------------------------------------------------------------------
 
 

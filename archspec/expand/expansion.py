@@ -59,6 +59,7 @@ class Expansion(ABC):
         # Sizes of symbols that the spec declares, where they are not those that it states.
         self.sizes: Mapping[str, Any] = {}
         self.at: Span | None = None
+        self.label: str | None = None
         self._inferred: dict[Any, tuple[tuple[Shape, ...], Types]] = {}
 
     # --- nodes -----------------------------------------------------------------------------------
@@ -138,10 +139,10 @@ class Expansion(ABC):
             self.path.close()
             raise Stop
 
-    def asker(self) -> tuple[Span | None, tuple[CallSite, ...]]:
-        """The node that is being placed, and the calls that lead to it."""
+    def asker(self) -> tuple[Span | None, tuple[CallSite, ...], str | None]:
+        """Where the node stands that is being placed, the calls that lead to it, and its name."""
         calls = [CallSite(span, block.name if block else None) for span, block in self.calls]
-        return self.at, tuple(calls)
+        return self.at, tuple(calls), self.label
 
     def check_depth(self) -> None:
         """Raises `Refusal` where lists stand too deep within each other."""

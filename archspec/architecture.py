@@ -9,13 +9,12 @@ from importlib.util import find_spec
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from archspec.diagnostics.diagnostic import Diagnostic, Source, Span, SpecWarning
+from archspec.diagnostics.diagnostic import Diagnostic, Source, Span, SpecError, SpecWarning
 from archspec.document.keys.train import plain
-from archspec.expand.program import Program, compile_text, read_named
+from archspec.expand.program import Origin, Program, compile_text, read_named
 from archspec.ir.graph import Graph, Ref, only, trained_only
 from archspec.ir.shape import Shape
 from archspec.ir.types import FLOAT, PRECISION
-from archspec.record import Record
 from archspec.text.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
@@ -81,6 +80,11 @@ class Architecture:
     def params(self) -> dict[str, Any]:
         """The values of the spec's parameters."""
         return dict(self._program.params)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of the symbols that the spec declares; empty where its inputs are given."""
+        return dict(self._program.said["sizes"])
 
     @property
     def init(self) -> str | None:
@@ -267,14 +271,20 @@ class Architecture:
         return self.graph if outputs is None else tapped(self.graph, outputs)
 
     def variant(
-        self, params: Mapping[str, Any] | None = None, *, input_shape: InputShape | None = None
+        self,
+        params: Mapping[str, Any] | None = None,
+        *,
+        input_shape: InputShape | None = None,
+        sizes: Mapping[str, int] | None = None,
     ) -> Architecture:
         """The same spec, compiled with more `params` or for another input shape (without N).
 
-        Raises `SpecError` if they do not fit the spec.
+        `sizes` are other ones for symbols that the spec declares: `{"H": 96}`.
+
+        Raises `SpecError` where they do not fit it.
         """
-        origin = self._spec().changed(params or {}, input_shape)
-        return Architecture(origin.compiled(), origin)
+        origin = self._spec().changed(params or {}, input_shape, sizes or {})
+        return Architecture(_compiled(origin), origin)
 
     def _spec(self) -> Origin:
         if self._origin is None:
@@ -285,14 +295,15 @@ class Architecture:
         """At which sizes of its input the spec compiles to this network, and which node asks.
 
         `symbols` names the last sizes of the input: `"H,W"` for height and width, each by itself;
-        `"S,S"` for both as one. By default the channels stay and all others have names.
+        `"S,S"` for both as one. By default they are those that the spec declares under `sizes:`;
+        without any the channels stay, and all other sizes have names.
 
         Raises `SpecError` where the names do not suit the input.
         """
         from archspec.contracts.derive import derived
 
         names = symbols.split(",") if isinstance(symbols, str) else symbols
-        return derived(*self._spec()[:6], names)
+        return derived(self._spec(), names)
 
     def formulas(self, symbols: str | Sequence[str] | None = None) -> Formulas:
         """Shapes, MACs and memory as formulas of the sizes that `symbols` name.
@@ -361,6 +372,7 @@ def load(
     params: Mapping[str, Any] | None = None,
     *,
     input_shape: InputShape | None = None,
+    sizes: Mapping[str, int] | None = None,
     limits: Limits = DEFAULT,
     allow_outside: bool = False,
     allow_modules: Collection[str] = (),
@@ -369,9 +381,10 @@ def load(
 ) -> Architecture:
     """The architecture of a file, or of a bundled spec by its name (see `archspec.bundled()`).
 
-    `params` override the spec's own. `input_shape`, without N, replaces its input. Unless
-    `allow_outside` is true, `extends` and `use` may name only files below the spec's folder.
-    `module` nodes may run only code of the packages in `allow_modules`.
+    `params` override the spec's own; `input_shape` replaces its input, without N, and `sizes` gives
+    other sizes for the symbols that it declares under `sizes:`. `extends` and `use` may name files
+    below the spec's folder only, unless `allow_outside`. `module` nodes may run code of the
+    packages in `allow_modules` only.
 
     What looks like a mistake is raised as a `SpecWarning`, once for each place, unless `warn` is
     false. Warnings whose codes are in `ignore` are left out.
@@ -380,7 +393,7 @@ def load(
     """
     source, folder = read_named(fspath(spec), limits)
     arch = _architecture(
-        source, folder, params, input_shape, limits, allow_outside, allow_modules, ignore
+        source, folder, params, input_shape, sizes, limits, allow_outside, allow_modules, ignore
     )
     if warn:
         raise_warnings(arch)
@@ -392,6 +405,7 @@ def loads(
     params: Mapping[str, Any] | None = None,
     *,
     input_shape: InputShape | None = None,
+    sizes: Mapping[str, int] | None = None,
     limits: Limits = DEFAULT,
     name: str = "<text>",
     folder: str | PathLike[str] | None = None,
@@ -408,7 +422,7 @@ def loads(
     beside = fspath(folder) if folder is not None else None
     arch = _architecture(
         Source(name, text),
-        *(beside, params, input_shape, limits, allow_outside, allow_modules, ignore),
+        *(beside, params, input_shape, sizes, limits, allow_outside, allow_modules, ignore),
     )
     if warn:
         raise_warnings(arch)
@@ -426,6 +440,7 @@ def _architecture(
     folder: str | None,
     params: Mapping[str, Any] | None,
     input_shape: InputShape | None,
+    sizes: Mapping[str, int] | None,
     limits: Limits,
     allow_outside: bool,
     allow_modules: Collection[str],
@@ -434,30 +449,27 @@ def _architecture(
     if isinstance(allow_modules, str):
         raise TypeError("allow_modules is a list of packages, not one text")
     limits = limits._replace(modules=(*limits.modules, *allow_modules))
-    origin = Origin(source, folder, params or {}, input_shape, limits, allow_outside, ignore)
-    return Architecture(origin.compiled(), origin)
+    origin = Origin(
+        *(source, folder, params or {}, input_shape, limits, allow_outside, ignore, sizes or {})
+    )
+    return Architecture(_compiled(origin), origin)
 
 
-class Origin(Record):
-    """What an architecture is compiled from."""
+def _compiled(origin: Origin) -> Program:
+    """Raises `SpecError`; where the spec declares sizes, with the nearest ones that are legal."""
+    try:
+        return compile_text(*origin)
+    except SpecError as error:
+        text = origin.source.text
+        if not origin.sizes and "sizes" not in text and "extends" not in text:
+            raise
+        first, *more = error.diagnostics
+        if not first.code.is_shape:
+            raise
+        from archspec.contracts.derive import nearest_legal
 
-    source: Source
-    folder: str | None
-    params: Mapping[str, Any]
-    input_shape: InputShape | None
-    limits: Limits
-    allow_outside: bool
-    ignore: Collection[str]
-
-    def compiled(self) -> Program:
-        """Raises `SpecError`."""
-        return compile_text(*self)
-
-    def changed(self, params: Mapping[str, Any], input_shape: InputShape | None) -> Origin:
-        """With further parameters; it keeps its input unless it is given another."""
-        params = {**self.params, **params}
-        kept = self.input_shape if input_shape is None else input_shape
-        return self._replace(params=params, input_shape=kept)
+        help_ = nearest_legal(origin)
+        raise SpecError([first._replace(help=help_ or first.help), *more]) from None
 
 
 def compile(

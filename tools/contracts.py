@@ -63,7 +63,7 @@ def _asker(contract: Contract) -> Iterator[str]:
 
 
 def _cell(text: str, contract: Contract) -> str:
-    return text if contract.is_complete else f"{contract.stated['S']}, and more than can be listed"
+    return text if contract.is_complete else f"{text}, and more"
 
 
 def page(text: str) -> str:

@@ -51,7 +51,7 @@ class Expander(Expansion):
         except Refusal as refusal:
             self.report(refusal, node.span)
             raise Stop from None
-        self.at = node.span
+        self.at, self.label = node.span, None
         refs = current
         if node.inputs is not None:
             refs = self.resolve(node.inputs, site, node.name.text if node.name else None)
@@ -232,8 +232,8 @@ class Expander(Expansion):
 
     def put(self, live: Live, site: Site, refs: Refs, levels: Levels) -> Refs | None:
         b, node = site.builder, live.node
-        self.at = node.span
         label = live.name if live.name is not None else str(b.position)
+        self.at, self.label = node.span, label
         b.position += 1
         self.nodes += 1
         step = self._made(live, site, refs, levels)

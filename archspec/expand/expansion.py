@@ -56,7 +56,10 @@ class Expansion(ABC):
         # What was asked of sizes that depend on symbols; the node that asks, and the calls to it.
         self.path: Path | None = None
         self.axes: Mapping[str, Sequence[str | None]] = {}
+        # Sizes of symbols that the spec declares, where they are not those that it states.
+        self.sizes: Mapping[str, Any] = {}
         self.at: Span | None = None
+        self.label: str | None = None
         self._inferred: dict[Any, tuple[tuple[Shape, ...], Types]] = {}
 
     # --- nodes -----------------------------------------------------------------------------------
@@ -136,10 +139,10 @@ class Expansion(ABC):
             self.path.close()
             raise Stop
 
-    def asker(self) -> tuple[Span | None, tuple[CallSite, ...]]:
-        """The node that is being placed, and the calls that lead to it."""
+    def asker(self) -> tuple[Span | None, tuple[CallSite, ...], str | None]:
+        """Where the node stands that is being placed, the calls that lead to it, and its name."""
         calls = [CallSite(span, block.name if block else None) for span, block in self.calls]
-        return self.at, tuple(calls)
+        return self.at, tuple(calls), self.label
 
     def check_depth(self) -> None:
         """Raises `Refusal` where lists stand too deep within each other."""

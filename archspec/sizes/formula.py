@@ -240,8 +240,8 @@ class Ring:
 
 
 def leading(terms: Terms) -> tuple[Monomial, int]:
-    """The term that is written first: of the highest power."""
-    return max(terms, key=lambda term: (len(term[0]), term[0]))
+    """The term that is written first: of the highest power, and of the first atoms."""
+    return max(terms, key=lambda term: (len(term[0]), [-number for number in term[0]]))
 
 
 def without(monomial: Monomial, atoms: Monomial) -> Monomial | None:

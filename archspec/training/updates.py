@@ -20,7 +20,7 @@ from archspec.training.captured import (
     RepeatedSteps,
     foreign_module,
 )
-from archspec.training.device import autocast
+from archspec.training.device import autocast, kernels_tried
 from archspec.training.diagnose import BAD_IMAGES, first_bad
 from archspec.training.distributed import Processes, backward, exchange_held_back, flag_of
 from archspec.training.errors import TrainingError
@@ -111,7 +111,10 @@ class Updates:
         for batch in training_batches(
             self.data.train, self.plan, self.position, self.processes, self.device
         ):
-            self._step(*batch)
+            with kernels_tried(
+                torch.backends.cudnn.benchmark and batch.total == self.plan.batch_size
+            ):
+                self._step(*batch)
             yield batch.total
 
     def _step(self, images: Tensor, labels: Tensor, weight: float, total: int) -> None:

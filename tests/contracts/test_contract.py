@@ -141,11 +141,11 @@ def test_a_u_net_names_the_node_that_asks():
     _, found = contract(U_NET, "H,W")
     assert str(found).splitlines() == [
         "contract: H and W a multiple of 4",
-        "  H a multiple of 4  up2.1 (concat, line 7)",
-        "  W a multiple of 4  up2.1 (concat, line 7)",
+        "  H a multiple of 4  up1.1 (concat, line 7)",
+        "  W a multiple of 4  up1.1 (concat, line 7)",
     ]
     assert found.refusal(H=30, W=8) == (
-        "H = 30, W = 8 is not legal: H a multiple of 4, asked for by up2.1 (concat, line 7); "
+        "H = 30, W = 8 is not legal: H a multiple of 4, asked for by up1.1 (concat, line 7); "
         "H = 28 and 32 are"
     )
     assert found.refusal(H=28, W=8) is None

@@ -376,3 +376,17 @@ def test_whole_batches_alone_are_compiled(monkeypatch):
     sizes.clear()
     run_of(Trainer, compile=True, accumulate=2)
     assert sizes == [8] * 24
+
+
+def test_kernels_are_tried_for_whole_batches_alone(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    tried = []
+
+    class Seen(Trainer):
+        def forward(self, images, labels):
+            tried.append((len(images), torch.backends.cudnn.benchmark))
+            return super().forward(images, labels)
+
+    run_of(Seen, epochs=1)
+    assert tried == [(16, True)] * 6 + [(4, False)]
+    assert torch.backends.cudnn.benchmark

@@ -14,6 +14,7 @@ from archspec.document.keys.train import plain
 from archspec.expand.program import Origin, Program, compile_text, read_named
 from archspec.ir.graph import Graph, Ref, only, trained_only
 from archspec.ir.shape import Shape
+from archspec.ir.tape import RECOMPUTED
 from archspec.ir.types import FLOAT, PRECISION
 from archspec.text.limits import DEFAULT, Limits
 
@@ -179,15 +180,20 @@ class Architecture:
         return Costs(self.graph)
 
     def summary(
-        self, depth: int | None = None, batch_size: int = 1, *, dtype: DType = PRECISION
+        self,
+        depth: int | None = None,
+        batch_size: int = 1,
+        *,
+        dtype: DType = PRECISION,
+        recompute: str | None = None,
     ) -> Summary:
         """The table of all nodes, with totals. `str()` makes plain text of it.
 
         A block that is `depth` levels down becomes one row. Memory is for `batch_size` samples.
         Bytes are those of a network whose floats are of `dtype`: float32, bfloat16, float16 or
-        float64, by name or as torch has them.
+        float64, by name or as torch has them. `recompute` is as in `build`.
 
-        Raises ValueError for another `dtype`.
+        Raises ValueError for another `dtype` or `recompute`.
         """
         from archspec.analyses.summary import summarise
 
@@ -198,6 +204,7 @@ class Architecture:
             batch_size=batch_size,
             costs=self._costs if dtype == PRECISION else None,
             precision=_precision(dtype),
+            recompute=_recompute(recompute),
         )
 
     def expand(self) -> str:
@@ -212,6 +219,7 @@ class Architecture:
         seed: int | None = None,
         *,
         dtype: DType | None = None,
+        recompute: str | None = None,
         outputs: Outputs | None = None,
         weights: Weights | None = None,
         weights_map: Renames | None = None,
@@ -229,6 +237,10 @@ class Architecture:
         float32. Integers and truth values keep their types. Fresh weights are those of float32,
         rounded. `weights` are converted, with a warning about values that are too large.
 
+        With `recompute` training keeps less memory: "concat" computes concatenations, and batch
+        norm and ReLU of them, again in the backward pass; "norms" every batch norm and its ReLU.
+        Results, gradients and moving statistics have the same bits.
+
         `outputs` are paths of nodes, as the summary prints them. The module then returns a dict of
         their values, and contains only what these need. The keys of its state dict stay the same.
 
@@ -236,9 +248,10 @@ class Architecture:
         and the like are numbers in it. For another size, compile the spec again with `variant`.
 
         Raises `SpecError` if weights do not fit or a node of `outputs` does not exist, ValueError
-        for another `dtype`, and `ModuleNotFoundError` if torch is not installed.
+        for another `dtype` or `recompute`, and `ModuleNotFoundError` if torch is not installed.
         """
         _need_torch()
+        recompute = _recompute(recompute)
         from archspec.emit import emit
 
         graph = self._tapped(outputs)
@@ -247,23 +260,34 @@ class Architecture:
             graph, name=self.name, device=device, init=self.init, seed=seed, precision=precision
         )
         if weights is not None:
-            from archspec.weights import load_weights
-
             # A file holds the whole network, also where `outputs` leaves some of it out.
             whole = net
             if outputs is not None:
                 whole = emit(self.graph, name=self.name, device="meta", precision=precision)
-            report = load_weights(
-                net,
-                weights,
-                renames=weights_map,
-                partial=partial,
-                network=self.name,
-                whole=whole.state_dict(),
-            )
-            if not report.fits or report.infinite:
-                warnings.warn(str(report), stacklevel=2)
-        return net
+            self._load(net, whole, weights, weights_map, partial)
+        if recompute is None:
+            return net
+        from archspec.runtime.recompute import recomputing
+
+        return recomputing(net, recompute)
+
+    def _load(
+        self,
+        net: nn.Module,
+        whole: nn.Module,
+        weights: Weights,
+        renames: Renames | None,
+        partial: bool,
+    ) -> None:
+        """Loads weights into what `build` made of the `whole`; warns its caller of those left."""
+        from archspec.weights import load_weights
+
+        keys = whole.state_dict()
+        report = load_weights(
+            net, weights, renames=renames, partial=partial, network=self.name, whole=keys
+        )
+        if not report.fits or report.infinite:
+            warnings.warn(str(report), stacklevel=3)
 
     def _tapped(self, outputs: Outputs | None) -> Graph:
         from archspec.ir.taps import tapped
@@ -321,12 +345,14 @@ class Architecture:
         *,
         outputs: Outputs | None = None,
         dtype: DType = PRECISION,
+        recompute: str | None = None,
     ) -> Report:
         """Run the real module, and compare every static figure with what it does.
 
-        With `outputs`, it is the module that `build` makes for them. Its precision is `dtype`.
+        With `outputs`, it is the module that `build` makes for them. Its precision is `dtype`, and
+        it computes again what `recompute` says.
 
-        Raises ValueError if `dtype` is no precision.
+        Raises ValueError if `dtype` is no precision, or for another `recompute`.
         """
         _need_torch()
         from archspec.verify import verify
@@ -337,7 +363,14 @@ class Architecture:
             batch_sizes=batch_sizes,
             device=device,
             precision=_precision(dtype),
+            recompute=_recompute(recompute),
         )
+
+
+def _recompute(what: str | None) -> str | None:
+    if what is not None and what not in RECOMPUTED:
+        raise ValueError(f"recompute is {' or '.join(RECOMPUTED)}, not {what!r}")
+    return what
 
 
 def _precision(dtype: DType) -> str:

@@ -23,6 +23,7 @@ from archspec.ir.op import Weight
 from archspec.ir.shape import Shape, concrete, is_batched
 from archspec.ir.types import FLOAT, PRECISION
 from archspec.runtime.measure import counting_macs, measure_saved_bytes, weights_of
+from archspec.runtime.recompute import recomputing
 from archspec.runtime.values import drawn, dtype_of, name_of
 
 RUN_ERRORS = (
@@ -133,6 +134,7 @@ def verify(
     build: Callable[[], nn.Module] | None = None,
     progress: Callable[[str], None] | None = None,
     precision: str = PRECISION,
+    recompute: str | None = None,
 ) -> Report:
     """Runs the module of `graph` in `train()` and `eval()` and compares it with the graph.
 
@@ -141,8 +143,9 @@ def verify(
     CPU, for which it is stated) and the outputs. A backward pass must run, if an output is of
     floats. `build` makes the module, by `emit` unless it is given. Inputs and weights are drawn
     from fixed seeds, integers from all that their type allows; the global random state is left as
-    it was. The floats of module and inputs are of `precision`, and all figures for it. A run that
-    fails is a mismatch with the error's text. `progress` is called with what runs next.
+    it was. The floats of module and inputs are of `precision`, and all figures for it; the module
+    computes again what `recompute` says. A run that fails is a mismatch with the error's text.
+    `progress` is called with what runs next.
     """
     place = torch.device(device)
     if place.type == "meta":
@@ -151,10 +154,12 @@ def verify(
     try:
         new = partial(emit, graph, name=name, device=place, seed=0, precision=precision)
         module = (build or new)()
+        if recompute is not None:
+            module = recomputing(module, recompute)
     except RUN_ERRORS as error:
         report.mismatches.append(Mismatch("", "build", "a module", _text(error)))
         return report
-    _Verifier(graph, module, place, report, precision).run(
+    _Verifier(graph, module, place, report, precision, recompute).run(
         batch_sizes, progress or (lambda what: None)
     )
     return report
@@ -168,9 +173,10 @@ class _Verifier:
         device: torch.device,
         report: Report,
         precision: str,
+        recompute: str | None,
     ) -> None:
         self.graph, self.module, self.device, self.report = graph, module, device, report
-        self.precision = precision
+        self.precision, self.recompute = precision, recompute
         self.reported: set[tuple[str, str]] = set()
         self.ahead: Iterator[Executed] = iter(())  # what an observed run has still to do
         self.owned = [*module.parameters(), *module.buffers()]
@@ -250,7 +256,8 @@ class _Verifier:
         result, saved = measure_saved_bytes(lambda: self.module(*inputs), self.owned)
         if self.device.type == "cpu":
             self.report.checked["saved memory"] += 1
-            stated = saved_bytes(self.graph, batch, self.module.training, self.precision)
+            training = self.module.training
+            stated = saved_bytes(self.graph, batch, training, self.precision, self.recompute)
             if stated != saved:
                 what = f"saved bytes {self.at(batch)}"
                 self.mismatch("", what, f"{stated:,}", f"{saved:,}", kind="saved memory")

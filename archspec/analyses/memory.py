@@ -29,9 +29,18 @@ class Memory(Record):
     saved_bytes: int
 
 
-def memory(graph: Graph, batch: int, training: bool = True, precision: str = PRECISION) -> Memory:
-    """Memory of one forward pass in train() or eval() on a batch of `batch` samples."""
-    tape = Tape(training, precision)
+def memory(
+    graph: Graph,
+    batch: int,
+    training: bool = True,
+    precision: str = PRECISION,
+    recompute: str | None = None,
+) -> Memory:
+    """Memory of one forward pass in train() or eval() on a batch of `batch` samples.
+
+    `recompute` says what a module is built to compute again: "concat", "norms" or nothing.
+    """
+    tape = Tape(training, precision, recompute)
     inputs = [
         _input(concrete(x, batch), t, precision)
         for x, t in zip(graph.inputs, graph.input_types, strict=True)
@@ -43,9 +52,15 @@ def memory(graph: Graph, batch: int, training: bool = True, precision: str = PRE
     return Memory(sum(storage.nbytes for storage in replay.filled), tape.saved_bytes)
 
 
-def saved_bytes(graph: Graph, batch: int, training: bool = True, precision: str = PRECISION) -> int:
+def saved_bytes(
+    graph: Graph,
+    batch: int,
+    training: bool = True,
+    precision: str = PRECISION,
+    recompute: str | None = None,
+) -> int:
     """Bytes of the distinct storages that autograd keeps for the backward pass."""
-    return memory(graph, batch, training, precision).saved_bytes
+    return memory(graph, batch, training, precision, recompute).saved_bytes
 
 
 def _input(shape: tuple[int, ...], kind: ValueType, precision: str) -> Tensor:

@@ -101,6 +101,20 @@ def open_dataset(
     return Data(name, sets.classes, *shape, train, held, test, statement, shown, identity)
 
 
+def natural_size(name: str, root: str | Path | None = None) -> tuple[int, int] | None:
+    """Height and width of a data set whose images are kept in one size; None for other ones.
+
+    Raises `DataError`, as `open_dataset` does.
+    """
+    from archspec.data.dividing import whole
+
+    sets = _found(name, root)
+    arrays = [pictures.array for pictures in whole(sets)]
+    sizes = {None if array is None else tuple(array.shape[2:]) for array in arrays}
+    found = sizes.pop() if len(sizes) == 1 else None
+    return None if found is None else (int(found[0]), int(found[1]))
+
+
 def _keeper(
     size: Resize,
     augment: Augment,

@@ -115,7 +115,9 @@ def kernels_tried(wanted: bool) -> Iterator[None]:
         torch.backends.cudnn.benchmark = before
 
 
-def fits(arch: Architecture, batch: int, device: torch.device) -> bool:
+def fits(
+    arch: Architecture, batch: int, device: torch.device, recompute: str | None = None
+) -> bool:
     """Whether there is memory for a step, by the static figures.
 
     This is for the CPU, whose allocator refuses too late. A step needs autograd's memory, and about
@@ -125,7 +127,7 @@ def fits(arch: Architecture, batch: int, device: torch.device) -> bool:
         return True
     from archspec.data.memory import free_memory
 
-    summary = arch.summary(depth=0, batch_size=batch)
+    summary = arch.summary(depth=0, batch_size=batch, recompute=recompute)
     return 2 * summary.saved_bytes + 4 * summary.state_dict_bytes < free_memory(device)
 
 

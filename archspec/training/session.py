@@ -14,7 +14,9 @@ from torch import nn
 
 from archspec.data.errors import DataError
 from archspec.data.opening import nothing_shown
+from archspec.ir.tape import RECOMPUTED
 from archspec.recipe.recipe import Recipe
+from archspec.runtime.recompute import recomputing
 from archspec.training import compatibility, device, state, tuning
 from archspec.training.distributed import Processes, is_connection_lost, joined
 from archspec.training.errors import TrainingError
@@ -118,6 +120,7 @@ class _Stages:
         saved = self._saved(data)
         self.recipe = saved.recipe if saved else self._decided(data)
         net = self._net()
+        self._say_what_is_recomputed()
         if self.recipe.evaluation_memory_format == "auto":
             self.recipe = self._with_evaluation_decided(net, data)
         plan = self._plan(net, len(data.train))
@@ -356,7 +359,28 @@ class _Stages:
             init=recipe.init or self.arch.init,
             seed=recipe.seed,
         )
-        return synchronised(net, self.place) if recipe.sync_batch_norm else net
+        if recipe.sync_batch_norm:
+            net = synchronised(net, self.place)
+        return recomputing(net, recipe.recompute) if recipe.recompute else net
+
+    def _say_what_is_recomputed(self) -> None:
+        """How much memory a step keeps by the recipe's `recompute`, and how much without it."""
+        from archspec.analyses.memory import saved_bytes
+        from archspec.analyses.table import size
+
+        what, graph = self.recipe.recompute, self.arch.graph
+        if what is None:
+            return
+        share = int(self.recipe.batch_size) // (self.recipe.accumulate * self.processes.world)
+        batch = max(2, share)
+        kept, plain = (saved_bytes(graph, batch, recompute=each) for each in (what, None))
+        if kept == plain:
+            self._say(f"recompute: {what} saves nothing: no step would keep {RECOMPUTED[what]}")
+        else:
+            self._say(
+                f"recompute: {what}; a step on {batch} images keeps {size(kept)} for its backward "
+                f"pass, and {size(plain)} without"
+            )
 
     def _fit(self, trainer: Trainer) -> None:
         try:

@@ -238,7 +238,7 @@ def choose_batch_size(
     size = 16
     with _rng_untouched(device):
         probe = Probe(arch, recipe, device, channels_last=False)
-        while size <= max(16, images // 8) and fits(arch, size, device):
+        while size <= max(16, images // 8) and fits(arch, size, device, recipe.recompute):
             try:
                 probe.step(size)
                 speeds[size] = size / min(probe.seconds(size) for _ in range(3))
@@ -262,7 +262,7 @@ def choose_batch_size(
 def largest_that_fits(arch: Architecture, recipe: Recipe, device: torch.device, batch: int) -> int:
     """A smaller batch whose step runs here; 0 where none does."""
     while (batch := batch // 2) >= 1:
-        if not fits(arch, batch, device):
+        if not fits(arch, batch, device, recipe.recompute):
             continue
         try:
             Probe(arch, recipe, device, channels_last=False).step(batch)
@@ -280,7 +280,7 @@ class Probe:
     def __init__(
         self, arch: Architecture, recipe: Recipe, device: torch.device, *, channels_last: bool
     ) -> None:
-        self.net: nn.Module = arch.build(device=device, seed=0)
+        self.net: nn.Module = arch.build(device=device, seed=0, recompute=recipe.recompute)
         self.layout = FORMATS["channels_last" if channels_last else "contiguous"]
         self.net = self.net.to(memory_format=self.layout)
         main, names = compatibility.outputs_of(arch)

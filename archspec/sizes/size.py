@@ -17,6 +17,9 @@ from typing import Any, TypeAlias
 from archspec.sizes.formula import Formula, Ring, Unkept
 from archspec.sizes.solve import Condition, Relation
 
+MAX_POWER = 8
+"""The largest power of a size that is kept as a formula."""
+
 LIMIT = 2**30
 """Comparisons with numbers from here on are bounds on what a machine can run, kept apart."""
 
@@ -71,7 +74,8 @@ class Path:
 
     def _record(self, formula: Formula, relation: Relation, is_limit: bool = False) -> None:
         if self.is_open and not formula.is_constant:
-            apart = is_limit or abs(formula.constant) >= LIMIT
+            # That a size is beyond such a bound is no limit: it decides what is refused.
+            apart = is_limit or (relation == ">=" and formula.constant >= LIMIT - 1)
             kept = self.limits if apart else self.conditions
             kept.setdefault(Condition(formula, relation), None)
             if kept[Condition(formula, relation)] is None:
@@ -149,7 +153,7 @@ class Size:
         return self if self >= 0 else -self
 
     def __pow__(self, power: Any) -> Any:
-        if power.__class__ is not int or not 0 <= power <= 8:
+        if power.__class__ is not int or not 0 <= power <= MAX_POWER:
             return _pinned(self) ** _pinned(power)
         result: Any = 1
         for _ in range(power):

@@ -16,6 +16,9 @@ Legal = Mapping[str, Sizes]
 
 _POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
+MOST_DIVISORS = 64
+"""Divisors that are tried for a simpler formula."""
+
 MOST_RUNS = 8
 """Stretches of neighbouring sizes that are written out."""
 
@@ -116,7 +119,7 @@ def _one_floor(formula: Formula, name: str, legal: Sizes) -> _Shown | None:
     tries = [x for x, _ in zip(_members(legal, first), range(8), strict=False)]
     symbol = formula.ring.symbol(name)
     rise, period = formula.rise(formula.period), formula.period
-    for k in range(1, period + 1):
+    for k in range(1, min(period, MOST_DIVISORS) + 1):
         if rise * k % period:
             continue
         m = rise * k // period

@@ -106,13 +106,11 @@ def natural_size(name: str, root: str | Path | None = None) -> tuple[int, int] |
 
     Raises `DataError`, as `open_dataset` does.
     """
-    from archspec.data.dividing import whole
-
     sets = _found(name, root)
-    arrays = [pictures.array for pictures in whole(sets)]
-    sizes = {None if array is None else tuple(array.shape[2:]) for array in arrays}
+    parts = [part for part in (sets.train, sets.validation, sets.test) if part is not None]
+    sizes = {None if part.array is None else tuple(part.array.shape[2:]) for part in parts}
     found = sizes.pop() if len(sizes) == 1 else None
-    return None if found is None else (int(found[0]), int(found[1]))
+    return None if found is None else (found[0], found[1])
 
 
 def _keeper(

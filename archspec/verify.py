@@ -68,6 +68,7 @@ class Report:
     `not_counted` lists nodes whose multiply-accumulates nobody knows, so that none were compared.
     `differentiable` is false where no output is of floats, so that no backward pass was run.
     `checked` counts the comparisons made of each kind; `str` gives a table of the mismatches.
+    `dtype` is the precision of the run.
     """
 
     mismatches: list[Mismatch] = field(default_factory=list)
@@ -75,6 +76,7 @@ class Report:
     no_gradient: list[str] = field(default_factory=list)
     not_counted: list[str] = field(default_factory=list)
     differentiable: bool = True
+    dtype: str = PRECISION
 
     @property
     def ok(self) -> bool:
@@ -86,11 +88,13 @@ class Report:
     def _lines(self) -> Iterator[str]:
         every = ", ".join(f"{kind} {count:,}" for kind, count in self.checked.items())
         counts = every or "nothing"
+        within = "" if self.dtype == PRECISION else f" in {self.dtype}"
         if self.ok:
-            yield f"verified: static and real agree ({counts} compared)"
+            yield f"verified{within}: static and real agree ({counts} compared)"
         else:
             number = len(self.mismatches)
-            yield f"{number} mismatch{'es' * (number > 1)} of static and real ({counts} compared)"
+            wrong = f"{number} mismatch{'es' * (number > 1)} of static and real"
+            yield f"{wrong}{within} ({counts} compared)"
             rows = [("place", "node", "what", "static", "real")]
             rows += [mismatch.cells for mismatch in self.mismatches]
             widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -117,6 +121,7 @@ class Report:
             "no_gradient": self.no_gradient,
             "not_counted": self.not_counted,
             "differentiable": self.differentiable,
+            **({} if self.dtype == PRECISION else {"dtype": self.dtype}),
         }
 
 
@@ -145,7 +150,7 @@ def verify(
     place = torch.device(device)
     if place.type == "meta":
         raise ValueError("the meta device computes nothing: choose a real one")
-    report = Report()
+    report = Report(dtype=precision)
     try:
         new = partial(emit, graph, name=name, device=place, seed=0, precision=precision)
         module = (build or new)()

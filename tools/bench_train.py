@@ -7,8 +7,9 @@ Parts: `loop` (lenet_bn against the course text's loop, a bare loop, and Lightni
 installed), `layout` (resnet18 at 96 pixels against a plain eager step), `start` (process start to
 first step), `accuracy` (the same recipe and seed, by hand and by the trainer), `evaluation`
 (forward passes of the reference networks in both layouts), `recompute` (steps that keep less).
-Paired: the contestants take turns, so that a busy machine slows all of them alike. Where there
-is no Fashion-MNIST below --data-root, made-up images of the same form stand in for speed.
+Runs are paired: the contestants take turns, so that a busy machine slows all of them alike. If there
+is no Fashion-MNIST below --data-root, random images of the same form take its place where speed is
+measured.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def paired(contestants: dict[str, Callable[[], None]], rounds: int = ROUNDS) -> 
 
 
 def ratio(times: dict[str, list], slow: str, fast: str) -> float:
-    """Median over the rounds of how many times as long `slow` takes as `fast`."""
+    """How many times as long `slow` takes as `fast`: the median over the rounds."""
     return statistics.median(a / b for a, b in zip(times[slow], times[fast], strict=True))
 
 
@@ -135,7 +136,7 @@ def bench_loop(root: Path | None, count: int) -> Iterator[str]:
 
 
 def bench_layout(root: Path | None, batch: int) -> Iterator[str]:
-    """One step of resnet18 at 96 pixels. glibc keeps freed memory for both, in the second half."""
+    """One step of resnet18 at 96 pixels. In the second half glibc keeps freed memory, for both."""
     images = torch.rand(batch, 1, 96, 96)
     labels = torch.randint(10, (batch,))
     net = archspec.load("resnet18", input_shape=(1, 96, 96)).build(seed=0)

@@ -114,7 +114,7 @@ class _MachineSettings(Settings):
         choices=RECOMPUTED,
         may_change=True,
     )
-    compile: bool = setting(False, "use torch.compile")
+    compile: bool = setting(False, "use torch.compile (for whole batches)")
     cuda_graph: bool | None = setting(
         None,
         "repeat steps as one CUDA graph (true), launch each kernel (false), or the faster way",

@@ -102,7 +102,7 @@ class _Stages:
         if self.recipe.deterministic:
             make_deterministic()  # before anything is computed
         # 1. the network at the size of the images, and the data that fit it
-        self.size = compatibility.image_size(self.session.arch, self.recipe.resize)
+        self.size = self._size()
         self.arch = compatibility.check_sizes(self.session.arch, self.size)
         self.place = device.choose_device(self.recipe.device, self.processes)
         if self.place.type == "cuda" and not self.recipe.deterministic:
@@ -135,6 +135,24 @@ class _Stages:
             # 4. the training, and its figures
             self._fit(trainer)
             return self._close(trainer, run)
+
+    def _size(self) -> tuple[int, int]:
+        """Height and width of images: the recipe's, the data's where they are legal, the spec's."""
+        arch, recipe = self.session.arch, self.recipe
+        own = compatibility.image_size(arch, recipe.resize)
+        if recipe.resize is not None or not arch.sizes:
+            return own
+        from archspec.data.opening import natural_size
+
+        found = natural_size(recipe.dataset, self.session.data_root)
+        if found is None or found == own:
+            return own
+        (height, width), stated = found, f"{own[0]}×{own[1]}"
+        if compatibility.takes(arch, found):
+            self._say(f"size: {height}×{width}, the images' own (--resize asks for another)")
+            return found
+        self._say(f"size: {stated}, the spec's: the images' own, {height}×{width}, is not legal")
+        return own
 
     def _say(self, line: str) -> None:
         self.statements.append(line)

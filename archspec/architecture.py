@@ -329,14 +329,17 @@ class Architecture:
         names = symbols.split(",") if isinstance(symbols, str) else symbols
         return derived(self._spec(), names)
 
-    def formulas(self, symbols: str | Sequence[str] | None = None) -> Formulas:
+    def formulas(
+        self, symbols: str | Sequence[str] | None = None, *, dtype: DType = PRECISION
+    ) -> Formulas:
         """Shapes, MACs and memory as formulas of the sizes that `symbols` name.
 
-        They hold at all sizes of `contract(symbols)`, which has the rest.
+        They hold at all sizes of `contract(symbols)`, which has the rest. Memory is that of a
+        network in the precision `dtype`.
         """
         from archspec.contracts.formulas import Formulas
 
-        return Formulas(self.contract(symbols))
+        return Formulas(self.contract(symbols), _precision(dtype))
 
     def verify(
         self,

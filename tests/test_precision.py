@@ -158,6 +158,14 @@ def test_attention_with_dropout_keeps_wide_copies(precision: str, saved: int) ->
     assert loaded(text).summary(batch_size=2, dtype=precision).saved_bytes == saved
 
 
+def test_formulas_of_memory_are_those_of_the_precision() -> None:
+    text = "input: [4, 8, 8]\nlayers: [{conv2d: {out_channels: 6, kernel_size: 3}}, sigmoid]"
+    usual, short = (loaded(text).formulas("H", dtype=p) for p in ("float32", "bfloat16"))
+    assert (usual.saved_bytes.value, short.saved_bytes.value) == (1888, 944)
+    assert short.saved_bytes.value == 2 * (4 * 8 * 8 + 6 * 6 * 6)
+    assert "dtype" not in usual.as_dict() and short.as_dict()["dtype"] == "bfloat16"
+
+
 def test_float32_is_the_default() -> None:
     arch = loaded()
     assert arch.summary(dtype=torch.float32) == arch.summary()

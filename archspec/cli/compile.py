@@ -205,7 +205,7 @@ def _json(arch: Architecture, args: Arguments, weights: WeightsReport | None) ->
     result["warnings"] = as_dicts(arch.warnings)
     if (contract := _contract(arch, args)) is not None:
         result["contract"] = contract.as_dict()
-        result["formulas"] = _formulas(contract).as_dict()
+        result["formulas"] = _formulas(contract, args).as_dict()
         if args.at:
             result["at"] = _at(arch, contract, args)
     if weights is not None:
@@ -240,7 +240,7 @@ def _write_contract(arch: Architecture, args: Arguments) -> None:
     if args.symbols is not None or args.summary:
         write("\n".join(contract.lines()))
     if args.summary:
-        write("\n".join(_formulas(contract).lines()))
+        write("\n".join(_formulas(contract, args).lines()))
     if args.at:
         found = _at(arch, contract, args)
         values = ", ".join(f"{name} = {value}" for name, value in found["sizes"].items())
@@ -262,15 +262,15 @@ def _at(arch: Architecture, contract: Contract, args: Arguments) -> dict[str, An
     refusal, graph = contract.refusal(**values), contract.graph_at(**values)
     if refusal is not None or graph is None:
         raise SpecError([Diagnostic(Code.SHAPE, refusal or "it does not compile there")])
-    said = summarise(graph, arch.name).as_dict()
+    said = summarise(graph, arch.name, precision=args.dtype).as_dict()
     kept = ("input_shape", "output_shape", "macs", "activation_bytes", "saved_bytes")
     return {"sizes": values, **{name: said[name] for name in kept}}
 
 
-def _formulas(contract: Contract) -> Formulas:
+def _formulas(contract: Contract, args: Arguments) -> Formulas:
     from archspec.contracts.formulas import Formulas
 
-    return Formulas(contract)
+    return Formulas(contract, args.dtype)
 
 
 def _size(arch: Architecture, args: Arguments) -> str:

@@ -11,6 +11,7 @@ from archspec.analyses.memory import Memory, memory
 from archspec.contracts.cells import Box, Region, Solver
 from archspec.contracts.contract import Contract
 from archspec.ir.graph import Graph, trained_only
+from archspec.ir.types import PRECISION
 from archspec.record import Record
 from archspec.sizes.sets import Sizes
 from archspec.sizes.size import depends, known
@@ -51,9 +52,11 @@ class Formulas:
 
     `num_parameters` of a node are numbers: the contract keeps the weights as they are. `macs` is
     None where they are not known. `activation_bytes` and `saved_bytes` are for one sample.
+    Bytes are those of a network whose floats are of `dtype`.
     """
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, precision: str = PRECISION) -> None:
+        self.dtype = precision
         cell = contract.main
         graph, self._legal = cell.graph, contract.sizes
         assert graph is not None
@@ -67,7 +70,7 @@ class Formulas:
         self.nodes = [self._node(layer) for layer in layers(graph, costs)]
         self.macs = self._figure(costs.total.known_macs)
         self.num_parameters: int = known(costs.total.num_parameters)
-        kept, where = _memory(graph, self._legal, contract.solver)
+        kept, where = _memory(graph, self._legal, contract.solver, precision)
         self.activation_bytes, self.saved_bytes = [
             Figure(known(value), _number(value, self._legal), where) for value in kept
         ]
@@ -85,6 +88,7 @@ class Formulas:
         figures = ("macs", "activation_bytes", "saved_bytes")
         return {
             "sizes": self.stated,
+            **({} if self.dtype == PRECISION else {"dtype": self.dtype}),
             "input_shapes": self.input_shapes,
             "output_shapes": self.output_shapes,
             **{name: (f := getattr(self, name)) and f.as_dict() for name in figures},
@@ -117,7 +121,7 @@ def _number(value: Any, legal: Mapping[str, Sizes]) -> str:
     return formula_text(value.formula, legal) if depends(value) else str(value)
 
 
-def _memory(graph: Graph, legal: Box, solver: Solver) -> tuple[Memory, str | None]:
+def _memory(graph: Graph, legal: Box, solver: Solver, precision: str) -> tuple[Memory, str | None]:
     """The bytes for one sample, and at which legal sizes the formulas hold, None for all.
 
     Which copies a pass makes depends on layouts, and these on which sizes are 1.
@@ -125,9 +129,9 @@ def _memory(graph: Graph, legal: Box, solver: Solver) -> tuple[Memory, str | Non
     dims: list[Any] = [dim for shape in graph.inputs for dim in shape if depends(dim)]
     path = dims[0].path if dims else None
     if path is None:
-        return memory(graph, 1), None
+        return memory(graph, 1, precision=precision), None
     with path.apart() as asked:
-        kept = memory(graph, 1)
+        kept = memory(graph, 1, precision=precision)
     whole = Region(dict(legal))
     region = whole.meeting(list(asked), solver)
     texts = [sizes_text(sizes, name) for name, sizes in region.box.items() if sizes != legal[name]]

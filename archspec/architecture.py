@@ -70,6 +70,18 @@ class Architecture:
         """The graph of primitive ops."""
         return self._program.graph
 
+    @cached_property
+    def emitted(self) -> Graph:
+        """The graph that `build` emits: numbers that follow the sizes of the inputs are formulas.
+
+        It is `graph` itself where there are none.
+        """
+        if self._origin is None or not self._program.may_follow:
+            return self.graph
+        from archspec.contracts.followed import followed
+
+        return followed(*self._origin[:6]) or self.graph
+
     @property
     def source(self) -> Source:
         """The text it was read from."""
@@ -225,8 +237,9 @@ class Architecture:
         With `outputs` the module returns a dict of the values of those nodes, by their paths as
         the summary prints them, and what they do not need is not built; all keys stay as they are.
 
-        The module is made for the input that the spec was compiled for: `in_height` and its kin
-        are numbers in it. For another size compile the spec again, with `variant`.
+        One module serves every size that the `contract` accepts: what a node takes from a value,
+        as by `in_height`, is computed when the module runs. For others compile the spec again,
+        with `variant`.
 
         Raises `SpecError` where weights do not fit, or a node of `outputs` is not there,
         ValueError for another `dtype`, and `ModuleNotFoundError` where torch is not installed.
@@ -234,7 +247,7 @@ class Architecture:
         _need_torch()
         from archspec.emit import emit
 
-        graph = self._tapped(outputs)
+        graph = self._tapped(self.emitted, outputs)
         precision = None if dtype is None else _precision(dtype)
         net = emit(
             graph, name=self.name, device=device, init=self.init, seed=seed, precision=precision
@@ -258,10 +271,10 @@ class Architecture:
                 warnings.warn(str(report), stacklevel=2)
         return net
 
-    def _tapped(self, outputs: Outputs | None) -> Graph:
+    def _tapped(self, graph: Graph, outputs: Outputs | None) -> Graph:
         from archspec.ir.taps import tapped
 
-        return self.graph if outputs is None else tapped(self.graph, outputs)
+        return graph if outputs is None else tapped(graph, outputs)
 
     def variant(
         self, params: Mapping[str, Any] | None = None, *, input_shape: InputShape | None = None
@@ -309,8 +322,9 @@ class Architecture:
         from archspec.verify import verify
 
         return verify(
-            self._tapped(outputs),
+            self._tapped(self.graph, outputs),
             name=self.name,
+            emitted=self._tapped(self.emitted, outputs),
             batch_sizes=batch_sizes,
             device=device,
             precision=_precision(dtype),

@@ -150,7 +150,7 @@ class Size:
 
     def __pow__(self, power: Any) -> Any:
         if power.__class__ is not int or not 0 <= power <= 8:
-            return _pinned(self) ** _pinned(power)
+            return (self if depends(power) else _pinned(self)) ** _pinned(power)
         result: Any = 1
         for _ in range(power):
             result = self * result
@@ -161,7 +161,7 @@ class Size:
 
     def __floordiv__(self, divisor: Any) -> Any:
         if divisor.__class__ is not int:
-            return _pinned(self) // _pinned(divisor)
+            return (self if depends(divisor) else _pinned(self)) // _pinned(divisor)
         if not divisor:
             return self.value // divisor  # refused: it has no value at any size
         if divisor < 0:
@@ -176,7 +176,7 @@ class Size:
 
     def __mod__(self, divisor: Any) -> Any:
         if divisor.__class__ is not int:
-            return _pinned(self) % _pinned(divisor)
+            return (self if depends(divisor) else _pinned(self)) % _pinned(divisor)
         if not divisor:
             return self.value % divisor
         return self - (self // divisor) * divisor
@@ -188,7 +188,7 @@ class Size:
         if divisor.__class__ is int and not divisor:
             return self.value / divisor
         if divisor.__class__ is not int or divisor < 0:
-            return _pinned(self) / _pinned(divisor)
+            return (self if depends(divisor) else _pinned(self)) / _pinned(divisor)
         return Ratio(self, divisor)
 
     def __rtruediv__(self, number: Any) -> Any:
@@ -288,7 +288,7 @@ class Ratio:
         return self.__floor__() if self.size >= 0 else self.__ceil__()
 
     def __add__(self, other: Any) -> Any:
-        if other.__class__ is int:
+        if other.__class__ is int or depends(other):
             return _ratio(self.size + other * self.divisor, self.divisor)
         return float(self) + plain(other)
 

@@ -1,4 +1,4 @@
-"""`Architecture`: a checked spec with everything that can be known of it, and how to get one."""
+"""`Architecture` is a checked spec with all its figures; `load` and `loads` make one."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from importlib.util import find_spec
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from archspec.diagnostics.diagnostic import Diagnostic, Source, Span, SpecWarning
+from archspec.diagnostics.diagnostic import Diagnostic, Source, Span, SpecError, SpecWarning
 from archspec.document.keys.train import plain
-from archspec.expand.program import Program, compile_text, read_named
+from archspec.expand.program import Origin, Program, compile_text, read_named
 from archspec.ir.graph import Graph, Ref, only, trained_only
 from archspec.ir.shape import Shape
+from archspec.ir.tape import RECOMPUTED
 from archspec.ir.types import FLOAT, PRECISION
-from archspec.record import Record
 from archspec.text.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from archspec.analyses.layers import Layer
     from archspec.analyses.summary import Summary
     from archspec.contracts.contract import Contract
+    from archspec.contracts.formulas import Formulas
     from archspec.ir.precision import DType
     from archspec.recipe.layers import Located
     from archspec.verify import Report
@@ -33,13 +34,14 @@ if TYPE_CHECKING:
 
 InputShape: TypeAlias = Sequence[int] | Mapping[str, Sequence[int]]
 Outputs: TypeAlias = Sequence[str] | Mapping[str, str]
-"""Paths of nodes whose values are asked for; a mapping calls them by other names."""
+"""Paths of the nodes whose values are wanted. A mapping gives each value a name of its own."""
 
 
 class Architecture:
-    """A network that has been read, checked and given shapes. Made by `load` and `loads`.
+    """A network that has been read and checked, with the shapes of all its nodes.
 
-    Nothing here imports torch but `build` and `verify`. Shapes have the batch first, as "N".
+    `load` and `loads` make it. Only `build` and `verify` import torch. In every shape the batch
+    comes first, as "N".
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class Architecture:
             return self.graph
         from archspec.contracts.followed import followed
 
-        return followed(*self._origin[:6]) or self.graph
+        return followed(self._origin) or self.graph
 
     @property
     def source(self) -> Source:
@@ -93,8 +95,13 @@ class Architecture:
         return dict(self._program.params)
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of the symbols that the spec declares; empty where its inputs are given."""
+        return dict(self._program.said["sizes"])
+
+    @property
     def init(self) -> str | None:
-        """The initialisation scheme of the whole network; None for torch's own."""
+        """The initialisation scheme of the whole network. None stands for torch's own."""
         init: str | None = self._program.said["init"]
         return init
 
@@ -105,7 +112,7 @@ class Architecture:
 
     @property
     def located_recipe(self) -> Located:
-        """The default recipe with the places where its values stand."""
+        """The default recipe, with the place of each value in the text."""
         located: Located = self._program.said["train"]
         return located
 
@@ -116,12 +123,12 @@ class Architecture:
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
-        """What is suspicious, though it compiles. `load` and `loads` raise it as `SpecWarning`s."""
+        """What looks like a mistake but compiles. `load` and `loads` raise it as `SpecWarning`s."""
         return self._program.warnings
 
     @property
     def input_shape(self) -> Shape | dict[str, Shape]:
-        """`("N", 3, 224, 224)`; by name where the spec has several inputs."""
+        """For example `("N", 3, 224, 224)`. A dict by name if the spec has several inputs."""
         graph = self.graph
         return only(dict(zip(graph.input_names, graph.inputs, strict=True)))
 
@@ -129,19 +136,19 @@ class Architecture:
     def input_dtype(self) -> str | dict[str, str]:
         """`"float"` (the network's working precision), `"int64"`, `"int32"` or `"bool"`.
 
-        By name where the spec has several inputs.
+        A dict by name if the spec has several inputs.
         """
         types = [each.name for each in self.graph.input_types]
         return only(dict(zip(self.graph.input_names, types, strict=True)))
 
     @property
     def output_shape(self) -> Shape | dict[str, Shape]:
-        """`("N", 10)`, as in `eval()`; by name where several outputs are left there."""
+        """The output in `eval()`, such as `("N", 10)`. A dict by name if there are several."""
         return only({name: self.graph.shape(ref) for name, ref in self._evaluated.items()})
 
     @property
     def output_dtype(self) -> str | dict[str, str]:
-        """The type of the output, as in `input_dtype`; by name as in `output_shape`."""
+        """The type of the output, named as in `input_dtype`. A dict where `output_shape` is one."""
         return only({name: self.graph.type(ref).name for name, ref in self._evaluated.items()})
 
     @property
@@ -153,27 +160,27 @@ class Architecture:
 
     @property
     def num_parameters(self) -> int:
-        """Elements of all parameters, shared ones counted once."""
+        """The number of elements of all parameters. Shared parameters count once."""
         return self._costs.total.num_parameters
 
     @property
     def macs(self) -> int | None:
-        """Multiply-accumulates of convolutions and matrix products for one sample, in `eval()`.
+        """Multiply-accumulates of convolutions and matrix products, for one sample in `eval()`.
 
-        None where a `module` of another package runs what torch's counter does not know, such as
-        a recurrent layer; `summary().counted_macs` are those of all else. A network of archspec's
-        own ops always has the number.
+        None if a `module` of another package runs an op that torch's counter does not know, such
+        as a recurrent layer. `summary().counted_macs` then counts everything else. A network of
+        archspec's own ops always has the number.
         """
         return self._costs.total.known_macs
 
     @property
     def layers(self) -> list[Layer]:
-        """Every op in order, merges and functional steps too; their costs add up to the whole."""
+        """Every op in order, merges and functions included. Their costs add up to the whole."""
         return [layer for layer in self.nodes if not layer.is_block]
 
     @cached_property
     def nodes(self) -> list[Layer]:
-        """`layers`, and before its own layers each group and block with its totals."""
+        """`layers` with groups and blocks. Each stands before its own layers, with its totals."""
         from archspec.analyses.layers import layers
 
         return layers(self.graph, self._costs)
@@ -185,15 +192,20 @@ class Architecture:
         return Costs(self.graph)
 
     def summary(
-        self, depth: int | None = None, batch_size: int = 1, *, dtype: DType = PRECISION
+        self,
+        depth: int | None = None,
+        batch_size: int = 1,
+        *,
+        dtype: DType = PRECISION,
+        recompute: str | None = None,
     ) -> Summary:
-        """The table of all nodes with totals; `str()` of it is plain text.
+        """The table of all nodes, with totals. `str()` makes plain text of it.
 
-        Blocks are folded into one row below `depth` levels. Memory is for `batch_size` samples,
-        bytes are those of a network whose floats are of `dtype`: float32, bfloat16, float16 or
-        float64, by name or as torch has them.
+        A block that is `depth` levels down becomes one row. Memory is for `batch_size` samples.
+        Bytes are those of a network whose floats are of `dtype`: float32, bfloat16, float16 or
+        float64, by name or as torch has them. `recompute` is as in `build`.
 
-        Raises ValueError for another `dtype`.
+        Raises ValueError for another `dtype` or `recompute`.
         """
         from archspec.analyses.summary import summarise
 
@@ -204,10 +216,11 @@ class Architecture:
             batch_size=batch_size,
             costs=self._costs if dtype == PRECISION else None,
             precision=_precision(dtype),
+            recompute=_recompute(recompute),
         )
 
     def expand(self) -> str:
-        """The resolved spec as YAML: nothing left to evaluate; it reads back as the same graph."""
+        """The spec as YAML with everything evaluated. It reads back as the same graph."""
         from archspec.expand.write import write
 
         return write(self._program)
@@ -218,6 +231,7 @@ class Architecture:
         seed: int | None = None,
         *,
         dtype: DType | None = None,
+        recompute: str | None = None,
         outputs: Outputs | None = None,
         weights: Weights | None = None,
         weights_map: Renames | None = None,
@@ -225,26 +239,32 @@ class Architecture:
     ) -> nn.Module:
         """The network as a `torch.nn.Module`, in `train()` mode.
 
-        Its weights are fresh; with a `seed` they are reproducible, and torch's global random state
-        is left alone. `weights` are then loaded over them (see `archspec.weights.load_weights`):
-        all, or with `partial` those that fit, of which the rest is warned.
+        The weights are drawn anew. A `seed` makes them reproducible and leaves torch's global
+        random state alone. Then `weights` are loaded over them, by `archspec.weights.load_weights`.
+        All must fit, unless `partial` is true: then those that fit are loaded, with a warning about
+        the others.
 
         `dtype` is the precision of its floats, parameters and buffers: `torch.bfloat16` or
-        "bfloat16", and likewise float16, float32 and float64; integers and truth values stay. Fresh
-        weights are those of float32, rounded, and `weights` are converted; of values too large for
-        it is warned. Without, it is torch's default, float32.
+        "bfloat16", and likewise float16, float32 and float64. By default it is torch's own,
+        float32. Integers and truth values keep their types. Fresh weights are those of float32,
+        rounded. `weights` are converted, with a warning about values that are too large.
 
-        With `outputs` the module returns a dict of the values of those nodes, by their paths as
-        the summary prints them, and what they do not need is not built; all keys stay as they are.
+        With `recompute` training keeps less memory: "concat" computes concatenations, and batch
+        norm and ReLU of them, again in the backward pass; "norms" every batch norm and its ReLU.
+        Results, gradients and moving statistics have the same bits.
 
-        One module serves every size that the `contract` accepts: what a node takes from a value,
-        as by `in_height`, is computed when the module runs. For others compile the spec again,
+        `outputs` are paths of nodes, as the summary prints them. The module then returns a dict of
+        their values, and contains only what these need. The keys of its state dict stay the same.
+
+        One module serves every size that the `contract` accepts. What a node takes from a value, as
+        with `in_height`, is computed when the module runs. For another size, compile the spec again
         with `variant`.
 
-        Raises `SpecError` where weights do not fit, or a node of `outputs` is not there,
-        ValueError for another `dtype`, and `ModuleNotFoundError` where torch is not installed.
+        Raises `SpecError` if weights do not fit or a node of `outputs` does not exist, ValueError
+        for another `dtype` or `recompute`, and `ModuleNotFoundError` if torch is not installed.
         """
         _need_torch()
+        recompute = _recompute(recompute)
         from archspec.emit import emit
 
         graph = self._tapped(self.emitted, outputs)
@@ -253,23 +273,34 @@ class Architecture:
             graph, name=self.name, device=device, init=self.init, seed=seed, precision=precision
         )
         if weights is not None:
-            from archspec.weights import load_weights
-
             # A file holds the whole network, also where `outputs` leaves some of it out.
             whole = net
             if outputs is not None:
                 whole = emit(self.graph, name=self.name, device="meta", precision=precision)
-            report = load_weights(
-                net,
-                weights,
-                renames=weights_map,
-                partial=partial,
-                network=self.name,
-                whole=whole.state_dict(),
-            )
-            if not report.fits or report.infinite:
-                warnings.warn(str(report), stacklevel=2)
-        return net
+            self._load(net, whole, weights, weights_map, partial)
+        if recompute is None:
+            return net
+        from archspec.runtime.recompute import recomputing
+
+        return recomputing(net, recompute)
+
+    def _load(
+        self,
+        net: nn.Module,
+        whole: nn.Module,
+        weights: Weights,
+        renames: Renames | None,
+        partial: bool,
+    ) -> None:
+        """Loads weights into what `build` made of the `whole`; warns its caller of those left."""
+        from archspec.weights import load_weights
+
+        keys = whole.state_dict()
+        report = load_weights(
+            net, weights, renames=renames, partial=partial, network=self.name, whole=keys
+        )
+        if not report.fits or report.infinite:
+            warnings.warn(str(report), stacklevel=3)
 
     def _tapped(self, graph: Graph, outputs: Outputs | None) -> Graph:
         from archspec.ir.taps import tapped
@@ -277,14 +308,20 @@ class Architecture:
         return graph if outputs is None else tapped(graph, outputs)
 
     def variant(
-        self, params: Mapping[str, Any] | None = None, *, input_shape: InputShape | None = None
+        self,
+        params: Mapping[str, Any] | None = None,
+        *,
+        input_shape: InputShape | None = None,
+        sizes: Mapping[str, int] | None = None,
     ) -> Architecture:
-        """The same spec, compiled with further `params` or for another input (without N).
+        """The same spec, compiled with more `params` or for another input shape (without N).
+
+        `sizes` are other ones for symbols that the spec declares: `{"H": 96}`.
 
         Raises `SpecError` where they do not fit it.
         """
-        origin = self._spec().changed(params or {}, input_shape)
-        return Architecture(origin.compiled(), origin)
+        origin = self._spec().changed(params or {}, input_shape, sizes or {})
+        return Architecture(_compiled(origin), origin)
 
     def _spec(self) -> Origin:
         if self._origin is None:
@@ -295,14 +332,27 @@ class Architecture:
         """At which sizes of its input the spec compiles to this network, and which node asks.
 
         `symbols` names the last sizes of the input: `"H,W"` for height and width, each by itself;
-        `"S,S"` for both as one. By default the channels stay and all others have names.
+        `"S,S"` for both as one. By default they are those that the spec declares under `sizes:`;
+        without any the channels stay, and all other sizes have names.
 
         Raises `SpecError` where the names do not suit the input.
         """
         from archspec.contracts.derive import derived
 
         names = symbols.split(",") if isinstance(symbols, str) else symbols
-        return derived(*self._spec()[:6], names)
+        return derived(self._spec(), names)
+
+    def formulas(
+        self, symbols: str | Sequence[str] | None = None, *, dtype: DType = PRECISION
+    ) -> Formulas:
+        """Shapes, MACs and memory as formulas of the sizes that `symbols` name.
+
+        They hold at all sizes of `contract(symbols)`, which has the rest. Memory is that of a
+        network in the precision `dtype`.
+        """
+        from archspec.contracts.formulas import Formulas
+
+        return Formulas(self.contract(symbols), _precision(dtype))
 
     def verify(
         self,
@@ -311,12 +361,14 @@ class Architecture:
         *,
         outputs: Outputs | None = None,
         dtype: DType = PRECISION,
+        recompute: str | None = None,
     ) -> Report:
-        """Runs the real module and compares every static figure with it.
+        """Run the real module, and compare every static figure with what it does.
 
-        With `outputs` it is the module that `build` makes for them, and in the precision `dtype`.
+        With `outputs`, it is the module that `build` makes for them. Its precision is `dtype`, and
+        it computes again what `recompute` says.
 
-        Raises ValueError for a `dtype` that is none.
+        Raises ValueError if `dtype` is no precision, or for another `recompute`.
         """
         _need_torch()
         from archspec.verify import verify
@@ -328,7 +380,14 @@ class Architecture:
             batch_sizes=batch_sizes,
             device=device,
             precision=_precision(dtype),
+            recompute=_recompute(recompute),
         )
+
+
+def _recompute(what: str | None) -> str | None:
+    if what is not None and what not in RECOMPUTED:
+        raise ValueError(f"recompute is {' or '.join(RECOMPUTED)}, not {what!r}")
+    return what
 
 
 def _precision(dtype: DType) -> str:
@@ -341,7 +400,7 @@ def _precision(dtype: DType) -> str:
 
 
 def _typed(shape: Shape | dict[str, Shape], dtype: str | dict[str, str]) -> str:
-    """Shapes as Python shows them, with each type that is not float."""
+    """Shapes as Python shows them, each with its type unless that is float."""
     if isinstance(shape, dict) and isinstance(dtype, dict):
         shown = [f"{name!r}: {_typed(shape[name], dtype[name])}" for name in shape]
         return f"{{{', '.join(shown)}}}"
@@ -349,7 +408,7 @@ def _typed(shape: Shape | dict[str, Shape], dtype: str | dict[str, str]) -> str:
 
 
 def _need_torch() -> None:
-    """Says what is missing before an import deep inside does."""
+    """Raise a clear error where torch is missing, before an import deep inside fails."""
     if find_spec("torch") is None:
         raise ModuleNotFoundError(
             "building and verifying a network needs torch, which is not installed: "
@@ -363,26 +422,28 @@ def load(
     params: Mapping[str, Any] | None = None,
     *,
     input_shape: InputShape | None = None,
+    sizes: Mapping[str, int] | None = None,
     limits: Limits = DEFAULT,
     allow_outside: bool = False,
     allow_modules: Collection[str] = (),
     ignore: Collection[str] = (),
     warn: bool = True,
 ) -> Architecture:
-    """The architecture of a file, or of a bundled spec by name (`archspec.bundled()`).
+    """The architecture of a file, or of a bundled spec by its name (see `archspec.bundled()`).
 
-    `params` override the spec's own; `input_shape` replaces its input, without N. `extends` and
-    `use` may name files below the spec's folder only, unless `allow_outside`. `module` nodes may
-    run code of the packages in `allow_modules` only.
+    `params` override the spec's own; `input_shape` replaces its input, without N, and `sizes` gives
+    other sizes for the symbols that it declares under `sizes:`. `extends` and `use` may name files
+    below the spec's folder only, unless `allow_outside`. `module` nodes may run code of the
+    packages in `allow_modules` only.
 
-    What is suspicious is raised as a `SpecWarning`, once for each place, unless `warn` is false.
-    Warnings of the codes in `ignore` are left out.
+    What looks like a mistake is raised as a `SpecWarning`, once for each place, unless `warn` is
+    false. Warnings whose codes are in `ignore` are left out.
 
-    Raises `SpecError` for anything that is wrong with the spec, with all diagnostics.
+    Raises `SpecError`, with all diagnostics, if anything is wrong with the spec.
     """
     source, folder = read_named(fspath(spec), limits)
     arch = _architecture(
-        source, folder, params, input_shape, limits, allow_outside, allow_modules, ignore
+        source, folder, params, input_shape, sizes, limits, allow_outside, allow_modules, ignore
     )
     if warn:
         raise_warnings(arch)
@@ -394,6 +455,7 @@ def loads(
     params: Mapping[str, Any] | None = None,
     *,
     input_shape: InputShape | None = None,
+    sizes: Mapping[str, int] | None = None,
     limits: Limits = DEFAULT,
     name: str = "<text>",
     folder: str | PathLike[str] | None = None,
@@ -402,15 +464,15 @@ def loads(
     ignore: Collection[str] = (),
     warn: bool = True,
 ) -> Architecture:
-    """The architecture of a YAML text. `name` stands for it in diagnostics.
+    """The architecture of a YAML text, which diagnostics call `name`.
 
-    It may extend bundled specs, and files below `folder` where that is given; with
-    `allow_outside` any file, relative names still starting from `folder`. The rest is as in `load`.
+    It may extend bundled specs, and files below `folder` if that is given. With `allow_outside` it
+    may extend any file, and relative names start from `folder`. The rest is as in `load`.
     """
     beside = fspath(folder) if folder is not None else None
     arch = _architecture(
         Source(name, text),
-        *(beside, params, input_shape, limits, allow_outside, allow_modules, ignore),
+        *(beside, params, input_shape, sizes, limits, allow_outside, allow_modules, ignore),
     )
     if warn:
         raise_warnings(arch)
@@ -418,7 +480,7 @@ def loads(
 
 
 def raise_warnings(arch: Architecture) -> None:
-    """Hands its warnings to Python's `warnings`, as of the line that called our caller."""
+    """Raise its warnings through Python's `warnings`, at the line that called our caller."""
     for diagnostic in arch.warnings:
         warnings.warn(SpecWarning(diagnostic), stacklevel=3)
 
@@ -428,6 +490,7 @@ def _architecture(
     folder: str | None,
     params: Mapping[str, Any] | None,
     input_shape: InputShape | None,
+    sizes: Mapping[str, int] | None,
     limits: Limits,
     allow_outside: bool,
     allow_modules: Collection[str],
@@ -436,30 +499,27 @@ def _architecture(
     if isinstance(allow_modules, str):
         raise TypeError("allow_modules is a list of packages, not one text")
     limits = limits._replace(modules=(*limits.modules, *allow_modules))
-    origin = Origin(source, folder, params or {}, input_shape, limits, allow_outside, ignore)
-    return Architecture(origin.compiled(), origin)
+    origin = Origin(
+        *(source, folder, params or {}, input_shape, limits, allow_outside, ignore, sizes or {})
+    )
+    return Architecture(_compiled(origin), origin)
 
 
-class Origin(Record):
-    """What an architecture is compiled from."""
+def _compiled(origin: Origin) -> Program:
+    """Raises `SpecError`; where the spec declares sizes, with the nearest ones that are legal."""
+    try:
+        return compile_text(*origin)
+    except SpecError as error:
+        text = origin.source.text
+        if not origin.sizes and "sizes" not in text and "extends" not in text:
+            raise
+        first, *more = error.diagnostics
+        if not first.code.is_shape:
+            raise
+        from archspec.contracts.derive import nearest_legal
 
-    source: Source
-    folder: str | None
-    params: Mapping[str, Any]
-    input_shape: InputShape | None
-    limits: Limits
-    allow_outside: bool
-    ignore: Collection[str]
-
-    def compiled(self) -> Program:
-        """Raises `SpecError`."""
-        return compile_text(*self)
-
-    def changed(self, params: Mapping[str, Any], input_shape: InputShape | None) -> Origin:
-        """With further parameters; it keeps its input unless it is given another."""
-        params = {**self.params, **params}
-        kept = self.input_shape if input_shape is None else input_shape
-        return self._replace(params=params, input_shape=kept)
+        help_ = nearest_legal(origin)
+        raise SpecError([first._replace(help=help_ or first.help), *more]) from None
 
 
 def compile(

@@ -23,6 +23,7 @@ from archspec.ir.op import Weight
 from archspec.ir.shape import Shape, concrete, is_batched
 from archspec.ir.types import FLOAT, PRECISION
 from archspec.runtime.measure import counting_macs, measure_saved_bytes, weights_of
+from archspec.runtime.recompute import recomputing
 from archspec.runtime.values import drawn, dtype_of, name_of
 
 RUN_ERRORS = (
@@ -67,6 +68,7 @@ class Report:
     `not_counted` lists nodes whose multiply-accumulates nobody knows, so that none were compared.
     `differentiable` is false where no output is of floats, so that no backward pass was run.
     `checked` counts the comparisons made of each kind; `str` gives a table of the mismatches.
+    `dtype` is the precision of the run.
     """
 
     mismatches: list[Mismatch] = field(default_factory=list)
@@ -74,6 +76,7 @@ class Report:
     no_gradient: list[str] = field(default_factory=list)
     not_counted: list[str] = field(default_factory=list)
     differentiable: bool = True
+    dtype: str = PRECISION
 
     @property
     def ok(self) -> bool:
@@ -85,11 +88,13 @@ class Report:
     def _lines(self) -> Iterator[str]:
         every = ", ".join(f"{kind} {count:,}" for kind, count in self.checked.items())
         counts = every or "nothing"
+        within = "" if self.dtype == PRECISION else f" in {self.dtype}"
         if self.ok:
-            yield f"verified: static and real agree ({counts} compared)"
+            yield f"verified{within}: static and real agree ({counts} compared)"
         else:
             number = len(self.mismatches)
-            yield f"{number} mismatch{'es' * (number > 1)} of static and real ({counts} compared)"
+            wrong = f"{number} mismatch{'es' * (number > 1)} of static and real"
+            yield f"{wrong}{within} ({counts} compared)"
             rows = [("place", "node", "what", "static", "real")]
             rows += [mismatch.cells for mismatch in self.mismatches]
             widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -116,6 +121,7 @@ class Report:
             "no_gradient": self.no_gradient,
             "not_counted": self.not_counted,
             "differentiable": self.differentiable,
+            **({} if self.dtype == PRECISION else {"dtype": self.dtype}),
         }
 
 
@@ -129,6 +135,7 @@ def verify(
     build: Callable[[], nn.Module] | None = None,
     progress: Callable[[str], None] | None = None,
     precision: str = PRECISION,
+    recompute: str | None = None,
 ) -> Report:
     """Runs the module of `graph` in `train()` and `eval()` and compares it with the graph.
 
@@ -138,20 +145,23 @@ def verify(
     floats. `build` makes the module, by `emit` unless it is given; `emitted` is the graph that it
     is made of, where its code computes sizes. Inputs and weights are drawn from fixed seeds,
     integers from all that their type allows; the global random state is left as it was. The floats
-    of module and inputs are of `precision`, and all figures for it. A run that fails is a mismatch
-    with the error's text. `progress` is called with what runs next.
+    of module and inputs are of `precision`, and all figures for it; the module computes again what
+    `recompute` says. A run that fails is a mismatch with the error's text. `progress` is called
+    with what runs next.
     """
     place = torch.device(device)
     if place.type == "meta":
         raise ValueError("the meta device computes nothing: choose a real one")
-    report = Report()
+    report = Report(dtype=precision)
     try:
         new = partial(emit, emitted or graph, name=name, device=place, seed=0, precision=precision)
         module = (build or new)()
+        if recompute is not None:
+            module = recomputing(module, recompute)
     except RUN_ERRORS as error:
         report.mismatches.append(Mismatch("", "build", "a module", _text(error)))
         return report
-    _Verifier(graph, emitted or graph, module, place, report, precision).run(
+    _Verifier(graph, emitted or graph, module, place, report, precision, recompute).run(
         batch_sizes, progress or (lambda what: None)
     )
     return report
@@ -166,10 +176,11 @@ class _Verifier:
         device: torch.device,
         report: Report,
         precision: str,
+        recompute: str | None,
     ) -> None:
         self.graph, self.emitted = graph, emitted
         self.module, self.device, self.report = module, device, report
-        self.precision = precision
+        self.precision, self.recompute = precision, recompute
         self.reported: set[tuple[str, str]] = set()
         self.ahead: Iterator[Executed] = iter(())  # what an observed run has still to do
         self.owned = [*module.parameters(), *module.buffers()]
@@ -249,7 +260,8 @@ class _Verifier:
         result, saved = measure_saved_bytes(lambda: self.module(*inputs), self.owned)
         if self.device.type == "cpu":
             self.report.checked["saved memory"] += 1
-            stated = saved_bytes(self.graph, batch, self.module.training, self.precision)
+            training = self.module.training
+            stated = saved_bytes(self.graph, batch, training, self.precision, self.recompute)
             if stated != saved:
                 what = f"saved bytes {self.at(batch)}"
                 self.mismatch("", what, f"{stated:,}", f"{saved:,}", kind="saved memory")

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import archspec
+from archspec.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -57,6 +58,15 @@ def test_the_readme_s_mistake_is_what_check_says() -> None:
     assert shown == f"{raised.value}\n"
 
 
+def test_the_precisions_of_the_language_page_are_real(capsys: pytest.CaptureFixture[str]) -> None:
+    command, _, shown = next(t for t in fenced(LANGUAGE, "text") if "--dtype" in t).partition("\n")
+    assert main(command.removeprefix("$ archspec ").split()) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(shown + "\n")
+    saved = archspec.load("resnet18").summary(batch_size=64, dtype="bfloat16").saved_bytes
+    assert f"saved_bytes  # {saved}\n" in LANGUAGE and f"({saved:,} bytes)" in shown
+
+
 def test_the_example_block_of_the_language_page_compiles() -> None:
     block = next(text for text in fenced(LANGUAGE, "yaml") if "residual_mlp" in text)
     spec = f"input: [8]\n{block}layers:\n  - residual_mlp: {{hidden: 16, dropout: 0.1}}\n"
@@ -74,3 +84,26 @@ def test_the_written_pages_are_up_to_date(script: str) -> None:
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+SIZES = (ROOT / "docs" / "sizes.md").read_text(encoding="utf-8")
+
+
+def test_the_page_of_sizes_shows_what_is_printed(tmp_path, monkeypatch, capsys) -> None:
+    (tmp_path / "unet.yaml").write_text(fenced(SIZES, "yaml")[0], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    shown, refused, alexnet = fenced(SIZES, "text")
+    assert main(["compile", "unet.yaml", "--summary"]) == 0
+    assert capsys.readouterr().out.endswith(f"\n{shown}")
+    assert main(["compile", "unet.yaml", "--at", "H=200"]) == 1
+    assert refused == f"$ archspec compile unet.yaml --at H=200\n{capsys.readouterr().err}"
+    assert main(["compile", "alexnet", "--contract", "S,S"]) == 0
+    assert alexnet == f"$ archspec compile alexnet --contract S,S\n{capsys.readouterr().out}"
+
+
+@pytest.mark.parametrize("name", ["alexnet", "lenet_bn", "nin", "torchvision/vit_b_32"])
+def test_the_table_of_contracts_has_what_is_derived(name: str) -> None:
+    rows = [row for row in SIZES.splitlines() if row.startswith("| ")]
+    row = next(row for row in rows if re.search(rf" {name}[, ]", row))
+    found = archspec.load(name, warn=False).contract("S,S")
+    assert f"| {found.compiles_text} | {found.text} |" in row

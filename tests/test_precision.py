@@ -67,7 +67,7 @@ def agree(spec: dict[str, Any], precision: str) -> Architecture | None:
     except SpecError:
         return None
     report = arch.verify((2,), dtype=precision)
-    assert report.ok, f"{precision}: {report}\n{graphs.to_text(spec)}"
+    assert report.ok and report.dtype == precision, f"{report}\n{graphs.to_text(spec)}"
     net, usual = arch.build("cpu", seed=0, dtype=precision), arch.build("cpu", seed=0)
     assert list(net.state_dict()) == list(usual.state_dict())
     floats = {value.dtype for value in net.state_dict().values() if value.is_floating_point()}
@@ -156,6 +156,14 @@ def test_attention_with_dropout_keeps_wide_copies(precision: str, saved: int) ->
     assert saved == 2 * rows * size + 2 * rows * wide + values + 3 * pairs * wide
     text = "input: [4, 6]\nlayers: [{multi_head_attention: {num_heads: 3, dropout: 0.2}}]"
     assert loaded(text).summary(batch_size=2, dtype=precision).saved_bytes == saved
+
+
+def test_formulas_of_memory_are_those_of_the_precision() -> None:
+    text = "input: [4, 8, 8]\nlayers: [{conv2d: {out_channels: 6, kernel_size: 3}}, sigmoid]"
+    usual, short = (loaded(text).formulas("H", dtype=p) for p in ("float32", "bfloat16"))
+    assert (usual.saved_bytes.value, short.saved_bytes.value) == (1888, 944)
+    assert short.saved_bytes.value == 2 * (4 * 8 * 8 + 6 * 6 * 6)
+    assert "dtype" not in usual.as_dict() and short.as_dict()["dtype"] == "bfloat16"
 
 
 def test_float32_is_the_default() -> None:
@@ -277,12 +285,21 @@ def test_a_layer_that_leaves_the_precision_is_found() -> None:
 
 
 def test_a_kernel_that_torch_lacks_is_named() -> None:
-    arch = loaded("input: [6, 8, 8]\nlayers: [{name: norm, local_response_norm: 5}]")
-    assert arch.verify().ok
-    (mismatch,) = arch.verify(dtype="bfloat16").mismatches
-    assert (mismatch.path, mismatch.what) == ("norm", "run at N=2 in train()")
+    class Lacking(nn.Linear):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            raise NotImplementedError("\"sum_kernel\" not implemented for 'BFloat16'")
+
+    arch = loaded()
+
+    def build() -> nn.Module:
+        net = arch.build(seed=0, dtype="bfloat16")
+        net.fc = Lacking(216, 5).to(torch.bfloat16)
+        return net
+
+    (mismatch,) = verify(arch.graph, name="net", build=build, precision="bfloat16").mismatches
+    assert (mismatch.path, mismatch.what) == ("fc", "run at N=2 in train()")
     assert mismatch.real == (
-        "torch has no bfloat16 kernel for it on the cpu (avg_pool3d_out_frame): "
+        "torch has no bfloat16 kernel for it on the cpu (sum_kernel): "
         "choose another device or precision"
     )
 
@@ -346,6 +363,23 @@ def test_what_is_no_precision_is_refused_with_a_word(word: str) -> None:
         assert str(raised.value) == message
 
 
+@pytest.mark.parametrize(
+    ("text", "help_"),
+    [
+        ("dtype: bf16\ninput: [4]\nlayers: [relu]", "--dtype chooses the precision"),
+        ("input: [4]\nlayers: [{linear: {out_features: 3, dtype: half}}]", "--dtype chooses"),
+        ("input: {shape: [4], dtype: bf16}\nlayers: [relu]", "precision, which `--dtype` chooses"),
+        ("input: [4]\nlayers: [{to: bf16}]", "`to: float`, the network's own precision"),
+        ("input: [4]\nlayers: [{to: torch.float16}]", "`to: float`, the network's own precision"),
+    ],
+)
+def test_a_precision_in_a_spec_is_refused_with_the_option(text: str, help_: str) -> None:
+    with pytest.raises(SpecError) as raised:
+        loaded(text)
+    (diagnostic,) = raised.value.diagnostics
+    assert help_ in (diagnostic.help or "")
+
+
 def test_a_dtype_of_torch_is_taken_by_its_name() -> None:
     assert [precision_of(getattr(torch, name)) for name in PRECISIONS] == list(PRECISIONS)
     with pytest.raises(ValueError, match=r"'torch.int64' is no precision"):
@@ -367,7 +401,7 @@ def test_the_command_says_the_precision(capsys: pytest.CaptureFixture[str]) -> N
     assert (figures["dtype"], figures["state_dict_bytes"]) == ("bfloat16", nbytes(net))
     summary = json.loads(said("--dtype", "bfloat16", "--json", "--summary"))
     assert (summary["dtype"], summary["state_dict_bytes"]) == ("bfloat16", nbytes(net))
-    assert "verified: " in said("--dtype", "bfloat16", "--verify")
+    assert "verified in bfloat16: " in said("--dtype", "bfloat16", "--verify")
 
 
 def test_the_command_refuses_what_is_no_precision(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,8 @@
     python tools/bench.py process compile growth forward meta check
     python tools/bench.py --against WORKTREE   this revision against another one
 
-Every figure is the median of paired runs: the two sides take turns, so that a change of the
-machine's speed meets both. Exit status 1 where a ratio misses the bar printed beside it.
+Every figure is the median of paired runs. The two sides take turns, so that a change in the
+machine's speed affects both. The exit status is 1 if a ratio misses the bar printed beside it.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ arch = archspec.loads(text, folder=folder)
 arch.num_parameters, arch.macs
 print(time.process_time() - start)
 """
-"""Text to costs where nothing is cached yet: of whatever archspec stands in the current folder."""
+"""From text to costs with nothing cached yet, by the archspec of the current folder."""
 
 Figures = list[tuple[str, float, float, bool]]
 
 
 def process(command: list[str], tree: Path = ROOT) -> tuple[float, float, float]:
-    """Wall seconds, peak MiB and CPU seconds of one process in the folder `tree`; it succeeds."""
+    """Wall seconds, peak MiB and CPU seconds of a process in the folder `tree`. It must succeed."""
     start = time.perf_counter()
     # Both sides run from compiled bytecode, as an installed program does.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
@@ -61,7 +61,7 @@ def process(command: list[str], tree: Path = ROOT) -> tuple[float, float, float]
 def in_turn(
     ours: Callable[[], tuple[float, ...]], theirs: Callable[[], tuple[float, ...]], runs: int
 ) -> Iterator[tuple[float, float]]:
-    """For each figure of a run the medians of both sides, after one warm-up."""
+    """The medians of both sides for each figure of a run, after one warm-up."""
     pairs = [(ours(), theirs()) for _ in range(runs + 1)][1:]
     for figure in range(len(pairs[0][0])):
         a, b = (statistics.median(pair[side][figure] for pair in pairs) for side in (0, 1))
@@ -69,7 +69,7 @@ def in_turn(
 
 
 def once(function: Callable[[], object]) -> float:
-    """Seconds of one call, with the garbage collector out of the way."""
+    """Seconds of one call, with the garbage collector switched off."""
     gc.collect()
     gc.disable()
     try:
@@ -102,7 +102,7 @@ def bench_process() -> Figures:
 
 
 def cold_load(text: str, folder: Path) -> None:
-    """Text in memory to a checked graph with shapes and costs; no cached blocks or expressions."""
+    """From text to a checked graph with shapes and costs, without cached blocks or expressions."""
     import archspec
     from archspec.document import blocks
     from archspec.expressions import parse as expressions
@@ -114,7 +114,7 @@ def cold_load(text: str, folder: Path) -> None:
 
 
 def bench_compile() -> Figures:
-    """Text to a graph with costs, against one forward of torchvision's module on `meta`."""
+    """From text to a graph with costs, against one pass of torchvision's module on `meta`."""
     import torch
     import torchvision
 
@@ -129,7 +129,7 @@ def bench_compile() -> Figures:
 
 
 def chain(length: int) -> str:
-    """A spec of that many nodes in one list, nothing repeated by the language."""
+    """A spec of that many nodes in one list, written out without `repeat`."""
     lines = ["input: [8, 8, 8]", "layers:"]
     for index in range(length // 2):
         lines.append(f"  - conv2d: {{out_channels: {8 + index % 5}, kernel_size: 1}}")
@@ -208,7 +208,7 @@ def bench_check() -> Figures:
 
 
 def cpu(command: list[str], tree: Path) -> tuple[float]:
-    """CPU seconds of one process, which other processes lengthen less than wall seconds."""
+    """CPU seconds of one process. Other processes disturb them less than wall seconds."""
     return (process(command, tree)[2],)
 
 

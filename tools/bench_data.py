@@ -5,9 +5,9 @@
 
 The other side is PIL `Resize` and `ToTensor` in torchvision's `FashionMNIST` behind a `DataLoader`
 with 4 workers, which stay alive between epochs. Both give shuffled batches of 256 float images.
-Every figure is the median of paired epochs: the two sides take turns. Where no Fashion-MNIST is at
-hand (`--data-root`, or $ARCHSPEC_DATA), random bytes of its size stand in. Exit status 1 where a
-ratio misses its bar. The bars hold for two CPU cores that do nothing else.
+Every figure is the median of paired epochs: the two sides take turns. If there is no Fashion-MNIST
+(below `--data-root` or $ARCHSPEC_DATA), random bytes of its size take its place. The exit status is
+1 if a ratio misses its bar. The bars hold for two CPU cores that do nothing else.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Pairs(Dataset[Any]):
 
 
 def pictures(root: str | None, count: int) -> tuple[Tensor, Tensor]:
-    """`count` images (H, W) with labels, repeated where the data set has fewer."""
+    """`count` images (H, W) with labels, repeated if the data set has fewer."""
     try:
         data = FashionMNIST(data_root(root), train=True, download=False)
     except RuntimeError:

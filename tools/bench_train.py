@@ -5,9 +5,11 @@
 
 Parts: `loop` (lenet_bn against the course text's loop, a bare loop, and Lightning where it is
 installed), `layout` (resnet18 at 96 pixels against a plain eager step), `start` (process start to
-first step), `accuracy` (the same recipe and seed, by hand and by the trainer). Paired: the
-contestants take turns, so that a busy machine slows all of them alike. Where there is no
-Fashion-MNIST below --data-root, made-up images of the same form stand in for speed.
+first step), `accuracy` (the same recipe and seed, by hand and by the trainer), `evaluation`
+(forward passes of the reference networks in both layouts), `recompute` (steps that keep less).
+Runs are paired: the contestants take turns, so that a busy machine slows all of them alike. If there
+is no Fashion-MNIST below --data-root, random images of the same form take its place where speed is
+measured.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,11 +34,17 @@ from torch.utils.data import DataLoader
 import archspec
 from archspec.cli.train import keep_freed_memory
 from archspec.data import open_dataset
-from archspec.training import train
+from archspec.ir.tape import RECOMPUTED
+from archspec.training import compatibility, train
 from archspec.training.plan import Plan
+from archspec.training.tuning import LAYOUTS, ForwardPasses
 
 BATCH = 256
 ROUNDS = 5
+REFERENCES = (
+    *("lenet_bn", "lenet_bn_scratch", "alexnet", "vgg11", "vgg11_small", "nin", "googlenet"),
+    *("resnet18", "densenet"),
+)
 
 
 def lightning_epoch(images: torch.Tensor, labels: torch.Tensor) -> Callable[[], None]:
@@ -88,7 +97,7 @@ def paired(contestants: dict[str, Callable[[], None]], rounds: int = ROUNDS) -> 
 
 
 def ratio(times: dict[str, list], slow: str, fast: str) -> float:
-    """Median over the rounds of how many times as long `slow` takes as `fast`."""
+    """How many times as long `slow` takes as `fast`: the median over the rounds."""
     return statistics.median(a / b for a, b in zip(times[slow], times[fast], strict=True))
 
 
@@ -127,7 +136,7 @@ def bench_loop(root: Path | None, count: int) -> Iterator[str]:
 
 
 def bench_layout(root: Path | None, batch: int) -> Iterator[str]:
-    """One step of resnet18 at 96 pixels. glibc keeps freed memory for both, in the second half."""
+    """One step of resnet18 at 96 pixels. In the second half glibc keeps freed memory, for both."""
     images = torch.rand(batch, 1, 96, 96)
     labels = torch.randint(10, (batch,))
     net = archspec.load("resnet18", input_shape=(1, 96, 96)).build(seed=0)
@@ -218,6 +227,44 @@ def bench_accuracy(root: Path | None) -> Iterator[str]:
         yield f"lenet_bn, seed {seed}: by hand {found[0]:.2%}, trainer {found[1]:.2%}"
 
 
+def bench_evaluation(size: int) -> Iterator[str]:
+    """Forward passes on `size` images in channels-last, as a share of the time of plain ones."""
+    for name in REFERENCES:
+        arch = archspec.load(name, warn=False)
+        net = arch.build(seed=0).eval()
+        shape = (size, *compatibility.image_shape(arch))
+        passes = ForwardPasses(net, shape, 0, "fp32", torch.device("cpu"))
+        times: dict[str, list] = {layout: [] for layout in LAYOUTS}
+        with torch.no_grad():
+            for _ in range(ROUNDS):
+                for layout, found in times.items():
+                    found.append(passes.seconds(layout))
+        share = ratio(times, "channels_last", "contiguous")
+        plain = statistics.median(times["contiguous"])
+        yield f"{name}, {size} images: {plain:.3f} s, channels-last {share:.2f} of it"
+
+
+def bench_recompute(size: int) -> Iterator[str]:
+    """Steps on `size` images with and without `recompute`, and what they keep."""
+    for name, pixels in (("densenet", (1, 96, 96)), ("torchvision/densenet121", (3, 64, 64))):
+        arch, images = archspec.load(name, input_shape=pixels), torch.rand(size, *pixels)
+        labels = torch.zeros(size, dtype=torch.long)
+        nets = {str(what): arch.build(seed=0, recompute=what) for what in (None, *RECOMPUTED)}
+
+        def step(net: nn.Module, images=images, labels=labels) -> None:
+            cross_entropy(net(images), labels).backward()
+            net.zero_grad()
+
+        times = paired({what: partial(step, net) for what, net in nets.items()})
+        plain = arch.summary(batch_size=size).saved_bytes
+        for what in RECOMPUTED:
+            kept = arch.summary(batch_size=size, recompute=what).saved_bytes
+            yield (
+                f"{name}, {size} images, {what}: {plain / kept:.2f} times less is kept, "
+                f"{ratio(times, what, 'None'):.2f} times as long"
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", default=["loop", "layout", "start", "accuracy"])
@@ -231,6 +278,8 @@ def main() -> None:
         "layout": lambda: bench_layout(args.data_root, args.batch),
         "start": bench_start,
         "accuracy": lambda: bench_accuracy(args.data_root),
+        "evaluation": lambda: bench_evaluation(min(args.batch, 32)),
+        "recompute": lambda: bench_recompute(min(args.batch, 32)),
     }
     for part in args.parts:
         for line in parts[part]():

@@ -1,6 +1,6 @@
-"""The loops that the trainer is measured against, and the images that all of them see.
+"""The loops that the trainer is measured against, and the images that they all see.
 
-Each loop is an endless iterator of training steps, which gives the number of images of each step.
+Each loop is an endless iterator. One item is one training step, and gives its number of images.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def samples(root: Path | None, count: int) -> tuple[Tensor, Tensor]:
 
 
 def offer(images: Tensor, labels: Tensor) -> None:
-    """Makes grey images, uint8 (N, H, W), the data set `bench`."""
+    """Register grey images, uint8 (N, H, W), as the data set `bench`."""
     pictures = Pictures(labels.long(), images[:, None])
 
     @register("bench")
@@ -74,7 +74,7 @@ def trainer_for(
 ) -> Trainer:
     """A trainer of a bundled spec over the data set `bench`, without a run folder.
 
-    `memory_format` may be `auto`: it is measured, as a run does.
+    With the `memory_format` `auto` it measures which is faster, as a run does.
     """
     given = {"memory_format": "contiguous", "precision": "fp32", "log_every": 1e9, **recipe}
     arch, place = archspec.load(name), torch.device(device)
@@ -133,7 +133,7 @@ def bare(
     *,
     context: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Steps:
-    """A loop over float images that lie ready on the device: what no trainer can beat by much.
+    """A loop over float images that are on the device already. No trainer can beat it by much.
 
     `context` surrounds the forward pass.
     """
@@ -153,7 +153,7 @@ def bare(
 
 
 def own(trainer: Trainer) -> Steps:
-    """The trainer's own steps, epoch after epoch; nothing is evaluated or saved."""
+    """The trainer's own steps, epoch after epoch, without evaluation or checkpoints."""
     trainer._start_interval()
     trainer.model.train()
     trainer.prepare_steps()
@@ -176,9 +176,9 @@ def epoch(steps: Steps, count: int) -> Callable[[], None]:
 
 
 def speed(steps: Steps, seconds: float, wait: Callable[[], None], warm: int = 5) -> float:
-    """Images a second, over `seconds` after `warm` steps (and at least a quarter of that time).
+    """Images a second over `seconds`, after `warm` steps that take at least a quarter of that.
 
-    `wait` waits for the device, whose queue would else be measured.
+    `wait` waits for the device: otherwise only the queueing of its work would be measured.
     """
 
     def count(least: int, lasting: float) -> tuple[int, float]:
@@ -188,7 +188,7 @@ def speed(steps: Steps, seconds: float, wait: Callable[[], None], warm: int = 5)
             images += next(steps)
             done += 1
             if done % 20 == 0:
-                wait()  # no further ahead than that, so that `seconds` is kept
+                wait()  # the queue stays short, so that it all ends after `seconds`
         wait()
         return images, time.perf_counter() - started
 

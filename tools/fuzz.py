@@ -1,4 +1,4 @@
-"""Looks for inputs that archspec answers wrongly. Any finding is a bug; there should be none.
+"""Looks for inputs that archspec answers wrongly. There should be none: each finding is a bug.
 
     python tools/fuzz.py bytes    --minutes 5 --seed 1   mutated bytes: an answer, always
     python tools/fuzz.py document --minutes 5 --seed 1   mutated documents: an answer that holds
@@ -6,15 +6,16 @@
 
 * `bytes`: any bytes give a network or a `SpecError`, within bounds of time and memory. With
   `--engine atheris` the mutations are guided by coverage (`pip install atheris`).
-* `document`: the same for mutated YAML trees; what is accepted summarises, expands, reads back as
-  the same network and builds on the meta device; each diagnostic has a place and can be printed.
+* `document`: the same for mutated YAML trees. What is accepted can be summarised, reads back from
+  its expansion as the same network, and builds on the meta device. Each diagnostic has a place and
+  can be printed.
 * `semantic`: small networks with another size, edge or node. What is accepted runs on the CPU in
-  `train()` and `eval()` at N = 2, 3 and 5 with the stated shapes; what a shape rule refuses fails
-  there too, or falls under a documented rule. Of the mutants that the schema lets through, at
-  least a third must be refused, or the fuzzer is too tame.
+  `train()` and `eval()` at N = 2, 3 and 5, with the stated shapes. What a shape rule refuses fails
+  there too, or falls under a documented rule. At least a third of the mutants that the schema lets
+  through must be refused, or the fuzzer is too tame.
 
-Each case runs in a process of its own kind, with limits of time and address space. Offending inputs
-are written to `--out`; the exit status is 1 where there is one. Equal arguments give equal cases.
+The cases run in another process, with limits of time and address space. Inputs with a finding are
+written to `--out`, and the exit status is then 1. Equal arguments give equal cases.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ SHARE = 1 / 3
 
 @dataclass
 class Result:
-    """What a run of a fuzzer came to. `findings` maps what was found to the smallest such case."""
+    """The result of a run of a fuzzer. `findings` maps each kind to its smallest case."""
 
     fuzzer: str
     cases: int = 0
@@ -65,7 +66,7 @@ class Result:
 
     @property
     def counted(self) -> int:
-        """Semantic mutants that count: held against a real run."""
+        """The number of semantic mutants that were held against a real run."""
         return self.outcomes["accepted"] + self.outcomes["refused by a shape rule"]
 
     @property
@@ -91,7 +92,7 @@ def fuzz(
     most: int | None = None,
     tell: Callable[[str, Case], None] = lambda what, case: None,
 ) -> Result:
-    """Runs a fuzzer until `seconds` are over or `most` cases are done; `tell` hears of findings."""
+    """Run a fuzzer for `seconds`, or for `most` cases. `tell` is called with each new finding."""
     fuzzer, result = FUZZERS[name], Result(name)
     made: Iterator[Case] = import_module(fuzzer.module).cases(random.Random(seed))
     started = time.monotonic()
@@ -109,7 +110,7 @@ def fuzz(
 
 
 def note(result: Result, what: str, case: Case, tell: Callable[[str, Case], None]) -> None:
-    """Keeps the smallest case of each kind of finding."""
+    """Keep the smallest case of each kind of finding."""
     kind = re.sub(r"'[^']*'|\d+", "…", what)[:120]
     known = result.findings.get(kind)
     if known is None or len(case.text) < len(known.text):
@@ -118,7 +119,7 @@ def note(result: Result, what: str, case: Case, tell: Callable[[str, Case], None
 
 
 def save(folder: Path, name: str, what: str, case: Case) -> None:
-    """Writes an offending input, and beside it what is wrong with it."""
+    """Write the input of a finding, and beside it what is wrong."""
     folder.mkdir(parents=True, exist_ok=True)
     kind = re.sub(r"'[^']*'|\d+", "…", what)[:120]
     stem = f"{name}-{hashlib.sha256(kind.encode()).hexdigest()[:10]}"

@@ -1,19 +1,19 @@
-"""Damages run folders, and looks whether every command says so. There should be no finding.
+"""Damages run folders, and checks that every command says so. There should be no finding.
 
     python tools/fuzz_runs.py --cases 10000 --seed 1
 
-Each case copies a small run, finished or stopped in mid-epoch, damages one of its files (cut,
-flipped bits, emptied, deleted, a folder in its place, another run's file, values of wrong types
-under the right keys, checkpoints with a sound checksum among them), and then runs `train --resume`,
-`evaluate`, `predict` or `runs` on it, all in this process. A finding is
+Each case copies a small run, which is finished or was stopped within an epoch, and damages one of
+its files. The file is cut, emptied, deleted or another run's; bits are flipped, a folder takes its
+place, or its keys get values of wrong types, in checkpoints with a checksum that fits. Then
+`train --resume`, `evaluate`, `predict` or `runs` runs on the copy, in this process. A finding is
 
 * an exception, or a status other than 0 and 1;
 * status 1 without an error on standard error;
-* a `train --resume` that was refused and changed a file all the same;
-* one that ended well with other figures than the undamaged run's;
+* a `train --resume` that was refused and still changed a file;
+* a `train --resume` that succeeded with other figures than the undamaged run;
 * an `evaluate` with other figures, or with those of other weights than asked for without a note.
 
-Equal arguments give equal cases; `--only N` runs one of them and prints what it says.
+Equal arguments give equal cases. `--only N` runs one case and prints what the command says.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ JUNK = (
 
 
 class Case(NamedTuple):
-    """What is damaged, how, and which command then runs. `number` seeds all that is random."""
+    """What is damaged and how, and which command then runs. `number` seeds everything random."""
 
     number: int
     base: str
@@ -95,7 +95,7 @@ class Answer(NamedTuple):
 
 @dataclass
 class Result:
-    """What a run of the fuzzer came to; of each kind of finding, the first case."""
+    """The result of a run of the fuzzer, with the first case of each kind of finding."""
 
     cases: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -192,7 +192,7 @@ def answer_of(argv: list[str]) -> Answer:
 
 
 def damage(path: Path, case: Case, runs: Runs, draw: random.Random) -> None:
-    """Does to a file, or to a folder, what the case says."""
+    """Damage a file or folder as the case says."""
     other = runs.folder / draw.choice(("same network", "wider network")) / case.file
     if case.damage in ("deleted", "a folder", "another run's"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -218,7 +218,7 @@ def damage(path: Path, case: Case, runs: Runs, draw: random.Random) -> None:
 
 
 def _wrong_values(path: Path, draw: random.Random) -> None:
-    """Keeps the keys, and gives some of them (or all) values that they cannot have."""
+    """Give some keys, or all, values that they cannot have."""
     if path.suffix == ".safetensors":
         checkpoint.save(path, _spoilt(checkpoint.load(path), draw))
     elif path.suffix == ".jsonl":
@@ -237,7 +237,7 @@ def _wrong_values(path: Path, draw: random.Random) -> None:
 
 
 def _spoilt(tree: Any, draw: random.Random) -> Any:
-    """A copy with one value, a few of them, or all leaves replaced by others."""
+    """A copy in which one value, a few values, or all leaves are others."""
     share = draw.choice((0.0, 0.0, 0.3, 1.0))
     places = list(_places(tree))
     chosen = [each for each in places if draw.random() < share] or [draw.choice(places)]
@@ -246,7 +246,7 @@ def _spoilt(tree: Any, draw: random.Random) -> Any:
         inner = tree
         for key in where[:-1]:
             inner = inner[key]
-        if isinstance(inner, dict | list):  # not where an outer value is gone already
+        if isinstance(inner, dict | list):  # an outer value may be gone already
             inner[where[-1]] = _other(inner[where[-1]], draw)
     return tree
 
@@ -256,7 +256,7 @@ def _other(value: Any, draw: random.Random) -> Any:
         shapes = [(1,), (), (0,), (*value.shape, 1), value.shape]
         dtype = draw.choice((torch.float32, torch.float64, torch.int64, torch.uint8))
         zeros = torch.zeros(draw.choice(shapes), dtype=dtype)
-        # Weights of the right form under a sound checksum are no damage that anyone could see.
+        # Nobody could notice weights of the right shapes under a checksum that fits.
         fits = zeros.shape == value.shape and zeros.dtype == value.dtype
         return zeros[None] if fits else zeros
     return _copy(draw.choice(JUNK))
@@ -280,7 +280,7 @@ def _copy(tree: Any) -> Any:
 
 
 def check(case: Case, runs: Runs, folder: Path) -> tuple[str, list[str], Answer]:
-    """Damages a copy, and runs the command: how it ended, what is wrong with that, its words."""
+    """Damage a copy and run the command. Returns how it ended, what is wrong, and its output."""
     run, draw = folder / "run", random.Random(case.number)
     shutil.copytree(runs.folder / case.base, run)
     damage(run / case.file, case, runs, draw)
@@ -323,7 +323,7 @@ def _files(run: Path) -> dict[str, bytes]:
 
 
 def case_of(seed: int, number: int) -> Case:
-    """The case of a number; a seed has a billion of them."""
+    """The case with this number. Each seed has a billion cases."""
     draw = random.Random(f"{seed} {number}")
     kinds = ("cut", "flipped", "flipped", "emptied", "deleted", "a folder", "another run's")
     file = draw.choice(FILES)
@@ -336,7 +336,7 @@ def case_of(seed: int, number: int) -> Case:
 
 @contextmanager
 def prepared() -> Iterator[Runs]:
-    """The undamaged runs, while the block runs. What nobody reads is not drawn or logged."""
+    """The undamaged runs, as long as the block lasts. They draw no figures and write no logs."""
     without = mock.patch.multiple
     with (
         tempfile.TemporaryDirectory(prefix="fuzz-runs-") as folder,
@@ -351,7 +351,7 @@ def fuzz(
     numbers: range,
     tell: Callable[[str, Case, Answer], None] = lambda what, case, answer: None,
 ) -> Result:
-    """Runs the cases of some numbers; `tell` hears of each new kind of finding."""
+    """Run the cases with these numbers. `tell` is called with each new kind of finding."""
     result = Result()
     with prepared() as runs:
         for number in numbers:

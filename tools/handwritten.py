@@ -1,4 +1,4 @@
-"""The modules that a careful person writes by hand, for tools/bench.py to compare with."""
+"""Modules as a careful person writes them by hand. tools/bench.py compares with them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Dense(nn.Module):
 
 
 class Transition(nn.Sequential):
-    """Halves the channels and the sides."""
+    """Halves the channels, the height and the width."""
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()

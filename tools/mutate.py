@@ -1,19 +1,20 @@
-"""Breaks the package on purpose, a small edit at a time, and shows what no test notices.
+"""Breaks the package on purpose, one small edit at a time, and shows which no test notices.
 
     python tools/mutate.py archspec/training --count 100 --seed 1
     python tools/mutate.py archspec/verify.py --count 50 --tests tests/test_verify.py
 
-Lines are drawn evenly from the folder or file, and one mutation of each: another comparison,
-constant, operator or function, a negated or dropped condition, swapped or dropped arguments, a
-statement removed. The tests that run the line, those of its room and the quickest first, are run
-against it in a copy of the repository, and stop at the first failure; the working tree is never
-touched. Equal arguments give equal mutants. What survives is printed with its place; look at it: a
-hole in the tests, or the same program in other words. The exit status is 0 either way.
+Lines are drawn evenly from the folder or file. Each gets one mutation: another comparison,
+constant, operator or function, a negated or dropped condition, swapped or dropped arguments, or a
+statement removed. The tests that run the line are run against the mutant, until one fails: first
+those of its room, then the quickest. They run in a copy of the repository, so the working tree
+stays as it is. Equal arguments give equal mutants.
+
+A mutant that survives is printed with its place. It is a hole in the tests, or the same program in
+other words: look at it. The exit status is 0 in any case.
 
 Which tests run which lines is recorded once for each state of the repository and choice of tests,
-for all folders together, and kept under the folder for temporary files. The tests of
-`archspec/training` are `tests/training`, those of `archspec/verify.py` are `tests/test_verify.py`;
-`--tests` names others.
+and kept in the folder for temporary files. The tests of `archspec/training` are `tests/training`,
+and those of `archspec/verify.py` are `tests/test_verify.py`; `--tests` names others.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from mutation.sites import Mutation, is_another_program, mutations
 
 
 def sources(target: Path) -> dict[str, str]:
-    """The texts of a file or of all files of a folder, by their path in the repository."""
+    """The text of a file, or of all files of a folder, by path in the repository."""
     paths = sorted(target.rglob("*.py")) if target.is_dir() else [target]
     return {
         path.relative_to(copies.ROOT).as_posix(): path.read_text(encoding="utf-8") for path in paths
@@ -42,7 +43,7 @@ def sources(target: Path) -> dict[str, str]:
 
 
 def draw(texts: dict[str, str], count: int, seed: int) -> list[Mutation]:
-    """At most `count` different mutations, their lines drawn evenly from all that have some."""
+    """At most `count` different mutations. Their lines are drawn evenly from all that have one."""
     lines: dict[tuple[str, int], list[Mutation]] = {}
     for file, text in texts.items():
         for mutation in mutations(file, text):
@@ -59,14 +60,14 @@ def draw(texts: dict[str, str], count: int, seed: int) -> list[Mutation]:
 
 
 def tests_of(mutation: Mutation, record: Record) -> list[str]:
-    """The tests that can notice a mutation: by file, the quickest first."""
+    """The tests that can notice a mutation, file by file, the quickest first."""
     first, last = mutation.lines
     places = {f"{mutation.file}:{line}" for line in range(first, last + 1)}
     found = [test for test, lines in record.lines.items() if not places.isdisjoint(lines)]
     room = mutation.file.removesuffix(".py").split("/")[1]
     tests = in_order(found, record, room)
     if mutation.at_import or not places.isdisjoint(record.imported):
-        # Which lines a test runs says nothing: each may notice it, the likeliest first.
+        # Any test may notice it, whichever lines it runs. The likeliest come first.
         mark = f"{mutation.file}:"
         near = [t for t, lines in record.lines.items() if any(x.startswith(mark) for x in lines)]
         tests += in_order(near, record, room) + in_order(list(record.lines), record, room)
@@ -74,9 +75,9 @@ def tests_of(mutation: Mutation, record: Record) -> list[str]:
 
 
 def in_order(tests: list[str], record: Record, room: str) -> list[str]:
-    """Those of the room first, then the quickest.
+    """The tests of the room first, then the quickest.
 
-    A file's tests stay together, because they may share a costly fixture.
+    The tests of a file stay together, because they may share a slow fixture.
     """
     files: dict[str, float] = {}
     for test in tests:
@@ -94,7 +95,7 @@ def in_order(tests: list[str], record: Record, room: str) -> list[str]:
 def verdicts(
     drawn: list[Mutation], texts: dict[str, str], record: Record, jobs: int, limit: float
 ) -> Iterator[tuple[Mutation, str]]:
-    """What became of each: "killed", "timed out", "survived" or "not run" by any test."""
+    """Each mutation with what became of it: "killed", "timed out", "survived" or "not run"."""
     free: SimpleQueue[copies.Server] = SimpleQueue()
 
     def outcome(mutation: Mutation) -> str:
@@ -121,7 +122,7 @@ def verdicts(
 
 
 def shown(mutation: Mutation, text: str, verdict: str) -> str:
-    """A mutation as its place and the lines that differ."""
+    """A mutation for people: its place, and the lines that differ."""
     before, after = text.splitlines(), mutation.applied(text).splitlines()
     changed = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
     lines = [f"{mutation.file}:{mutation.line}  {mutation.kind}, {verdict}"]
@@ -131,7 +132,7 @@ def shown(mutation: Mutation, text: str, verdict: str) -> str:
 
 
 def own_tests(target: Path) -> Path:
-    """The tests in the place that mirrors that of a folder or a file of the package."""
+    """The tests of a folder or file of the package: what mirrors it under `tests`."""
     room = target.relative_to(copies.ROOT / "archspec").parts
     name = Path(room[0]).stem if room else ""
     for path in (copies.ROOT / "tests" / name, copies.ROOT / "tests" / f"test_{name}.py"):

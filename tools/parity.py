@@ -5,8 +5,8 @@
     python tools/parity.py --models resnet18 resnet50
     python tools/parity.py --write              also put the rows into docs/zoo.md
 
-The largest model needs about 9 GB. With --write the rows of other models stay, so that a run may
-be made in parts.
+The largest model needs about 9 GB. With --write the rows of other models stay, so the work can be
+done in parts.
 
 Nothing is mapped or renamed, and nothing is compared within a tolerance:
 
@@ -19,7 +19,7 @@ Nothing is mapped or renamed, and nothing is compared within a tolerance:
 * the static parameters, output shapes and MACs equal those measured on the reference, for the
   model and for each of its modules.
 
-The exit status is 1 where anything disagrees.
+The exit status is 1 if anything disagrees.
 """
 
 from __future__ import annotations
@@ -49,26 +49,28 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "googlenet": {"init_weights": False},
     "inception_v3": {"init_weights": False},
 }
-"""Arguments of torchvision's constructors that silence a warning; they change no result."""
+"""Arguments of torchvision's constructors that avoid a warning. They change no result."""
 
 IMAGE_SIZE = {"vit": "image_size", "maxvit": "input_size"}
-"""The argument that tells the constructors of a family the size of its images."""
+"""The constructor argument of a family that is the size of its images."""
 
 SMALL = 64
-"""Image size of `--small`: the least at which most of the models run."""
+"""Image size of `--small`: the smallest at which most models run."""
 
 LEAST = {"inception_v3": 299, "maxvit_t": 224, "vit_h_14": 56}
 """Image sizes for `--small` of models that do not run at `SMALL`."""
 
 SEED = 20
 BATCH = 3
+LARGE_BATCH = 2
+"""Images in one pass. `LARGE_BATCH` is for models of `--small` that do not run at `SMALL`."""
 
 CHECKS = ("keys", "logits", "train", "parameters", "shapes", "MACs")
 
 
 @dataclass
 class Report:
-    """What was found for one model. `failures` maps a name in `CHECKS` to what disagrees."""
+    """What was found for one model. `failures` maps names in `CHECKS` to what disagrees."""
 
     model: str
     parameters: int
@@ -99,7 +101,7 @@ def names() -> list[str]:
 
 
 def compare(name: str, size: int | None = None) -> Report:
-    """Compare one spec with its model; the real passes use `size` instead of the spec's own."""
+    """Compare one spec with its model. The real passes use `size` instead of the spec's own."""
     spec = SPECS / f"{name}.yaml"
     arch = archspec.load(str(spec))
     assert isinstance(arch.input_shape, tuple), "a classification model has one input"
@@ -117,7 +119,8 @@ def compare(name: str, size: int | None = None) -> Report:
     with unfilled():
         reference = torchvision_model(name, shape)
     generator = torch.Generator().manual_seed(SEED)
-    images = patterns((BATCH, *shape))
+    is_large = size is not None and shape[-1] > size
+    images = patterns((LARGE_BATCH if is_large else BATCH, *shape))
     fill(reference, generator)
     settle(reference, images, generator)
     net = arch.build(device="meta").to_empty(device="cpu")
@@ -130,7 +133,7 @@ def compare(name: str, size: int | None = None) -> Report:
 
 @contextmanager
 def unfilled() -> Iterator[None]:
-    """Models made inside get no initial values, but for constants such as positions.
+    """Models made inside get no initial values, except constants such as positions.
 
     torch's `trunc_normal_` draws until all values are within its bounds, so it must not start.
     """
@@ -188,7 +191,7 @@ def compare_figures(
 
 
 def is_inside_op(nodes: Mapping[str, Layer], path: str) -> bool:
-    """Whether torchvision's module at `path` is a part of what is one op in the spec."""
+    """Whether torchvision's module at `path` is part of a single op of the spec."""
     parent = path.rpartition(".")[0]
     node = nodes.get(parent)
     return node is not None and not node.is_block
@@ -197,10 +200,10 @@ def is_inside_op(nodes: Mapping[str, Layer], path: str) -> bool:
 def measure(
     reference: nn.Module, shape: Sequence[int]
 ) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
-    """Output shapes without N, and MACs for one sample, by module path; "" is the whole.
+    """Output shapes without N, and MACs for one sample, by module path. "" is the whole.
 
-    Work on learned tensors is done once for any batch, and a batch of one cannot always train, so
-    the cost at N = 1 is found on the line through those at 2 and 3.
+    A batch of one cannot always train, and work on learned tensors is done once for any batch. So
+    the cost at N = 1 is on the line through the costs at 2 and 3.
     """
     shapes, two = measure_batch(reference, shape, 2)
     _, three = measure_batch(reference, shape, 3)
@@ -255,9 +258,9 @@ def fill(module: nn.Module, generator: torch.Generator) -> None:
 
 
 def settle(reference: nn.Module, images: Tensor, generator: torch.Generator) -> None:
-    """Move running statistics to where the images put them, near it but not equal.
+    """Move running statistics near to those of the images, but not onto them.
 
-    With statistics that are drawn blindly, many deep networks have equal logits for all images.
+    With random statistics, many deep networks have equal logits for all images.
     """
 
     def near(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -286,7 +289,7 @@ def patterns(shape: tuple[int, ...]) -> Tensor:
 
 
 def compare_keys(report: Report, net: nn.Module, reference: nn.Module) -> bool:
-    """Load the reference's state dict strictly; whether that succeeded."""
+    """Load the reference's state dict strictly. Returns whether that succeeded."""
     try:
         net.load_state_dict(reference.state_dict(), strict=True)
     except RuntimeError as error:
@@ -350,7 +353,7 @@ def training_step(module: nn.Module, images: Tensor) -> Step:
 
 
 def named_outputs(result: Tensor | Mapping[str, Tensor] | tuple[Tensor, ...]) -> dict[str, Tensor]:
-    """Outputs by name: torchvision returns named tuples, a compiled module a dict."""
+    """Outputs by name. torchvision returns a named tuple, and a compiled module a dict."""
     if isinstance(result, Tensor):
         return {"": result}
     if isinstance(result, Mapping):
@@ -360,7 +363,7 @@ def named_outputs(result: Tensor | Mapping[str, Tensor] | tuple[Tensor, ...]) ->
 
 @contextmanager
 def one_deterministic_thread() -> Iterator[None]:
-    """Sums in a fixed order, so that equal computations give equal bits."""
+    """Sums are in a fixed order inside, so that equal computations give equal bits."""
     threads, deterministic = (
         torch.get_num_threads(),
         torch.are_deterministic_algorithms_enabled(),
@@ -392,7 +395,7 @@ WIDTHS = (20, 6, 6, 6, 18, 6, 21, 4, 11)
 
 
 def row(report: Report) -> tuple[str, ...]:
-    """What stands in a line of the table."""
+    """The cells of a line of the table."""
     state = {check: verdict(report, check) for check in CHECKS}
     state["parameters"] += f" {report.parameters:,}"
     state["MACs"] += f" {report.macs:,}"
@@ -401,12 +404,12 @@ def row(report: Report) -> tuple[str, ...]:
 
 
 def verdict(report: Report, *checks: str) -> str:
-    """Whether nothing of these was found to differ."""
+    """`FAILED` if one of these checks found a difference, else `equal`."""
     return "FAILED" if report.failures.keys() & set(checks) else "equal"
 
 
 def aligned(cells: Sequence[str]) -> str:
-    """One line of the table; columns are fixed, so that each can be printed when it is known."""
+    """One line of the table. Its columns are fixed, so that a line can be printed at once."""
     return "  ".join(
         cell.rjust(width) if cell[-1:].isdigit() and column else cell.ljust(width)
         for column, (cell, width) in enumerate(zip(cells, WIDTHS, strict=True))

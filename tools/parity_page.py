@@ -34,7 +34,7 @@ def rewrite(name: str, lines: Sequence[str], page: Path = PAGE) -> None:
 
 
 def kept_rows(page: Path = PAGE) -> dict[str, tuple[str, ...]]:
-    """The rows that the page has of an earlier run, by model."""
+    """The rows of earlier runs that are on the page, by model."""
     text = page.read_text(encoding="utf-8") if page.exists() else ""
     inside = text.partition("<!-- models -->")[2].partition("<!-- end of models -->")[0]
     rows = [
@@ -62,7 +62,7 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def family_lines() -> list[str]:
-    """Lines of YAML beside lines of torchvision's Python, by the file that torchvision has."""
+    """Lines of YAML beside lines of Python, for each file of torchvision's."""
     families: dict[str, list[str]] = {}
     for name in torchvision.models.list_models(module=torchvision.models):
         module = inspect.getmodule(torchvision.models.get_model_builder(name))
@@ -88,17 +88,17 @@ def yaml_lines(path: Path) -> int:
 
 
 def blocks_of(name: str) -> set[str]:
-    """The standard blocks that a spec is made of, at any depth."""
+    """The standard blocks that a spec uses, at any depth."""
     graph = archspec.load(f"torchvision/{name}").graph
     found = {visit.step.kind for visit in walk(graph) if visit.step.body is not None}
     return found & library_blocks()
 
 
 def python_lines(family: str, members: Sequence[str]) -> tuple[int, int]:
-    """Lines of the family's file, and of the classes of others that its models are made of.
+    """Lines of the family's file, and of the classes that its models use from other files.
 
-    Left out are blank lines, comments, docstrings, imports, `__all__` and what only describes
-    published weights.
+    Blank lines, comments, docstrings, imports, `__all__` and descriptions of published weights are
+    left out.
     """
     module = importlib.import_module(f"torchvision.models.{family}")
     others: set[type[nn.Module]] = set()
@@ -133,7 +133,7 @@ def _is_left_out(node: ast.stmt) -> bool:
 
 
 def _count(source: str, *nodes: ast.stmt) -> int:
-    """Lines of code of some statements."""
+    """The number of lines of code of these statements."""
     lines = source.splitlines()
     wanted: set[int] = set()
     for node in nodes:

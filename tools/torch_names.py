@@ -1,7 +1,7 @@
-"""Writes the names that torch gives to things: `python tools/torch_names.py`.
+"""Writes the list of torch's own names: `python tools/torch_names.py`.
 
-`check --fix` takes none of them for a slip. A name that a version of torch had once stays in the
-list, so it may be written with one version after another.
+`check --fix` never takes one of them for a slip. Names that an older torch had stay in the list,
+so run this with one version after another.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TEXTS = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 def names() -> tuple[set[str], set[str]]:
-    """Public classes and functions of this torch and methods of its tensors; their arguments."""
+    """Public classes and functions of this torch, methods of its tensors, and their arguments."""
     found = set()
     args = {"start", "stop", "step"}  # of Python's slice, which torch's indexing takes
     for module in (nn, functional, torch, torch.Tensor):
@@ -33,12 +33,12 @@ def names() -> tuple[set[str], set[str]]:
 
 
 def is_tool(thing: Any) -> bool:
-    """Whether it computes with tensors: a function, or a class of modules."""
+    """Whether something computes with tensors: a function, or a class of modules."""
     return callable(thing) and (not inspect.isclass(thing) or issubclass(thing, nn.Module))
 
 
 def arguments(thing: Any) -> Iterator[str]:
-    """The arguments of a function or class; of one written in C, as its documentation has them."""
+    """The arguments of a function or class. For one written in C, its docstring says them."""
     try:
         given: Any = inspect.signature(thing).parameters
     except ValueError:

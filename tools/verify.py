@@ -5,7 +5,7 @@
     python tools/verify.py --small resnet* torchvision/vit_b_16
     python tools/verify.py --small --dtype bfloat16
 
-A line a spec; exit status 1 where anything disagrees.
+It prints one line for each spec. The exit status is 1 if anything disagrees.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import archspec
 from archspec import Architecture, SpecError
 
 SIZES = (64, 96, 128, 160, 224, 256)
-"""Sides of images, in pixels, that are tried in the place of a larger one."""
+"""Image heights and widths, in pixels, that are tried instead of a larger one."""
 
 
 def chosen(patterns: list[str]) -> Iterator[str]:
-    """The names of the specs that match one of the patterns, or all."""
+    """The names of the specs that match one of the patterns. Without patterns, all names."""
     for name in archspec.bundled():
         if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns):
             yield name
 
 
 def smaller(arch: Architecture) -> Architecture:
-    """The same network for the smallest images that it takes."""
+    """The same network for the smallest of `SIZES` that it can take."""
     shape = arch.input_shape
     if isinstance(shape, dict) or len(shape) != 4:
         return arch

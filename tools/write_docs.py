@@ -2,7 +2,7 @@
 table of docs/training.md from the fields of a recipe.
 
 python tools/write_docs.py           write them
-python tools/write_docs.py --check   exit with 1 where one is not up to date
+python tools/write_docs.py --check   exit with 1 if one is not up to date
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _entry_lines(code: Code, entry: Explanation) -> Iterator[str]:
 
 
 def _shown(text: str) -> str:
-    """A text whose control characters can be seen."""
+    """The text with its control characters made visible."""
     return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
 
 
@@ -139,7 +139,7 @@ def example_line(op: type[Op], example: Example) -> str:
 
 
 def training_lines() -> Iterator[str]:
-    """The page of the trainer, with the table of the recipe's fields in its place."""
+    """The page of the trainer, with a new table of the recipe's fields."""
     page = (DOCS / "training.md").read_text(encoding="utf-8")
     before, begin, rest = page.partition(RECIPE_BEGIN)
     _, end, after = rest.partition(RECIPE_END)

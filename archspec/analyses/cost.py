@@ -12,10 +12,10 @@ from archspec.record import Record
 class Cost(Record):
     """Figures of one step, or of a whole graph.
 
-    Parameters and buffers are counted in elements, `state_dict_bytes` in bytes of tensor data.
-    MACs are for one sample; `macs` in eval(), `training_macs` in train(), where steps marked
-    `training_only` run too. They leave out those of `uncounted` (and `training_uncounted`) ops,
-    which nobody knows.
+    Parameters and buffers are numbers of elements. `state_dict_bytes` are bytes of tensor data.
+    MACs are for one sample: `macs` in eval(), and `training_macs` in train(), where steps marked
+    `training_only` run too. `uncounted` and `training_uncounted` are the numbers of ops whose MACs
+    are not known, and these MACs are left out.
     """
 
     num_trainable_parameters: int = 0
@@ -29,12 +29,12 @@ class Cost(Record):
 
     @property
     def known_macs(self) -> int | None:
-        """`macs`, or None where that is not all."""
+        """`macs`, or None if some are not counted."""
         return None if self.uncounted else self.macs
 
     @property
     def known_training_macs(self) -> int | None:
-        """`training_macs`, or None where that is not all."""
+        """`training_macs`, or None if some are not counted."""
         return None if self.training_uncounted else self.training_macs
 
     @property
@@ -42,17 +42,17 @@ class Cost(Record):
         return self.num_trainable_parameters + self.num_frozen_parameters
 
     def unowned(self) -> Cost:
-        """The same work with another step's weights: it costs MACs and owns nothing."""
+        """The same work with the weights of another step: the MACs stay, and it owns nothing."""
         return self._replace(
             num_trainable_parameters=0, num_frozen_parameters=0, num_buffers=0, state_dict_bytes=0
         )
 
     def idle(self) -> Cost:
-        """The same weights where nothing runs them."""
+        """The same weights, which nothing runs."""
         return self._replace(macs=0, training_macs=0, uncounted=0, training_uncounted=0)
 
     def only_in_training(self) -> Cost:
-        """The same step where eval() leaves it out."""
+        """The same step, which eval() leaves out."""
         return self._replace(macs=0, uncounted=0)
 
 
@@ -60,17 +60,16 @@ NOTHING = Cost()
 
 
 class Costs:
-    """Costs of a graph, of the graphs nested in it and of their steps.
+    """The costs of a graph, of the graphs inside it, and of their steps.
 
-    A block that is called many times with equal arguments and shapes is one `Graph` object and is
-    added up once, so the time is linear in the number of distinct steps. Bytes are those of a
-    network of `precision`.
+    Calls of a block with equal arguments and shapes have one `Graph` in common, which is added up
+    once. So the time is linear in the number of distinct steps. Bytes are those of a network of
+    `precision`.
     """
 
     def __init__(self, graph: Graph, precision: str = PRECISION) -> None:
         self.precision = precision
         self._graphs: dict[Graph, Cost] = {}
-        self._steps: dict[Step, Cost] = {}
         # Equal ops of a graph are mostly one object, which the graph keeps alive.
         self._ops: dict[tuple[int, tuple[Shape, ...]], Cost] = {}
         self.total = self.of_graph(graph)
@@ -85,21 +84,19 @@ class Costs:
         return known
 
     def of_step(self, step: Step) -> Cost:
-        """What `step` adds to its own graph, by its own `share` and `training_only` marks.
+        """What `step` adds to the cost of its own graph.
 
-        Marks of the steps around its graph are theirs: `Visit` of `archspec.ir.graph` has them.
+        Only its own marks count, such as `training_only`. Those of the steps around its graph are
+        in `archspec.ir.graph.Visit`.
         """
-        known = self._steps.get(step)
-        if known is None:
-            known = self._of_op(step) if step.body is None else self.of_graph(step.body)
-            if step.shares is not None:
-                known = known.unowned()
-            if step.idle:
-                known = known.idle()
-            if step.training_only:
-                known = known.only_in_training()
-            self._steps[step] = known
-        return known
+        cost = self._of_op(step) if step.body is None else self.of_graph(step.body)
+        if step.shares is not None:
+            cost = cost.unowned()
+        if step.idle:
+            cost = cost.idle()
+        if step.training_only:
+            cost = cost.only_in_training()
+        return cost
 
     def _of_op(self, step: Step) -> Cost:
         key = id(step.op), step.input_shapes

@@ -11,12 +11,12 @@ from archspec.record import Record
 class SummaryFigures(Record):
     """Figures of a network.
 
-    `nodes` are the rows. `outputs` are those of eval(), `training_outputs` the further ones of
-    train(), and `output_dtypes` the types of both, by name. `macs` are for one sample in eval(),
-    `training_macs` in train(); they are None where some are not counted, and `counted_macs` are
-    those that are, in eval(). Memory is in bytes, for one forward pass in train() on `batch_size`
-    samples (see `analyses.memory`). Bytes are those of a network whose floats are of `dtype`.
-    `share_of` names the figure that `Layer.share` is a part of.
+    `nodes` are the rows. `outputs` are those of eval(). `training_outputs` are the ones that
+    train() has besides, and `output_dtypes` are the types of both, by name. `macs` are for one
+    sample in eval(), and `training_macs` in train(). Each is None if some are not counted;
+    `counted_macs` are then the others, in eval(). Memory is in bytes, for one forward pass in
+    train() on `batch_size` samples (see `analyses.memory`). Bytes are those of a network whose
+    floats are of `dtype`. `share_of` names the figure that `Layer.share` is a part of.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Every node of a graph in order, with its path, what it reads, its outputs and its costs."""
+"""The nodes of a graph in order, each with its path, what it reads, its outputs and costs."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from archspec.record import Record
 
 
 class Layer(Record):
-    """One node: an op, or a group or block with the totals of what is inside.
+    """One node: an op, or a group or block with the totals of what is inside it.
 
-    `op` is the name of its op or block, or `group`; `operation` is the op with its arguments, None
-    for a group or block. `reads` are the paths of the layers whose outputs it reads, in order, and
-    names of the network's inputs: `halves[1]` is the second output of a layer with several. A
-    value that comes out of a block has the path of the layer that made it there, unless the block
-    is folded into one row.
+    `op` is the name of its op or block, or `group`. `operation` is the op with its arguments, and
+    None for a group or block.
+
+    `reads` says what it reads, in order: paths of layers, and names of the network's inputs.
+    `halves[1]` is the second output of the layer `halves`. A value from inside a block has the path
+    of the layer that made it, unless the block is one row.
 
     `output_dtypes` are the types of its outputs: float (the network's working precision), int64,
     int32 or bool.
 
-    `share` is the node's part of the network's MACs, or of its parameters where it has no MACs,
-    from 0 to 1. `shares` is the path of the node whose module is used again; such a node owns no
-    parameters. An `idle` node does not run: it owns a module for those that share it.
+    `share` is the node's part of the network's MACs, from 0 to 1; of its parameters if the network
+    has no MACs. `shares` is the path of the node whose module it uses again, so that it owns no
+    parameters. An `idle` node does not run: it owns a module for the nodes that share it.
     """
 
     path: str
@@ -49,7 +50,7 @@ class Layer(Record):
 
     @property
     def depth(self) -> int:
-        """0 in the spec's own list, 1 in a block or group of that, and so on."""
+        """0 in the spec's own list, 1 in a block or group of that list, and so on."""
         return self.path.count(".")
 
     @property
@@ -64,7 +65,7 @@ class Layer(Record):
 
     @property
     def output_shape(self) -> Shape:
-        """Shape of its output, the first one where it has several."""
+        """The shape of its output, or of the first if it has several."""
         return self.output_shapes[0]
 
     @property
@@ -77,7 +78,7 @@ class Layer(Record):
 
     @property
     def macs(self) -> int | None:
-        """For one sample, in eval(); None where torch's counter does not know the module's ops."""
+        """For one sample in eval(). None if torch's counter does not know an op of the module."""
         return self.cost.known_macs
 
     @property
@@ -98,13 +99,13 @@ _SAID = (
     *("num_parameters", "num_buffers", "macs", "training_macs", "share"),
     *("training_only", "shares", "idle"),
 )
-"""What JSON output has of a layer, beside its place."""
+"""What JSON output says of a layer, besides its place."""
 
 
 def layers(graph: Graph, costs: Costs | None = None, depth: int | None = None) -> list[Layer]:
-    """The nodes in order, a block before those inside it; below `depth` levels they are left out.
+    """The nodes in order, a block before those inside it. Nodes `depth` levels down are left out.
 
-    `costs` saves counting again where the caller has them.
+    A caller that has the `costs` already gives them.
     """
     costs = costs or Costs(graph)
     reads: dict[str, tuple[str, ...]] = {}
@@ -123,12 +124,12 @@ def _trace(
     depth: int | None,
     reads: dict[str, tuple[str, ...]],
 ) -> list[str]:
-    """Names the values that each step reads, down to `depth` levels; the names of the outputs."""
+    """Note in `reads` what each step reads, down to `depth` levels. Returns the outputs' names."""
     values = {Ref(INPUT, position): name for position, name in enumerate(inputs)}
     below = None if depth is None else depth - 1
     for index, step in enumerate(graph.steps):
         path = prefix + step.name
-        # What is in an idle block has no inputs.
+        # What is inside an idle block has no inputs.
         read = reads[path] = tuple([values[ref] for ref in step.inputs if ref in values])
         if step.body is not None and (below is None or below > 0):
             names = _trace(step.body, f"{path}.", read, below, reads)
@@ -143,7 +144,7 @@ def _trace(
 def _layer(visit: Visit, costs: Costs, reads: tuple[str, ...]) -> Layer:
     step, total = visit.step, costs.total
     cost = costs.of_step(step)
-    # The marks of an enclosing step hold for all inside it.
+    # The marks of a step hold for everything inside it.
     if visit.shared:
         cost = cost.unowned()
     if visit.idle:

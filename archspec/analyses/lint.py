@@ -6,11 +6,12 @@ and groups, so that two nodes are neighbours wherever they are written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from archspec.analyses.orientation import turned_around, turned_help
 from archspec.diagnostics.call_sites import CallSite, located
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Span
+from archspec.ir.fields import once
 from archspec.ir.graph import INPUT, Graph, Ref, Step, count_runs
 from archspec.ir.op import Op
 from archspec.record import Record
@@ -20,18 +21,20 @@ MAX_USES = 20_000
 
 
 class OpUse:
-    """One run of an op: what it reads, who reads it. `calls` lead to its list.
+    """One run of an op: what it reads, and who reads it. `calls` lead to its list.
 
+    `reader` is the op that reads it first; `unfelt` says that all its readers are blind to offsets.
     `gives_image` says that its result has the form that a convolution or pool gave it.
     """
 
-    __slots__ = ("calls", "gives_image", "inputs", "op", "readers", "shared", "step")
+    __slots__ = ("calls", "gives_image", "inputs", "op", "reader", "shared", "step", "unfelt")
 
     def __init__(
         self, op: Op, step: Step, calls: tuple[CallSite, ...], inputs: tuple[Value, ...]
     ) -> None:
         self.op, self.step, self.calls, self.inputs = op, step, calls, inputs
-        self.readers: list[OpUse] = []
+        self.reader: Op | None = None
+        self.unfelt = True
         self.shared = self.gives_image = False
 
 
@@ -64,25 +67,29 @@ def warnings(graph: Graph, spans: Mapping[str, Span]) -> list[Diagnostic]:
 class _Walk:
     def __init__(self) -> None:
         self.uses: list[OpUse] = []
-        self.seen: dict[Graph, list[Value]] = {}
+        self.seen: dict[Graph, tuple[Value, ...]] = {}
 
     def graph(
         self, graph: Graph, inputs: Sequence[Value], calls: tuple[CallSite, ...]
-    ) -> list[Value]:
+    ) -> tuple[Value, ...]:
         """The values that a list gives for these inputs."""
         if len(self.uses) > MAX_USES and graph in self.seen:
             return self.again(graph, inputs)
-        values: list[list[Value]] = []
+        values: list[tuple[Value, ...]] = []
         shared = {step.shares for step in graph.steps if step.shares is not None}
 
-        def value(ref: Ref) -> Value:
-            return inputs[ref.output] if ref.step == INPUT else values[ref.step][ref.output]
+        def read(refs: tuple[Ref, ...]) -> tuple[Value, ...]:
+            if len(refs) == 1 and refs[0].step != INPUT:
+                given = values[refs[0].step]
+                if len(given) == 1:  # most nodes read all that the node before them gives
+                    return given
+            return tuple([inputs[i] if step == INPUT else values[step][i] for step, i in refs])
 
         for index, step in enumerate(graph.steps):
             if step.idle:
-                values.append([])
+                values.append(())
                 continue
-            given = [value(ref) for ref in step.inputs]
+            given = read(step.inputs)
             if step.body is not None:
                 call = CallSite(step.span, step.body.block)
                 values.append(self.graph(step.body, given, (*calls, call)))
@@ -91,49 +98,58 @@ class _Walk:
             if step.op.passes_through:
                 values.append(given)
                 continue
-            use = OpUse(step.op, step, calls, tuple(given))
+            use = OpUse(step.op, step, calls, given)
             use.shared = index in shared or step.shares is not None
             use.gives_image = step.op.gives_images or _keeps_image(use)
             self.uses.append(use)
-            for read in given:
-                if read.producer is not None:
-                    read.producer.readers.append(use)
-            values.append([Value(use, i) for i in range(len(step.outputs))])
-        outputs = [value(ref) for ref in graph.outputs]
+            for value in given:
+                if (producer := value.producer) is not None:
+                    producer.reader = producer.reader or use.op
+                    producer.unfelt &= use.op.blind_to_offsets
+            values.append(tuple([Value(use, i) for i in range(len(step.outputs))]))
+        outputs = read(graph.outputs)
         self.seen[graph] = outputs
         return outputs
 
-    def again(self, graph: Graph, inputs: Sequence[Value]) -> list[Value]:
+    def again(self, graph: Graph, inputs: Sequence[Value]) -> tuple[Value, ...]:
         """As `graph`, for a block that was walked before: nothing is said of it a second time."""
         for read in inputs:
             if read.producer is not None:
                 read.producer.shared = True  # its readers are not all known
-        return [
-            inputs[ref.output] if ref.step == INPUT else before
-            for ref, before in zip(graph.outputs, self.seen[graph], strict=True)
-        ]
+        found = zip(graph.outputs, self.seen[graph], strict=True)
+        return tuple([inputs[ref.output] if ref.step == INPUT else before for ref, before in found])
 
 
 def _of(use: OpUse) -> Iterator[Diagnostic]:
-    checks = (_bias, _activation, _repeated, _on_image, _degenerate)
-    for diagnostic in (check(use) for check in checks):
+    for check in _checks(type(use.op)):
+        diagnostic = check(use)
         if diagnostic is not None:
             yield located(diagnostic, use.calls)
 
 
+@once
+def _checks(kind: type[Op]) -> list[Callable[[OpUse], Diagnostic | None]]:
+    """The checks of what ops of a class may be doubted for."""
+    checks = {
+        _bias: kind.bias_axis is not None,
+        _activation: kind.is_activation,
+        _repeated: kind.variadic and not kind.squares,
+        _on_image: kind.doubt_of_image is not Op.doubt_of_image,
+        _degenerate: kind.doubt is not Op.doubt,
+    }
+    return [check for check, applies in checks.items() if applies]
+
+
 def _bias(use: OpUse) -> Diagnostic | None:
     """A bias that the normalisation behind it takes away again."""
-    axis, readers = use.op.bias_axis, use.readers
-    if axis is None or use.shared or not getattr(use.op, "bias", False) or not readers:
+    axis, reader = use.op.bias_axis, use.reader
+    if axis is None or use.shared or not getattr(use.op, "bias", False) or reader is None:
         return None
-    if axis % len(use.step.outputs[0]) != 1:
+    if axis % len(use.step.outputs[0]) != 1 or not use.unfelt:
         return None
-    if not all(reader.op.blind_to_offsets for reader in readers):
-        return None
-    norm = readers[0].op.op_name
     return _warning(
         Code.BIAS_BEFORE_NORM,
-        f"the bias of {use.op.op_name} has no effect: {norm} subtracts the mean after it",
+        f"the bias of {use.op.op_name} has no effect: {reader.op_name} subtracts the mean after it",
         use,
         help="write `bias: false` here",
     )
@@ -141,8 +157,6 @@ def _bias(use: OpUse) -> Diagnostic | None:
 
 def _activation(use: OpUse) -> Diagnostic | None:
     """Two activations with nothing between them."""
-    if not use.op.is_activation:
-        return None
     before = use.inputs[0].producer
     if before is None or not before.op.is_activation:
         return None
@@ -155,7 +169,7 @@ def _activation(use: OpUse) -> Diagnostic | None:
 
 def _repeated(use: OpUse) -> Diagnostic | None:
     """A merge that reads one value twice, as where two branches are the identity."""
-    if not use.op.variadic or use.op.squares or len(set(use.inputs)) == len(use.inputs):
+    if len(set(use.inputs)) == len(use.inputs):
         return None
     twice = next(value for value in use.inputs if use.inputs.count(value) > 1)
     what = f"the output of {twice.producer.op.op_name}" if twice.producer else "the input"
@@ -208,6 +222,8 @@ def _turned_inputs(
     graph: Graph, uses: Sequence[OpUse], spans: Mapping[str, Span]
 ) -> Iterator[Diagnostic]:
     """Images whose channels seem to stand last, and that a convolution reads."""
+    if not any(map(turned_around, graph.inputs)):
+        return
     convolved = {_origin(use.inputs[0]) for use in uses if use.op.gives_images and use.op.kernels}
     for number, (name, shape) in enumerate(zip(graph.input_names, graph.inputs, strict=True)):
         turned = turned_around(shape)

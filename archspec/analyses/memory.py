@@ -1,7 +1,7 @@
-"""What a forward pass keeps: the storages its nodes fill, and those that autograd saves.
+"""The memory of a forward pass: storages that its nodes fill, and those that autograd saves.
 
-The pass is replayed with `Op.record` on the abstract tape, for one batch size and precision, so
-views, copies and tensors saved twice are counted as torch would have them.
+`Op.record` replays the pass on a tape of shapes alone, for one batch size and precision. So views
+and copies are as in torch, and a tensor that is saved twice counts once.
 """
 
 from __future__ import annotations
@@ -20,18 +20,27 @@ from archspec.record import Record
 class Memory(Record):
     """Bytes of distinct storages of one forward pass with grad enabled.
 
-    `activation_bytes` are those that the nodes' outputs occupy (the network's inputs and its
-    parameters are not among them); `saved_bytes` those that autograd keeps for the backward pass
-    (inputs among them where a weight's gradient needs them, parameters and buffers not).
+    `activation_bytes` hold the outputs of the nodes, without the network's inputs and parameters.
+    `saved_bytes` are what autograd keeps for the backward pass. Inputs are among them if the
+    gradient of a weight needs them; parameters and buffers never are.
     """
 
     activation_bytes: int
     saved_bytes: int
 
 
-def memory(graph: Graph, batch: int, training: bool = True, precision: str = PRECISION) -> Memory:
-    """Memory of one forward pass in train() or eval() on a batch of `batch` samples."""
-    tape = Tape(training, precision)
+def memory(
+    graph: Graph,
+    batch: int,
+    training: bool = True,
+    precision: str = PRECISION,
+    recompute: str | None = None,
+) -> Memory:
+    """Memory of one forward pass in train() or eval() on a batch of `batch` samples.
+
+    `recompute` says what a module is built to compute again: "concat", "norms" or nothing.
+    """
+    tape = Tape(training, precision, recompute)
     inputs = [
         _input(concrete(x, batch), t, precision)
         for x, t in zip(graph.inputs, graph.input_types, strict=True)
@@ -43,9 +52,15 @@ def memory(graph: Graph, batch: int, training: bool = True, precision: str = PRE
     return Memory(sum(storage.nbytes for storage in replay.filled), tape.saved_bytes)
 
 
-def saved_bytes(graph: Graph, batch: int, training: bool = True, precision: str = PRECISION) -> int:
-    """Bytes that autograd keeps for backward: distinct storages, parameters left out."""
-    return memory(graph, batch, training, precision).saved_bytes
+def saved_bytes(
+    graph: Graph,
+    batch: int,
+    training: bool = True,
+    precision: str = PRECISION,
+    recompute: str | None = None,
+) -> int:
+    """Bytes of the distinct storages that autograd keeps for the backward pass."""
+    return memory(graph, batch, training, precision, recompute).saved_bytes
 
 
 def _input(shape: tuple[int, ...], kind: ValueType, precision: str) -> Tensor:
@@ -59,7 +74,7 @@ class _Replay:
         self.filled: dict[Storage, None] = {}
 
     def run(self, graph: Graph, inputs: Sequence[Tensor]) -> dict[Ref, Tensor]:
-        """The graph's values; those of steps that eval() leaves out are missing."""
+        """The values of the graph, without those of steps that do not run."""
         values = {Ref(INPUT, position): tensor for position, tensor in enumerate(inputs)}
         for position, step in enumerate(graph.steps):
             if step.idle or (step.training_only and not self.tape.training):

@@ -75,6 +75,7 @@ def summarise(
     batch_size: int = 1,
     costs: Costs | None = None,
     precision: str = PRECISION,
+    recompute: str | None = None,
 ) -> Summary:
     """The summary of `graph`, with blocks folded into one row below `depth` levels.
 
@@ -82,7 +83,7 @@ def summarise(
     """
     costs = costs or Costs(graph, precision)
     total = costs.total
-    kept = memory(graph, batch_size, precision=precision)
+    kept = memory(graph, batch_size, precision=precision, recompute=recompute)
     evaluated, trained, dtypes = _outputs(graph)
     return Summary(
         name=name,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archspec.cli.command import Arguments, Command, Option
-from archspec.cli.options import COMPILING, formats, whole
+from archspec.cli.options import COMPILING, formats, size, whole
 from archspec.cli.output import (
     columns,
     paint_for,
@@ -15,7 +15,7 @@ from archspec.cli.output import (
     write_json,
 )
 from archspec.cli.specs import as_dicts, figures, line_of_figures, load
-from archspec.diagnostics.diagnostic import SpecError
+from archspec.diagnostics.diagnostic import Code, Diagnostic, SpecError
 from archspec.ir.types import PRECISION
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from archspec.analyses.summary import Summary
     from archspec.architecture import Architecture
+    from archspec.contracts.contract import Contract
+    from archspec.contracts.formulas import Formulas
     from archspec.verify import Report
     from archspec.weights import LoadReport as WeightsReport
 
@@ -38,7 +40,8 @@ COMMAND = Command(
     "archspec compile resnet18 --verify --input 1x64x64\n"
     "archspec compile torchvision/resnet50 --summary --format json > resnet50.json\n"
     "archspec compile torchvision/resnet50 --weights ResNet50_Weights.IMAGENET1K_V2\n"
-    "archspec compile torchvision/resnet50 --set num_classes=10 --weights r50.pth --partial",
+    "archspec compile torchvision/resnet50 --set num_classes=10 --weights r50.pth --partial\n"
+    "archspec compile unet.yaml --contract H,W",
     (
         *COMPILING,
         Option("--summary", "print the table of layers", action="store_true"),
@@ -60,6 +63,22 @@ COMMAND = Command(
             metavar="B",
             type=whole(1),
             expected="a whole number of at least 1",
+        ),
+        Option(
+            "--contract",
+            "print at which sizes of its input the spec compiles to this network, and which node "
+            "asks; NAMES are of the last sizes: H,W, or S,S for squares",
+            metavar="NAMES",
+            dest="symbols",
+        ),
+        Option(
+            "--at",
+            "print the figures at other sizes too, which the contract must accept: H=448",
+            metavar="NAME=SIZE",
+            type=size,
+            expected="of the form NAME=SIZE, as in H=448",
+            action="append",
+            default=[],
         ),
         Option(
             "--dtype",
@@ -165,6 +184,7 @@ def _table(arch: Architecture, args: Arguments, weights: WeightsReport | None) -
         show_summary(_summary(arch, args))
     elif not args.verify:
         write(f"{arch.name}: {line_of_figures(arch)}{_size(arch, args)}")
+    _write_contract(arch, args)
     if weights is not None:
         write(f"\n{weights}" if args.summary else str(weights))
     if not args.verify:
@@ -183,6 +203,11 @@ def _json(arch: Architecture, args: Arguments, weights: WeightsReport | None) ->
     if args.dtype != PRECISION and not args.summary:
         result |= {"dtype": args.dtype, "state_dict_bytes": _state_dict_bytes(arch, args)}
     result["warnings"] = as_dicts(arch.warnings)
+    if (contract := _contract(arch, args)) is not None:
+        result["contract"] = contract.as_dict()
+        result["formulas"] = _formulas(contract, args).as_dict()
+        if args.at:
+            result["at"] = _at(arch, contract, args)
     if weights is not None:
         result["weights"] = weights.as_dict()
     ok = True
@@ -194,6 +219,58 @@ def _json(arch: Architecture, args: Arguments, weights: WeightsReport | None) ->
             write(str(report), sys.stderr)
     write_json(result)
     return 0 if ok else 1
+
+
+def _contract(arch: Architecture, args: Arguments) -> Contract | None:
+    """Where the spec declares sizes, or --contract names some. Raises `SpecError`."""
+    if args.symbols is None and not arch.sizes:
+        if args.at:
+            args.error("--at needs sizes with names: --contract H,W, or `sizes:` in the spec")
+        return None
+    return arch.contract(args.symbols)
+
+
+def _write_contract(arch: Architecture, args: Arguments) -> None:
+    """The contract and the formulas, where they are asked for. Raises `SpecError`."""
+    if args.symbols is None and not args.summary and not args.at:
+        return
+    contract = _contract(arch, args)
+    if contract is None:
+        return
+    if args.symbols is not None or args.summary:
+        write("\n".join(contract.lines()))
+    if args.summary:
+        write("\n".join(_formulas(contract, args).lines()))
+    if args.at:
+        found = _at(arch, contract, args)
+        values = ", ".join(f"{name} = {value}" for name, value in found["sizes"].items())
+        shapes = f"{found['input_shape']} → {found['output_shape']}"
+        write(
+            f"at {values}: {shapes}, {found['macs']:,} MACs, "
+            f"{found['saved_bytes']:,} bytes saved for backward of one sample"
+        )
+
+
+def _at(arch: Architecture, contract: Contract, args: Arguments) -> dict[str, Any]:
+    """The figures at the sizes of --at. Raises `SpecError` where they are not legal."""
+    from archspec.analyses.summary import summarise
+
+    unknown = [name for name, _ in args.at if name not in contract.stated]
+    if unknown:
+        args.error(f"--at: no size is called {unknown[0]}; there is {', '.join(contract.stated)}")
+    values = {**contract.stated, **dict(args.at)}
+    refusal, graph = contract.refusal(**values), contract.graph_at(**values)
+    if refusal is not None or graph is None:
+        raise SpecError([Diagnostic(Code.SHAPE, refusal or "it does not compile there")])
+    said = summarise(graph, arch.name, precision=args.dtype).as_dict()
+    kept = ("input_shape", "output_shape", "macs", "activation_bytes", "saved_bytes")
+    return {"sizes": values, **{name: said[name] for name in kept}}
+
+
+def _formulas(contract: Contract, args: Arguments) -> Formulas:
+    from archspec.contracts.formulas import Formulas
+
+    return Formulas(contract, args.dtype)
 
 
 def _size(arch: Architecture, args: Arguments) -> str:

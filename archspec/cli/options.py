@@ -28,6 +28,13 @@ def _input(text: str) -> tuple[str | None, tuple[int | None, ...]] | None:
     return None if None in shape else (name.strip() if equals else None, shape)
 
 
+def size(text: str) -> tuple[str, int] | None:
+    """What reads a size for a symbol, as H=96."""
+    name, equals, number = text.partition("=")
+    found = whole(1)(number.strip())
+    return (name.strip(), found) if equals and name.strip() and found else None
+
+
 SPEC = Option(
     "spec",
     "a YAML file, the name of a bundled spec (see `archspec list`), or - for stdin",
@@ -76,6 +83,16 @@ COMPILING = (
         dest="inputs",
         type=_input,
         expected="a shape without the batch, as in 3x224x224",
+        action="append",
+        default=[],
+    ),
+    Option(
+        "--size",
+        "another size for a symbol that the spec declares under `sizes:`; may be repeated",
+        metavar="NAME=SIZE",
+        dest="sizes",
+        type=size,
+        expected="of the form NAME=SIZE, as in H=96",
         action="append",
         default=[],
     ),

@@ -24,11 +24,15 @@ STDIN = "-"
 def load(args: Arguments) -> Architecture:
     """The architecture that SPEC, --set and --input ask for. Raises `SpecError`."""
     params = {key: set_text(text) if text.strip() else None for key, text in args.params}
-    return opened(args.spec, args, params, input_shape(args))
+    return opened(args.spec, args, params, input_shape(args), dict(args.sizes))
 
 
 def opened(
-    spec: str, args: Arguments, params: dict[str, Any], input_shape: InputShape | None = None
+    spec: str,
+    args: Arguments,
+    params: dict[str, Any],
+    input_shape: InputShape | None = None,
+    sizes: dict[str, int] | None = None,
 ) -> Architecture:
     """The architecture of a file, a bundled name, or `-` for what standard input holds.
 
@@ -36,6 +40,7 @@ def opened(
     """
     given: dict[str, Any] = {
         "input_shape": input_shape,
+        "sizes": sizes,
         "allow_outside": args.allow_outside,
         "allow_modules": args.allow_module,
         "ignore": args.ignore,

@@ -115,7 +115,7 @@ class Cells:
     def at(self, values: Values) -> Cell:
         """The cell of these sizes; compiled there where it is not known."""
         for cell in self.known:
-            if cell.region.holds(values):
+            if cell.holds_at(values):
                 return cell
         return self._add(values)
 

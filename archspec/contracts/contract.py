@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from archspec.contracts.cells import Box, Cell, Cells, Region, Values, hull_of, without
+from archspec.contracts.cells import Box, Cell, Cells, Region, Solver, Values, hull_of, without
 from archspec.contracts.networks import Need, graph_at, needs
 from archspec.contracts.requirements import requirements
 from archspec.ir.graph import Graph
@@ -50,6 +50,16 @@ class Contract:
             requirements(cells.main, found, self._regions, self.sizes, cells.solver)
         )
         self.others = tuple(self._other_networks())
+
+    @property
+    def main(self) -> Cell:
+        """The case of the stated sizes."""
+        return self._cells.main
+
+    @property
+    def solver(self) -> Solver:
+        """What solves conditions, and knows those that it solved before."""
+        return self._cells.solver
 
     # --- in words --------------------------------------------------------------------------------
 

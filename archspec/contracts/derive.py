@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
-from archspec.contracts.cells import Cells, Values
-from archspec.contracts.contract import Contract
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Source, SpecError
-from archspec.expand.program import Trial, read_document, stated_inputs, trial
+from archspec.contracts.cells import Cells, Values, hull_of
+from archspec.contracts.contract import Contract, Shapes
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, SpecError
+from archspec.document.records import Spec
+from archspec.document.spec import chain, said_along
+from archspec.expand.program import Origin, Trial, read_document, stated_inputs, trial
+from archspec.expressions.arguments import Argument
 from archspec.expressions.names import check_identifier
 from archspec.ir.shape import Shape
 from archspec.sizes.formula import Ring
-from archspec.text.limits import Limits
 
 DEFAULT_NAMES = {1: ("F",), 2: ("T",), 3: ("H", "W"), 4: ("D", "H", "W")}
 """Names of the last sizes of an input, by how many sizes it has: the channels keep theirs."""
@@ -20,36 +21,79 @@ DEFAULT_NAMES = {1: ("F",), 2: ("T",), 3: ("H", "W"), 4: ("D", "H", "W")}
 Axes = dict[str, tuple[str | None, ...]]
 
 
-def derived(
-    source: Source,
-    folder: str | None,
-    params: Mapping[str, Any],
-    input_shape: Any,
-    limits: Limits,
-    allow_outside: bool,
-    symbols: Sequence[str] | None,
-) -> Contract:
+def derived(origin: Origin, symbols: Sequence[str] | None) -> Contract:
     """The contract of a spec, at the sizes that it states.
 
     `symbols` name the last sizes of each input that has so many; a name that stands twice makes
-    its sizes equal. Raises `SpecError` where they do not suit the spec, or it does not compile.
+    its sizes equal. Without them they are those that the spec declares, if it does.
+
+    Raises `SpecError` where they do not suit the spec, or it does not compile.
     """
-    spec, given = read_document(source, folder, params, limits, allow_outside)
-    inputs = stated_inputs(spec, given, input_shape, limits)
+    compile, shapes, stated = _compiler(origin, symbols)
+    first = compile(stated)
+    if first.mistake is not None:
+        raise SpecError([first.mistake])
+    return Contract(Cells(compile, stated), shapes)
+
+
+def nearest_legal(origin: Origin) -> str | None:
+    """Of a spec that does not compile: which of its symbols' sizes would, nearest to its own.
+
+    None where it declares no symbols, or no size of theirs helps.
+    """
+    if origin.input_shape is not None or not declared_sizes(read(origin)[0]):
+        return None
+    compile, _, stated = _compiler(origin, None)
+    cells = Cells(compile, stated)
+    cells.explore()
+    found = [cell.region for cell in cells.known if cell.graph is not None]
+    texts = []
+    for name, sizes in hull_of(found, stated).items():
+        near = [
+            str(each) for each in (sizes.below(stated[name]), sizes.above(stated[name])) if each
+        ]
+        if stated[name] not in sizes and near:
+            are = f"{' and '.join(near)} {'is' if len(near) < 2 else 'are'}"
+            texts.append(f"{name} = {stated[name]} is not legal here: {are}")
+    return "; ".join(texts) or None
+
+
+def read(origin: Origin) -> tuple[Spec, dict[str, Argument]]:
+    """The checked document, and the values given for its parameters."""
+    return read_document(
+        origin.source, origin.folder, origin.params, origin.limits, origin.allow_outside
+    )
+
+
+def declared_sizes(spec: Spec) -> dict[str, int]:
+    """The symbols that a spec declares, with the sizes that it states."""
+    return dict(said_along(chain(spec))["sizes"])
+
+
+def _compiler(
+    origin: Origin, symbols: Sequence[str] | None
+) -> tuple[Callable[[Values], Trial], Shapes, dict[str, int]]:
+    """What compiles with symbols; the sizes of the inputs for values of theirs; the stated ones."""
+    spec, given = read(origin)
+    limits, ring = origin.limits, Ring()
+    declared = {**declared_sizes(spec), **origin.sizes}
+    if symbols is None and origin.input_shape is None and declared:
+
+        def own(values: Values) -> dict[str, tuple[int, ...]]:
+            found = stated_inputs(spec, given, None, limits, values)
+            return {name: shape[1:] for name, shape in found.items()}
+
+        return lambda values: trial(spec, given, None, {}, values, limits, ring), own, declared
+    inputs = stated_inputs(spec, given, origin.input_shape, limits, declared)
     axes = _axes(inputs, symbols)
-    stated = _stated(inputs, axes)
-    ring = Ring()
 
     def sizes(values: Values) -> dict[str, tuple[int, ...]]:
         return {name: _sizes(shape[1:], axes.get(name), values) for name, shape in inputs.items()}
 
     def compile(values: Values) -> Trial:
-        return trial(spec, given, sizes(values), axes, limits, ring)
+        return trial(spec, given, sizes(values), axes, {}, limits, ring)
 
-    first = compile(stated)
-    if first.mistake is not None:
-        raise SpecError([first.mistake])
-    return Contract(Cells(compile, stated), sizes)
+    return compile, sizes, _stated(inputs, axes)
 
 
 def _sizes(

@@ -104,6 +104,9 @@ def requirements(
             continue
         sizes = _sizes(of, solver) or ALL
         explained[symbol] &= sizes
+        # Of several nodes at one place the one that asks for it all, if there is one.
+        alone = [each for each in of if _sizes([each], solver) == sizes]
+        path, kind = (alone or of)[0].node or (None, None)
         yield Requirement(sizes_text(sizes, symbol), path, kind, span, symbol, sizes, None)
     for name, sizes in explained.items():
         if sizes != hull[name]:
@@ -115,15 +118,19 @@ def _asked(main: Cell, wanted: Iterable[Need]) -> Iterator[_Asked]:
     """What the network asks of its sizes."""
     assert main.graph is not None
     known = _nodes(main.graph)
-    for condition, (span, calls) in main.conditions.items():
+    for condition, (span, calls, label) in main.conditions.items():
         key = (*[call.span for call in calls], span)
-        yield _Asked(condition, 0, known.get(key), _user_line(span, calls))
+        node = known.get((*key, label)) or known.get(key)
+        yield _Asked(condition, 0, node, _user_line(span, calls))
     for need in wanted:
         yield _Asked(need.condition, need.number, (need.path, need.step.kind), need.step.span)
 
 
 def _nodes(graph: Graph) -> dict[tuple[Any, ...], tuple[str, str]]:
-    """The path and kind of each node by its place and the places of the calls that lead to it."""
+    """The path and kind of each node by its place and the places of the calls that lead to it.
+
+    Nodes of a repeat have one place: with its name too each is found by itself.
+    """
     found: dict[tuple[Any, ...], tuple[str, str]] = {}
     waiting: list[tuple[Graph, str, tuple[Any, ...]]] = [(graph, "", ())]
     met: set[Graph] = set()
@@ -132,6 +139,7 @@ def _nodes(graph: Graph) -> dict[tuple[Any, ...], tuple[str, str]]:
         for step in graph.steps:
             key = (*calls, step.span)
             found.setdefault(key, (prefix + step.name, step.kind))
+            found[*key, step.name] = prefix + step.name, step.kind
             if step.body is not None and step.body not in met:
                 met.add(step.body)
                 waiting.append((step.body, f"{prefix}{step.name}.", key))

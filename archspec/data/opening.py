@@ -101,6 +101,18 @@ def open_dataset(
     return Data(name, sets.classes, *shape, train, held, test, statement, shown, identity)
 
 
+def natural_size(name: str, root: str | Path | None = None) -> tuple[int, int] | None:
+    """Height and width of a data set whose images are kept in one size; None for other ones.
+
+    Raises `DataError`, as `open_dataset` does.
+    """
+    sets = _found(name, root)
+    parts = [part for part in (sets.train, sets.validation, sets.test) if part is not None]
+    sizes = {None if part.array is None else tuple(part.array.shape[2:]) for part in parts}
+    found = sizes.pop() if len(sizes) == 1 else None
+    return None if found is None else (found[0], found[1])
+
+
 def _keeper(
     size: Resize,
     augment: Augment,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from archspec.diagnostics.diagnostic import bare
+from archspec.ir.types import named_elsewhere
 
 SAME = {f"{norm}{n}d": f"{norm[:-4]}_norm" for norm in ("batchnorm", "instancenorm") for n in "123"}
 """Classes of torch that an op chooses from by the rank of its input."""
@@ -183,7 +184,8 @@ ABOUT_KEYS = {
         "`init:` at the top of the file says how all weights begin"
     ),
     "dataformat": "remove it: the channels come first",
-    "device dtype inplace trainable": "remove it: a spec does not decide it",
+    "device inplace trainable": "remove it: a spec does not decide it",
+    "dtype precision": "remove it: the option --dtype chooses the precision, not a spec",
     "dropoutprob keepprob": "`p` is the share that is dropped",
     "embeddim inchannels incchannels infeatures inplanes inputchannels inputdim inputshape "
     "normalizedshape numchannels numfeatures": "remove it: input sizes follow from the node before",
@@ -192,24 +194,24 @@ ABOUT_KEYS = {
 }
 """The same for arguments that are nowhere an argument here."""
 
-_FLOAT = "`float` is the network's working precision: write `float`, or leave `dtype` out"
-DTYPES = {
-    "index indices int integer long longtensor number": "write `int64`",
-    "int8 int16 short uint16 inttensor": "write `int32`",
-    "uint32 uint64": "write `int64`",
-    "bitmask boolean booltensor mask": "write `bool`",
-    "bf16 bfloat16 double f16 f32 f64 float16 float32 float64 floattensor fp16 fp32 fp64 half "
-    "real single": _FLOAT,
-    "byte bytes image picture pixels uint8": "images come in as floats: write `float`, or leave "
-    "`dtype` out",
+_IMAGES = "images come in as floats: write `float`, or leave `dtype` out"
+TYPES = {
+    "byte bytes uint8": f"{_IMAGES}; write `int32` for other bytes",
+    "image picture pixels": _IMAGES,
     "chars str string text tokens": "text comes in as the numbers of its tokens: write `int64`",
 }
-"""Types of other libraries, and what to write for them."""
+"""What to write for the type of an input, where it is more than another word for the type."""
 
 
-def dtype_elsewhere(word: str) -> str | None:
+def type_elsewhere(word: str) -> str | None:
     """The help for a type that is none here."""
-    return _by_word(DTYPES).get(bare(word))
+    if how := _by_word(TYPES).get(bare(word)):
+        return how
+    known = named_elsewhere(word)
+    if known == "float":
+        precision = "the network's working precision, which `--dtype` chooses"
+        return f"`float` is {precision}: write `float`, or leave `dtype` out"
+    return known and f"write `{known}`"
 
 
 def _by_word(table: dict[str, str]) -> dict[str, str]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from archspec.diagnostics.diagnostic import Refusal
 from archspec.diagnostics.suggestions import certain_word
 from archspec.document.records import Block
-from archspec.expressions.arguments import leaves
 from archspec.ir.fields import ArgumentsError
 from archspec.ir.op import REGISTRY, Op
 
@@ -74,7 +73,7 @@ def _op_arguments(op: type[Op], given: list[str], named: dict[str, str]) -> dict
 
 
 def _counts(op: type[Op], argument: str) -> bool:
-    return int in leaves(op.fields()[argument].annotation)
+    return int in op.fields()[argument].leaves
 
 
 def _fits(op: type[Op], found: dict[str, str]) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from os.path import basename, dirname
 from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Source, Span, SpecError
-from archspec.diagnostics.suggestions import suggestion
-from archspec.document import parameters
+from archspec.document import parameters, wording
 from archspec.document.blocks import File, Reader, declare_blocks, read_outputs, warn_unused
 from archspec.document.keys import SPEC_KEYS, STATEMENTS
 from archspec.document.keys.files import read_use
@@ -18,7 +17,7 @@ from archspec.document.nodes import NodeParser
 from archspec.document.records import Node, Parameter, Spec
 from archspec.expressions.arguments import LocatedError
 from archspec.text import files
-from archspec.text.values import Items, Mapping, Scalar, Value, kind, read, shorten
+from archspec.text.values import Items, Mapping, Scalar, Value, kind, read
 
 # --- specs ---------------------------------------------------------------------------------------
 
@@ -199,24 +198,12 @@ def _overrides(
     for name, key, item in value.items():
         parameter = declared.get(name)
         if parameter is None:
-            file.diagnostics.append(unknown_parameter(name, declared, key.span))
+            file.diagnostics.append(wording.unknown_parameter(name, declared, key.span))
             continue
         with parser.reporting(item.span):
             found[name] = parameters.given(parser, name, item, parameter.type == "layers")
     reads |= parser.reads
     return found
-
-
-def unknown_parameter(name: str, declared: Iterable[str], span: Span) -> Diagnostic:
-    """The diagnostic of a value for a parameter that the spec does not have."""
-    names = list(declared)
-    return Diagnostic.at(
-        Code.UNKNOWN_PARAMETER,
-        f"the spec has no parameter {shorten(name)!r}",
-        span,
-        expected=f"one of {', '.join(names)}" if names else "a spec with parameters",
-        help=suggestion(name, names, span),
-    )
 
 
 def override(spec: Spec, name: str, value: Value, key: Span) -> Parameter:
@@ -226,5 +213,5 @@ def override(spec: Spec, name: str, value: Value, key: Span) -> Parameter:
     """
     declared = root_of(spec).params
     if name not in declared:
-        raise LocatedError(unknown_parameter(name, declared, key))
+        raise LocatedError(wording.unknown_parameter(name, declared, key))
     return spec.parse_override(name, value, declared[name].type == "layers")

@@ -13,12 +13,11 @@ from archspec.expressions.arguments import (
     LocatedError,
     describe,
     found_value,
-    leaves,
     show_value,
     truths,
 )
 from archspec.expressions.evaluate import Budget, key_of, unquoted
-from archspec.ir.fields import ArgumentsError, Problem
+from archspec.ir.fields import ArgumentsError, Problem, leaves
 from archspec.ir.op import MAX_SIZE, Op, Probability
 
 

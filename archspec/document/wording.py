@@ -45,13 +45,25 @@ def unknown_argument(
 ) -> Diagnostic:
     """The diagnostic of an argument that an op or block does not have."""
     names = list(known)
-    return Diagnostic.at(
-        Code.UNKNOWN_ARGUMENT,
-        f"{of} has no argument {shorten(name)!r}",
-        span,
-        expected=f"one of {', '.join(names)}" if names else "no arguments",
-        help=missing_space(name, names, span) or near_key(name, names, span, taken),
-    )
+    help_ = missing_space(name, names, span) or near_key(name, names, span, taken)
+    what = f"{of} has no argument {shorten(name)!r}"
+    return _not_one_of(names, Code.UNKNOWN_ARGUMENT, what, span, "no arguments", help_)
+
+
+def unknown_parameter(name: str, declared: Iterable[str], span: Span) -> Diagnostic:
+    """The diagnostic of a value for a parameter that the spec does not have."""
+    names = list(declared)
+    what = f"the spec has no parameter {shorten(name)!r}"
+    help_ = suggestion(name, names, span)
+    return _not_one_of(names, Code.UNKNOWN_PARAMETER, what, span, "a spec with parameters", help_)
+
+
+def _not_one_of(
+    names: list[str], code: Code, what: str, span: Span, none: str, help_: Help | str
+) -> Diagnostic:
+    """The diagnostic of a word that is none of `names`; `none` is expected where none is known."""
+    expected = f"one of {', '.join(names)}" if names else none
+    return Diagnostic.at(code, what, span, expected=expected, help=help_)
 
 
 def near_key(word: str, known: Iterable[str], span: Span, taken: Container[str] = ()) -> Help:

@@ -58,6 +58,7 @@ class Builder:
     __slots__ = (
         "counters",
         "dead_names",
+        "has_trained",
         "input_names",
         "input_types",
         "inputs",
@@ -102,6 +103,8 @@ class Builder:
         self.lists: list[tuple[Node, ...]] = []
         # Numbers from this one on are uncertain: a node failed that would have taken some.
         self.uncertain: float = math.inf
+        # Whether there is a step that eval() skips.
+        self.has_trained = False
         # Set while the nodes of a training_only repeat or branches join the list.
         self.training_only = False
         # Whether this is the scope of a named repeat: its node keys belong to the scope.
@@ -255,10 +258,11 @@ class Builder:
                     owners.add(step.shares)
             elif index in owners:
                 step.idle, step.inputs = True, ()
-        unread = [step for step, keep in zip(self.steps, read, strict=True) if not keep]
-        used = [keep or index in owners for index, keep in enumerate(read)]
         steps: Sequence[Step] = self.steps
-        if unread:
+        unread: list[Step] = []
+        if not all(read):
+            unread = [step for step, keep in zip(steps, read, strict=True) if not keep]
+            used = [keep or index in owners for index, keep in enumerate(read)]
             moved = {INPUT: INPUT}
             for index, keep in enumerate(used):
                 if keep:
@@ -339,9 +343,9 @@ class Site(Record):
     start: Refs | None
     level: int = 0
 
-    def over(self, refs: Refs, env: Env | None = None) -> Env:
+    def over(self, refs: Refs) -> Env:
         """The environment of a node that reads `refs`: it sees the shape of the first of them."""
-        env = env or self.env
+        env = self.env
         env.shape = self.builder.shape(refs[0]) if refs else None
         return env
 

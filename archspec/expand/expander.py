@@ -51,7 +51,7 @@ class Expander(Expansion):
         except Refusal as refusal:
             self.report(refusal, node.span)
             raise Stop from None
-        self.at = node.span
+        self.at, self.label = node.span, None
         refs = current
         if node.inputs is not None:
             refs = self.resolve(node.inputs, site, node.name.text if node.name else None)
@@ -232,8 +232,8 @@ class Expander(Expansion):
 
     def put(self, live: Live, site: Site, refs: Refs, levels: Levels) -> Refs | None:
         b, node = site.builder, live.node
-        self.at = node.span
         label = live.name if live.name is not None else str(b.position)
+        self.at, self.label = node.span, label
         b.position += 1
         self.nodes += 1
         step = self._made(live, site, refs, levels)
@@ -243,16 +243,20 @@ class Expander(Expansion):
         step.name, step.named = label, live.name is not None
         step.training_only = b.training_only or (node.training_only and not b.loop)
         index = len(b.steps)
-        result = tuple([Ref(index, i) for i in range(len(step.outputs))])
+        count = len(step.outputs)
+        result = (Ref(index),) if count == 1 else tuple([Ref(index, i) for i in range(count)])
         try:
-            _check_training(step, b)
+            if step.training_only:
+                b.has_trained = True
+            elif b.has_trained:
+                _check_training(step, b)
             b.define(label, result)
         except Refusal as refusal:
             if refusal.code is Code.DUPLICATE_NAME:
                 refusal = refusal.but(help=self._other_name(live, site, label))
             self.report(refusal, node.name_span or node.span)
             return None
-        if node.when is not None and len(step.outputs) > 1:
+        if node.when is not None and count > 1:
             self._refuse_when(node)
         live.step, live.levels = index, levels
         b.modules[-1][label] = index
@@ -309,8 +313,6 @@ class Expander(Expansion):
 
 
 def _check_training(step: Step, b: Builder) -> None:
-    if step.training_only:
-        return
     for ref in step.inputs:
         if ref.step >= 0 and b.steps[ref.step].training_only:
             name = b.steps[ref.step].name

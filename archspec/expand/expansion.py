@@ -18,7 +18,7 @@ from archspec.expand.remedies import remedy
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Budget, Env
 from archspec.ir.graph import Graph, Step
-from archspec.ir.infer import check_types, infer, infer_types
+from archspec.ir.infer import check_types, infer, result_types
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape
 from archspec.ir.types import ValueType
@@ -58,7 +58,10 @@ class Expansion(ABC):
         # What was asked of sizes that depend on symbols; the node that asks, and the calls to it.
         self.path: Path | None = None
         self.axes: Mapping[str, Sequence[str | None]] = {}
+        # Sizes of symbols that the spec declares, where they are not those that it states.
+        self.sizes: Mapping[str, Any] = {}
         self.at: Span | None = None
+        self.label: str | None = None
         self._inferred: dict[Any, tuple[tuple[Shape, ...], Types]] = {}
 
     # --- nodes -----------------------------------------------------------------------------------
@@ -138,10 +141,10 @@ class Expansion(ABC):
             self.path.close()
             raise Stop
 
-    def asker(self) -> tuple[Span | None, tuple[CallSite, ...]]:
-        """The node that is being placed, and the calls that lead to it."""
+    def asker(self) -> tuple[Span | None, tuple[CallSite, ...], str | None]:
+        """Where the node stands that is being placed, the calls that lead to it, and its name."""
         calls = [CallSite(span, block.name if block else None) for span, block in self.calls]
-        return self.at, tuple(calls)
+        return self.at, tuple(calls), self.label
 
     def check_depth(self) -> None:
         """Raises `Refusal` where lists stand too deep within each other."""
@@ -193,9 +196,8 @@ class Expansion(ABC):
                 made = self._inferred[key] = self._infer(op, shapes, given)
             except Refusal as refusal:
                 help_, message = refusal.help, refusal.message
-                if self.path is not None:
-                    self.path.close()
-                elif help_ is None and refusal.code.is_shape and not span.source.library:
+                may_ask = self.path is None  # a help would ask more of symbols than the mistake
+                if may_ask and help_ is None and refusal.code.is_shape and not span.source.library:
                     help_ = remedy(op, b, refs, refusal.code)
                 if not message.startswith(op.op_name):
                     message = f"{op.op_name}: {message}"
@@ -216,4 +218,4 @@ class Expansion(ABC):
                 )
         check_types(op, types)  # before the code of a package runs on floats
         outputs = infer(op, shapes)
-        return outputs, infer_types(op, types, len(outputs))
+        return outputs, result_types(op, types, len(outputs))

@@ -10,14 +10,15 @@ from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, SpecError
 from archspec.diagnostics.suggestions import did_you_mean
 from archspec.document.keys.inputs import check_below, check_count, check_size
 from archspec.document.records import Spec
-from archspec.document.spec import nearest, root_of
+from archspec.document.spec import chain, nearest, root_of, said_along
 from archspec.expand.expander import Expander
 from archspec.expressions.arguments import Argument, LocatedError
 from archspec.expressions.evaluate import Budget, Env
 from archspec.ir.infer import MAX_ELEMENTS
 from archspec.ir.shape import Dim, N, Shape, product
 from archspec.ir.types import ValueType
-from archspec.sizes.size import Path
+from archspec.sizes.size import Path, depends, everywhere
+from archspec.text.limits import Limits
 
 Sizes = Sequence[int]
 
@@ -31,7 +32,7 @@ def input_shapes(
     """The input shapes by name, N first: the caller's where given. None where one is wrong."""
     stated = nearest(spec, "inputs")
     shapes: dict[str, Shape] = {}
-    names = _scalar_params(spec, params, expander)
+    names = _names_for_sizes(spec, params, expander)
     for name, each in stated.items():
         try:
             shapes[name] = _sizes(each.sizes, names, expander)
@@ -107,6 +108,64 @@ def given_inputs(
     if given is None:
         return {}
     return given if isinstance(given, AbstractMapping) else {next(iter(stated)): given}
+
+
+def _names_for_sizes(spec: Spec, params: dict[str, Argument], expander: Expander) -> dict[str, Any]:
+    """What sizes of an input may name: parameters, and the symbols of `sizes`."""
+    names = _scalar_params(spec, params, expander)
+    declared = said_along(chain(spec))["sizes"]
+    inputs = nearest(spec, "inputs").values()
+    read = {name for each in inputs for size in each.sizes for name in size.names}
+    for name in declared:
+        if name in root_of(spec).params:
+            message = f"{name!r} is a parameter too, and stands for one of the two"
+            refusal = Refusal(message, code=Code.NAME, help=f"call the size {name}_")
+        elif name not in read:
+            message = f"no input has the size {name!r}"
+            refusal = Refusal(message, code=Code.STRUCTURE, help=f"write {name} in `input:`")
+        else:
+            continue
+        expander.report(refusal, next(iter(inputs)).shape_span)
+    return {**names, **declared, **expander.sizes}
+
+
+def written_sizes(
+    spec: Spec, params: dict[str, Argument], sizes: AbstractMapping[str, int], limits: Limits
+) -> dict[str, tuple[Any, ...]]:
+    """The sizes of the inputs by name, as an expression where they depend on symbols."""
+    from archspec.sizes.formula import Ring
+    from archspec.sizes.words import formula_source
+
+    expander = Expander(limits, [])
+    path = Path(Ring(), lambda: None)
+    expander.sizes = {name: path.size(name, size) for name, size in sizes.items()}
+    shapes = input_shapes(spec, None, params, expander) or {}
+    return {
+        name: tuple([formula_source(dim) for dim in everywhere(_formula, shape[1:])])
+        for name, shape in shapes.items()
+    }
+
+
+def _formula(size: Any) -> Any:
+    return size.formula if depends(size) else size
+
+
+def checked_sizes(spec: Spec, sizes: AbstractMapping[str, int]) -> AbstractMapping[str, int]:
+    """Sizes that the caller gives for symbols. Raises `SpecError` for a name that is none."""
+    declared = said_along(chain(spec))["sizes"]
+    for name, size in sizes.items():
+        try:
+            if name not in declared:
+                raise Refusal(
+                    f"the spec has no size {name!r}",
+                    code=Code.UNKNOWN_NAME,
+                    expected=f"one of {', '.join(declared)}" if declared else "a size of `sizes:`",
+                    help=did_you_mean(name, declared),
+                )
+            check_size(size)
+        except Refusal as refusal:
+            raise SpecError([Diagnostic.of(refusal, None)]) from None
+    return sizes
 
 
 def _scalar_params(spec: Spec, given: dict[str, Argument], expander: Expander) -> dict[str, Any]:

@@ -8,19 +8,20 @@ from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.document.records import Repeat
 from archspec.expressions.arguments import found_value
 from archspec.expressions.evaluate import Env
+from archspec.sizes.size import plain
 from archspec.text.limits import Limits
 
 
 def bindings(repeat: Repeat, env: Env, limits: Limits) -> list[dict[str, Any]]:
     """`index`, and what each loop variable is, an iteration an entry. Raises `Refusal`."""
     if repeat.times is not None:
-        times = repeat.times.value(env)
+        times = plain(repeat.times.value(env))
         _check_times(times, repeat.times.evaluate is None, limits)
         env.budget.count(times)
         return [{"index": index} for index in range(times)]
     lists: dict[str, Any] = {}
     for name, argument in repeat.variables:
-        value = argument.value(env)
+        value = plain(argument.value(env))
         if value.__class__ is int:
             _check_times(value, argument.evaluate is None, limits)
             value = tuple(range(value))

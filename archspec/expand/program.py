@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from collections.abc import Mapping as AbstractMapping
 from contextlib import suppress
 from os.path import dirname
+from types import MappingProxyType
 from typing import Any
 
 import archspec.ops  # noqa: F401 (fills the registry)
@@ -23,7 +24,15 @@ from archspec.expand.builder import Builder, PatchTree, Site, Stop
 from archspec.expand.edge_help import from_the_batch
 from archspec.expand.expander import Expander
 from archspec.expand.given import given_arguments, set_text
-from archspec.expand.inputs import Sizes, given_inputs, input_shapes, input_types, with_symbols
+from archspec.expand.inputs import (
+    Sizes,
+    checked_sizes,
+    given_inputs,
+    input_shapes,
+    input_types,
+    with_symbols,
+    written_sizes,
+)
 from archspec.expand.nested import finish_root
 from archspec.expand.smallest_input import (
     has_nearby_input,
@@ -42,6 +51,8 @@ from archspec.sizes.size import Path
 from archspec.text import files
 from archspec.text.bounded import Collected
 from archspec.text.limits import Limits
+
+EMPTY: AbstractMapping[str, Any] = MappingProxyType({})
 
 
 class Program(Record):
@@ -63,6 +74,33 @@ class Program(Record):
     def name(self) -> str:
         name: str = self.said["name"]
         return name
+
+
+class Origin(Record):
+    """What a program is compiled from. `sizes` are of symbols that the spec declares, where they
+    are not those that it states."""
+
+    source: Source
+    folder: str | None
+    params: AbstractMapping[str, Any]
+    input_shape: Sizes | AbstractMapping[str, Sizes] | None
+    limits: Limits
+    allow_outside: bool
+    ignore: Collection[str]
+    sizes: AbstractMapping[str, int]
+
+    def changed(
+        self,
+        params: AbstractMapping[str, Any],
+        input_shape: Sizes | AbstractMapping[str, Sizes] | None,
+        sizes: AbstractMapping[str, int],
+    ) -> Origin:
+        """With further parameters and sizes; it keeps its input unless it is given another."""
+        return self._replace(
+            params={**self.params, **params},
+            input_shape=self.input_shape if input_shape is None else input_shape,
+            sizes={**self.sizes, **sizes},
+        )
 
 
 def read_named(name: str, limits: Limits) -> tuple[Source, str]:
@@ -87,10 +125,13 @@ def compile_text(
     limits: Limits,
     allow_outside: bool = False,
     ignore: Collection[str] = (),
+    sizes: AbstractMapping[str, int] | None = None,
 ) -> Program:
     """Raises `SpecError` with every independent mistake that was found."""
     try:
-        return _compiled(source, folder, params, input_shape, limits, allow_outside, ignore)
+        return _compiled(
+            *(source, folder, params, input_shape, limits, allow_outside, ignore, sizes or {})
+        )
     except RecursionError:
         # The caller raised the limits, or is deep in calls himself.
         message = "the spec nests deeper than Python's own limit allows here"
@@ -105,6 +146,7 @@ def _compiled(
     limits: Limits,
     allow_outside: bool,
     ignore: Collection[str],
+    sizes: AbstractMapping[str, int],
 ) -> Program:
     # 1. and 2. text to values to a checked document; values given from outside
     diagnostics = Collected(limits)
@@ -112,6 +154,7 @@ def _compiled(
     spec, given = _read(source, folder, params, limits, allow_outside, diagnostics)
     # 3. document to graph, shapes inferred on the way
     expander = Expander(limits, diagnostics)
+    expander.sizes = checked_sizes(spec, sizes) if sizes else {}
     try:
         graph, values = _expand(spec, given, input_shape, expander)
     except Stop:
@@ -135,6 +178,9 @@ def _compiled(
     found = [*diagnostics, *lint.warnings(graph, own), *lint.unread_inputs(graph, stated)]
     every = _ordered(found, "warning")
     said = said_along(chain(spec))
+    said["sizes"] = {} if input_shape is not None else {**said["sizes"], **sizes}
+    if said["sizes"]:
+        said["input_sizes"] = written_sizes(spec, given, said["sizes"], limits)
     ignored = {*ignore, *said["ignore"]}
     warnings = once_a_line(silencing.kept(every, ignored))[: limits.errors]
     said["ignore"] = tuple(sorted({str(d.code) for d in every} - {str(d.code) for d in warnings}))
@@ -170,16 +216,22 @@ class Trial(Record):
 def trial(
     spec: Spec,
     given: dict[str, Argument],
-    sizes: AbstractMapping[str, Sizes],
+    sizes: AbstractMapping[str, Sizes] | None,
     axes: AbstractMapping[str, Sequence[str | None]],
+    symbols: AbstractMapping[str, int],
     limits: Limits,
     ring: Ring,
 ) -> Trial:
-    """The network for these inputs, of whose sizes those are symbols that `axes` gives names."""
+    """The network for these inputs, of whose sizes those are symbols that `axes` gives names.
+
+    Without `sizes` they are the spec's own, whose `symbols` have these values.
+    """
     found: list[Diagnostic] = []
     expander = Expander(limits, found)
     path = expander.path = Path(ring, expander.asker)
     expander.axes = axes
+    if sizes is None:
+        expander.sizes = {name: path.size(name, value) for name, value in symbols.items()}
     graph = None
     with suppress(Stop):
         graph, _ = _expand(spec, given, sizes, expander)
@@ -206,10 +258,16 @@ def stated_inputs(
     given: dict[str, Argument],
     input_shape: Sizes | AbstractMapping[str, Sizes] | None,
     limits: Limits,
+    sizes: AbstractMapping[str, Any] = EMPTY,
 ) -> dict[str, Shape]:
-    """The shapes of the inputs by name, N first, as stated or given. Raises `SpecError`."""
+    """The shapes of the inputs by name, N first, as stated or given. Raises `SpecError`.
+
+    `sizes` are of symbols that the spec declares, where they are not those that it states.
+    """
     found: list[Diagnostic] = []
-    shapes = input_shapes(spec, input_shape, given, Expander(limits, found))
+    expander = Expander(limits, found)
+    expander.sizes = sizes
+    shapes = input_shapes(spec, input_shape, given, expander)
     if shapes is None:
         raise SpecError(_ordered(found, "error"))
     return shapes
@@ -284,11 +342,15 @@ def _with_other_input(
     def check(inputs: dict[str, Shape]) -> list[Diagnostic]:
         found: list[Diagnostic] = []
         sizes = {name: shape[1:] for name, shape in inputs.items()}
+        other = Expander(limits, found, is_trial=True)
+        other.sizes = expander.sizes
         with suppress(Stop):
-            _expand(spec, given, sizes, Expander(limits, found, is_trial=True))
+            _expand(spec, given, sizes, other)
         return found
 
-    inputs = input_shapes(spec, input_shape, given, Expander(limits, []))
+    again = Expander(limits, [])
+    again.sizes = expander.sizes
+    inputs = input_shapes(spec, input_shape, given, again)
     stated = _size_keys(spec) if input_shape is None else {}
     if inputs and small is not None:
         errors[small] = with_smallest_input(errors[small], inputs, check, stated)

@@ -133,21 +133,19 @@ def check_truth(value: Value) -> None:
 @once
 def truths(op: type[Op]) -> frozenset[str]:
     """The arguments of an op that are truth values."""
-    return frozenset(
-        name for name, field in op.fields().items() if bool in leaves(field.annotation)
-    )
+    return frozenset(name for name, field in op.fields().items() if bool in field.leaves)
 
 
 @once
 def op_kinds(op: type[Op]) -> dict[str, Reading]:
     """How each argument of an op reads text."""
-    return {name: _kind(field.annotation) for name, field in op.fields().items()}
+    return {name: _kind(field.leaves) for name, field in op.fields().items()}
 
 
-def _kind(annotation: Any) -> Reading:
+def _kind(leaves: Iterable[Any]) -> Reading:
     plain: set[type] = set()
     literals: set[str] = set()
-    for part in leaves(annotation):
+    for part in leaves:
         if get_origin(part) is Literal:
             literals.update(arg for arg in get_args(part) if isinstance(arg, str))
         else:
@@ -155,19 +153,6 @@ def _kind(annotation: Any) -> Reading:
     if str in plain:
         return TEXT
     return Reading(text=not plain - {type(None)} and bool(literals), literals=frozenset(literals))
-
-
-def leaves(annotation: Any) -> Iterable[Any]:
-    """The types, and literals, that an annotation is made of."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        yield from leaves(get_args(annotation)[0])
-    elif origin in (Union, types.UnionType, tuple, Mapping):
-        for part in get_args(annotation):
-            if part is not Ellipsis:
-                yield from leaves(part)
-    else:
-        yield annotation
 
 
 def describe(annotation: Any, limits: Iterable[Any] = ()) -> str:

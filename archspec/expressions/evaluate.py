@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.shape import Shape, is_batched, show
-from archspec.sizes.size import Ratio, Size, plain
+from archspec.sizes.size import MAX_POWER, Ratio, Size, plain
 from archspec.text.limits import Limits
 
 MAX_BITS = 63
@@ -113,7 +113,8 @@ def checked(value: Any) -> Any:
     elif value.__class__ is complex:
         refuse("the result is not a real number")
     elif value.__class__ is Size:
-        checked(value.value)
+        if abs(value.value) >= 2**MAX_BITS and abs(value) >= 2**MAX_BITS:  # asks, for the record
+            _too_large()
         value.bound(2**MAX_BITS)
     return value
 
@@ -322,6 +323,9 @@ def _multiply(env: Env, a: Any, b: Any) -> Any:
 
 
 def _power(env: Env, a: Any, b: Any) -> Any:
+    b = plain(b)
+    if a.__class__ is Size and (b.__class__ is not int or not 0 <= b <= MAX_POWER):
+        a = plain(a)
     if (
         a.__class__ is int
         and b.__class__ is int

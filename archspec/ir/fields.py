@@ -90,11 +90,15 @@ class Bounds:
 
 
 class Field(Record):
-    """One argument: its annotation (with `Annotated`), and its default or `REQUIRED`."""
+    """One argument: its annotation (with `Annotated`), and its default or `REQUIRED`.
+
+    `leaves` are the types, and literals, that the annotation is made of.
+    """
 
     annotation: Any
     default: Any
     take: Converter
+    leaves: tuple[Any, ...]
 
     @property
     def is_required(self) -> bool:
@@ -139,29 +143,51 @@ def once(function: Callable[[K], T]) -> Callable[[K], T]:
 @once
 def fields_of(kind: type) -> Mapping[str, Field]:
     """The arguments that a class and its bases declare, those of the bases first."""
+    declared: dict[str, Any] = {}
+    for base in reversed(kind.__mro__[:-1]):
+        declared.update(_annotations(base))
     return {
-        name: Field(annotation, getattr(kind, name, REQUIRED), converter(annotation))
-        for name, annotation in _annotations(kind).items()
-        if get_origin(annotation) is not ClassVar
+        name: _field(annotation, getattr(kind, name, REQUIRED))
+        for name, annotation in declared.items()
+        if annotation is not ClassVar
     }
 
 
-def _annotations(kind: type) -> dict[str, Any]:
-    """What a class and its bases declare, evaluated where each of them is defined."""
-    found: dict[str, Any] = {}
-    for base in reversed(kind.__mro__[:-1]):
-        known = _EVALUATED.setdefault(base.__module__, {})
-        own = base.__annotations__
-        new = {n: said for n, said in own.items() if not isinstance(said, str) or said not in known}
+def _field(annotation: Any, default: Any) -> Field:
+    parts = tuple(leaves(annotation))
+    return Field(annotation, default, _accepting(annotation, parts), parts)
+
+
+@once
+def _annotations(base: type) -> dict[str, Any]:
+    """What a class itself declares, evaluated where it is defined; facts are `ClassVar` alone."""
+    known = _EVALUATED.setdefault(base.__module__, {})
+    own = base.__annotations__
+    new = {n: said for n, said in own.items() if not isinstance(said, str) or said not in known}
+    hints: dict[str, Any] = {}
+    if new:
         unread = type("Unread", (), {"__module__": base.__module__, "__annotations__": new})
         hints = get_type_hints(unread, include_extras=True)
         known.update({new[n]: hint for n, hint in hints.items() if isinstance(new[n], str)})
-        found.update({n: hints[n] if n in hints else known[said] for n, said in own.items()})
-    return found
+    found = {n: hints[n] if n in hints else known[said] for n, said in own.items()}
+    return {n: ClassVar if get_origin(hint) is ClassVar else hint for n, hint in found.items()}
 
 
 _EVALUATED: dict[str, dict[str, Any]] = {}
 """Annotations by their text, for each module: many arguments are declared alike."""
+
+
+def leaves(annotation: Any) -> Iterator[Any]:
+    """The types, and literals, that an annotation is made of."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from leaves(get_args(annotation)[0])
+    elif origin in (Union, types.UnionType, tuple, Mapping):
+        for part in get_args(annotation):
+            if part is not Ellipsis:
+                yield from leaves(part)
+    else:
+        yield annotation
 
 
 def taken(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +213,14 @@ def taken(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def converter(annotation: Any) -> Converter:
     """A function that accepts values of a type; it may leave some that fit to pydantic."""
-    exact, widening = _converter(annotation, False), _converter(annotation, True)
+    return _accepting(annotation, tuple(leaves(annotation)))
+
+
+def _accepting(annotation: Any, parts: tuple[Any, ...]) -> Converter:
+    exact = _converter(annotation, False)
+    if float not in parts:
+        return exact
+    widening = _converter(annotation, True)
 
     def take(value: Any) -> Any:
         # Of a union the type that fits as it is comes before the one that an int widens to.

@@ -150,10 +150,11 @@ def count_runs(graph: Graph) -> int:
 
 def _count_runs(graph: Graph, known: dict[Graph, int]) -> int:
     if graph not in known:
-        running = [step for step in graph.steps if not step.idle]
-        bodies = [step.body for step in running if step.body is not None]
-        inner = sum(_count_runs(body, known) for body in bodies)
-        known[graph] = len(running) - len(bodies) + inner
+        runs = 0
+        for step in graph.steps:
+            if not step.idle:
+                runs += 1 if step.body is None else _count_runs(step.body, known)
+        known[graph] = runs
     return known[graph]
 
 

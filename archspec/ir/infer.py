@@ -31,8 +31,9 @@ def infer(op: Op, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
                 expected=f"at most {MAX_RANK}",
             )
         sizes = shape[is_batched(shape) :]
-        for position, dim in enumerate(sizes, start=len(shape) - len(sizes)):
+        for dim in sizes:
             if dim < 1:
+                position = len(shape) - len(sizes) + sizes.index(dim)
                 expect_positive(dim, f"size of dim {position} of the output {show(shape)}")
         if (elements := product(sizes)) > MAX_ELEMENTS:
             raise _too_large(f"the output {show(shape)}", elements, " per sample")
@@ -45,6 +46,11 @@ def infer(op: Op, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
 def infer_types(op: Op, types: Sequence[ValueType], count: int) -> tuple[ValueType, ...]:
     """Types of the `count` outputs of `op`. Raises `Refusal` for an input that it does not take."""
     check_types(op, types)
+    return result_types(op, types, count)
+
+
+def result_types(op: Op, types: Sequence[ValueType], count: int) -> tuple[ValueType, ...]:
+    """As `infer_types`, for inputs that `op` is known to take."""
     result = op.result_type(*types)
     return tuple(result) if isinstance(result, list) else (result,) * count
 

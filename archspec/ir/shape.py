@@ -86,6 +86,10 @@ def axis(dim: int, rank: int) -> int:
     return dim % rank
 
 
+ALONE = "a sample has no axis of its own: put `reshape: [1]` before it, which makes (N, 1) of (N)"
+"""The help for an op that works along an axis of each sample, where samples are single numbers."""
+
+
 def keep_batch(dim: int, rank: int) -> int:
     """`axis`, refusing the batch axis: no op may work across samples."""
     position = axis(dim, rank)
@@ -93,7 +97,7 @@ def keep_batch(dim: int, rank: int) -> int:
         raise Refusal(
             "dim 0 is the batch: samples of a batch may not be mixed",
             code=Code.MIXES_BATCH,
-            help="name another dim; N counts as 0",
+            help="name another dim; N counts as 0" if rank > 1 else ALONE,
         )
     return position
 

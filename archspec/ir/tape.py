@@ -22,6 +22,13 @@ _CHANNELS_LAST = {4: (1, 3, 2, 0), 5: (1, 4, 3, 2, 0)}
 """Axes from the innermost outwards, by rank."""
 
 
+RECOMPUTED = {
+    "concat": "a concatenation, or batch norm and ReLU of one",
+    "norms": "a concatenation, a batch norm or the ReLU of one",
+}
+"""What a module may be built to compute again in the backward pass, and so not to keep."""
+
+
 class Storage:
     """A block of memory; two storages are the same only if they are one object.
 
@@ -89,11 +96,15 @@ class Tape:
     Floats have the bytes of `precision`.
     """
 
-    __slots__ = ("allocated", "precision", "saved", "training")
+    __slots__ = (*("allocated", "precision", "recompute", "saved", "sources", "training"),)
 
-    def __init__(self, training: bool = True, precision: str = PRECISION) -> None:
-        self.training, self.precision = training, precision
+    def __init__(
+        self, training: bool = True, precision: str = PRECISION, recompute: str | None = None
+    ) -> None:
+        """`recompute`: what is not kept, as `runtime.recompute` has it; None keeps everything."""
+        self.training, self.precision, self.recompute = training, precision, recompute
         self.saved: dict[Storage, None] = {}
+        self.sources: dict[Tensor, tuple[Storage, ...]] = {}
         self.allocated: dict[Storage, None] = {}
 
     @property
@@ -126,9 +137,30 @@ class Tape:
             if not tensor.storage.is_weight:
                 self.saved[tensor.storage] = None
 
+    def joined(self, y: Tensor, parts: Sequence[Tensor]) -> None:
+        """`y` is a copy of `parts`, from which it could be made again."""
+        if self.recompute:
+            found = (self.sources.get(part, (part.storage,)) for part in parts)
+            self.sources[y] = tuple(storage for storages in found for storage in storages)
+
+    def follows(self, y: Tensor, x: Tensor, *others: Tensor, norm: bool = False) -> None:
+        """`y` could be computed again from `x` and some small `others`, if `x` is recomputed.
+
+        A `norm` may be recomputed from an `x` that is kept, too.
+        """
+        if not self.recompute:
+            return
+        kept = (x.storage,) if norm and self.recompute == "norms" else None
+        sources = self.sources.get(x, kept)
+        if sources is not None:
+            self.sources[y] = (*sources, *(each.storage for each in others))
+
     @property
     def saved_bytes(self) -> int:
-        return sum(storage.nbytes for storage in self.saved)
+        replaced = {tensor.storage: storages for tensor, storages in self.sources.items()}
+        found = (replaced.get(storage, (storage,)) for storage in self.saved)
+        kept = {storage for storages in found for storage in storages}
+        return sum(storage.nbytes for storage in kept if not storage.is_weight)
 
     @property
     def allocated_bytes(self) -> int:

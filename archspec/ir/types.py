@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from archspec.diagnostics.diagnostic import bare
 from archspec.ir.shape import Shape, show
 from archspec.record import Record
 
@@ -62,6 +63,22 @@ WIDE = ValueType("wide")
 
 No value of a network has it, but some kernels keep such numbers for the backward pass.
 """
+
+_ELSEWHERE = {
+    "float": "bf16 bfloat16 double f16 f32 f64 float16 float32 float64 floattensor fp16 fp32 fp64 "
+    "half real single",
+    "int64": "index indices int integer long longtensor number uint32 uint64",
+    "int32": "byte int16 int8 inttensor short uint16 uint8",
+    "bool": "bitmask boolean booltensor mask",
+}
+"""Words of other libraries for each type, in small letters without `_` and `-`."""
+
+
+def named_elsewhere(word: str) -> str | None:
+    """The type that other libraries call so, which is one that holds all of its values."""
+    word = bare(word.rpartition(".")[2])
+    return next((n for n, words in _ELSEWHERE.items() if word == n or word in words.split()), None)
+
 
 FLOATS = frozenset({"float"})
 INTEGERS = frozenset({"int64", "int32"})

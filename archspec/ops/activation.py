@@ -52,6 +52,12 @@ class ReLU(Activation, name="relu"):
     module = "torch.nn.ReLU"
     saves = "output"
 
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        y = super().record(tape, x)
+        tape.follows(y, x)
+        return y
+
 
 class ReLU6(Activation, name="relu6"):
     """The element, clipped to 0..6."""

@@ -51,19 +51,24 @@ class BatchNormScratchOp(ProductFree, name="batch_norm_scratch"):
         if tape.training:
             mean = tape.new(owned.shape, requires_grad=x.requires_grad)
             centred = elementwise(tape, x, mean)
+            tape.follows(centred, x, mean, norm=True)
             squares = elementwise(tape, centred)
             variance = tape.new(owned.shape, requires_grad=squares.requires_grad)
             deviation = elementwise(tape, elementwise(tape, variance))
         else:
             centred = elementwise(tape, x, owned._replace(requires_grad=False))  # the buffer
+            tape.follows(centred, x, norm=True)
             deviation = tape.new(owned.shape, requires_grad=False)
         if deviation.requires_grad:
             tape.save(centred)  # for the squares, and for the quotient
         if centred.requires_grad:
             tape.save(deviation)
         normalised = elementwise(tape, centred, deviation)
+        tape.follows(normalised, centred, deviation)
         tape.save(normalised)
-        return elementwise(tape, elementwise(tape, owned, normalised), owned)
+        y = elementwise(tape, elementwise(tape, owned, normalised), owned)
+        tape.follows(y, normalised)
+        return y
 
     def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
         (x,) = inputs

@@ -8,28 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from archspec.ir.op import Example, ShapeKeeping
 from archspec.ir.shape import Shape
 from archspec.ir.tape import Tape, Tensor, empty_like
-from archspec.ir.types import EVERY, INT64, NAMES, ValueType
+from archspec.ir.types import EVERY, INT64, ValueType, named_elsewhere
 
 if TYPE_CHECKING:
     from torch import nn
-
-_ELSEWHERE = {
-    **dict.fromkeys(("float16", "bfloat16", "float64", "half", "double"), "float"),
-    **dict.fromkeys(("long", "integer"), "int64"),
-    **dict.fromkeys(("int8", "uint8", "int16", "short", "byte"), "int32"),
-    **{f"torch.{name}": name for name in NAMES},
-    "torch.float32": "float",
-    "torch.long": "int64",
-}
-"""Other words for the types, and the one to write instead."""
 
 
 class To(ShapeKeeping, name="to", primary="dtype"):
     """The same values as `float`, `int64`, `int32` or `bool`, as torch's `Tensor.to`.
 
     A float loses what stands behind the point, and is true where it is not 0. `float` is the
-    network's own precision, which it follows: after `.half()` it makes float16. Gradients flow
-    from a float to a float only.
+    network's own precision, which it follows: after `.half()`, or built with
+    `dtype="float16"`, it makes float16. Gradients flow from a float to a float only.
     """
 
     dtype: Literal["float", "int64", "int32", "bool"]
@@ -46,7 +36,7 @@ class To(ShapeKeeping, name="to", primary="dtype"):
 
     @classmethod
     def instead(cls, argument: str, word: str, given: Mapping[str, Any]) -> str | None:
-        known = _ELSEWHERE.get(word)
+        known = named_elsewhere(word)
         own = ", the network's own precision" if known == "float" else ""
         return known and f"write `to: {known}`{own}"
 

@@ -184,12 +184,14 @@ class Concat(_Merge, name="concat"):
         dim = self.dim % len(inputs[0].shape)
         shape = replaced(inputs[0].shape, dim, sum(x.shape[dim] for x in inputs))
         channels_last = all(x.prefers_channels_last for x in inputs)
-        return tape.new(
+        y = tape.new(
             shape,
             requires_grad=any(x.requires_grad for x in inputs),
             strides=channels_last_strides(shape) if channels_last else contiguous_strides(shape),
             type=promoted([x.type for x in inputs]),
         )
+        tape.joined(y, inputs)
+        return y
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         batched = [v for v, x in zip(values, inputs, strict=True) if is_batched(x)]

@@ -105,6 +105,7 @@ class BatchNorm(_ChannelNorm, name="batch_norm"):
             tape.save(x)
             if tape.training or not self.track_running_stats:
                 _save_new(tape, x.shape[1:2], count=2)  # mean and inverse deviation
+        tape.follows(y, x, norm=True)
         return y
 
 

@@ -16,9 +16,9 @@ from archspec.diagnostics.diagnostic import (
     SpecError,
 )
 from archspec.diagnostics.suggestions import did_you_mean, suggestion
-from archspec.expressions.arguments import YAML_11, describe, found_value, leaves, show_value
+from archspec.expressions.arguments import YAML_11, describe, found_value, show_value
 from archspec.expressions.evaluate import Table
-from archspec.ir.fields import MISFIT, converter
+from archspec.ir.fields import MISFIT, converter, leaves
 from archspec.ir.op import MAX_FLOAT
 from archspec.recipe.settings import Setting
 from archspec.record import Record

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Span, SpecError
 from archspec.ir.fields import Bounds
 from archspec.ir.schemes import SCHEMES
+from archspec.ir.tape import RECOMPUTED
 from archspec.recipe.layers import RecipeLayer, read_values
 from archspec.recipe.optimizers import UpdateRule
 from archspec.recipe.schedules import Schedule
@@ -100,10 +101,20 @@ class _MachineSettings(Settings):
     memory_format: Literal["auto", "contiguous", "channels_last"] = setting(
         "auto", "layout of images in memory; auto: the faster one, by measuring", "F"
     )
+    evaluation_memory_format: Literal["auto", "contiguous", "channels_last"] = setting(
+        "auto", "the same for evaluation, where the other one may be faster", "F", may_change=True
+    )
     threads: Count | Literal["auto"] = setting(
         "auto", "threads of the CPU; auto: one or all, the faster, by measuring", "N"
     )
-    compile: bool = setting(False, "use torch.compile")
+    recompute: str | None = setting(
+        None,
+        "what a step does not keep but compute again, to save memory: concat or norms",
+        "WHAT",
+        choices=RECOMPUTED,
+        may_change=True,
+    )
+    compile: bool = setting(False, "use torch.compile (for whole batches)")
     cuda_graph: bool | None = setting(
         None,
         "repeat steps as one CUDA graph (true), launch each kernel (false), or the faster way",
@@ -218,6 +229,9 @@ def _conflicts(recipe: Recipe) -> Iterator[str]:
         yield "`warmup` must be shorter than `epochs`"
     if isinstance(recipe.batch_size, int) and recipe.batch_size % recipe.accumulate:
         yield "`accumulate` must divide `batch_size`"
+    if recipe.recompute and (recipe.compile or recipe.fsdp):
+        other = "compile" if recipe.compile else "fsdp"
+        yield f"`recompute` does not go with `{other}`, which decides itself what is kept"
     if recipe.precision == "fp16" and recipe.device == "cpu":
         yield "`precision: fp16` needs a GPU; use fp32 or bf16 on the CPU"
 

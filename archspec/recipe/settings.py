@@ -6,8 +6,8 @@ Annotations are read when the class is made, so modules that declare settings do
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args, get_origin
 
-from archspec.expressions.arguments import describe, leaves
-from archspec.ir.fields import Bounds
+from archspec.expressions.arguments import describe
+from archspec.ir.fields import Bounds, leaves
 from archspec.record import Record
 
 Count: TypeAlias = Annotated[int, Bounds(ge=1)]

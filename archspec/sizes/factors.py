@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from archspec.sizes.formula import Formula, Monomial, Ring, Terms
+from archspec.sizes.formula import Formula, Monomial, Ring, leading, without
 
 Factors = tuple[int, list[tuple[Formula, int]]]
 """A number, and formulas with their powers."""
@@ -25,15 +25,11 @@ def factors(formula: Formula) -> Factors:
     for atom in common:
         part = ring.made({(atom,): 1})
         found[part] = found.get(part, 0) + 1
-    for part in _split(ring.made({_without(monomial, common): c for monomial, c in terms.items()})):
+    rest = {without(monomial, common) or (): c for monomial, c in terms.items()}
+    for part in _split(ring.made(rest)):
         if not part.is_constant:
             found[part] = found.get(part, 0) + 1
     return number, sorted(found.items(), key=lambda each: (len(each[0].terms), each[0].terms))
-
-
-def leading(terms: Terms) -> tuple[Monomial, int]:
-    """The term that is written first."""
-    return max(terms, key=lambda term: (len(term[0]), term[0]))
 
 
 def _common_atoms(monomials: Sequence[Monomial]) -> Monomial:
@@ -45,13 +41,6 @@ def _common_atoms(monomials: Sequence[Monomial]) -> Monomial:
                 here.remove(atom)
                 kept.append(atom)
         left = kept
-    return tuple(left)
-
-
-def _without(monomial: Monomial, atoms: Monomial) -> Monomial:
-    left = list(monomial)
-    for atom in atoms:
-        left.remove(atom)
     return tuple(left)
 
 

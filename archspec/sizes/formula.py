@@ -166,6 +166,21 @@ class Formula:
             inner = left._reduced_floor(divisor)
         return self.ring.made(whole) + inner
 
+    def quotient(self, divisor: Formula) -> Formula | None:
+        """The formula that makes this one of the divisor, as their product; None for none."""
+        if divisor.is_constant:
+            return None
+        first, unit = leading(divisor.terms)
+        left, found = self, self.ring.constant(0)
+        while left.terms:
+            monomial, coefficient = leading(left.terms)
+            rest = without(monomial, first)
+            if rest is None or coefficient % unit:
+                return None
+            part = self.ring.made({rest: coefficient // unit})
+            found, left = found + part, left - part * divisor
+        return found
+
     def _reduced_floor(self, divisor: int) -> Formula:
         common = math.gcd(divisor, *[c for monomial, c in self.terms if monomial])
         if common > 1:
@@ -222,6 +237,21 @@ class Ring:
     def constant(self, number: int) -> Formula:
         """The formula that is a number alone."""
         return self.made({(): number})
+
+
+def leading(terms: Terms) -> tuple[Monomial, int]:
+    """The term that is written first: of the highest power, and of the first atoms."""
+    return max(terms, key=lambda term: (len(term[0]), [-number for number in term[0]]))
+
+
+def without(monomial: Monomial, atoms: Monomial) -> Monomial | None:
+    """The monomial divided by another; None where it holds not all of its atoms."""
+    left = list(monomial)
+    for atom in atoms:
+        if atom not in left:
+            return None
+        left.remove(atom)
+    return tuple(left)
 
 
 def _is_small(terms: Iterable[tuple[Monomial, int]]) -> bool:

@@ -158,18 +158,26 @@ def _merged(a: Changes, b: Changes, both: Callable[[bool, bool], bool]) -> Chang
 def _shortened(classes: list[Changes]) -> tuple[Changes, ...]:
     """The same by the least period."""
     for prime in _primes(len(classes)):
-        while len(classes) % prime == 0:
-            period = len(classes) // prime
-            joined = [_joined(classes[r::period], r, period) for r in range(period)]
-            if None in joined:
-                break
-            classes = [each for each in joined if each is not None]
+        while len(classes) % prime == 0 and (joined := _by(len(classes) // prime, classes)):
+            classes = joined
     return tuple(classes)
+
+
+def _by(period: int, classes: list[Changes]) -> list[Changes] | None:
+    """The same by a shorter period, if it is periodic in that."""
+    found: list[Changes] = []
+    for residue in range(period):
+        joined = _joined(classes[residue::period], residue, period)
+        if joined is None:
+            return None
+        found.append(joined)
+    return found
 
 
 def _joined(parts: Sequence[Changes], residue: int, period: int) -> Changes | None:
     """The changes of the class that these make up; None where they differ."""
-    if len({len(part) for part in parts}) > 1:
+    count = len(parts[0])
+    if any(len(part) != count for part in parts):
         return None
     least = tuple([min(places) for places in zip(*parts, strict=True)])
     whole = period * len(parts)

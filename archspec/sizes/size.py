@@ -17,6 +17,9 @@ from typing import Any, TypeAlias
 from archspec.sizes.formula import Formula, Ring, Unkept
 from archspec.sizes.solve import Condition, Relation
 
+MAX_POWER = 8
+"""The largest power of a size that is kept as a formula."""
+
 LIMIT = 2**30
 """Comparisons with numbers from here on are bounds on what a machine can run, kept apart."""
 
@@ -71,7 +74,8 @@ class Path:
 
     def _record(self, formula: Formula, relation: Relation, is_limit: bool = False) -> None:
         if self.is_open and not formula.is_constant:
-            apart = is_limit or abs(formula.constant) >= LIMIT
+            # That a size is beyond such a bound is no limit: it decides what is refused.
+            apart = is_limit or (relation == ">=" and formula.constant >= LIMIT - 1)
             kept = self.limits if apart else self.conditions
             kept.setdefault(Condition(formula, relation), None)
             if kept[Condition(formula, relation)] is None:
@@ -149,7 +153,7 @@ class Size:
         return self if self >= 0 else -self
 
     def __pow__(self, power: Any) -> Any:
-        if power.__class__ is not int or not 0 <= power <= 8:
+        if power.__class__ is not int or not 0 <= power <= MAX_POWER:
             return (self if depends(power) else _pinned(self)) ** _pinned(power)
         result: Any = 1
         for _ in range(power):
@@ -160,8 +164,10 @@ class Size:
         return base ** _pinned(self)
 
     def __floordiv__(self, divisor: Any) -> Any:
+        if divisor.__class__ is Size:
+            return self._divided(divisor)
         if divisor.__class__ is not int:
-            return (self if depends(divisor) else _pinned(self)) // _pinned(divisor)
+            return _pinned(self) // divisor
         if not divisor:
             return self.value // divisor  # refused: it has no value at any size
         if divisor < 0:
@@ -171,13 +177,23 @@ class Size:
         except Unkept:
             return _pinned(self) // divisor
 
+    def _divided(self, divisor: Size) -> Any:
+        """The quotient by a size that divides it at all sizes; for others the divisor is pinned."""
+        try:
+            quotient = self.formula.quotient(divisor.formula)
+        except Unkept:
+            quotient = None
+        if quotient is None or divisor < 1:
+            return self // _pinned(divisor)
+        return _made(self.path, self.value // divisor.value, quotient)
+
     def __rfloordiv__(self, number: Any) -> Any:
         return number // _pinned(self)
 
     def __mod__(self, divisor: Any) -> Any:
-        if divisor.__class__ is not int:
-            return (self if depends(divisor) else _pinned(self)) % _pinned(divisor)
-        if not divisor:
+        if divisor.__class__ not in WHOLE:
+            return _pinned(self) % divisor
+        if divisor.__class__ is int and not divisor:
             return self.value % divisor
         return self - (self // divisor) * divisor
 

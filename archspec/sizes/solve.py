@@ -133,6 +133,9 @@ def follows(condition: Condition, box: Mapping[str, Sizes]) -> bool:
     formula, relation = condition
     if relation == "=":
         return False
+    if relation == "!=":
+        sides = formula.plus(-1), formula.times(-1).plus(-1)
+        return any(follows(Condition(side, ">="), box) for side in sides)
     return any(_least(formula.plus(number), box, -number) for number in (1, 0, -formula.constant))
 
 

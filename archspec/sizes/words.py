@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
 
-from archspec.sizes.factors import factors, leading
-from archspec.sizes.formula import Formula, Monomial
+from archspec.sizes.factors import factors
+from archspec.sizes.formula import Formula, Monomial, leading
 from archspec.sizes.sets import ALL, Sizes, from_to
 from archspec.sizes.solve import Condition, where
 
@@ -13,6 +15,9 @@ Legal = Mapping[str, Sizes]
 """The sizes that each symbol may have."""
 
 _POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+MOST_DIVISORS = 64
+"""Divisors that are tried for a simpler formula."""
 
 MOST_RUNS = 8
 """Stretches of neighbouring sizes that are written out."""
@@ -23,6 +28,7 @@ MOST_RUNS = 8
 
 def formula_text(formula: Formula, legal: Legal | None = None) -> str:
     """`256·(⌈S/32⌉ - 2)²`. With `legal` sizes the simplest text that agrees at all of these."""
+    formula = _without_floors(formula, legal) if legal else formula
     number, parts = factors(formula)
     if not parts:
         return str(number)
@@ -35,6 +41,52 @@ def formula_text(formula: Formula, legal: Legal | None = None) -> str:
     ]
     product = "·".join(texts)
     return {1: product, -1: f"-{product}"}.get(number, f"{number}·{product}")
+
+
+def _without_floors(formula: Formula, legal: Legal) -> Formula:
+    """The formula with plain quotients for floors that round nothing, if its numbers stay whole."""
+    ring = formula.ring
+    known: dict[int, dict[Monomial, Any]] = {}
+
+    def product(a: dict[Monomial, Any], b: dict[Monomial, Any]) -> dict[Monomial, Any]:
+        made: dict[Monomial, Any] = {}
+        for one, first in a.items():
+            for two, second in b.items():
+                monomial = tuple(sorted(one + two))
+                made[monomial] = made.get(monomial, 0) + first * second
+        return made
+
+    def terms_of(each: Formula) -> dict[Monomial, Any]:
+        made: dict[Monomial, Any] = {}
+        for monomial, coefficient in each.terms:
+            part: dict[Monomial, Any] = {(): Fraction(coefficient)}
+            for number in monomial:
+                part = product(part, of_atom(number))
+            made = {key: made.get(key, 0) + part.get(key, 0) for key in {*made, *part}}
+        return made
+
+    def of_atom(number: int) -> dict[Monomial, Any]:
+        if number not in known:
+            atom = ring.atoms[number]
+            known[number] = {(number,): Fraction(1)}
+            if atom.numerator is not None and _divides(atom.divisor, atom.numerator, legal):
+                part = terms_of(atom.numerator)
+                known[number] = {key: value / atom.divisor for key, value in part.items()}
+        return known[number]
+
+    found = terms_of(formula)
+    if any(value.denominator > 1 for value in found.values()):
+        return formula
+    return ring.made({monomial: int(value) for monomial, value in found.items()})
+
+
+def _divides(divisor: int, numerator: Formula, legal: Legal) -> bool:
+    """Whether it divides all values at legal sizes."""
+    if len(numerator.symbols) != 1:
+        return False
+    (name,) = numerator.symbols
+    rest = numerator - numerator.floor(divisor).times(divisor)
+    return name in legal and legal[name] <= where(rest, "=")
 
 
 class _Shown:
@@ -67,7 +119,7 @@ def _one_floor(formula: Formula, name: str, legal: Sizes) -> _Shown | None:
     tries = [x for x, _ in zip(_members(legal, first), range(8), strict=False)]
     symbol = formula.ring.symbol(name)
     rise, period = formula.rise(formula.period), formula.period
-    for k in range(1, period + 1):
+    for k in range(1, min(period, MOST_DIVISORS) + 1):
         if rise * k % period:
             continue
         m = rise * k // period
@@ -149,6 +201,21 @@ def _atom(formula: Formula, number: int) -> str:
     rest = atom.numerator.plus(-atom.numerator.constant)
     is_sum = len(rest.terms) > 1
     return _floor_text(_sum(rest), atom.numerator.constant, atom.divisor, is_sum)
+
+
+def formula_source(formula: Formula | int) -> int | str:
+    """The formula as the language of specs writes it: `(H + 1) // 2`; a plain number as it is."""
+    if isinstance(formula, int):
+        return formula
+    texts = []
+    for monomial, coefficient in formula.terms[::-1]:
+        parts = [str(coefficient)] if coefficient != 1 or not monomial else []
+        for number in monomial:
+            atom = formula.ring.atoms[number]
+            inner = atom.numerator and f"(({formula_source(atom.numerator)}) // {atom.divisor})"
+            parts.append(inner or atom.name)
+        texts.append(" * ".join(parts))
+    return " + ".join(texts).replace("+ -", "- ") or 0
 
 
 # --- sets ----------------------------------------------------------------------------------------

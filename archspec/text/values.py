@@ -174,11 +174,18 @@ class _Reader:
     def __init__(self, source: Source, limits: Limits) -> None:
         self.source, self.limits = source, limits
         self.anchors: dict[str, Value | None] = {}
-        self.total = 0
+        # Plain texts that were resolved before: most stand in a spec many times.
+        self.plain: dict[str, tuple[str, Atom]] = {}
 
     def span(self, event: Any) -> Span:
-        start, end = event.start_mark, event.end_mark
-        return Span(self.source, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+        return self.between(event.start_mark, event.end_mark)
+
+    def between(self, start: Any, end: Any) -> Span:
+        """The place between two marks of libyaml, which counts from 0."""
+        line, last = start.line, end.line
+        first = line + 1
+        end_line = first if last == line else last + 1
+        return Span(self.source, first, start.column + 1, end_line, end.column + 1)
 
     def read(self) -> Value:
         import yaml
@@ -188,13 +195,15 @@ class _Reader:
         # alternate in a mapping).
         stack: list[tuple[Any, list[Value]]] = []
         loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        starts = (yaml.SequenceStartEvent, yaml.MappingStartEvent)
+        ends = (yaml.SequenceEndEvent, yaml.MappingEndEvent)
         for event in yaml.parse(self.source.text, Loader=loader):
             if isinstance(event, yaml.ScalarEvent):
                 value: Value = self.scalar(event, bool(stack) and stack[-1][0].flow_style is True)
-            elif isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent):
+            elif isinstance(event, starts):
                 self.open(event, stack)
                 continue
-            elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
+            elif isinstance(event, ends):
                 start, values = stack.pop()
                 is_list = isinstance(event, yaml.SequenceEndEvent)
                 value = self.close(start, event, values, is_list)
@@ -229,8 +238,7 @@ class _Reader:
         stack.append((event, []))
 
     def close(self, start: Any, end: Any, values: list[Value], is_list: bool) -> Value:
-        first, last = start.start_mark, end.end_mark
-        span = Span(self.source, first.line + 1, first.column + 1, last.line + 1, last.column + 1)
+        span = self.between(start.start_mark, end.end_mark)
         size = 1 + sum(value.size for value in values)
         self.count(size, span)
         result: Value
@@ -291,7 +299,11 @@ class _Reader:
             )
         if event.anchor or event.tag:
             span = _behind_properties(span)
-        value = Scalar(resolve(text, span) if plain else text, text, plain, span)
+        value = Scalar(text, text, plain, span)
+        if plain:
+            if text not in self.plain:
+                self.plain[text] = text, resolve(text, span)
+            value.text, value.value = self.plain[text]
         if event.anchor:
             self.anchors[event.anchor] = value
         return value

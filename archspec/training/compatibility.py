@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Span, SpecError
@@ -22,6 +23,18 @@ def image_size(arch: Architecture, resize: int | Size | None) -> Size:
         return (resize, resize) if isinstance(resize, int) else resize
     _, height, width = image_shape(arch)
     return height, width
+
+
+def takes(arch: Architecture, size: Size) -> bool:
+    """Whether the spec leaves the size of its images open, and its contract has this one."""
+    if not arch.sizes:
+        return False
+    contract, wanted = arch.contract(), (image_shape(arch)[0], *size)
+    for chosen in product(size, repeat=len(contract.symbols)):
+        values = dict(zip(contract.symbols, chosen, strict=True))
+        if wanted in contract.input_shape(**values).values():
+            return contract.accepts(**values)
+    return False
 
 
 def check_sizes(arch: Architecture, size: Size) -> Architecture:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -69,7 +70,19 @@ def choose_precision(wanted: str, device: torch.device) -> WithReason:
         return WithReason(wanted, "as asked")
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return WithReason("bf16", "the GPU computes in it")
-    return WithReason("fp32", f"the default on {device.type}")
+    why = f"the default on {device.type}"
+    if device.type == "cpu" and cpu_computes_in_bf16():
+        # Never chosen unasked: losses and weights would be other ones.
+        why += ", which has instructions for bf16: --precision bf16 is likely to be faster"
+    return WithReason("fp32", why)
+
+
+def cpu_computes_in_bf16() -> bool:
+    """Whether the CPU multiplies in bfloat16, as far as torch can say; no emulation counts."""
+    # torch has no public question for it, and these may go.
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    asked = (getattr(torch.cpu, name, None) for name in names)
+    return any(ask is not None and ask() for ask in asked)
 
 
 def usable_precision(wanted: str, device: torch.device) -> WithReason:
@@ -88,7 +101,23 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
     return torch.autocast(device.type, dtype=DTYPES[precision])
 
 
-def fits(arch: Architecture, batch: int, device: torch.device) -> bool:
+@contextmanager
+def kernels_tried(wanted: bool) -> Iterator[None]:
+    """Whether cuDNN tries its kernels inside, where it meets a size of images for the first time.
+
+    That can take seconds, which a size that comes once an epoch does not bring back.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = wanted
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+def fits(
+    arch: Architecture, batch: int, device: torch.device, recompute: str | None = None
+) -> bool:
     """Whether there is memory for a step, by the static figures.
 
     This is for the CPU, whose allocator refuses too late. A step needs autograd's memory, and about
@@ -98,7 +127,7 @@ def fits(arch: Architecture, batch: int, device: torch.device) -> bool:
         return True
     from archspec.data.memory import free_memory
 
-    summary = arch.summary(depth=0, batch_size=batch)
+    summary = arch.summary(depth=0, batch_size=batch, recompute=recompute)
     return 2 * summary.saved_bytes + 4 * summary.state_dict_bytes < free_memory(device)
 
 

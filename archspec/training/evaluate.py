@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from archspec.training.device import autocast
 from archspec.training.distributed import Processes
+from archspec.training.layouts import laid_out
 from archspec.training.loss import Loss
 from archspec.training.metrics import Figures, Sums, figures_of
 
@@ -38,7 +39,8 @@ def evaluate(
 ) -> Evaluation:
     """Runs `net` in `eval()` over all images; each of several processes takes its share.
 
-    `net` is left in the mode it was in. Its buffers must be the same in all processes.
+    `net` is left in the mode and the layout it was in. Its buffers must be the same in all
+    processes.
     """
     processes = processes or Processes()
     sums = Sums(device)
@@ -47,20 +49,21 @@ def evaluate(
     mine = torch.arange(len(split))[processes.rank :: processes.world]
     was_training = net.training
     net.eval()
-    for images, labels in split.batches(
-        batch_size, order=mine, device=device, training=False, generator=None
-    ):
-        with autocast(precision, device):
-            output = net(images.contiguous(memory_format=layout))
-            total = loss(output, labels)
-        logits = loss.logits(output)
-        sums.add(total, logits, labels)
-        pairs = labels * classes + logits.argmax(1)
-        confusion.index_add_(0, pairs, torch.ones_like(pairs, dtype=torch.int32))
-    # FSDP gathers weights in each forward pass, so all processes must run equally many.
-    largest_share = -(-len(split) // processes.world)
-    if _rounds(largest_share, batch_size) > _rounds(len(mine), batch_size):
-        _run_for_others(net, split, precision, device, layout)
+    with laid_out(net, layout):
+        for images, labels in split.batches(
+            batch_size, order=mine, device=device, training=False, generator=None
+        ):
+            with autocast(precision, device):
+                output = net(images.contiguous(memory_format=layout))
+                total = loss(output, labels)
+            logits = loss.logits(output)
+            sums.add(total, logits, labels)
+            pairs = labels * classes + logits.argmax(1)
+            confusion.index_add_(0, pairs, torch.ones_like(pairs, dtype=torch.int32))
+        # FSDP gathers weights in each forward pass, so all processes must run equally many.
+        largest_share = -(-len(split) // processes.world)
+        if _rounds(largest_share, batch_size) > _rounds(len(mine), batch_size):
+            _run_for_others(net, split, precision, device, layout)
     net.train(was_training)
     processes.sum(sums.total)
     processes.sum(confusion)

@@ -14,7 +14,9 @@ from torch import nn
 
 from archspec.data.errors import DataError
 from archspec.data.opening import nothing_shown
+from archspec.ir.tape import RECOMPUTED
 from archspec.recipe.recipe import Recipe
+from archspec.runtime.recompute import recomputing
 from archspec.training import compatibility, device, state, tuning
 from archspec.training.distributed import Processes, is_connection_lost, joined
 from archspec.training.errors import TrainingError
@@ -100,7 +102,7 @@ class _Stages:
         if self.recipe.deterministic:
             make_deterministic()  # before anything is computed
         # 1. the network at the size of the images, and the data that fit it
-        self.size = compatibility.image_size(self.session.arch, self.recipe.resize)
+        self.size = self._size()
         self.arch = compatibility.check_sizes(self.session.arch, self.size)
         self.place = device.choose_device(self.recipe.device, self.processes)
         if self.place.type == "cuda" and not self.recipe.deterministic:
@@ -118,6 +120,9 @@ class _Stages:
         saved = self._saved(data)
         self.recipe = saved.recipe if saved else self._decided(data)
         net = self._net()
+        self._say_what_is_recomputed()
+        if self.recipe.evaluation_memory_format == "auto":
+            self.recipe = self._with_evaluation_decided(net, data)
         plan = self._plan(net, len(data.train))
         run = saved.run if saved else self._new_run(data)
         threads = self.recipe.threads
@@ -130,6 +135,24 @@ class _Stages:
             # 4. the training, and its figures
             self._fit(trainer)
             return self._close(trainer, run)
+
+    def _size(self) -> tuple[int, int]:
+        """Height and width of images: the recipe's, the data's where they are legal, the spec's."""
+        arch, recipe = self.session.arch, self.recipe
+        own = compatibility.image_size(arch, recipe.resize)
+        if recipe.resize is not None or not arch.sizes:
+            return own
+        from archspec.data.opening import natural_size
+
+        found = natural_size(recipe.dataset, self.session.data_root)
+        if found is None or found == own:
+            return own
+        (height, width), stated = found, f"{own[0]}×{own[1]}"
+        if compatibility.takes(arch, found):
+            self._say(f"size: {height}×{width}, the images' own (--resize asks for another)")
+            return found
+        self._say(f"size: {stated}, the spec's: the images' own, {height}×{width}, is not legal")
+        return own
 
     def _say(self, line: str) -> None:
         self.statements.append(line)
@@ -187,6 +210,25 @@ class _Stages:
         layout = tuning.LAYOUTS[self._as_main(tuning.LAYOUTS.index(way.layout))]
         threads = self._as_main(way.threads)
         return recipe.with_values(memory_format=layout, threads=threads)
+
+    def _with_evaluation_decided(self, net: nn.Module, data: Data) -> Recipe:
+        """The recipe with a layout for the passes between epochs: another may suit them better."""
+        recipe, world = self.recipe, self.processes.world
+        layout: str = recipe.memory_format
+        why = "as in training"
+        if recipe.deterministic:
+            why = f"{why}: a measurement would not be reproducible"
+        elif self.place.type == "cpu" and not (recipe.fsdp or recipe.compile):
+            batch = max(1, min(32, int(recipe.batch_size) // (recipe.accumulate * world)))
+            images = recipe.epochs * (len(data.validation) + len(data.test)) // world
+            shape = (batch, *compatibility.image_shape(self.arch))
+            passes = tuning.ForwardPasses(net, shape, images, recipe.precision, self.place)
+            with tuning.threads(int(recipe.threads)):
+                found = tuning.choose_evaluation_layout(passes, layout)
+            layout, why = found or (layout, f"{why}: too few images to measure")
+        layout = tuning.LAYOUTS[self._as_main(tuning.LAYOUTS.index(layout))]
+        self._say(f"evaluating: {layout} ({why})")
+        return recipe.with_values(evaluation_memory_format=layout)
 
     def _as_main(self, number: int) -> int:
         """What the first process has found: measurements differ, and all must do the same."""
@@ -335,7 +377,28 @@ class _Stages:
             init=recipe.init or self.arch.init,
             seed=recipe.seed,
         )
-        return synchronised(net, self.place) if recipe.sync_batch_norm else net
+        if recipe.sync_batch_norm:
+            net = synchronised(net, self.place)
+        return recomputing(net, recipe.recompute) if recipe.recompute else net
+
+    def _say_what_is_recomputed(self) -> None:
+        """How much memory a step keeps by the recipe's `recompute`, and how much without it."""
+        from archspec.analyses.memory import saved_bytes
+        from archspec.analyses.table import size
+
+        what, graph = self.recipe.recompute, self.arch.graph
+        if what is None:
+            return
+        share = int(self.recipe.batch_size) // (self.recipe.accumulate * self.processes.world)
+        batch = max(2, share)
+        kept, plain = (saved_bytes(graph, batch, recompute=each) for each in (what, None))
+        if kept == plain:
+            self._say(f"recompute: {what} saves nothing: no step would keep {RECOMPUTED[what]}")
+        else:
+            self._say(
+                f"recompute: {what}; a step on {batch} images keeps {size(kept)} for its backward "
+                f"pass, and {size(plain)} without"
+            )
 
     def _fit(self, trainer: Trainer) -> None:
         try:

@@ -15,11 +15,12 @@ import archspec
 from archspec.data.opening import nothing_shown
 from archspec.data.text import one_line
 from archspec.recipe.recipe import Recipe
-from archspec.training import compatibility, state
+from archspec.training import compatibility, state, tuning
 from archspec.training.device import WithReason, autocast, choose_device, usable_precision
 from archspec.training.distributed import Processes
 from archspec.training.errors import TrainingError
 from archspec.training.evaluate import Evaluation, evaluate
+from archspec.training.layouts import FORMATS
 from archspec.training.loss import Loss
 from archspec.training.resume import check_belongs, saved_run
 from archspec.training.store import checkpoint
@@ -36,6 +37,12 @@ CONVERTED = {
     1: "the network takes grey images, and pictures in colour are made grey",
     3: "the network takes colour images, and grey pictures get three equal channels",
 }
+
+
+def _layout_of(recipe: Recipe) -> str:
+    """The layout that the run evaluated in; of a run that does not say so, that of its training."""
+    found = (recipe.evaluation_memory_format, recipe.memory_format)
+    return next((each for each in found if each != "auto"), "contiguous")
 
 
 def _some(names: Sequence[str]) -> str:
@@ -81,9 +88,8 @@ class TrainedNetwork:
 
     @property
     def layout(self) -> torch.memory_format:
-        """Of images in memory, as in training."""
-        plain = self.recipe.memory_format != "channels_last"
-        return torch.contiguous_format if plain else torch.channels_last
+        """Of images in memory, as when the run evaluated."""
+        return FORMATS[_layout_of(self.recipe)]
 
     @property
     def size(self) -> compatibility.Size:
@@ -121,16 +127,31 @@ class TrainedNetwork:
             # Training had no room for more, without the gradients that evaluation does not keep.
             world = self.run.about().get("world", 1)
             most = min(most, self.recipe.batch_size // (self.recipe.accumulate * world))
+        batch = max(1, min(256, most))
         return evaluate(
             self.net,
             data.test,
             self.loss,
             classes=len(data.classes),
-            batch_size=max(1, min(256, most)),
+            batch_size=batch,
             device=self.device,
             precision=self.precision.value,
-            layout=self.layout,
+            layout=self._fastest_layout(len(data.test), min(batch, 32), say),
         )
+
+    def _fastest_layout(
+        self, images: int, batch: int, say: Callable[[str], None]
+    ) -> torch.memory_format:
+        """By measuring where that pays; the machine may be another than the run's."""
+        if self.device.type != "cpu" or self.recipe.deterministic:
+            return self.layout
+        shape = (batch, *compatibility.image_shape(self.arch))
+        passes = tuning.ForwardPasses(self.net, shape, images, self.precision.value, self.device)
+        found = tuning.choose_evaluation_layout(passes, _layout_of(self.recipe))
+        if found is None:
+            return self.layout
+        say(f"evaluating: {found.value} ({found.why})")
+        return FORMATS[found.value]
 
     def _open(
         self,
@@ -203,8 +224,9 @@ def open_trained(
     arch = archspec.load(run.spec, allow_modules=allow_modules, warn=False)
     net = arch.build(device=place, seed=0).eval()
     state.load_weights(net, tree["model"])
-    classes = tuple(tree["classes"])
-    return TrainedNetwork(run, arch, run.recipe(), net, classes, place, int(tree["epoch"]))
+    classes, recipe = tuple(tree["classes"]), run.recipe()
+    net.to(memory_format=FORMATS[_layout_of(recipe)])
+    return TrainedNetwork(run, arch, recipe, net, classes, place, int(tree["epoch"]))
 
 
 def _weights(run: Run, last: bool, say: Callable[[str], None]) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +22,15 @@ from archspec.training.device import (
     synchronise,
 )
 from archspec.training.errors import TrainingError
+from archspec.training.layouts import FORMATS, laid_out
 from archspec.training.loss import Loss
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
     from archspec.recipe.recipe import Recipe
 
-LAYOUTS = ("contiguous", "channels_last")
+LAYOUTS = tuple(FORMATS)
+T = TypeVar("T")
 
 SHARE = 0.03
 """Of the time that a run will take, what may be spent on making it faster."""
@@ -83,7 +85,7 @@ def choose_way(
         with _rng_untouched(device):
             measured = _Steps(arch, recipe, device, size)
             run = steps * batch / size * measured.seconds(plain)
-            times = measured.compared(ways, SHARE * run)
+            times = compared_within(SHARE * run, measured.seconds, ways)
             if not times:  # one step each shows whether other programs hold the cores
                 quick = [way for way in ways if way.layout == plain.layout]
                 seconds = {way: measured.seconds(way) for way in quick}
@@ -131,23 +133,29 @@ class _Steps:
                 self.probes[way.layout].step(self.size)  # the first one prepares the kernels
             return sum(self.probes[way.layout].seconds(self.size) for _ in range(count)) / count
 
-    def compared(self, ways: list[Way], allowed: float) -> dict[Way, float]:
-        """How long a step takes in each of the ways; empty where finding out takes too long."""
-        one = self.seconds(ways[-1])
-        count = max(1, min(10, round(ATTEMPT / max(one, 1e-6))))
-        if len(ways) * (count + 1) * one > allowed:
-            return {}
-        tries = {way: partial(self.seconds, way, count) for way in ways}
-        return compared(tries, min(allowed, SECONDS) / count)
+
+def compared_within(
+    allowed: float, seconds: Callable[[T, int], float], ways: Sequence[T]
+) -> dict[T, float]:
+    """How long each of the ways takes; empty where finding out takes more than `allowed` seconds.
+
+    `seconds` gives the mean of so many times.
+    """
+    one = seconds(ways[-1], 1)
+    count = max(1, min(10, round(ATTEMPT / max(one, 1e-6))))
+    if len(ways) * (count + 1) * one > allowed:
+        return {}
+    tries = {way: partial(seconds, way, count) for way in ways}
+    return compared(tries, min(allowed, SECONDS) / count)
 
 
-def compared(tries: Mapping[Way, Callable[[], float]], allowed: float) -> dict[Way, float]:
+def compared(tries: Mapping[T, Callable[[], float]], allowed: float) -> dict[T, float]:
     """The median of some times each, taken in turns, so that a busy machine slows all alike.
 
     Not the shortest: where other programs want the cores too, many threads wait for each other
     in most of their steps, and not in all. No round begins after `allowed` seconds of measuring.
     """
-    times: dict[Way, list[float]] = {way: [attempt()] for way, attempt in tries.items()}
+    times: dict[T, list[float]] = {way: [attempt()] for way, attempt in tries.items()}
     for _ in range(ROUNDS - 1):
         limit = HOPELESS * min(map(median, times.values()))
         if sum(map(sum, times.values())) > allowed:
@@ -156,6 +164,58 @@ def compared(tries: Mapping[Way, Callable[[], float]], allowed: float) -> dict[W
             if median(found) <= limit:
                 found.append(tries[way]())
     return {way: median(found) for way, found in times.items()}
+
+
+class ForwardPasses(NamedTuple):
+    """What evaluation computes: so many images in all, in batches of a shape (N, C, H, W)."""
+
+    net: nn.Module
+    shape: tuple[int, ...]
+    images: int
+    precision: str
+    device: torch.device
+
+    def seconds(self, layout: str, count: int = 1) -> float:
+        """Of one batch in that layout, the mean of `count` after one that prepares the kernels."""
+        images = torch.rand(self.shape).contiguous(memory_format=FORMATS[layout])
+        with laid_out(self.net, FORMATS[layout]), autocast(self.precision, self.device):
+            self.net(images)
+            started = time.perf_counter()
+            for _ in range(count):
+                self.net(images)
+            return (time.perf_counter() - started) / count
+
+
+@torch.no_grad()
+def choose_evaluation_layout(passes: ForwardPasses, own: str) -> WithReason | None:
+    """The layout in which forward passes on the CPU are fastest, by trying both.
+
+    None where trying would take too much of their time, or the memory for it is missing; `own` is
+    the layout of training. No weight, buffer or random state is changed.
+    """
+    allowed = SHARE * passes.images / passes.shape[0]
+    if allowed < 2 * len(LAYOUTS):  # batches: one to prepare and one to measure in each layout
+        return None
+    net, was_training = passes.net, passes.net.training
+    net.eval()
+    try:
+        with _rng_untouched(passes.device):
+            allowed *= passes.seconds(own)
+            times = compared_within(allowed, passes.seconds, LAYOUTS)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+    finally:
+        net.train(was_training)
+    if not times:
+        return None
+    preferred = sorted(LAYOUTS, key=lambda layout: layout != own)
+    best = next(way for way in preferred if min(times.values()) >= TIE * times[way])
+    others = (f"{way} {seconds * 1e3:.3g} ms" for way, seconds in times.items() if way != best)
+    return WithReason(
+        best, f"{passes.shape[0]} images took {times[best] * 1e3:.3g} ms; {'; '.join(others)}"
+    )
 
 
 @contextmanager
@@ -178,7 +238,7 @@ def choose_batch_size(
     size = 16
     with _rng_untouched(device):
         probe = Probe(arch, recipe, device, channels_last=False)
-        while size <= max(16, images // 8) and fits(arch, size, device):
+        while size <= max(16, images // 8) and fits(arch, size, device, recipe.recompute):
             try:
                 probe.step(size)
                 speeds[size] = size / min(probe.seconds(size) for _ in range(3))
@@ -202,7 +262,7 @@ def choose_batch_size(
 def largest_that_fits(arch: Architecture, recipe: Recipe, device: torch.device, batch: int) -> int:
     """A smaller batch whose step runs here; 0 where none does."""
     while (batch := batch // 2) >= 1:
-        if not fits(arch, batch, device):
+        if not fits(arch, batch, device, recipe.recompute):
             continue
         try:
             Probe(arch, recipe, device, channels_last=False).step(batch)
@@ -220,8 +280,8 @@ class Probe:
     def __init__(
         self, arch: Architecture, recipe: Recipe, device: torch.device, *, channels_last: bool
     ) -> None:
-        self.net: nn.Module = arch.build(device=device, seed=0)
-        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.net: nn.Module = arch.build(device=device, seed=0, recompute=recipe.recompute)
+        self.layout = FORMATS["channels_last" if channels_last else "contiguous"]
         self.net = self.net.to(memory_format=self.layout)
         main, names = compatibility.outputs_of(arch)
         self.loss = Loss(recipe, main, names)

@@ -155,7 +155,8 @@ class Drawn(NamedTuple):
 
     def fields(self):
         first = next(iter(self.given), None)
-        return {key: Field(int, REQUIRED if key == first else 0, None) for key in self.given}
+        defaults = {key: REQUIRED if key == first else 0 for key in self.given}
+        return {key: Field(int, default, None, (int,)) for key, default in defaults.items()}
 
 
 def layer(path, op, arguments, output, parameters, macs, dtype="float"):

@@ -131,7 +131,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     ("line", "found"),
     [
         ("archspec comp", ["compile", "completion"]),
-        ("archspec compile --s", ["--set", "--summary"]),
+        ("archspec compile --s", ["--set", "--size", "--summary"]),
         ("archspec compile densenet --format ", ["table", "json"]),
         ("archspec compile densenet --depth ", []),
         ("archspec compile tor", ["torchvision/resnet18"]),

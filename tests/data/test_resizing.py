@@ -74,6 +74,14 @@ def test_the_way_of_other_devices_is_within_a_grey_level_where_images_shrink_a_l
     assert float((exact(images, (32, 40)) != expected).float().mean()) < 1e-3
 
 
+@pytest.mark.parametrize("height", [300, 400])
+def test_small_weights_have_as_many_bits_as_torchs(height: int) -> None:
+    """With 21 bits, or with 23, some of so many columns come out a grey level off."""
+    columns = noise(20_000, 1, height, 1)
+    expected = F.interpolate(columns, (1, 1), mode="bilinear", antialias=True)
+    assert torch.equal(exact(columns, (1, 1)), expected)
+
+
 def test_images_of_the_right_size_are_left_alone() -> None:
     images = noise(3, 1, 12, 12)
     assert resize_images(images, (12, 12)) is images

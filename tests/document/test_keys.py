@@ -19,7 +19,8 @@ SPEC = """
 archspec: 1
 name: every_key
 doc: All keys of a spec.
-input: [4]
+input: [F]
+sizes: {F: 4}
 params: {width: 3}
 blocks:
   mlp: {doc: One layer., params: {size: 2}, layers: [{linear: size}]}
@@ -52,7 +53,8 @@ WRITTEN = {
     "archspec": "archspec: 1\n",
     "name": "name: every_key\n",
     "doc": 'doc: "All keys of a spec."\n',
-    "input": "input: [4]\n",
+    "input": "input: [F]\n",
+    "sizes": "\nsizes: {F: 4}\n",
     "inputs": None,  # instead of `input`
     "params": None,
     "layers": "\nlayers:\n",

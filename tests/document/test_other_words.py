@@ -16,6 +16,7 @@ from archspec.document.keys import SPEC_KEYS
 from archspec.document.keys.inputs import INPUT_KEYS
 from archspec.document.node_keys import NODE_KEYS
 from archspec.ir.op import REGISTRY
+from archspec.ir.types import named_elsewhere
 from archspec.text.files import library_blocks
 
 OPS = {*REGISTRY, *library_blocks()}
@@ -53,6 +54,16 @@ def test_every_word_is_bare_and_stands_once():
         assert bare(word) == word
     # What has the same letters as an op is a slip of it, unless it is said to be something else.
     assert {word for word in told if word in map(bare, OPS)} == set(other_words.UNLIKE)
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [("uint8", "int32"), ("torch.Half", "float"), ("FloatTensor", "float"), ("torch.bool", "bool"),
+     ("uint32", "int64"), ("Long", "int64"), ("complex64", None), ("", None)],
+)  # fmt: skip
+def test_a_type_of_another_library_has_one_name_here(word, name):
+    assert named_elsewhere(word) == name
+    assert (name or "None") in str(other_words.type_elsewhere(word))
 
 
 def test_ops_and_keys_are_there():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch_oracle import accepts_as_torch, compare_record, shape, strided
 
+import archspec
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.infer import infer
 from archspec.ir.shape import Shape, concrete
@@ -41,3 +42,11 @@ def test_the_batch_is_no_feature_axis() -> None:
     with pytest.raises(Refusal) as refused:
         infer(Linear(out_features=3), [shape()])
     assert refused.value.code == Code.MIXES_BATCH
+
+
+def test_single_numbers_get_an_axis_as_the_help_says() -> None:
+    spec = "input: []\nlayers: [{linear: 3}]"
+    with pytest.raises(archspec.SpecError, match=r"help: .*put `reshape: \[1\]` before it"):
+        archspec.loads(spec)
+    net = archspec.loads(spec.replace("[{", "[{reshape: [1]}, {")).build()
+    assert net(torch.ones(2)).shape == (2, 3)

@@ -142,3 +142,9 @@ def test_questions_asked_apart_are_kept_by_themselves():
         assert h > 3
     assert len(conditions) == 1
     assert not path.conditions
+
+
+def test_what_is_beyond_a_bound_is_a_condition():
+    result, path = traced(lambda h: h * h > 2**40, 2**21)
+    assert result is True
+    assert cell(path) == from_to(2**20 + 1)

@@ -28,7 +28,7 @@ from torch.distributed.run import main as torchrun
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archspec.cli import main
-from archspec.training import loop
+from archspec.training import updates
 from archspec.training.loop import Trainer
 
 torch.set_num_threads(1)
@@ -57,14 +57,14 @@ def strike(number, at, before, to_all=False):
 
 def poison(at):
     """Lets the images of the `at`th step be no numbers."""
-    prepare = loop.training_batches
+    prepare = updates.training_batches
 
     def batches(split, plan, position, *more):
         for number, batch in enumerate(prepare(split, plan, position, *more), position.step + 1):
             images = torch.full_like(batch.images, torch.nan) if number == at else batch.images
             yield batch._replace(images=images)
 
-    loop.training_batches = batches
+    updates.training_batches = batches
 
 
 class Exchanges(TorchDispatchMode):

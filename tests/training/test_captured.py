@@ -354,3 +354,39 @@ def test_a_table_has_the_rates_and_shares_of_its_epoch():
     assert table.moment(position).lr.item() == 0.5
     # 1 - (1 + n) / (10 + n) for the first step, n = 1
     assert table.moment(position).renewed.item() == pytest.approx(9 / 11, rel=1e-6)
+
+
+def test_whole_batches_alone_are_compiled(monkeypatch):
+    calls, sizes = [], []
+
+    def compiled(model, **options):
+        calls.append(options)
+
+        def run(images):
+            sizes.append(len(images))
+            return model(images)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    _, found = run_of(Trainer, compile=True)
+    assert calls == [{"dynamic": False}] and sizes == [16] * 12  # 6 whole batches, twice
+    _, expected = run_of(Trainer)
+    assert same(expected, found) == []
+    sizes.clear()
+    run_of(Trainer, compile=True, accumulate=2)
+    assert sizes == [8] * 24
+
+
+def test_kernels_are_tried_for_whole_batches_alone(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    tried = []
+
+    class Seen(Trainer):
+        def forward(self, images, labels):
+            tried.append((len(images), torch.backends.cudnn.benchmark))
+            return super().forward(images, labels)
+
+    run_of(Seen, epochs=1)
+    assert tried == [(16, True)] * 6 + [(4, False)]
+    assert torch.backends.cudnn.benchmark

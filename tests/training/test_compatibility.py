@@ -7,7 +7,7 @@ from archspec.diagnostics.diagnostic import SpecError
 from archspec.ir.op import REGISTRY
 from archspec.ir.types import EVERY
 from archspec.training import compatibility
-from archspec.training.compatibility import check_data, check_sizes, image_size, outputs_of
+from archspec.training.compatibility import check_data, check_sizes, image_size, outputs_of, takes
 
 SPEC = """\
 input: [1, 28, 28]
@@ -170,3 +170,43 @@ def test_a_softmax_at_the_end_is_warned_of_through_groups(small):
         "warning: the network ends with softmax (<text>:5:29), and the loss takes"
     )
     assert warn_of_probabilities(small) is None
+
+
+OPEN = """
+name: open
+sizes: {H: 32, W: 32}
+input: [1, H, W]
+layers:
+  - conv2d: {out_channels: 4, kernel_size: 5, stride: 2}
+  - adaptive_avg_pool2d: 1
+  - flatten
+  - linear: 10
+"""
+
+
+def test_a_contract_says_which_images_a_spec_takes():
+    arch = archspec.loads(OPEN)
+    assert takes(arch, (8, 8)) and takes(arch, (5, 300))  # a kernel of 5
+    assert not takes(arch, (4, 8)) and not takes(arch, (8, 4))
+    square = archspec.loads(OPEN.replace("{H: 32, W: 32}", "{S: 32}").replace("H, W", "S, S"))
+    assert takes(square, (8, 8)) and not takes(square, (8, 9)) and not takes(square, (4, 4))
+    assert not takes(archspec.load("resnet18"), (8, 8))  # it declares none
+
+
+@pytest.mark.parametrize(
+    ("kernel", "resize", "size", "said"),
+    [
+        (5, None, 8, "size: 8×8, the images' own (--resize asks for another)"),
+        (9, None, 32, "size: 32×32, the spec's: the images' own, 8×8, is not legal"),
+        (5, 16, 16, None),
+    ],
+)
+def test_images_keep_their_size_where_it_is_legal(kernel, resize, size, said, tmp_path, capsys):
+    arch = archspec.loads(OPEN.replace("kernel_size: 5", f"kernel_size: {kernel}"))
+    given = {"limit_train": 32, "limit_test": 10, "epochs": 1, "validation": 0, "resize": resize}
+    net, _ = archspec.train(arch, run=tmp_path / "run", dataset="digits", quiet=False, **given)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("size:")] == [said] * (said is not None)
+    resolved = archspec.load(tmp_path / "run" / "spec.yaml")
+    assert resolved.input_shape == ("N", 1, size, size)
+    assert type(net).__name__ == "Open"

@@ -68,3 +68,24 @@ def test_a_step_must_fit_in_this_process_share_of_the_memory(small, monkeypatch)
     assert device.fits(small, 16, cpu)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert not device.fits(small, 16, cpu)
+
+
+@pytest.mark.parametrize(
+    ("flags", "hint"),
+    [
+        ({"_is_avx512_bf16_supported": True}, True),
+        ({"_is_avx512_bf16_supported": False, "_is_amx_tile_supported": True}, True),
+        ({"_is_avx512_bf16_supported": False, "_is_amx_tile_supported": False}, False),
+        ({}, False),  # a torch that cannot say
+    ],
+)
+def test_a_cpu_with_bf16_is_told_and_not_chosen(flags, hint, monkeypatch):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    for name, has in flags.items():
+        monkeypatch.setattr(torch.cpu, name, lambda has=has: has, raising=False)
+    more = ", which has instructions for bf16: --precision bf16 is likely to be faster"
+    chosen = device.choose_precision("auto", torch.device("cpu"))
+    assert chosen == ("fp32", "the default on cpu" + more * hint)
+    for asked in ("fp32", "bf16"):
+        assert device.choose_precision(asked, torch.device("cpu")) == (asked, "as asked")

@@ -257,7 +257,7 @@ def test_out_of_memory_names_a_batch_that_fits(small, tmp_path, monkeypatch):
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
             return super().forward(images, labels)
 
-    monkeypatch.setattr(tuning, "fits", lambda arch, batch, place: batch <= 10)
+    monkeypatch.setattr(tuning, "fits", lambda arch, batch, place, recompute: batch <= 10)
     with pytest.raises(TrainingError) as caught:
         train(small, run=tmp_path / "run", trainer=Small, batch_size=32, **FAST)
     assert str(caught.value) == (

@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from archspec.cli import main
+from archspec.training import device
 
 OPTIONS = ["--memory-format", "contiguous", "--threads", "1", "--epochs", "2"]
 
@@ -23,16 +24,18 @@ def trained(tmp_path_factory):
     return run
 
 
-def test_train_says_what_it_chose_and_how_it_went(small_file, tmp_path, capsys):
+def test_train_says_what_it_chose_and_how_it_went(small_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(device, "cpu_computes_in_bf16", lambda: False)
     assert main(["train", str(small_file), "--run", str(tmp_path / "r"), *OPTIONS]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("data: digits, 90 images to train on, 10 to choose by, 40 to test")
-    assert lines[1:4] == [
+    assert lines[1:5] == [
         "device: cpu, fp32 (the default on cpu)",
         "computing: contiguous, 1 thread (as asked)",
+        "evaluating: contiguous (as in training: too few images to measure)",
         f"run: {tmp_path / 'r'}",
     ]
-    assert lines[4].startswith("epoch 1/2  loss ") and "  validation " in lines[4]
+    assert lines[5].startswith("epoch 1/2  loss ") and "  validation " in lines[5]
     assert lines[-1] == f"report: {tmp_path / 'r' / 'report.md'}"
 
 

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import copy
 import re
 
 import pytest
 import torch
+from torch import nn
 
 import archspec
 from archspec.recipe.recipe import Recipe
 from archspec.training import recipe_for, tuning
+from archspec.training.device import WithReason
 from archspec.training.errors import TrainingError
+from archspec.training.layouts import FORMATS, laid_out
 from archspec.training.loop import Listener
-from archspec.training.tuning import Way, choose_batch_size, choose_way, compared
+from archspec.training.store import checkpoint
+from archspec.training.store.runs import Run
+from archspec.training.trained_network import open_trained
+from archspec.training.tuning import (
+    LAYOUTS,
+    ForwardPasses,
+    Way,
+    choose_batch_size,
+    choose_evaluation_layout,
+    choose_way,
+    compared,
+)
 
 CPU = torch.device("cpu")
 PLAIN, PLAIN_2 = Way("contiguous", 1), Way("contiguous", 2)
@@ -174,7 +189,7 @@ def speeds(monkeypatch):
                 return batch / images_per_second[batch]
 
         monkeypatch.setattr(tuning, "Probe", Probe)
-        monkeypatch.setattr(tuning, "fits", lambda arch, batch, device: True)
+        monkeypatch.setattr(tuning, "fits", lambda arch, batch, device, recompute: True)
         return asked
 
     return set_speeds
@@ -204,3 +219,133 @@ def test_no_memory_for_any_batch_is_an_error(small, speeds):
     speeds({})
     with pytest.raises(TrainingError, match="not even 16 images fit in memory"):
         choose_batch_size(small, Recipe(), CPU, 1000)
+
+
+def convolutions():
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1), nn.Dropout())
+
+
+def strides(net):
+    return [each.stride() for each in net.parameters()]
+
+
+@pytest.mark.parametrize(
+    ("plain", "last", "own", "best"),
+    [
+        (2, 1, "contiguous", "channels_last"),
+        (1, 2, "contiguous", "contiguous"),
+        (1, 2, "channels_last", "contiguous"),
+        (1, 0.98, "contiguous", "contiguous"),  # noise does not decide
+        (0.98, 1, "channels_last", "channels_last"),
+    ],
+)
+def test_evaluation_has_the_layout_that_is_fastest(monkeypatch, plain, last, own, best):
+    times = {"contiguous": plain / 1000, "channels_last": last / 1000}
+    monkeypatch.setattr(ForwardPasses, "seconds", lambda self, layout, count=1: times[layout])
+    passes = ForwardPasses(convolutions(), (16, 1, 8, 8), 100_000, "fp32", CPU)
+    found = choose_evaluation_layout(passes, own)
+    assert found.value == best
+    other = next(name for name in times if name != best)
+    assert found.why == (
+        f"16 images took {times[best] * 1e3:.3g} ms; {other} {times[other] * 1e3:.3g} ms"
+    )
+
+
+def test_measuring_evaluation_is_bounded_and_leaves_no_trace(monkeypatch):
+    net = convolutions()
+    before, state = strides(net), copy.deepcopy(net.state_dict())
+    memory = [each.data_ptr() for each in net.parameters()]
+    random = torch.get_rng_state()
+    many = ForwardPasses(net, (16, 1, 8, 8), 10**7, "fp32", CPU)
+    found = choose_evaluation_layout(many, "contiguous")
+    assert found.value in ("contiguous", "channels_last")
+    assert net.training and strides(net) == before
+    assert [each.data_ptr() for each in net.parameters()] == memory
+    assert all(torch.equal(state[key], value) for key, value in net.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), random)
+    # 3 % of 2,100 images are fewer than four batches of 16; then nothing is run.
+    monkeypatch.setattr(nn.Sequential, "forward", None)
+    few = ForwardPasses(net, (16, 1, 8, 8), 2_100, "fp32", CPU)
+    assert choose_evaluation_layout(few, "contiguous") is None
+
+
+@pytest.mark.parametrize("message", ["out of memory", "a fault"])
+def test_measuring_evaluation_without_the_memory_for_it(monkeypatch, message):
+    def fail(self, x):
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(nn.Sequential, "forward", fail)
+    passes = ForwardPasses(convolutions(), (16, 1, 8, 8), 10**6, "fp32", CPU)
+    if message == "out of memory":
+        assert choose_evaluation_layout(passes, "contiguous") is None
+    else:
+        with pytest.raises(RuntimeError, match=message):
+            choose_evaluation_layout(passes, "contiguous")
+
+
+def test_a_network_is_laid_out_for_a_while():
+    net = convolutions()
+    before, memory = strides(net), [each.data_ptr() for each in net.parameters()]
+    with pytest.raises(KeyError), laid_out(net, torch.channels_last):
+        assert net[0].weight.is_contiguous(memory_format=torch.channels_last)
+        assert net(torch.rand(2, 1, 8, 8)).is_contiguous(memory_format=torch.channels_last)
+        raise KeyError
+    assert strides(net) == before
+    assert [each.data_ptr() for each in net.parameters()] == memory
+
+
+CONVOLUTIONS = """
+name: convolutions
+input: [1, 8, 8]
+layers:
+  - conv2d: {out_channels: 4, kernel_size: 3, padding: 1}
+  - batch_norm
+  - max_pool2d: 2
+  - conv2d: {out_channels: 6, kernel_size: 1}
+  - flatten
+  - linear: 10
+train: {dataset: digits, batch_size: 16, lr: 0.01, limit_train: 100, limit_test: 40}
+"""
+
+
+def test_the_layout_of_evaluation_leaves_training_alone(tmp_path):
+    arch, found = archspec.loads(CONVOLUTIONS), {}
+    given = {"epochs": 2, "memory_format": "contiguous", "threads": 1, "ema": 0.5}
+    for name in LAYOUTS:
+        run = tmp_path / name
+        _, history = archspec.train(arch, run=run, evaluation_memory_format=name, **given)
+        last = checkpoint.load(run / "checkpoints" / checkpoint.LAST)
+        trained = open_trained(run, device="cpu")
+        assert trained.layout == FORMATS[name]
+        assert trained.net.get_parameter("0.weight").is_contiguous(memory_format=FORMATS[name])
+        found[name] = (last, history, trained.evaluate().figures.loss)
+    (one, rows, loss), (two, others, other_loss) = found.values()
+    for part in ("model", "average"):
+        assert all(torch.equal(one[part][key], two[part][key]) for key in one[part])
+    for a, b in zip(rows, others, strict=True):
+        assert a["train_loss"] == b["train_loss"]
+        assert a["test_loss"] == pytest.approx(b["test_loss"], abs=1e-5)
+    assert loss == pytest.approx(other_loss, abs=1e-5)
+
+
+def test_a_run_and_its_evaluation_measure_where_it_pays(tmp_path, monkeypatch):
+    asked = []
+
+    def measured(passes, own):
+        asked.append((passes.shape, passes.images, own, torch.get_num_threads()))
+        return WithReason("channels_last", "tried")
+
+    monkeypatch.setattr(tuning, "choose_evaluation_layout", measured)
+    arch, run, said = archspec.loads(CONVOLUTIONS), tmp_path / "run", []
+    given = {"memory_format": "contiguous", "threads": 1}
+    archspec.train(arch, run=run, epochs=2, **given)
+    assert asked == [((16, 1, 8, 8), 2 * (10 + 40), "contiguous", 1)]
+    assert "evaluating: channels_last (tried)" in Run(run).about()["statements"]
+    assert Run(run).recipe().evaluation_memory_format == "channels_last"
+    archspec.train(arch, run=run, resume=True, epochs=3)  # keeps what it began with
+    assert len(asked) == 1
+    open_trained(run, device="cpu").evaluate(say=said.append)
+    assert asked[1:] == [((32, 1, 8, 8), 40, "channels_last", torch.get_num_threads())]
+    assert said == ["evaluating: channels_last (tried)"]
+    archspec.train(arch, run=tmp_path / "two", epochs=1, deterministic=True, **given)
+    assert len(asked) == 2

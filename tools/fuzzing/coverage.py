@@ -1,7 +1,7 @@
 """The fuzzer of bytes, guided by coverage: `atheris` (libFuzzer for Python) chooses the mutations.
 
-It runs in a process of its own, which it ends itself at the first finding; libFuzzer watches time
-and memory. The texts that reached something new are kept for the next run.
+It runs in a process of its own and ends it at the first finding. libFuzzer watches time and memory.
+Texts that reached new code are kept for the next run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _START = "import sys; from fuzzing import coverage; coverage.target(sys.argv[1],
 
 
 def run(seed: int, seconds: float, out: Path) -> int:
-    """Fuzzes for `seconds`; 1 where libFuzzer found something (and wrote it to `out`), else 0."""
+    """Fuzz for `seconds`. Returns 1 if libFuzzer found something and wrote it to `out`, else 0."""
     corpus = out / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
     _write_seeds(corpus)
@@ -49,7 +49,7 @@ def run(seed: int, seconds: float, out: Path) -> int:
 
 
 def target(counts: str, flags: list[str]) -> None:
-    """What the process runs: it does not return."""
+    """What the process runs. It does not return."""
     import atheris  # type: ignore[import-untyped]
 
     with atheris.instrument_imports(include=["archspec"]):
@@ -80,7 +80,7 @@ def _write_seeds(corpus: Path) -> None:
 
 
 def _words() -> list[str]:
-    """The dictionary of words that it inserts, escaped as libFuzzer reads them."""
+    """The words that it inserts, escaped as libFuzzer reads them."""
     from fuzzing.corpus import TOKENS, keys
 
     words = {*TOKENS, *(key.encode() for key in keys())}

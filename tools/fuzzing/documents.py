@@ -1,4 +1,4 @@
-"""The second fuzzer: documents. What is accepted summarises, expands, reads back and builds."""
+"""The second fuzzer: documents. What is accepted must summarise, expand, read back and build."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from fuzzing.sandbox import Case, Verdict
 from fuzzing.trees import Pairs, Raw, Slot, depth, slots, tree, write
 
 DEEPEST = 300
-"""Levels of a mutant; the language allows 100, and more of the same show nothing new."""
+"""Levels of a mutant. The language allows 100, and still more would show nothing new."""
 
 MOST_NODES = 3_000
-"""Nodes of a network that is summarised and built: more of the same show nothing new."""
+"""Nodes of a network that is summarised and built. More would show nothing new."""
 
 
 def cases(rng: random.Random) -> Iterator[Case]:
@@ -40,7 +40,7 @@ def cases(rng: random.Random) -> Iterator[Case]:
 
 
 def prepare() -> None:
-    """Imports torch and fills caches: no case should pay for that."""
+    """Import torch and fill caches, so that no case pays for that."""
     archspec.load("lenet_bn").build(device="meta")
 
 
@@ -73,7 +73,7 @@ def check(case: Case) -> Verdict:
 
 
 def _fix_findings(text: str, error: archspec.SpecError) -> list[str]:
-    """Edits must apply, and leave a text that gives an answer again."""
+    """Edits must apply, and the text that they leave must get an answer again."""
     if not any(each.edits for each in error.diagnostics):
         return []
 
@@ -144,7 +144,7 @@ def _scalar(rng: random.Random) -> Any:
 
 
 def _small_change(document: Any, rng: random.Random) -> None:
-    """A number a little different, a text with something before or behind it."""
+    """Change a number a little, or put something before or behind a text."""
     scalars = [slot for slot in slots(document) if isinstance(slot.value, int | str)]
     if not scalars:
         return
@@ -166,7 +166,7 @@ def _nest(document: Any, rng: random.Random) -> None:
 
 
 def _groups(document: Any, rng: random.Random) -> None:
-    """A node within many groups, just below and above the limit of depth."""
+    """Put a node into many groups, just below or above the limit of depth."""
     nodes = _nodes(document)
     if nodes:
         slot = rng.choice(nodes)
@@ -207,14 +207,14 @@ def _top(document: Any, rng: random.Random) -> None:
 
 
 def _graft(document: Any, rng: random.Random) -> None:
-    """A part of another document."""
+    """Put in a part of another document."""
     slot, other = _pick(document, rng), _pick(rng.choice(corpus.trees())[1], rng)
     if slot and other:
         slot.set(tree(other.value))
 
 
 def _alias(document: Any, rng: random.Random) -> None:
-    """An anchor on one value and an alias elsewhere, at times within itself."""
+    """Put an anchor on one value and an alias elsewhere, sometimes inside that value."""
     found = list(slots(document))
     if len(found) > 1:
         a, b = rng.sample(found, 2)
@@ -228,7 +228,7 @@ def _plain(value: Any) -> str:
 
 
 def _nodes(document: Any) -> list[Slot]:
-    """Elements of lists that stand under `layers`."""
+    """The elements of lists under `layers`."""
     lists = [s.value for s in slots(document) if s.key in ("layers", "branches", "with")]
     return [
         Slot(holder, index)

@@ -1,4 +1,4 @@
-"""What every answer of the front end must be like, whatever was asked."""
+"""What must hold for every answer of the front end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHAPE_RULES = frozenset(
 
 
 def outcome(error: SpecError) -> str:
-    """What kind of refusal it is; the earliest stage decides, for the rest may follow from it."""
+    """The kind of a refusal. The earliest stage decides, because the rest may follow from it."""
     codes = {diagnostic.code for diagnostic in error.diagnostics}
     if codes <= SHAPE_RULES:
         return "refused by a shape rule"
@@ -32,7 +32,7 @@ def outcome(error: SpecError) -> str:
 def diagnostics_findings(
     diagnostics: Iterable[Diagnostic], placeless: Collection[Code] = ()
 ) -> list[str]:
-    """What is wrong with the diagnostics themselves: no place, a wrong one, not printable."""
+    """What is wrong with the diagnostics: no place, a wrong place, or text that cannot print."""
     found: list[str] = []
     shown = list(diagnostics)
     if not shown:
@@ -65,12 +65,12 @@ def _findings(diagnostic: Diagnostic, placeless: bool) -> list[str]:
 
 
 def described(graph: Graph) -> list[Any]:
-    """All that a graph says, as data that can be compared: two equal ones are one network."""
+    """Everything about a graph, as data to compare: equal data mean the same network."""
     head = [graph.input_names, graph.inputs, graph.outputs, graph.output_names]
     return head + [
         (
             visit.path,
-            # Blocks of one name in an expansion are told apart by numbers.
+            # In an expansion, blocks of one name have different numbers.
             re.sub(r"_\d+\Z", "", visit.step.kind),
             visit.step.op,
             visit.step.inputs,

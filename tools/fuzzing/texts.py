@@ -33,12 +33,12 @@ def cases(rng: random.Random) -> Iterator[Case]:
 
 
 def prepare() -> None:
-    """Fills caches that no case should pay for."""
+    """Fill caches, so that no case pays for that."""
     archspec.load("lenet_bn")
 
 
 def check(case: Case) -> Verdict:
-    """Loads the bytes as a file; whatever is wrong must be a `SpecError` that can be shown."""
+    """Load the bytes as a file. Whatever is wrong must be a `SpecError` that can be shown."""
     path = Path(_folder.name) / "case.yaml"
     path.write_bytes(case.text)
     try:
@@ -99,9 +99,9 @@ def _splice(data: bytes, rng: random.Random) -> bytes:
 
 
 def _flood(data: bytes, rng: random.Random) -> bytes:
-    """One token over and over: nesting, long words, many nodes."""
+    """Repeat one token: deep nesting, long words, many nodes."""
     if rng.random() < 0.9:
-        return _insert(data, rng)  # rarely: it takes its time
+        return _insert(data, rng)  # it is slow, so it must be rare
     at = rng.randint(0, len(data))
     piece = rng.choice(
         (*TOKENS, b"- relu\n", b"a: 1\n", b"- [\n", b"{a: ", b"- linear: 3\n", b"1+")

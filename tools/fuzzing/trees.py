@@ -1,7 +1,7 @@
-"""Documents as plain trees that can be mutated freely, and written as YAML again.
+"""Documents as plain trees that can be changed freely and written as YAML again.
 
-Unlike a dict, a `Pairs` may hold a key twice. A scalar is a Python value; text is written plainly
-where YAML would read it back as that text, else in quotes. A `Raw` stands as it is.
+A `Pairs` may hold a key twice, unlike a dict. A scalar is a Python value. Text is written without
+quotes if YAML would read it back as that text. A `Raw` is written as it is.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def slots(node: Any) -> Iterator[Slot]:
 
 
 def depth(node: Any) -> int:
-    """How many lists stand within each other at most."""
+    """The depth of the deepest list."""
     deepest, level = 0, [node]
     while lists := [item for item in level if isinstance(item, list)]:
         level = [item for each in lists for item in each]

@@ -1,4 +1,4 @@
-"""Copies of the repository: to record the tests in, and to run mutants in."""
+"""Copies of the repository, in which tests are recorded and mutants run."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ TOOLS = Path(__file__).resolve().parent.parent
 
 
 def copy(to: Path) -> Path:
-    """Copies the working tree as it is, and compiles the package there."""
+    """Copy the working tree as it is, and compile the package in the copy."""
     shutil.copytree(ROOT, to, ignore=shutil.ignore_patterns(*NOT_COPIED))
     compileall.compile_dir(to / "archspec", quiet=1)
     return to
 
 
 def recorded(tests: list[Path]) -> Record:
-    """Which test runs which line of the package: as kept, or found out now."""
+    """Which test runs which line of the package, from an earlier record if there is one."""
     names = [path.relative_to(ROOT).as_posix() for path in tests]
     cache = Path(tempfile.gettempdir()) / f"archspec-mutation-{os.getuid()}"
     cache.mkdir(exist_ok=True)
@@ -54,7 +54,7 @@ def _digest(*words: str) -> str:
 
 
 def _environment(tree: Path, *more: Path) -> dict[str, str]:
-    """The processes of tests import the package from the copy as well."""
+    """The environment in which the tests' own processes import the package from the copy too."""
     path = os.pathsep.join(map(str, (tree, *more, TOOLS)))
     one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return {**os.environ, **one, "PYTHONPATH": path}
@@ -78,7 +78,7 @@ class Server:
         )
 
     def run(self, file: str, text: str, tests: list[str], seconds: float) -> str:
-        """The verdict on one mutant: the text of a file."""
+        """The verdict on one mutant, which is another text of a file."""
         assert self.process.stdin is not None and self.process.stdout is not None
         job = {"file": file, "text": text, "tests": tests, "seconds": seconds}
         self.process.stdin.write(json.dumps(job) + "\n")

@@ -24,8 +24,8 @@ from mutation import tracing
 
 @dataclass
 class Record:
-    """Seconds and lines (`path:number`) by test; the lines that ran before the first of them, as
-    modules were imported; the modules of others."""
+    """Seconds and lines (`path:number`) of each test, the lines that ran on import before the first
+    test, and the modules of others."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     lines: dict[str, list[str]] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Record:
 
 
 class Recorder:
-    """A pytest plugin. What a fixture of a module or a session ran counts for all who use it."""
+    """A pytest plugin. Lines that a shared fixture ran count for every test that uses it."""
 
     def __init__(self, tree: Path, log: Path) -> None:
         self.tree, self.log, self.read = f"{tree}/", log, 0
@@ -46,8 +46,8 @@ class Recorder:
         self.modules = 0
 
     def empty_caches(self) -> None:
-        """Otherwise only the first test would run what a cached function runs."""
-        if self.modules != len(sys.modules):  # looking at all objects takes long
+        """Empty caches, or only the first test would run the lines of a cached function."""
+        if self.modules != len(sys.modules):  # it is slow to look at all objects
             self.modules = len(sys.modules)
             found = (each for each in gc.get_objects() if type(each) is _lru_cache_wrapper)
             self.caches = [each for each in found if each.__module__.startswith("archspec")]
@@ -106,7 +106,7 @@ def main() -> None:
     pytest.main(["-q", "--no-summary", "-p", "no:cacheprovider", *tests], plugins=[recorder])
     sys.settrace(None)
     record = recorder.record
-    # Not `__main__`, nor what a preloading process could not import the same way.
+    # Without `__main__`, and without what another process could not import in the same way.
     record.modules = [
         name
         for name, module in list(sys.modules.items())

@@ -1,10 +1,10 @@
-"""A process that has everything loaded but the package, and forks for every mutant.
+"""A process that has loaded everything but the package, and forks for every mutant.
 
     python -m mutation.server TREE KNOWN
 
-TREE is a copy of the repository that nobody else uses, KNOWN a JSON file: `modules` to import, and
-files of `tests`. Each line of standard input is a job, `{"file", "text", "tests", "seconds"}`; a
-line with a verdict comes back: "survived", "killed" or "timed out".
+TREE is a copy of the repository that nobody else uses. KNOWN is a JSON file with `modules` to
+import and files of `tests`. Each line of standard input is a job, `{"file", "text", "tests",
+"seconds"}`. The answer is a line with a verdict: "survived", "killed" or "timed out".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import pytest
 
 
 class Choice:
-    """A pytest plugin: runs the chosen tests in the given order, and makes no failure smaller."""
+    """A pytest plugin that runs the chosen tests in the given order, and shrinks no failure."""
 
     def __init__(self, tests: list[str]) -> None:
         self.place = {name: number for number, name in enumerate(tests)}
@@ -51,7 +51,7 @@ def preload(names: list[str]) -> None:
 
 
 def compile_tests(tests: list[str]) -> None:
-    """Has pytest keep the tests as it rewrites them, which takes long, for all later processes."""
+    """Let pytest rewrite the tests once for all later processes, because that is slow."""
     child = os.fork()
     if child == 0:
         sys.dont_write_bytecode = False
@@ -61,7 +61,7 @@ def compile_tests(tests: list[str]) -> None:
 
 @contextmanager
 def written(path: Path, text: str) -> Iterator[None]:
-    """The file with another text, afterwards as it was, to its time (compiled files go by that)."""
+    """Give the file another text for a while. Its time comes back too: compiled files go by it."""
     before, times = path.read_bytes(), path.stat()
     path.write_text(text, encoding="utf-8")
     try:
@@ -85,7 +85,7 @@ def run(tree: Path, job: dict[str, Any]) -> str:
 
 
 def batches(tests: list[str]) -> Iterator[list[str]]:
-    """The tests of two files, of four more, and so on: most mutants die before all are read."""
+    """Tests of two files, then of four more, and so on. Most mutants die before all are loaded."""
     files: dict[str, list[str]] = {}
     for test in tests:
         files.setdefault(test.partition("::")[0], []).append(test)
@@ -100,7 +100,7 @@ def verdict(child: int, until: float) -> str:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             with suppress(ProcessLookupError):
-                os.killpg(child, signal.SIGKILL)  # what its tests have left
+                os.killpg(child, signal.SIGKILL)  # processes that its tests left
             code = os.waitstatus_to_exitcode(status)
             return "survived" if code == pytest.ExitCode.OK else "killed"
         time.sleep(0.01)
@@ -110,13 +110,13 @@ def verdict(child: int, until: float) -> str:
 
 
 def run_tests(tree: Path, tests: list[str]) -> None:
-    """In the child: does not return."""
+    """Run the tests, in the child. It does not return."""
     files = list(dict.fromkeys(name.partition("::")[0] for name in tests))
     run_pytest(["-x", f"--basetemp={tree.parent / 'tmp'}", *files], [Choice(tests)])
 
 
 def run_pytest(arguments: list[str], plugins: list[object]) -> None:
-    """In a child: does not return, and says nothing."""
+    """Run pytest in a child, without output. It does not return."""
     code = 70
     try:
         os.setsid()

@@ -1,7 +1,7 @@
-"""Where a source file can be mutated, and how: small edits of its text, found through its tree.
+"""Where and how a source file can be mutated: small edits of its text, found through its tree.
 
-Left alone is what no test should hold: docstrings, annotations, `__all__`, decorators, assertions,
-the texts of errors and messages, and arguments such as `strict` and `encoding`.
+What no test should hold is left alone: docstrings, annotations, `__all__`, decorators, assertions,
+texts of errors and messages, and arguments such as `strict` and `encoding`.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ KEPT_KEYWORDS = {"strict", "encoding", "file", "flush", "stacklevel"}
 class Mutation:
     """One edit: the text of `file` from `start` to `end` becomes `new`.
 
-    `line` is where the edit is; a test that runs a line of `lines` can notice it, or any test at
-    all where it `at_import` changes what runs as the module is imported.
+    `line` is where the edit is. A test that runs a line of `lines` can notice it. If it changes
+    what runs `at_import` of the module, any test can.
     """
 
     kind: str
@@ -61,13 +61,13 @@ class Mutation:
 
 
 def mutations(file: str, source: str) -> list[Mutation]:
-    """The mutations of a file's text, in its order. A few of them may be no programs."""
+    """The mutations of a file's text, in its order. A few may not be valid Python."""
     found = set(Finder(file, source).run())
     return sorted(found, key=lambda each: (each.start, each.end, each.kind, each.new))
 
 
 def is_another_program(source: str, mutation: Mutation) -> bool:
-    """Is the mutated text a program, and one that differs in more than its looks?"""
+    """Whether the mutated text is valid Python that differs in more than its looks."""
     try:
         tree = ast.parse(mutation.applied(source))
     except SyntaxError:
@@ -76,7 +76,7 @@ def is_another_program(source: str, mutation: Mutation) -> bool:
 
 
 class Finder:
-    """Walks a file's tree, knowing the statement and the function that it is in."""
+    """Walks a file's tree, and knows which statement and function it is in."""
 
     def __init__(self, file: str, source: str) -> None:
         self.file, self.source = file, source
@@ -96,7 +96,7 @@ class Finder:
     # --- places in the text --------------------------------------------------------------------
 
     def offset(self, line: int, column: int) -> int:
-        """Of a place whose column is in bytes, as the tree has it."""
+        """The offset of a place, whose column is in bytes as in the tree."""
         return self.starts[line - 1] + len(self.rows[line - 1].encode()[:column].decode())
 
     def start(self, node: ast.expr | ast.stmt | ast.keyword) -> int:
@@ -111,7 +111,7 @@ class Finder:
 
     def add(self, kind: str, start: int, end: int, new: str) -> None:
         line = self.source.count("\n", 0, start) + 1
-        # As many lines as before, so that the rest of the file stays where it is.
+        # The number of lines stays, so that the rest of the file keeps its place.
         new += "\n" * (self.source.count("\n", start, end) - new.count("\n"))
         edit = Mutation(kind, self.file, line, start, end, new, self.lines, not self.inside)
         self.found.append(edit)
@@ -120,7 +120,7 @@ class Finder:
         self.add(kind, self.start(node), self.end(node), new)
 
     def operator(self, kind: str, left: ast.expr, right: ast.expr, news: tuple[str, ...]) -> None:
-        """The operator between two operands: what is there besides parentheses and comments."""
+        """The operator between two operands, without parentheses and comments around it."""
         start, end = self.end(left), self.start(right)
         between = self.source[start:end]
         try:
@@ -175,7 +175,7 @@ class Finder:
                 self.expression(default)
         match node.body:
             case [*body, ast.Return(value=ast.Constant(value=None))]:
-                pass  # a function that ends gives None without saying so
+                pass  # a function without `return` gives None too
             case body:
                 pass
         outside, self.inside = self.inside, True

@@ -1,7 +1,7 @@
 """Which lines of the package a process runs, written to a file as they run for the first time.
 
-`sys.settrace` and not a library of coverage: the lines of a test must be known apart from those of
-the others, in the processes that it starts and forks as well.
+This is `sys.settrace` and no coverage library, because each test's lines must be known apart from
+those of the others, also in the processes that it starts and forks.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from types import CodeType, FrameType
 from typing import Any
 
 VARIABLE = "ARCHSPEC_MUTATION_TRACE"
-"""Where a process that a test starts finds what to trace: the folder's path, and the file."""
+"""The variable that says what to trace, to a process that a test starts: folder and log."""
 
 _left: dict[int, tuple[CodeType, set[int]]] = {}
-"""Lines of a function that have not run yet, by its code's id: a code's hash takes long."""
+"""Lines of a function that have not run yet, by the id of its code: its hash is slow."""
 _folder = ""
 _log = -1
 
@@ -33,18 +33,18 @@ def start(folder: str, log: str) -> None:
 
 
 def start_as_told() -> None:
-    """In a process that was started by a traced one."""
+    """Start in a process that a traced process started."""
     if VARIABLE in os.environ:
         start(*os.environ[VARIABLE].split(os.pathsep))
 
 
 def forget() -> None:
-    """Lines count as not run yet: another test begins, or another process."""
+    """Count all lines as not run yet, because another test or process begins."""
     _left.clear()
 
 
 def go_on() -> None:
-    """Traces again, where something has set a trace function of its own."""
+    """Trace again, if something has set another trace function."""
     if sys.gettrace() is not _called:
         sys.settrace(_called)
 
@@ -54,10 +54,10 @@ def _called(frame: FrameType, event: str, argument: Any) -> Any:
     if id(code) not in _left:
         watched = code.co_filename.startswith(_folder)
         lines = {line for *_, line in code.co_lines() if line} if watched else set()
-        _left[id(code)] = code, lines  # the code too, or another could get its id
+        _left[id(code)] = code, lines  # keeps the code alive, so that no other gets its id
     left = _left[id(code)][1]
     if not left:
-        return None  # all of it has run: nothing slows it down
+        return None  # every line has run: no more tracing here
     _note(frame, left)
 
     def ran(frame: FrameType, event: str, argument: Any) -> Any:
@@ -71,5 +71,5 @@ def _note(frame: FrameType, left: set[int]) -> None:
     line = frame.f_lineno
     if line in left:
         left.remove(line)
-        with suppress(OSError):  # a test may limit the size of files: it goes on without us
+        with suppress(OSError):  # a test may limit the size of files
             os.write(_log, f"{frame.f_code.co_filename}:{line}\n".encode())

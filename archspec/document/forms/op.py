@@ -10,14 +10,17 @@ from archspec.document import wording
 from archspec.document.forms.call import Call, misplaced
 from archspec.document.records import Arguments, Place
 from archspec.document.scope import Scope
-from archspec.expressions.arguments import LocatedError, check_truth, leaves, op_kinds, truths
+from archspec.expressions.arguments import LocatedError, check_truth, op_kinds, truths
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
 from archspec.text.values import Items, Mapping, Scalar, Value
 
 
 class OpCall(Call):
-    """One op. `ready` is the validated one, where no argument depends on anything."""
+    """One op. `ready` is the validated one, where no argument depends on anything.
+
+    Its `args` are not kept then: a long network has very many.
+    """
 
     __slots__ = ("op", "ready")
 
@@ -36,6 +39,7 @@ class OpCall(Call):
             with scope.reporting(span):
                 values = {name: argument.constant for name, argument in call.args.items()}
                 call.ready = scope.ops.make(op, values, call.args, span)
+                call.args = {}  # they are all in it, and have passed
         return call
 
     @property
@@ -70,7 +74,7 @@ class OpCall(Call):
     def alone(self, value: Value) -> str | None:
         if not isinstance(value, Scalar) or type(value.value) is not int:
             return None
-        if any(int in leaves(field.annotation) for field in self.op.fields().values()):
+        if any(int in field.leaves for field in self.op.fields().values()):
             return None
         return f"write `{self.word}` alone: sizes of the input are inferred"
 
@@ -104,7 +108,7 @@ class OpCall(Call):
             return 1  # a node that is left out need not fit
 
     def given(self, place: Place) -> dict[str, Any]:
-        return self.made(place).arguments() if self.args else {}
+        return self.made(place).arguments() if self.ready or self.args else {}
 
 
 def _is_number(value: Value) -> TypeGuard[Scalar]:

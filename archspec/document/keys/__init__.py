@@ -5,6 +5,7 @@ from archspec.document.keys.inputs import Input, Inputs
 from archspec.document.keys.key import FileKey, Statement
 from archspec.document.keys.network import Blocks, NetworkLayers, Outputs, Params
 from archspec.document.keys.patch import Patch
+from archspec.document.keys.sizes import SizesKey
 from archspec.document.keys.statements import Doc, Ignore, Init, NetworkName, Version
 from archspec.document.keys.train import Train
 
@@ -14,6 +15,7 @@ KEYS: tuple[FileKey, ...] = (
     Doc(),
     Input(),
     Inputs(),
+    SizesKey(),
     Params(),
     NetworkLayers(),
     Blocks(),

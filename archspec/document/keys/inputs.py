@@ -23,7 +23,6 @@ from archspec.expressions.arguments import (
 from archspec.expressions.names import MODULE_ATTRIBUTES, check_identifier, check_node_name
 from archspec.ir.graph import Graph
 from archspec.ir.op import MAX_SIZE
-from archspec.ir.shape import Shape
 from archspec.ir.types import FLOAT, INTEGERS, NAMES, ValueType
 from archspec.sizes.size import WHOLE
 from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
@@ -78,7 +77,7 @@ class Input(FileKey):
         return ref("input")
 
     def written(self, said: AbstractMapping[str, Any], graph: Graph) -> Any:
-        return _written(graph)["input"] if graph.input_names == ("input",) else None
+        return _written(said, graph)["input"] if graph.input_names == ("input",) else None
 
 
 class Inputs(FileKey):
@@ -93,20 +92,22 @@ class Inputs(FileKey):
         return {"type": "object", "additionalProperties": ref("input"), "minProperties": 1}
 
     def written(self, said: AbstractMapping[str, Any], graph: Graph) -> Any:
-        return None if graph.input_names == ("input",) else _written(graph)
+        return None if graph.input_names == ("input",) else _written(said, graph)
 
 
-def _written(graph: Graph) -> dict[str, Any]:
-    """The inputs by name, as a spec states them."""
-    each = zip(graph.input_names, graph.inputs, graph.input_types, strict=True)
-    return {name: _input_written(shape, kind_) for name, shape, kind_ in each}
+def _written(said: AbstractMapping[str, Any], graph: Graph) -> dict[str, Any]:
+    """The inputs by name, as a spec states them, with the symbols that it declares."""
+    shapes = [shape[1:] for shape in graph.inputs]
+    known = said.get("input_sizes") or dict(zip(graph.input_names, shapes, strict=True))
+    kinds = zip(graph.input_names, graph.input_types, strict=True)
+    return {name: _input_written(known[name], kind_) for name, kind_ in kinds}
 
 
-def _input_written(shape: Shape, kind_: ValueType) -> Any:
+def _input_written(sizes: tuple[Any, ...], kind_: ValueType) -> Any:
     if kind_ == FLOAT:
-        return shape[1:]
+        return sizes
     below = {} if kind_.below is None else {"below": kind_.below}
-    return {"shape": shape[1:], "dtype": kind_.name, **below}
+    return {"shape": sizes, "dtype": kind_.name, **below}
 
 
 def read_inputs(file: File, value: Mapping, required: bool, start: Span) -> dict[str, StatedInput]:
@@ -219,13 +220,13 @@ def _dtype(file: File, value: Value | None) -> str | None:
 
 
 def _dtype_help(value: Scalar) -> Help:
-    from archspec.document.other_words import dtype_elsewhere  # for a mistake alone
+    from archspec.document.other_words import type_elsewhere  # for a mistake alone
 
     _, dot, word = value.text.rpartition(".")
     if dot and word in NAMES:
         return Help(f"write `{word}`", (Edit(value.span, word),))
     near = suggestion(word, NAMES, value.span)
-    text = dtype_elsewhere(word)
+    text = type_elsewhere(word)
     return near if near.edits or text is None else Help(text)
 
 

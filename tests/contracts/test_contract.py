@@ -1,0 +1,213 @@
+"""Contracts: known ones, and what compiling at each size says of them."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from textwrap import dedent
+
+import pytest
+from hypothesis import given, settings
+
+import archspec
+from archspec.cli import main
+from archspec.diagnostics.diagnostic import SpecError
+from archspec.testing.contracts import contract_mismatches
+from archspec.testing.graphs import specs, to_text
+
+U_NET = """\
+input: [3, 64, 64]
+blocks:
+  up:
+    inputs: [x, skip]
+    layers:
+      - conv_transpose2d: {out_channels: 4, kernel_size: 2, stride: 2}
+      - concat: {inputs: ['0', skip]}
+layers:
+  - {name: enc1, conv2d: {out_channels: 4, kernel_size: 3, padding: 1}}
+  - max_pool2d: 2
+  - {name: enc2, conv2d: {out_channels: 4, kernel_size: 3, padding: 1}}
+  - max_pool2d: 2
+  - {name: bottom, conv2d: {out_channels: 4, kernel_size: 3, padding: 1}}
+  - {name: up2, up: {}, from: [bottom, enc2]}
+  - {name: up1, up: {}, from: [up2, enc1]}
+"""
+
+CASES = """\
+input: [3, 32, 32]
+layers:
+  - {conv2d: {out_channels: 8, kernel_size: 3}, when: in_height > 7}
+  - {max_pool2d: 2, when: in_height % 2 == 0}
+  - global_avg_pool2d
+"""
+
+FACTORS = """\
+input: [2, 30, 40]
+layers:
+  - {name: small, interpolate: {scale_factor: 0.5}}
+  - interpolate: {scale_factor: 2.0}
+  - add: [input, '1']
+  - max_pool2d: {kernel_size: 3, stride: 2, ceil_mode: true}
+  - slice: {dim: -1, start: 2, end: -1}
+  - {chunk: {chunks: 3, dim: 2}, name: parts}
+  - concat: {inputs: ['parts[2]', 'parts[0]'], dim: 2}
+  - flatten: {start_dim: 2}
+"""
+
+PINNED = """\
+input: [4, 9]
+layers:
+  - {repeat: in_features // 2, layers: [{conv1d: {out_channels: 4, kernel_size: 1}}]}
+"""
+
+MERGED = """\
+input: [1, 12, 12]
+params: {side: $(in_height // 2)}
+layers:
+  - pad: [0, -in_width % 4, 0, -in_height % 4]
+  - conv2d: {out_channels: 2, kernel_size: 4, stride: 4}
+  - flatten: {start_dim: 2}
+  - permute: [0, 2, 1]
+  - {linear: 'ceil(side / 2)', when: side < 9}
+"""
+
+
+def contract(text, names):
+    arch = archspec.loads(dedent(text), warn=False)
+    return arch, arch.contract(names)
+
+
+def check(arch, found, cases):
+    assert list(contract_mismatches(arch, found, cases)) == []
+
+
+def near(found, name="S", period_up_to=33):
+    """Sizes on both sides of each change of the contract, and one for each residue."""
+    sizes = {1, 2, 3, found.stated[name], found.stated[name] + 1}
+    for known in (found.sizes[name], found.compiles[name]):
+        for changes in known.classes[:8]:
+            sizes.update(place + more for place in changes for more in (-1, 0, 1))
+        first = known.least or 1
+        sizes.update(range(first, first + min(known.period, period_up_to) + 1))
+    return [{name: size} for size in sorted(sizes) if size >= 1]
+
+
+@pytest.mark.parametrize(
+    ("spec", "fits", "compiles"),
+    [
+        ("alexnet", "193 ≤ S ≤ 224", "S ≥ 65"),
+        ("lenet_bn", "28 ≤ S ≤ 31", "S ≥ 16"),
+        ("vgg11", "224 ≤ S ≤ 255", "S ≥ 32"),
+        ("nin", "S ≥ 67", "S ≥ 67"),
+        ("torchvision/vit_b_32", "224 ≤ S ≤ 255", "S ≥ 32"),
+        ("torchvision/squeezenet1_1", "S ≥ 17", "S ≥ 17"),
+    ],
+)
+def test_bundled_specs_are_legal_where_compiling_says_so(spec, fits, compiles):
+    arch = archspec.load(spec, warn=False)
+    found = arch.contract("S,S")
+    assert (found.text, found.compiles_text) == (fits, compiles)
+    assert found.is_complete
+    check(arch, found, near(found, period_up_to=5))
+
+
+@pytest.mark.parametrize("text", [U_NET, CASES, FACTORS, PINNED, MERGED])
+def test_one_symbol_is_exact(text):
+    arch, found = contract(text, {PINNED: "L", FACTORS: "W"}.get(text, "S,S"))
+    name = found.symbols[0]
+    check(arch, found, near(found, name))
+    check(arch, found, [{name: size} for size in range(1, 45)])
+
+
+@pytest.mark.parametrize("text", [U_NET, CASES, FACTORS, MERGED])
+def test_two_symbols_are_exact_at_given_sizes(text):
+    arch, found = contract(text, "H,W")
+    pairs = product((1, 3, 4, 8, 13, 16), (2, 4, 12, 17))
+    check(arch, found, [{"H": h, "W": w} for h, w in pairs])
+
+
+@settings(max_examples=20)
+@given(specs())
+def test_contracts_of_random_graphs_are_exact(spec):
+    try:
+        arch = archspec.loads(to_text(spec), warn=False)
+    except SpecError:
+        return
+    found = arch.contract(["S"])
+    check(arch, found, [{"S": size} for size in (1, 2, 3, 4, 5, 7, 8, 11, 16, 30)])
+
+
+def test_a_u_net_names_the_node_that_asks():
+    _, found = contract(U_NET, "H,W")
+    assert str(found).splitlines() == [
+        "contract: H and W a multiple of 4",
+        "  H a multiple of 4  up1.1 (concat, line 7)",
+        "  W a multiple of 4  up1.1 (concat, line 7)",
+    ]
+    assert found.refusal(H=30, W=8) == (
+        "H = 30, W = 8 is not legal: H a multiple of 4, asked for by up1.1 (concat, line 7); "
+        "H = 28 and 32 are"
+    )
+    assert found.refusal(H=28, W=8) is None
+    assert found.neighbours(H=2, W=3) == {"H": (None, 4), "W": (None, 4)}
+
+
+def test_weights_that_depend_on_a_size_bound_it():
+    _, found = contract("input: [3, 12, 12]\nlayers: [max_pool2d: 4, flatten, linear: 5]", "H,W")
+    assert str(found).splitlines() == [
+        "contract: H and W ≥ 4; 3·⌊H/4⌋·⌊W/4⌋ = 27",
+        "  H ≥ 4               0 (max_pool2d, line 2)",
+        "  W ≥ 4               0 (max_pool2d, line 2)",
+        "  3·⌊H/4⌋·⌊W/4⌋ = 27  2 (linear, line 2)",
+    ]
+    assert found.accepts(H=13, W=15)
+    assert found.accepts(H=4, W=36)
+    assert not found.accepts(H=16, W=12)
+
+
+def test_other_networks_are_listed_with_their_sizes():
+    _, found = contract(CASES, "S,S")
+    assert found.text == "S ≥ 8, a multiple of 2"
+    assert [other.as_dict() for other in found.others] == [
+        {"text": "1 ≤ S ≤ 7", "why": "0 differs"},
+        {"text": "S ≥ 9, odd", "why": "1 differs"},
+    ]
+
+
+def test_a_count_along_a_symbol_leaves_its_sizes():
+    _, found = contract(PINNED, "L")
+    assert found.text == "8 ≤ L ≤ 9"
+
+
+def test_code_of_other_packages_has_no_contract():
+    text = "input: [3, 8, 8]\nlayers: [module: torch.nn.Softsign]"
+    arch = archspec.loads(text, allow_modules=["torch"])
+    with pytest.raises(SpecError, match="runs at known sizes alone"):
+        arch.contract("H,W")
+
+
+@pytest.mark.parametrize("names", ["A,B,C,D", "3H", "H,not", "C,C,C"])
+def test_names_that_do_not_suit_the_input_are_refused(names):
+    with pytest.raises(SpecError):
+        archspec.load("alexnet", warn=False).contract(names)
+
+
+def test_a_symbol_without_a_size_is_refused():
+    with pytest.raises(ValueError, match="for each of H, W"):
+        contract(U_NET, "H,W")[1].accepts(H=3)
+
+
+def test_the_terminal_prints_the_contract(capsys):
+    assert main(["compile", "lenet_bn", "--contract", "S,S"]) == 0
+    assert "contract: 28 ≤ S ≤ 31\n" in capsys.readouterr().out
+
+
+def test_json_has_contract_and_formulas(capsys):
+    assert main(["compile", "alexnet", "--contract", "S,S", "--format", "json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["contract"]["text"] == "193 ≤ S ≤ 224"
+    assert said["contract"]["requirements"][0]["op"] == "linear"
+    assert said["contract"]["others"] == [
+        {"text": "65 ≤ S ≤ 192, or S ≥ 225", "why": "the weight of 14 has other sizes"}
+    ]
+    assert said["formulas"]["macs"]["value"] == said["macs"]

@@ -1,0 +1,44 @@
+"""Formulas of figures against the figures of compiling at other sizes."""
+
+from __future__ import annotations
+
+import pytest
+
+import archspec
+from archspec.analyses.cost import Costs
+from archspec.analyses.memory import memory
+
+
+def test_resnet_is_written_as_people_write_it():
+    found = archspec.load("torchvision/resnet18", warn=False).formulas("H,W")
+    assert found.input_shapes == {"input": "(N, 3, H, W)"}
+    assert found.macs.text.startswith("9408·⌈H/2⌉·⌈W/2⌉ + ")
+    assert found.macs.text.endswith(" + 512000")
+    shapes = {node.path: node.output_shapes[0] for node in found.nodes}
+    assert shapes["conv1"] == "(N, 64, ⌈H/2⌉, ⌈W/2⌉)"
+    assert shapes["layer4"] == "(N, 512, ⌈H/32⌉, ⌈W/32⌉)"
+
+
+def test_products_stay_factored():
+    found = archspec.load("alexnet", warn=False).formulas("S,S")
+    node = next(node for node in found.nodes if node.op == "flatten")
+    assert node.output_shapes == ("(N, 256·(⌈S/32⌉ - 2)²)",)
+
+
+@pytest.mark.parametrize(("spec", "sizes"), [("resnet18", (96, 333)), ("nin", (67, 100, 225))])
+def test_formulas_give_the_figures_of_other_sizes(spec, sizes):
+    arch = archspec.load(spec, warn=False)
+    contract = arch.contract("S,S")
+    for size in sizes:
+        other = arch.variant(input_shape=(1, size, size))
+        graph = contract.graph_at(S=size)
+        assert Costs(graph).total.macs == other.macs
+        assert memory(graph, 1).saved_bytes == other.summary().saved_bytes
+
+
+def test_the_value_of_a_formula_is_the_stated_figure():
+    arch = archspec.load("densenet", warn=False)
+    found, summary = arch.formulas("S,S"), arch.summary()
+    assert found.macs.value == arch.macs
+    assert found.saved_bytes.value == summary.saved_bytes
+    assert found.activation_bytes.value == summary.activation_bytes

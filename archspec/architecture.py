@@ -72,6 +72,18 @@ class Architecture:
         """The graph of primitive ops."""
         return self._program.graph
 
+    @cached_property
+    def emitted(self) -> Graph:
+        """The graph that `build` emits: numbers that follow the sizes of the inputs are formulas.
+
+        It is `graph` itself where there are none.
+        """
+        if self._origin is None or not self._program.may_follow:
+            return self.graph
+        from archspec.contracts.followed import followed
+
+        return followed(self._origin) or self.graph
+
     @property
     def source(self) -> Source:
         """The text it was read from."""
@@ -244,8 +256,9 @@ class Architecture:
         `outputs` are paths of nodes, as the summary prints them. The module then returns a dict of
         their values, and contains only what these need. The keys of its state dict stay the same.
 
-        The module is made for the input size that the spec was compiled for, because `in_height`
-        and the like are numbers in it. For another size, compile the spec again with `variant`.
+        One module serves every size that the `contract` accepts. What a node takes from a value, as
+        with `in_height`, is computed when the module runs. For another size, compile the spec again
+        with `variant`.
 
         Raises `SpecError` if weights do not fit or a node of `outputs` does not exist, ValueError
         for another `dtype` or `recompute`, and `ModuleNotFoundError` if torch is not installed.
@@ -254,7 +267,7 @@ class Architecture:
         recompute = _recompute(recompute)
         from archspec.emit import emit
 
-        graph = self._tapped(outputs)
+        graph = self._tapped(self.emitted, outputs)
         precision = None if dtype is None else _precision(dtype)
         net = emit(
             graph, name=self.name, device=device, init=self.init, seed=seed, precision=precision
@@ -289,10 +302,10 @@ class Architecture:
         if not report.fits or report.infinite:
             warnings.warn(str(report), stacklevel=3)
 
-    def _tapped(self, outputs: Outputs | None) -> Graph:
+    def _tapped(self, graph: Graph, outputs: Outputs | None) -> Graph:
         from archspec.ir.taps import tapped
 
-        return self.graph if outputs is None else tapped(self.graph, outputs)
+        return graph if outputs is None else tapped(graph, outputs)
 
     def variant(
         self,
@@ -362,8 +375,9 @@ class Architecture:
         from archspec.verify import verify
 
         return verify(
-            self._tapped(outputs),
+            self._tapped(self.graph, outputs),
             name=self.name,
+            emitted=self._tapped(self.emitted, outputs),
             batch_sizes=batch_sizes,
             device=device,
             precision=_precision(dtype),

@@ -129,6 +129,7 @@ def verify(
     graph: Graph,
     *,
     name: str,
+    emitted: Graph | None = None,
     batch_sizes: Sequence[int] = (2, 3, 5),
     device: torch.device | str = "cpu",
     build: Callable[[], nn.Module] | None = None,
@@ -141,25 +142,26 @@ def verify(
     Compared are the shapes and types of every node's outputs, every parameter and buffer, every
     node's multiply-accumulates (in `eval()`, at N = 1 too), the memory saved for backward (on the
     CPU, for which it is stated) and the outputs. A backward pass must run, if an output is of
-    floats. `build` makes the module, by `emit` unless it is given. Inputs and weights are drawn
-    from fixed seeds, integers from all that their type allows; the global random state is left as
-    it was. The floats of module and inputs are of `precision`, and all figures for it; the module
-    computes again what `recompute` says. A run that fails is a mismatch with the error's text.
-    `progress` is called with what runs next.
+    floats. `build` makes the module, by `emit` unless it is given; `emitted` is the graph that it
+    is made of, where its code computes sizes. Inputs and weights are drawn from fixed seeds,
+    integers from all that their type allows; the global random state is left as it was. The floats
+    of module and inputs are of `precision`, and all figures for it; the module computes again what
+    `recompute` says. A run that fails is a mismatch with the error's text. `progress` is called
+    with what runs next.
     """
     place = torch.device(device)
     if place.type == "meta":
         raise ValueError("the meta device computes nothing: choose a real one")
     report = Report(dtype=precision)
     try:
-        new = partial(emit, graph, name=name, device=place, seed=0, precision=precision)
+        new = partial(emit, emitted or graph, name=name, device=place, seed=0, precision=precision)
         module = (build or new)()
         if recompute is not None:
             module = recomputing(module, recompute)
     except RUN_ERRORS as error:
         report.mismatches.append(Mismatch("", "build", "a module", _text(error)))
         return report
-    _Verifier(graph, module, place, report, precision, recompute).run(
+    _Verifier(graph, emitted or graph, module, place, report, precision, recompute).run(
         batch_sizes, progress or (lambda what: None)
     )
     return report
@@ -169,13 +171,15 @@ class _Verifier:
     def __init__(
         self,
         graph: Graph,
+        emitted: Graph,
         module: nn.Module,
         device: torch.device,
         report: Report,
         precision: str,
         recompute: str | None,
     ) -> None:
-        self.graph, self.module, self.device, self.report = graph, module, device, report
+        self.graph, self.emitted = graph, emitted
+        self.module, self.device, self.report = module, device, report
         self.precision, self.recompute = precision, recompute
         self.reported: set[tuple[str, str]] = set()
         self.ahead: Iterator[Executed] = iter(())  # what an observed run has still to do
@@ -305,7 +309,7 @@ class _Verifier:
                 self.check_macs(ended, count() - counted, batch)
                 counted = count()
 
-        with counting_macs() as count, observed(self.graph, self.module, see):
+        with counting_macs() as count, observed(self.emitted, self.module, see):
             return list(_outputs(self.module(*self.inputs(batch))).values())
 
     def check_outputs(self, ended: Executed, values: Sequence[Tensor | None], batch: int) -> None:

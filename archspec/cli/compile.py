@@ -316,6 +316,7 @@ def _verify(arch: Architecture, args: Arguments) -> Report:
     report = verify(
         arch.graph,
         name=arch.name,
+        emitted=arch.emitted,
         device=device,
         build=build,
         progress=say,

@@ -67,6 +67,8 @@ class Program(Record):
     source: Source
     inputs: dict[str, Span]
     """Where each input of the network is stated."""
+    may_follow: bool
+    """Whether arguments of ops may follow the sizes of the inputs, so that code computes them."""
 
     @property
     def name(self) -> str:
@@ -182,7 +184,8 @@ def _compiled(
     ignored = {*ignore, *said["ignore"]}
     warnings = once_a_line(silencing.kept(every, ignored))[: limits.errors]
     said["ignore"] = tuple(sorted({str(d.code) for d in every} - {str(d.code) for d in warnings}))
-    return Program(said, graph, values, tuple(warnings), source, stated)
+    may_follow = expander.computes and expander.budget.takes_sizes
+    return Program(said, graph, values, tuple(warnings), source, stated, may_follow)
 
 
 def _read(

@@ -42,12 +42,12 @@ class Table(dict[str, Any]):
 
 
 class Budget:
-    """Work left to one compilation."""
+    """Work left to one compilation, and whether an expression took a size from an input."""
 
-    __slots__ = ("limits", "steps")
+    __slots__ = ("limits", "steps", "takes_sizes")
 
     def __init__(self, limits: Limits) -> None:
-        self.limits, self.steps = limits, 0
+        self.limits, self.steps, self.takes_sizes = limits, 0, False
 
     def spend(self, steps: int) -> None:
         """For a list of so many elements. Raises `Refusal`."""
@@ -163,6 +163,7 @@ def type_name(value: Any) -> str:
 def _input(env: Env, name: str) -> Shape:
     if env.shape is None:
         refuse(f"{name} has no value here: there is no input to take it from")
+    env.budget.takes_sizes = True
     return env.shape
 
 

@@ -75,6 +75,7 @@ def expect_rank_from(least: int, x: Shape) -> None:
 
 def axis(dim: int, rank: int) -> int:
     """`dim` counted from the front, N being 0; refuses what lies outside the rank."""
+    dim = dim.__index__()  # code is written for one rank: a size that is counted by is pinned
     if not -rank <= dim < rank:
         raise Refusal(
             f"dim {dim} is outside a {rank}-D input",

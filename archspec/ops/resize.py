@@ -46,6 +46,7 @@ class _Resize(ProductFree):
     align_corners: bool | None = None
 
     any_rank = True
+    follows = True
     examples = (
         Example({"scale_factor": 2}, inputs=[("N", 3, 4, 5)]),
         Example({"size": 7, "mode": "linear"}, inputs=[("N", 3, 4)]),
@@ -123,6 +124,7 @@ class Upsample(_Resize, name="upsample"):
     """Resizes by interpolation, as the module `torch.nn.Upsample`."""
 
     module = "torch.nn.Upsample"
+    function = "torch.nn.functional.interpolate"
 
 
 class Interpolate(_Resize, name="interpolate"):

@@ -179,7 +179,7 @@ class Size:
 
     def __pow__(self, power: Any) -> Any:
         if power.__class__ is not int or not 0 <= power <= MAX_POWER:
-            return _pinned(self) ** _pinned(power)
+            return (self if depends(power) else _pinned(self)) ** _pinned(power)
         result: Any = 1
         for _ in range(power):
             result = self * result
@@ -229,7 +229,7 @@ class Size:
         if divisor.__class__ is int and not divisor:
             return self.value / divisor
         if divisor.__class__ is not int or divisor < 0:
-            return _pinned(self) / _pinned(divisor)
+            return (self if depends(divisor) else _pinned(self)) / _pinned(divisor)
         return Ratio(self, divisor)
 
     def __rtruediv__(self, number: Any) -> Any:
@@ -316,7 +316,7 @@ class Ratio:
         return self.__floor__() if self.size >= 0 else self.__ceil__()
 
     def __add__(self, other: Any) -> Any:
-        if other.__class__ is int:
+        if other.__class__ is int or depends(other):
             return _ratio(self.size + other * self.divisor, self.divisor)
         return float(self) + plain(other)
 

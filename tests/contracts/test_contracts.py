@@ -179,6 +179,17 @@ def test_a_count_along_a_symbol_leaves_its_sizes():
     assert found.text == "8 ≤ L ≤ 9"
 
 
+def test_a_condition_that_leaves_one_size_has_a_note():
+    _, found = contract("input: [784]\nlayers: [linear: 10]", "F")
+    assert list(found.lines()) == [
+        "contract: F = 784",
+        "  F = 784  0 (linear, line 2)",
+        "another network: 1 ≤ F ≤ 783, or F ≥ 785: the weight of 0 has other sizes",
+        "note: 0 (linear, line 2) leaves one size of F: for more, pool to a fixed size before it, "
+        "or let it take no number from F",
+    ]
+
+
 def test_code_of_other_packages_has_no_contract():
     text = "input: [3, 8, 8]\nlayers: [module: torch.nn.Softsign]"
     arch = archspec.loads(text, allow_modules=["torch"])

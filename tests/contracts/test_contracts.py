@@ -203,6 +203,16 @@ def test_names_that_do_not_suit_the_input_are_refused(names):
         archspec.load("alexnet", warn=False).contract(names)
 
 
+def test_sizes_have_names_by_default():
+    sequence = archspec.loads("input: [5, 4]\nlayers: [{linear: 2}]").contract()
+    assert (sequence.stated, sequence.text) == ({"T": 5, "F": 4}, "any T; F = 4")
+    text = "inputs: {a: [3, 4, 6], b: [8]}\nlayers: [{from: a, max_pool2d: 2}]\n"
+    text += "outputs: {x: '0', y: b}\n"
+    found = archspec.loads(text, warn=False).contract()
+    assert found.stated == {"H_a": 4, "W_a": 6, "F_b": 8}
+    assert found.text == "H_a and W_a ≥ 2; any F_b"
+
+
 def test_a_symbol_without_a_size_is_refused():
     with pytest.raises(ValueError, match="for each of H, W"):
         contract(U_NET, "H,W")[1].accepts(H=3)

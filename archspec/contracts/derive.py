@@ -15,7 +15,7 @@ from archspec.expressions.names import check_identifier
 from archspec.ir.shape import Shape
 from archspec.sizes.formula import Ring
 
-DEFAULT_NAMES = {1: ("F",), 2: ("T",), 3: ("H", "W"), 4: ("D", "H", "W")}
+DEFAULT_NAMES = {1: ("F",), 2: ("T", "F"), 3: ("H", "W"), 4: ("D", "H", "W")}
 """Names of the last sizes of an input, by how many sizes it has: the channels keep theirs."""
 
 Axes = dict[str, tuple[str | None, ...]]

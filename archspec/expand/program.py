@@ -206,11 +206,15 @@ def _read(
 
 
 class Trial(Record):
-    """A compilation whose sizes are symbols: its graph, or the mistake that ended it."""
+    """A compilation whose sizes are symbols: its graph, or the mistake that ended it.
+
+    `nodes` were placed for it.
+    """
 
     graph: Graph | None
     mistake: Diagnostic | None
     path: Path
+    nodes: int
 
 
 def trial(
@@ -239,7 +243,9 @@ def trial(
             _check_patches(spec, expander, graph)
     path.close()
     mistakes = [each for each in found if each.severity == "error"]
-    return Trial(None if mistakes else graph, mistakes[0] if mistakes else None, path)
+    return Trial(
+        None if mistakes else graph, mistakes[0] if mistakes else None, path, expander.nodes
+    )
 
 
 def read_document(

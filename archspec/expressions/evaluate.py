@@ -279,14 +279,19 @@ def _int(_: Env, x: Any) -> Any:
     return math.trunc(number(x, "int"))
 
 
+def shape_of(env: Env, edge: str, what: str) -> Shape:
+    """The shape of an earlier value of the list. Raises `Refusal`."""
+    if env.edge is None:
+        refuse(f"{what} has no value here: there is no list of nodes to take it from")
+    return env.edge(edge)
+
+
 def _size(env: Env, edge: str, dim: Any) -> Any:
     """The size of an earlier value along an axis, which is counted as `dim` counts."""
-    if env.edge is None:
-        refuse("size has no value here: there is no list of nodes to take it from")
     dim = plain(dim)
     if dim.__class__ is not int:
         refuse(f"size counts axes with whole numbers, got {type_name(dim)}")
-    shape = env.edge(edge)
+    shape = shape_of(env, edge, SIZE)
     position = axis(dim, len(shape))
     if shape[position] is N:
         refuse(

@@ -334,7 +334,8 @@ class Architecture:
 
         `symbols` names the last sizes of the input: `"H,W"` for height and width, each by itself;
         `"S,S"` for both as one. By default they are those that the spec declares under `sizes:`;
-        without any the channels stay, and all other sizes have names.
+        without any the channels stay and all other sizes have names, as H and W, or H_image and
+        W_image where there are several inputs.
 
         Raises `SpecError` where the names do not suit the input.
         """

@@ -22,7 +22,7 @@ Values: TypeAlias = Mapping[str, int]
 Box: TypeAlias = dict[str, Sizes]
 """For each symbol a set: the cases in which each is in its own."""
 
-MOST_CELLS = 32
+MOST_CELLS = 24
 LARGEST = 2**31 - 1
 """The largest size of an input."""
 

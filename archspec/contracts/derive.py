@@ -105,11 +105,16 @@ def _sizes(
 
 
 def _axes(inputs: Mapping[str, Shape], symbols: Sequence[str] | None) -> Axes:
-    """For each input the names of its sizes, None for one that stays a number."""
+    """For each input the names of its sizes, None for one that stays a number.
+
+    Of several inputs each has names of its own, unless `symbols` are given for all.
+    """
     axes: Axes = {}
     for name, shape in inputs.items():
         count = len(shape) - 1
         names = tuple(symbols) if symbols else DEFAULT_NAMES.get(count, ())
+        if not symbols and len(inputs) > 1:
+            names = tuple([f"{symbol}_{name}" for symbol in names])
         if names and len(names) <= count:
             axes[name] = (None,) * (count - len(names)) + names
     if not axes:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from archspec.analyses.cost import Costs
     from archspec.analyses.layers import Layer
     from archspec.analyses.summary import Summary
+    from archspec.contracts.chosen import Elsewhere
     from archspec.contracts.contract import Contract
     from archspec.contracts.formulas import Formulas
     from archspec.ir.precision import DType
@@ -355,6 +356,18 @@ class Architecture:
 
         return Formulas(self.contract(symbols), _precision(dtype))
 
+    def elsewhere(self) -> list[Elsewhere]:
+        """Some other sizes that the contract accepts, each with its graph, to verify it there.
+
+        There are none where no size of an input has a name, or where code of other packages runs.
+        """
+        from archspec.contracts.chosen import elsewhere
+
+        try:
+            return elsewhere(self.contract())
+        except SpecError:
+            return []
+
     def verify(
         self,
         batch_sizes: Sequence[int] = (2, 3, 5),
@@ -363,8 +376,12 @@ class Architecture:
         outputs: Outputs | None = None,
         dtype: DType = PRECISION,
         recompute: str | None = None,
+        elsewhere: bool = True,
     ) -> Report:
         """Run the real module, and compare every static figure with what it does.
+
+        Unless `elsewhere` is false, the same module is also run at the least sizes that the
+        `contract` accepts, and at some between them and the stated ones.
 
         With `outputs`, it is the module that `build` makes for them. Its precision is `dtype`, and
         it computes again what `recompute` says.
@@ -378,6 +395,10 @@ class Architecture:
             self._tapped(self.graph, outputs),
             name=self.name,
             emitted=self._tapped(self.emitted, outputs),
+            elsewhere=[
+                each._replace(graph=self._tapped(each.graph, outputs))
+                for each in (self.elsewhere() if elsewhere else ())
+            ],
             batch_sizes=batch_sizes,
             device=device,
             precision=_precision(dtype),

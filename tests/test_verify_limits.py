@@ -225,6 +225,7 @@ def test_a_table_of_mismatches_is_aligned_and_dicts_are_plain():
         "no_gradient": [],
         "not_counted": [],
         "differentiable": True,
+        "elsewhere": [],
     }
     assert str(Report()) == "verified: static and real agree (nothing compared)"
     one = Report([Mismatch("a", "b", "c", "d")])

@@ -322,6 +322,7 @@ def _verify(arch: Architecture, args: Arguments) -> Report:
         arch.graph,
         name=arch.name,
         emitted=arch.emitted,
+        elsewhere=arch.elsewhere(),
         device=device,
         build=build,
         progress=say,

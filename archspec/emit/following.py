@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, TypeAlias
 
+from archspec.contracts.followed import is_following, is_symbolic
 from archspec.emit.spelling import Sum, evaluated, spelled
 from archspec.ir.computed import parts
 from archspec.ir.graph import Graph, Step
@@ -105,17 +106,6 @@ def _owner(graph: Graph, position: int) -> int:
     return position
 
 
-def is_following(step: Step) -> bool:
-    """Whether code computes the arguments of a step's op: a weight has its size for good."""
-    op = step.op
-    return op is not None and op.follows and not op.weights(*step.input_shapes)
-
-
-def is_symbolic(op: Op) -> bool:
-    """Whether an argument depends on symbols."""
-    return any(map(depends, parts(vars(op))))
-
-
 def with_numbers(op: Op, numbers: Mapping[int, Any]) -> Op:
     """The op with other numbers at positions among all parts of its arguments."""
     left = count()
@@ -133,20 +123,6 @@ def with_numbers(op: Op, numbers: Mapping[int, Any]) -> Op:
 def plain_op(op: Op) -> Op:
     """The op with the values at hand of its arguments."""
     return op.changed(everywhere(known, dict(vars(op)))) if is_symbolic(op) else op
-
-
-def is_needed(graph: Graph) -> bool:
-    """Whether the code of a graph, or of one inside it, computes any number."""
-    waiting, met = [graph], {graph}
-    while waiting:
-        for step in waiting.pop().steps:
-            if step.op is not None:
-                if is_symbolic(step.op) and is_following(step):
-                    return True
-            elif step.body is not None and step.body not in met:
-                met.add(step.body)
-                waiting.append(step.body)
-    return False
 
 
 def _placed(plan: Plan, numbers: Numbers, graphs: Graphs, twins: Sequence[Step]) -> Sum | Given:

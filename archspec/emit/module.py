@@ -8,16 +8,9 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
+from archspec.contracts.followed import is_following, is_needed, is_symbolic
 from archspec.emit.classes import class_name, make_class
-from archspec.emit.following import (
-    Graphs,
-    Plans,
-    bodies_of,
-    is_following,
-    is_needed,
-    is_symbolic,
-    plain_op,
-)
+from archspec.emit.following import Graphs, Plans, bodies_of, plain_op
 from archspec.emit.initialize import SkipFilling, initialize
 from archspec.emit.source import StepPart, check_name, forward_source, is_chain, owner
 from archspec.ir.graph import Graph, Step

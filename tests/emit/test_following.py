@@ -202,7 +202,7 @@ outputs: {head: head, aux: aux}
 """)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(testing.following_specs())
 def test_drawn_specs_follow_their_input(spec: object) -> None:
     testing.check_follows(testing.to_text(spec), reach=2)

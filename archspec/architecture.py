@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from archspec.analyses.cost import Costs
     from archspec.analyses.layers import Layer
     from archspec.analyses.summary import Summary
+    from archspec.contracts.chosen import Elsewhere
     from archspec.contracts.contract import Contract
     from archspec.contracts.formulas import Formulas
     from archspec.ir.precision import DType
@@ -71,6 +72,18 @@ class Architecture:
     def graph(self) -> Graph:
         """The graph of primitive ops."""
         return self._program.graph
+
+    @cached_property
+    def emitted(self) -> Graph:
+        """The graph that `build` emits: numbers that follow the sizes of the inputs are formulas.
+
+        It is `graph` itself where there are none.
+        """
+        if self._origin is None or not self._program.may_follow:
+            return self.graph
+        from archspec.contracts.followed import followed
+
+        return followed(self._origin) or self.graph
 
     @property
     def source(self) -> Source:
@@ -244,8 +257,9 @@ class Architecture:
         `outputs` are paths of nodes, as the summary prints them. The module then returns a dict of
         their values, and contains only what these need. The keys of its state dict stay the same.
 
-        The module is made for the input size that the spec was compiled for, because `in_height`
-        and the like are numbers in it. For another size, compile the spec again with `variant`.
+        One module serves every size that the `contract` accepts. What a node takes from a value, as
+        with `in_height`, is computed when the module runs. For another size, compile the spec again
+        with `variant`.
 
         Raises `SpecError` if weights do not fit or a node of `outputs` does not exist, ValueError
         for another `dtype` or `recompute`, and `ModuleNotFoundError` if torch is not installed.
@@ -254,7 +268,7 @@ class Architecture:
         recompute = _recompute(recompute)
         from archspec.emit import emit
 
-        graph = self._tapped(outputs)
+        graph = self._tapped(self.emitted, outputs)
         precision = None if dtype is None else _precision(dtype)
         net = emit(
             graph, name=self.name, device=device, init=self.init, seed=seed, precision=precision
@@ -289,10 +303,10 @@ class Architecture:
         if not report.fits or report.infinite:
             warnings.warn(str(report), stacklevel=3)
 
-    def _tapped(self, outputs: Outputs | None) -> Graph:
+    def _tapped(self, graph: Graph, outputs: Outputs | None) -> Graph:
         from archspec.ir.taps import tapped
 
-        return self.graph if outputs is None else tapped(self.graph, outputs)
+        return graph if outputs is None else tapped(graph, outputs)
 
     def variant(
         self,
@@ -320,7 +334,8 @@ class Architecture:
 
         `symbols` names the last sizes of the input: `"H,W"` for height and width, each by itself;
         `"S,S"` for both as one. By default they are those that the spec declares under `sizes:`;
-        without any the channels stay, and all other sizes have names.
+        without any the channels stay and all other sizes have names, as H and W, or H_image and
+        W_image where there are several inputs.
 
         Raises `SpecError` where the names do not suit the input.
         """
@@ -341,6 +356,18 @@ class Architecture:
 
         return Formulas(self.contract(symbols), _precision(dtype))
 
+    def elsewhere(self) -> list[Elsewhere]:
+        """Some other sizes that the contract accepts, each with its graph, to verify it there.
+
+        There are none where no size of an input has a name, or where code of other packages runs.
+        """
+        from archspec.contracts.chosen import elsewhere
+
+        try:
+            return elsewhere(self.contract())
+        except SpecError:
+            return []
+
     def verify(
         self,
         batch_sizes: Sequence[int] = (2, 3, 5),
@@ -349,8 +376,12 @@ class Architecture:
         outputs: Outputs | None = None,
         dtype: DType = PRECISION,
         recompute: str | None = None,
+        elsewhere: bool = True,
     ) -> Report:
         """Run the real module, and compare every static figure with what it does.
+
+        Unless `elsewhere` is false, the same module is also run at the least sizes that the
+        `contract` accepts, and at some between them and the stated ones.
 
         With `outputs`, it is the module that `build` makes for them. Its precision is `dtype`, and
         it computes again what `recompute` says.
@@ -361,8 +392,13 @@ class Architecture:
         from archspec.verify import verify
 
         return verify(
-            self._tapped(outputs),
+            self._tapped(self.graph, outputs),
             name=self.name,
+            emitted=self._tapped(self.emitted, outputs),
+            elsewhere=[
+                each._replace(graph=self._tapped(each.graph, outputs))
+                for each in (self.elsewhere() if elsewhere else ())
+            ],
             batch_sizes=batch_sizes,
             device=device,
             precision=_precision(dtype),

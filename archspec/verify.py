@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from archspec.analyses.memory import saved_bytes
+from archspec.contracts.chosen import Elsewhere
 from archspec.diagnostics.diagnostic import Span
 from archspec.emit import emit
 from archspec.emit.observe import Executed, execution, observed
@@ -68,7 +69,8 @@ class Report:
     `not_counted` lists nodes whose multiply-accumulates nobody knows, so that none were compared.
     `differentiable` is false where no output is of floats, so that no backward pass was run.
     `checked` counts the comparisons made of each kind; `str` gives a table of the mismatches.
-    `dtype` is the precision of the run.
+    `dtype` is the precision of the run. `elsewhere` are the other sizes of the input at which the
+    same module was run too.
     """
 
     mismatches: list[Mismatch] = field(default_factory=list)
@@ -77,6 +79,7 @@ class Report:
     not_counted: list[str] = field(default_factory=list)
     differentiable: bool = True
     dtype: str = PRECISION
+    elsewhere: list[dict[str, int]] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -101,6 +104,8 @@ class Report:
             for row in rows:
                 cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
                 yield "  ".join(cells).rstrip()
+        if self.elsewhere:
+            yield f"the same module was run at {'; '.join(map(_said, self.elsewhere))} too"
         if self.not_counted:
             yield f"MACs not counted, and not compared: {', '.join(self.not_counted)}"
         if self.no_gradient:
@@ -121,6 +126,7 @@ class Report:
             "no_gradient": self.no_gradient,
             "not_counted": self.not_counted,
             "differentiable": self.differentiable,
+            "elsewhere": self.elsewhere,
             **({} if self.dtype == PRECISION else {"dtype": self.dtype}),
         }
 
@@ -129,6 +135,8 @@ def verify(
     graph: Graph,
     *,
     name: str,
+    emitted: Graph | None = None,
+    elsewhere: Sequence[Elsewhere] = (),
     batch_sizes: Sequence[int] = (2, 3, 5),
     device: torch.device | str = "cpu",
     build: Callable[[], nn.Module] | None = None,
@@ -141,7 +149,9 @@ def verify(
     Compared are the shapes and types of every node's outputs, every parameter and buffer, every
     node's multiply-accumulates (in `eval()`, at N = 1 too), the memory saved for backward (on the
     CPU, for which it is stated) and the outputs. A backward pass must run, if an output is of
-    floats. `build` makes the module, by `emit` unless it is given. Inputs and weights are drawn
+    floats. `build` makes the module, by `emit` unless it is given; `emitted` is the graph that it
+    is made of, where its code computes sizes. The same module is run at the sizes of `elsewhere`
+    too, with the first batch size, and held against the graphs there. Inputs and weights are drawn
     from fixed seeds, integers from all that their type allows; the global random state is left as
     it was. The floats of module and inputs are of `precision`, and all figures for it; the module
     computes again what `recompute` says. A run that fails is a mismatch with the error's text.
@@ -152,15 +162,15 @@ def verify(
         raise ValueError("the meta device computes nothing: choose a real one")
     report = Report(dtype=precision)
     try:
-        new = partial(emit, graph, name=name, device=place, seed=0, precision=precision)
+        new = partial(emit, emitted or graph, name=name, device=place, seed=0, precision=precision)
         module = (build or new)()
         if recompute is not None:
             module = recomputing(module, recompute)
     except RUN_ERRORS as error:
         report.mismatches.append(Mismatch("", "build", "a module", _text(error)))
         return report
-    _Verifier(graph, module, place, report, precision, recompute).run(
-        batch_sizes, progress or (lambda what: None)
+    _Verifier(graph, emitted or graph, module, place, report, precision, recompute).run(
+        batch_sizes, progress or (lambda what: None), elsewhere
     )
     return report
 
@@ -169,19 +179,27 @@ class _Verifier:
     def __init__(
         self,
         graph: Graph,
+        emitted: Graph,
         module: nn.Module,
         device: torch.device,
         report: Report,
         precision: str,
         recompute: str | None,
     ) -> None:
-        self.graph, self.module, self.device, self.report = graph, module, device, report
+        self.graph, self.emitted = graph, emitted
+        self.module, self.device, self.report = module, device, report
         self.precision, self.recompute = precision, recompute
         self.reported: set[tuple[str, str]] = set()
         self.ahead: Iterator[Executed] = iter(())  # what an observed run has still to do
+        self.sizes: dict[str, int] = {}  # the sizes at hand, where they are not the stated ones
         self.owned = [*module.parameters(), *module.buffers()]
 
-    def run(self, batch_sizes: Sequence[int], progress: Callable[[str], None]) -> None:
+    def run(
+        self,
+        batch_sizes: Sequence[int],
+        progress: Callable[[str], None],
+        elsewhere: Sequence[Elsewhere],
+    ) -> None:
         progress("weights")
         self.check_weights()
         for training in (True, False):
@@ -197,6 +215,19 @@ class _Verifier:
             progress("backward")
             self.module.train()
             self.attempt(batch_sizes[0], self.check_gradients)
+        for other in elsewhere if batch_sizes else ():
+            progress(str(other))
+            self.check_at(other, batch_sizes[0])
+
+    def check_at(self, other: Elsewhere, batch: int) -> None:
+        """The same module for inputs of other sizes, for which it has this graph."""
+        here, self.graph, self.sizes = self.graph, other.graph, other.sizes
+        self.report.elsewhere.append(other.sizes)
+        self.module.train()
+        self.check_pass(batch)
+        self.module.eval()
+        self.attempt(batch, self.observe_pass)
+        self.graph, self.sizes = here, {}
 
     # The whole network
 
@@ -305,7 +336,7 @@ class _Verifier:
                 self.check_macs(ended, count() - counted, batch)
                 counted = count()
 
-        with counting_macs() as count, observed(self.graph, self.module, see):
+        with counting_macs() as count, observed(self.emitted, self.module, see):
             return list(_outputs(self.module(*self.inputs(batch))).values())
 
     def check_outputs(self, ended: Executed, values: Sequence[Tensor | None], batch: int) -> None:
@@ -391,7 +422,8 @@ class _Verifier:
         ]
 
     def at(self, batch: int) -> str:
-        return f"at N={batch} in {'train' if self.module.training else 'eval'}()"
+        sizes = "".join([f", {name}={size}" for name, size in self.sizes.items()])
+        return f"at N={batch}{sizes} in {'train' if self.module.training else 'eval'}()"
 
     def mismatch(
         self,
@@ -406,6 +438,10 @@ class _Verifier:
         if (path, kind or what) not in self.reported:
             self.reported.add((path, kind or what))
             self.report.mismatches.append(Mismatch(path, what, static, real, span))
+
+
+def _said(sizes: Mapping[str, int]) -> str:
+    return ", ".join([f"{name} = {size}" for name, size in sizes.items()])
 
 
 @contextmanager

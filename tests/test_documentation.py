@@ -99,6 +99,10 @@ def test_the_page_of_sizes_shows_what_is_printed(tmp_path, monkeypatch, capsys) 
     assert refused == f"$ archspec compile unet.yaml --at H=200\n{capsys.readouterr().err}"
     assert main(["compile", "alexnet", "--contract", "S,S"]) == 0
     assert alexnet == f"$ archspec compile alexnet --contract S,S\n{capsys.readouterr().out}"
+    unet, resized = fenced(SIZES, "yaml")
+    before, _, after = unet.partition("  up:\n")
+    other = before + resized + after[after.index("layers:\n  - {name: enc1") :]
+    assert archspec.loads(other).contract().text == "H and W ≥ 16"
 
 
 @pytest.mark.parametrize("name", ["alexnet", "lenet_bn", "nin", "torchvision/vit_b_32"])

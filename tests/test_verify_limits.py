@@ -98,8 +98,8 @@ def test_what_has_no_batch_is_computed_once_whatever_the_batch():
 def test_saved_memory_is_compared_in_both_modes(mode: bool, monkeypatch):
     right = memory.saved_bytes
 
-    def wrong(graph: Graph, batch: int, training: bool, precision: str) -> int:
-        return right(graph, batch, training, precision) + 4 * (training is mode)
+    def wrong(graph: Graph, batch: int, training: bool, *more: str | None) -> int:
+        return right(graph, batch, training, *more) + 4 * (training is mode)
 
     monkeypatch.setattr("archspec.verify.saved_bytes", wrong)
     (found,) = rows(checked(residual()))
@@ -225,6 +225,7 @@ def test_a_table_of_mismatches_is_aligned_and_dicts_are_plain():
         "no_gradient": [],
         "not_counted": [],
         "differentiable": True,
+        "elsewhere": [],
     }
     assert str(Report()) == "verified: static and real agree (nothing compared)"
     one = Report([Mismatch("a", "b", "c", "d")])

@@ -7,9 +7,9 @@ Parts: `loop` (lenet_bn against the course text's loop, a bare loop, and Lightni
 installed), `layout` (resnet18 at 96 pixels against a plain eager step), `start` (process start to
 first step), `accuracy` (the same recipe and seed, by hand and by the trainer), `evaluation`
 (forward passes of the reference networks in both layouts), `recompute` (steps that keep less).
-Runs are paired: the contestants take turns, so that a busy machine slows all of them alike. If there
-is no Fashion-MNIST below --data-root, random images of the same form take its place where speed is
-measured.
+Runs are paired: the contestants take turns, so that a busy machine slows all of them alike. If
+there is no Fashion-MNIST below --data-root, random images of the same form take its place where
+speed is measured.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from archspec.cli.output import (
     write_diagnostics,
     write_json,
 )
-from archspec.cli.specs import as_dicts, figures, line_of_figures, load
+from archspec.cli.specs import as_dicts, figures, line_of_figures, load, shape_text
 from archspec.diagnostics.diagnostic import Code, Diagnostic, SpecError
 from archspec.ir.types import PRECISION
 
@@ -244,7 +244,12 @@ def _write_contract(arch: Architecture, args: Arguments) -> None:
     if args.at:
         found = _at(arch, contract, args)
         values = ", ".join(f"{name} = {value}" for name, value in found["sizes"].items())
-        shapes = f"{found['input_shape']} → {found['output_shape']}"
+        shapes = " → ".join(
+            [
+                shape_text(found["input_shape"], arch.input_dtype),
+                shape_text(found["output_shape"], arch.output_dtype),
+            ]
+        )
         write(
             f"at {values}: {shapes}, {found['macs']:,} MACs, "
             f"{found['saved_bytes']:,} bytes saved for backward of one sample"
@@ -316,6 +321,8 @@ def _verify(arch: Architecture, args: Arguments) -> Report:
     report = verify(
         arch.graph,
         name=arch.name,
+        emitted=arch.emitted,
+        elsewhere=arch.elsewhere(),
         device=device,
         build=build,
         progress=say,

@@ -22,7 +22,9 @@ Values: TypeAlias = Mapping[str, int]
 Box: TypeAlias = dict[str, Sizes]
 """For each symbol a set: the cases in which each is in its own."""
 
-MOST_CELLS = 32
+MOST_CELLS = 24
+MAX_WORK = 300_000
+"""Nodes that are placed for all cells of one spec."""
 LARGEST = 2**31 - 1
 """The largest size of an input."""
 
@@ -108,6 +110,7 @@ class Cells:
         self.left: list[Box] = [dict.fromkeys(stated, ALL)]
         self.known: list[Cell] = []
         self.is_complete = True
+        self._work = 0
         self.main = self._add(self.stated)
         with suppress(Unsolved):
             self._cover(self.main)
@@ -122,7 +125,9 @@ class Cells:
     def explore(self, most: int = MOST_CELLS) -> None:
         """Compiles at one size after another that is not covered, until none is left."""
         with suppress(Unsolved):
-            while (witness := self._uncovered()) is not None and len(self.known) < most:
+            while (witness := self._uncovered()) is not None:
+                if len(self.known) >= most or self._work >= MAX_WORK:
+                    break
                 self._cover(self._add(witness))
         self.is_complete &= not self.left
 
@@ -136,6 +141,7 @@ class Cells:
 
     def _add(self, values: Values) -> Cell:
         trial = self._compile(values)
+        self._work += trial.nodes
         everywhere = Region(dict.fromkeys(self.stated, ALL))
         region = everywhere.meeting(list(trial.path.conditions), self.solver)
         cell = Cell(

@@ -86,8 +86,19 @@ class Contract:
             yield f"  {each.text:<{width}}  {each.asker}".rstrip()
         for other in self.others:
             yield f"another network: {other.text}: {other.why}"
+        yield from (f"note: {note}" for note in self.notes)
         if not self.is_complete:
             yield "more sizes than these may be legal: their cases are too many to list"
+
+    @property
+    def notes(self) -> list[str]:
+        """What leaves one size of a symbol, with a way out."""
+        return [
+            f"{each.asker} leaves one size of {each.symbol}: for more, pool to a fixed size before "
+            f"it, or let it take no number from {each.symbol}"
+            for each in self.requirements
+            if each.sizes is not None and each.asker and each.sizes.is_single
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """The contract as plain data for JSON output."""
@@ -97,6 +108,7 @@ class Contract:
             "requirements": [each.as_dict() for each in self.requirements],
             "compiles": self.compiles_text,
             "others": [each.as_dict() for each in self.others],
+            "notes": self.notes,
             "is_complete": self.is_complete,
         }
 

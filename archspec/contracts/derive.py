@@ -15,7 +15,7 @@ from archspec.expressions.names import check_identifier
 from archspec.ir.shape import Shape
 from archspec.sizes.formula import Ring
 
-DEFAULT_NAMES = {1: ("F",), 2: ("T",), 3: ("H", "W"), 4: ("D", "H", "W")}
+DEFAULT_NAMES = {1: ("F",), 2: ("T", "F"), 3: ("H", "W"), 4: ("D", "H", "W")}
 """Names of the last sizes of an input, by how many sizes it has: the channels keep theirs."""
 
 Axes = dict[str, tuple[str | None, ...]]
@@ -105,11 +105,16 @@ def _sizes(
 
 
 def _axes(inputs: Mapping[str, Shape], symbols: Sequence[str] | None) -> Axes:
-    """For each input the names of its sizes, None for one that stays a number."""
+    """For each input the names of its sizes, None for one that stays a number.
+
+    Of several inputs each has names of its own, unless `symbols` are given for all.
+    """
     axes: Axes = {}
     for name, shape in inputs.items():
         count = len(shape) - 1
         names = tuple(symbols) if symbols else DEFAULT_NAMES.get(count, ())
+        if not symbols and len(inputs) > 1:
+            names = tuple([f"{symbol}_{name}" for symbol in names])
         if names and len(names) <= count:
             axes[name] = (None,) * (count - len(names)) + names
     if not axes:

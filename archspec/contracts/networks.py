@@ -78,8 +78,9 @@ class _Other(Exception):
 def needs(main: Graph, other: Graph) -> list[Need] | str:
     """What must hold for a module made of `main`, at its own sizes, to be that of `other`.
 
-    A weight must have its very sizes, and so must an argument of an op that owns some. All other
-    arguments must follow the sizes alike. A text where they differ in more: the path of the node.
+    A weight must have its very sizes, and so must an argument of an op that owns some, or whose
+    arguments generated code does not compute. All other arguments must follow the sizes alike. A
+    text where they differ in more: the path of the node.
     """
     found: dict[Condition, Need] = {}
     seen: set[tuple[Graph, Graph]] = set()
@@ -131,8 +132,9 @@ def _needs_of_op(ours: Step, theirs: Step, op: Op, other: Op, path: str) -> Iter
     keys = op.module_key(*ours.input_shapes), other.module_key(*theirs.input_shapes)
     for condition, number in _equal(*keys, path, fixed=True):
         yield Need(condition, number, path, ours, what)
+    fixed = bool(weights) or not op.follows
     for condition, number in _equal(
-        tuple(vars(op).values()), tuple(vars(other).values()), path, fixed=bool(weights)
+        tuple(vars(op).values()), tuple(vars(other).values()), path, fixed
     ):
         yield Need(condition, number, path, ours, what)
 

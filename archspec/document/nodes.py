@@ -21,7 +21,7 @@ from archspec.document.node_keys import KEYS, NODE_KEYS, REPEAT
 from archspec.document.records import Form, Layers, Node, Repeat
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import TEXT, Argument, missing_space
-from archspec.expressions.evaluate import MAGIC, Env
+from archspec.expressions.evaluate import EDGES, MAGIC, Env
 from archspec.ir.op import REGISTRY
 from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
 
@@ -320,7 +320,7 @@ class NodeParser(Scope):
         self.partial = is_one
         nodes = self.node_or_list(value, "layers")
         self.partial = outer
-        names, self.reads = frozenset(self.reads - set(MAGIC)), before | self.reads
+        names, self.reads = frozenset(self.reads - {*MAGIC, EDGES}), before | self.reads
         text = value.text if isinstance(value, Scalar) else None
         if not names:
             constant = Layers(nodes, _EMPTY, names, text, is_one)

@@ -159,6 +159,8 @@ def _op(op: type[Op]) -> Schema:
     if op.variadic:
         forms += [ref("references")]
         arguments["inputs"] = ref("references")
+    if op.sized_like is not None:
+        arguments["like"] = {"type": ["string", "integer"]}
     if op.primary is not None:
         forms += [arguments[op.primary]]
     return _called(_first_paragraph(op), arguments, _required(op), forms)

@@ -17,7 +17,7 @@ from archspec.document.records import Block, Node, Parameter, Reference
 from archspec.document.reporting import Reporter
 from archspec.document.validate import Ops
 from archspec.expressions.arguments import Argument, LocatedError, Reading, compile_value
-from archspec.expressions.evaluate import MAGIC
+from archspec.expressions.evaluate import EDGES, MAGIC
 from archspec.expressions.names import check_node_name
 from archspec.expressions.parse import Template, inserted, parse, template, unknown_name
 from archspec.text.limits import Limits
@@ -105,7 +105,13 @@ class Scope(Reporter, ABC):
         """
         for name in names:
             self.reads.add(name)
-            if self.params is None or name in MAGIC or name in self.loops or name in self.params:
+            if (
+                self.params is None
+                or name in MAGIC
+                or name == EDGES
+                or name in self.loops
+                or name in self.params
+            ):
                 continue
             if name == "index":
                 self.report(

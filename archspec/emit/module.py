@@ -8,13 +8,16 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
+from archspec.contracts.followed import is_following, is_needed, is_symbolic
 from archspec.emit.classes import class_name, make_class
+from archspec.emit.following import Graphs, Plans, bodies_of, plain_op
 from archspec.emit.initialize import SkipFilling, initialize
 from archspec.emit.source import StepPart, check_name, forward_source, is_chain, owner
 from archspec.ir.graph import Graph, Step
 from archspec.ir.types import FLOAT, PRECISION
 from archspec.runtime.measure import seeded
 from archspec.runtime.values import dtype_of
+from archspec.sizes.size import everywhere, known
 
 
 def emit(
@@ -40,6 +43,9 @@ def emit(
     the weights of every precision are those of float32, rounded. Without, they have torch's default
     dtype.
 
+    Of a graph whose sizes are symbols it is the module for the values at hand; its code computes
+    what follows the symbols from the shapes of its inputs, so it serves other sizes too.
+
     Raises ValueError for a graph that the language would have refused.
     """
     default = torch.get_default_device()
@@ -55,7 +61,7 @@ def emit(
             context.enter_context(SkipFilling())
         elif seed is not None:
             context.enter_context(seeded(seed))
-        module = _Builder().build(graph, name)
+        module = _Builder().build((graph,), name)
         if init is not None:
             initialize(module, graph, init)
     if precision not in (None, PRECISION):
@@ -92,14 +98,18 @@ class _Builder:
     """Builds the modules of one network; a graph that occurs again finds its class ready."""
 
     def __init__(self) -> None:
-        self.classes: dict[Graph, type[nn.Module]] = {}
+        self.classes: dict[Graphs, type[nn.Module]] = {}
+        self.plans = Plans()
 
-    def build(self, graph: Graph, name: str | None) -> nn.Module:
-        """The module of a graph; `name` is the spec's, the block's, or None for a group."""
-        children = self._children(graph)
-        cls = self.classes.get(graph)
+    def build(self, graphs: Graphs, name: str | None) -> nn.Module:
+        """The module of a graph; `name` is the spec's, the block's, or None for a group.
+
+        More `graphs` are those of nodes that share the module at other sizes.
+        """
+        children = self._children(graphs)
+        cls = self.classes.get(graphs)
         if cls is None:
-            cls = self.classes[graph] = _class_of(graph, name, children)
+            cls = self.classes[graphs] = _class_of(graphs, name, children, self.plans)
         module = cls()
         for key, child in children.items():
             if isinstance(child, nn.Module):
@@ -110,27 +120,36 @@ class _Builder:
                 module.register_buffer(key, child)
         return module
 
-    def _children(self, graph: Graph) -> dict[str, nn.Module | Tensor]:
+    def _children(self, graphs: Graphs) -> dict[str, nn.Module | Tensor]:
+        graph = graphs[0]
         children: dict[str, nn.Module | Tensor] = {}
         names: set[str] = set()
-        for step in graph.steps:
+        for position, step in enumerate(graph.steps):
             if step.name in names:
                 raise ValueError(f"two nodes of one list are called {step.name!r}")
             names.add(check_name(step.name))
+            bodies = bodies_of(graphs, position) if step.body is not None else ()
             if step.shares is not None:
-                self._check_share(step, owner(graph, step), children)
-            elif (child := self._child(step)) is not None:
+                self._check_share(step, owner(graph, step), children, bodies)
+            elif (child := self._child(step, bodies)) is not None:
                 children[step.name] = child
         return children
 
-    def _child(self, step: Step) -> nn.Module | Tensor | None:
+    def _child(self, step: Step, bodies: Graphs) -> nn.Module | Tensor | None:
         if step.body is not None:
-            return self.build(step.body, step.body.block)
-        assert step.op is not None
-        return step.op.build(*step.input_shapes)
+            return self.build(bodies, step.body.block)
+        op = step.op
+        assert op is not None
+        if op.function is not None and is_symbolic(op) and is_following(step):
+            return None
+        return plain_op(op).build(*everywhere(known, step.input_shapes))
 
     def _check_share(
-        self, step: Step, used: Step, children: Mapping[str, nn.Module | Tensor]
+        self,
+        step: Step,
+        used: Step,
+        children: Mapping[str, nn.Module | Tensor],
+        bodies: Graphs,
     ) -> None:
         """Refuses to share a module that is not the one the step would have on its own.
 
@@ -138,16 +157,21 @@ class _Builder:
         """
         if step.body is not None and step.body is used.body:
             return
+        if step.body is not None and not any(map(is_needed, bodies)):
+            bodies = (step.body,)  # its own code, which must not differ
         with torch.device("meta"), SkipFilling():
-            own = self._child(step)
+            own = self._child(step, bodies)
         if _description(own) != _description(children.get(used.name)):
             raise ValueError(f"{step.name!r} cannot share {used.name!r}: their modules differ")
 
 
-def _class_of(graph: Graph, name: str | None, children: Mapping[str, object]) -> type[nn.Module]:
+def _class_of(
+    graphs: Graphs, name: str | None, children: Mapping[str, object], plans: Plans
+) -> type[nn.Module]:
+    graph, plan = graphs[0], plans.of(graphs)
     kinds = kinds_of(graph, children)
-    if not is_chain(graph, kinds):
-        return make_class(class_name(name or "group"), forward_source(graph, kinds))
+    if not is_chain(graph, kinds, plan):
+        return make_class(class_name(name or "group"), forward_source(graph, kinds, plan))
     return nn.Sequential if name is None else make_class(class_name(name), None)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from archspec.emit import namespace
 from archspec.emit.classes import make_function
+from archspec.emit.following import Graphs, Plans, bodies_of
 from archspec.emit.module import kinds_of
 from archspec.emit.source import forward_source, owner
 from archspec.ir.graph import Graph, Step
@@ -38,8 +39,8 @@ def observed(
 ) -> Iterator[None]:
     """Calls `see` with the outputs of each step that `module` runs, in the order of `execution`.
 
-    `module` was emitted from `graph`. Each of its blocks gets, for as long as this lasts, a
-    `forward` of the same generated code with a call after every step.
+    `module` was emitted from `graph`, whose sizes may be symbols. Each of its blocks gets, for as
+    long as this lasts, a `forward` of the same generated code with a call after every step.
     """
 
     def observe(position: int, value: Tensor | tuple[Tensor | None, ...]) -> None:
@@ -47,9 +48,11 @@ def observed(
 
     changed: list[nn.Module] = []
     try:
-        for block, body in _blocks(graph, module, {}).items():
+        plans = Plans()
+        for block, graphs in _blocks((graph,), module, {}).items():
             children = {**block._modules, **block._parameters, **block._buffers}
-            source = forward_source(body, kinds_of(body, children), observe=True)
+            kinds = kinds_of(graphs[0], children)
+            source = forward_source(graphs[0], kinds, plans.of(graphs), observe=True)
             variables = {**vars(namespace), "observe": observe}
             function = make_function(source, "<archspec observed>", variables)
             block.forward = types.MethodType(function, block)
@@ -61,13 +64,13 @@ def observed(
 
 
 def _blocks(
-    graph: Graph, module: nn.Module, found: dict[nn.Module, Graph]
-) -> dict[nn.Module, Graph]:
-    """The modules emitted for `graph` and for the graphs in it; a shared one occurs once."""
-    found[module] = graph
-    for step in graph.steps:
+    graphs: Graphs, module: nn.Module, found: dict[nn.Module, Graphs]
+) -> dict[nn.Module, Graphs]:
+    """The modules emitted for graphs and for those in them; a shared one occurs once."""
+    found[module] = graphs
+    for position, step in enumerate(graphs[0].steps):
         if step.body is not None:
-            child = module.get_submodule(owner(graph, step).name)
+            child = module.get_submodule(owner(graphs[0], step).name)
             if child not in found:
-                _blocks(step.body, child, found)
+                _blocks(bodies_of(graphs, position), child, found)
     return found

@@ -18,11 +18,15 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 
+from archspec.emit.following import Plan, with_numbers
+from archspec.emit.spelling import Sum, source_of
+from archspec.ir.computed import Computed, parts
 from archspec.ir.graph import INPUT, Graph, Ref, Step, trained_only
 from archspec.ir.op import Op
+from archspec.sizes.size import known
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _TAKEN = frozenset({"self", "torch", "observe"})
@@ -55,13 +59,14 @@ def check_path(path: str) -> str:
     return path
 
 
-def is_chain(graph: Graph, kinds: Sequence[StepPart]) -> bool:
+def is_chain(graph: Graph, kinds: Sequence[StepPart], plan: Plan) -> bool:
     """Whether `nn.Sequential` computes the graph: modules alone, each reading the one before."""
     last = Ref(len(graph.steps) - 1)  # for no step at all it is the input: the identity
     return (
         len(graph.inputs) == 1
         and graph.outputs == (last,)
         and not graph.always_named
+        and not plan.numbers
         and all(
             kind is StepPart.MODULE
             and (step.op is None or type(step.op).call is Op.call)
@@ -82,18 +87,22 @@ def owner(graph: Graph, step: Step) -> Step:
     return step
 
 
-def forward_source(graph: Graph, kinds: Sequence[StepPart], *, observe: bool = False) -> str:
+def forward_source(
+    graph: Graph, kinds: Sequence[StepPart], plan: Plan, *, observe: bool = False
+) -> str:
     """Source of the method `forward`; `kinds` says what each step is in the module.
+
+    `plan` says how it gets the numbers that follow sizes.
 
     With `observe`, the code also calls `observe(step, value)` with each step's position and value
     (a tuple where it has several outputs), just after the step.
     """
-    return _Writer(graph, kinds, observe).write()
+    return _Writer(graph, kinds, plan, observe).write()
 
 
 class _Writer:
-    def __init__(self, graph: Graph, kinds: Sequence[StepPart], observe: bool) -> None:
-        self.graph, self.kinds, self.observe = graph, kinds, observe
+    def __init__(self, graph: Graph, kinds: Sequence[StepPart], plan: Plan, observe: bool) -> None:
+        self.graph, self.kinds, self.plan, self.observe = graph, kinds, plan, observe
         self.lines: list[str] = []
         self.values: dict[Ref, str] = {}
         self.last_use = _last_uses(graph)
@@ -103,9 +112,12 @@ class _Writer:
         self.variables = 0
         self.in_training = False
         self.after_training: list[str] = []
+        self.made: list[str] = []  # the variables of numbers, those that it computes first
+        self.given: list[str] = []  # and those that its caller gives
 
     def write(self) -> str:
         parameters = self._parameters()
+        parameters += self._sizes(parameters)
         for position, step in enumerate(self.graph.steps):
             if not step.idle:
                 self._step(position, step)
@@ -124,6 +136,26 @@ class _Writer:
             raise ValueError(f"inputs need names of their own, got {names}")
         self.values.update({Ref(INPUT, i): name for i, name in enumerate(variables)})
         return variables
+
+    def _sizes(self, inputs: Sequence[str]) -> list[str]:
+        """Computes the first numbers, and gives the arguments for others."""
+        count = len(self.plan.made) + len(self.plan.arguments)
+        names = (f"size{number}" if number else "size" for number in range(len(inputs) + count))
+        free = [name for name in names if name not in self.arguments]
+        self.made = free[: len(self.plan.made)]
+        self.given = free[len(self.plan.made) : count]
+        for name, sum_ in zip(self.made, self.plan.made, strict=True):
+            self._line(f"{name} = {source_of(sum_, inputs)}")
+        return [f"{name}: int" for name in self.given]
+
+    def _numbers(self, position: int, read: Sequence[str]) -> dict[int, str]:
+        """The source of each number that a step needs, by its position."""
+        return {
+            part: source_of(each, read)
+            if isinstance(each, Sum)
+            else (self.given if each.is_argument else self.made)[each.position]
+            for part, each in self.plan.numbers.get(position, {}).items()
+        }
 
     def _variable(self) -> str:
         if self.free:
@@ -149,10 +181,12 @@ class _Writer:
             self._line(f"observe({position}, {_member(name)})")
             return
         read = [self.values[ref] for ref in step.inputs]
+        numbers = self._numbers(position, read)
         if step.op is None:
-            call = f"{_member(name)}({', '.join(read)})"
+            call = f"{_member(name)}({', '.join([*read, *numbers.values()])})"
         else:
-            call = step.op.source(_member(name), read, step.input_shapes)
+            op = _written(step.op, numbers)
+            call = op.source(_member(name), read, step.input_shapes)
         last = position == len(self.graph.steps) - 1
         plain_end = last and self.graph.outputs == (Ref(position),) and len(step.outputs) == 1
         plain_end = plain_end and not self.graph.always_named
@@ -251,6 +285,12 @@ class _Writer:
 
     def _line(self, text: str) -> None:
         self.lines.append(("        " if self.in_training else "    ") + text)
+
+
+def _written(op: Op, sources: Mapping[int, str]) -> Op:
+    """The op as its source shows it: with numbers that code computes at these positions."""
+    every = dict(enumerate(parts(vars(op)))) if sources else {}
+    return with_numbers(op, {i: Computed(known(every[i]), text) for i, text in sources.items()})
 
 
 def _last_uses(graph: Graph) -> dict[Ref, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -19,6 +20,9 @@ from archspec.record import Record
 Refs: TypeAlias = tuple[Ref, ...]
 Bindings: TypeAlias = list[dict[str, Any]]
 """What a repeat binds, an iteration an entry."""
+
+_EDGE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<index>[0-9]{1,9})\])?")
+"""An edge as `size` names it."""
 
 MAX_TRAIL = 6
 """Producers shown with a shape error."""
@@ -347,7 +351,24 @@ class Site(Record):
         """The environment of a node that reads `refs`: it sees the shape of the first of them."""
         env = self.env
         env.shape = self.builder.shape(refs[0]) if refs else None
+        env.edge = self.shape
         return env
+
+    def shape(self, edge: str) -> Shape:
+        """The shape of an earlier value of the list. Raises `Refusal`."""
+        found = _EDGE.fullmatch(edge)
+        name, index = (found["name"], int(found["index"] or 0)) if found else (edge, 0)
+        is_input = name == "input" and "input" not in self.builder.names
+        refs = self.start if is_input else self.builder.look_up(name, self.level)
+        if refs is None:
+            raise Refusal(f"the size of {edge!r} is not known: its node is wrong")
+        if index >= len(refs) or (len(refs) > 1 and not (found and found["index"])):
+            raise Refusal(
+                f"{name!r} has {len(refs)} outputs, counted from 0",
+                code=Code.OUTPUT_INDEX,
+                expected=f"one of them: '{name}[0]'",
+            )
+        return self.builder.shape(refs[index])
 
 
 def parameter_count(step: Step) -> int:

@@ -52,6 +52,8 @@ class Expansion(ABC):
         # Graphs by block, arguments and input shapes, to expand each only once.
         self.graphs: dict[Any, Graph] = {}
         self.retries = 0
+        # Whether an expression gives an argument that generated code can compute.
+        self.computes = False
         self.ops = Ops(self.budget)
         # What was asked of sizes that depend on symbols; the node that asks, and the calls to it.
         self.path: Path | None = None
@@ -174,9 +176,11 @@ class Expansion(ABC):
                         )
                     )
                 try:
-                    values[name] = (
-                        argument.constant if argument.evaluate is None else argument.evaluate(scope)
-                    )
+                    if argument.evaluate is None:
+                        values[name] = argument.constant
+                    else:
+                        values[name] = argument.evaluate(scope)
+                        self.computes |= target.follows
                 except Refusal as refusal:
                     wrong.append(Diagnostic.of(refusal, argument.span))
                 written[name] = argument

@@ -79,7 +79,7 @@ class Trials:
         self._given = expand, limits, sizes, nodes
         self._expand, self._limits, self._sizes = expand, limits, sizes
         self._ring = Ring(MAX_PRODUCTS)
-        self._steps = limits.evaluation_steps - limits.evaluation_steps // 8
+        self._steps = limits.evaluation_steps - limits.evaluation_steps // 20
         self._nodes, self._answers = MAX_EXPANDED + 4 * nodes, MAX_ANSWERS
         self._solved: dict[Condition, Sizes] = {}
 

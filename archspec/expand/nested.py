@@ -43,6 +43,9 @@ class At(Record):
     def within(self, env: Env, span: Span | None = None) -> At:
         inner = self.site._replace(env=Env(env.names, None, self.expansion.budget))
         inner.over(self.refs)
+        inner.env.edge = (
+            None  # the names of its list are not those of the place where it is written
+        )
         return At(self.expansion, inner, self.refs, self.levels, span or self.span)
 
     def make(

@@ -62,6 +62,8 @@ class Program(Record):
     source: Source
     inputs: dict[str, Span]
     """Where each input of the network is stated."""
+    may_follow: bool
+    """Whether arguments of ops may follow the sizes of the inputs, so that code computes them."""
 
     @property
     def name(self) -> str:
@@ -177,7 +179,8 @@ def _compiled(
     ignored = {*ignore, *said["ignore"]}
     warnings = once_a_line(silencing.kept(every, ignored))[: limits.errors]
     said["ignore"] = tuple(sorted({str(d.code) for d in every} - {str(d.code) for d in warnings}))
-    return Program(said, graph, values, tuple(warnings), source, stated)
+    may_follow = expander.computes and expander.budget.takes_sizes
+    return Program(said, graph, values, tuple(warnings), source, stated, may_follow)
 
 
 def _read(
@@ -198,11 +201,15 @@ def _read(
 
 
 class Trial(Record):
-    """A compilation whose sizes are symbols: its graph, or the mistake that ended it."""
+    """A compilation whose sizes are symbols: its graph, or the mistake that ended it.
+
+    `nodes` were placed for it.
+    """
 
     graph: Graph | None
     mistake: Diagnostic | None
     path: Path
+    nodes: int
 
 
 def trial(
@@ -231,7 +238,9 @@ def trial(
             _check_patches(spec, expander, graph)
     path.close()
     mistakes = [each for each in found if each.severity == "error"]
-    return Trial(None if mistakes else graph, mistakes[0] if mistakes else None, path)
+    return Trial(
+        None if mistakes else graph, mistakes[0] if mistakes else None, path, expander.nodes
+    )
 
 
 def read_document(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.ir.shape import Shape, is_batched, show
+from archspec.ir.shape import N, Shape, axis, is_batched, show
 from archspec.sizes.size import MAX_POWER, Ratio, Size, plain
 from archspec.text.limits import Limits
 
@@ -22,6 +22,11 @@ MAX_BITS = 63
 """Whole numbers stay below 2**63 in magnitude."""
 BELOW = "a whole number below 2**63"
 
+
+SIZE = "size"
+"""The function whose first argument names a value, as `from` does. Parameters may be called so."""
+EDGES = "size()"
+"""Among the names that an expression reads it says that it depends on the list of nodes."""
 
 NUMBERS = frozenset((int, float, Size, Ratio))
 """The types of numbers: sizes that depend on symbols are among them."""
@@ -37,12 +42,12 @@ class Table(dict[str, Any]):
 
 
 class Budget:
-    """Work left to one compilation."""
+    """Work left to one compilation, and whether an expression took a size from an input."""
 
-    __slots__ = ("limits", "steps")
+    __slots__ = ("limits", "steps", "takes_sizes")
 
     def __init__(self, limits: Limits) -> None:
-        self.limits, self.steps = limits, 0
+        self.limits, self.steps, self.takes_sizes = limits, 0, False
 
     def spend(self, steps: int) -> None:
         """For a list of so many elements. Raises `Refusal`."""
@@ -65,18 +70,29 @@ class Budget:
         return value
 
 
+FindShape = Callable[[str], Shape]
+"""The shape of a value by its edge, as `from` names it. Raises `Refusal`."""
+
+
 class Env:
-    """What an expression sees: names in scope, and the shape of its node's input."""
+    """What an expression sees: names in scope, the shape of its node's input, and `edge`, which
+    finds the shape of an earlier value of the list."""
 
-    __slots__ = ("budget", "names", "shape")
+    __slots__ = ("budget", "edge", "names", "shape")
 
-    def __init__(self, names: dict[str, Any], shape: Shape | None, budget: Budget) -> None:
-        self.names, self.shape, self.budget = names, shape, budget
+    def __init__(
+        self,
+        names: dict[str, Any],
+        shape: Shape | None,
+        budget: Budget,
+        edge: FindShape | None = None,
+    ) -> None:
+        self.names, self.shape, self.budget, self.edge = names, shape, budget, edge
 
     def bind(self, names: dict[str, Any]) -> Env:
         """The same with more names, which hide those of before."""
         self.budget.count(len(self.names) + 1)
-        return Env({**self.names, **names}, self.shape, self.budget)
+        return Env({**self.names, **names}, self.shape, self.budget, self.edge)
 
 
 Evaluate = Callable[[Env], Any]
@@ -147,6 +163,7 @@ def type_name(value: Any) -> str:
 def _input(env: Env, name: str) -> Shape:
     if env.shape is None:
         refuse(f"{name} has no value here: there is no input to take it from")
+    env.budget.takes_sizes = True
     return env.shape
 
 
@@ -262,6 +279,28 @@ def _int(_: Env, x: Any) -> Any:
     return math.trunc(number(x, "int"))
 
 
+def shape_of(env: Env, edge: str, what: str) -> Shape:
+    """The shape of an earlier value of the list. Raises `Refusal`."""
+    if env.edge is None:
+        refuse(f"{what} has no value here: there is no list of nodes to take it from")
+    return env.edge(edge)
+
+
+def _size(env: Env, edge: str, dim: Any) -> Any:
+    """The size of an earlier value along an axis, which is counted as `dim` counts."""
+    dim = plain(dim)
+    if dim.__class__ is not int:
+        refuse(f"size counts axes with whole numbers, got {type_name(dim)}")
+    shape = shape_of(env, edge, SIZE)
+    position = axis(dim, len(shape))
+    if shape[position] is N:
+        refuse(
+            f"axis {dim} of {edge!r} is the batch, whose size is not known",
+            help="name another axis; N counts as 0",
+        )
+    return shape[position]
+
+
 FUNCTIONS: dict[str, tuple[int, int, Callable[..., Any]]] = {
     "len": (1, 1, lambda _, x: len(as_list(x, "len"))),
     "min": (1, 1000, _extreme("min", min)),
@@ -276,10 +315,11 @@ FUNCTIONS: dict[str, tuple[int, int, Callable[..., Any]]] = {
     "log": (1, 2, _log),
     "sqrt": (1, 1, _sqrt),
     "divisible": (2, 2, _divisible),
+    SIZE: (2, 2, _size),
 }
 """Functions by name: fewest and most arguments, and the implementation."""
 
-RESERVED = frozenset(CONSTANTS) | frozenset(MAGIC) | frozenset(FUNCTIONS)
+RESERVED = frozenset(CONSTANTS) | frozenset(MAGIC) | frozenset(FUNCTIONS) - {SIZE}
 """Names that no parameter or loop variable may take."""
 
 

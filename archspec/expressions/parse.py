@@ -20,9 +20,11 @@ from archspec.expressions.evaluate import (
     BINARY,
     COMPARE,
     CONSTANTS,
+    EDGES,
     FUNCTIONS,
     MAGIC,
     RESERVED,
+    SIZE,
     Env,
     Evaluate,
     Table,
@@ -98,7 +100,7 @@ class _Compiler:
         if name in CONSTANTS:
             constant = CONSTANTS[name]
             return lambda env: constant
-        if name in FUNCTIONS:
+        if name in FUNCTIONS and name != SIZE:
             refuse(f"{name} is a function", Code.EXPRESSION, help=f"call it: {name}(…)")
         if name not in self.bound:
             self.names.add(name)
@@ -220,8 +222,24 @@ class _Compiler:
         if not least <= len(node.args) <= most:
             wanted = str(least) if least == most else f"{least} to {most}"
             refuse(f"{name} takes {wanted} argument(s), got {len(node.args)}", Code.EXPRESSION)
+        if name == SIZE:
+            return self._size(node, function)
         args = [self.compile(arg) for arg in node.args]
         return lambda env: checked(function(env, *[arg(env) for arg in args]))
+
+    def _size(self, node: ast.Call, function: Callable[..., Any]) -> Evaluate:
+        """`size(stem, 2)`: the first argument is a name, or an edge in quotes."""
+        first = node.args[0]
+        edge = first.id if isinstance(first, ast.Name) else getattr(first, "value", None)
+        if not isinstance(edge, str):
+            refuse(
+                f"{SIZE} takes the name of a node first",
+                Code.EXPRESSION,
+                expected=f"{SIZE}(stem, 2), or an edge in quotes: {SIZE}('halves[1]', 2)",
+            )
+        self.names.add(EDGES)
+        dim = self.compile(node.args[1])
+        return lambda env: function(env, edge, dim(env))
 
     def _ListComp(self, node: ast.ListComp) -> Evaluate:  # noqa: N802
         generator = node.generators[0]

@@ -19,6 +19,7 @@ from typing import (
     dataclass_transform,
 )
 
+from archspec.ir.computed import is_computed, parts
 from archspec.ir.fields import ArgumentsError, Bounds, Field, Problem, fields_of, taken
 from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
@@ -103,7 +104,11 @@ class Op:
     counts the inputs of all others; `takes_unbatched` ops also read learned tensors, which have
     no batch axis; `takes` names the types of values that it reads; `module` is the path of the
     class that `build` calls; `kernels` names the weights that a network-wide `init:` scheme fills;
-    the module of an `any_rank` op is the same for inputs of every rank.
+    the module of an `any_rank` op is the same for inputs of every rank. Where the arguments of an
+    op that `follows` are sizes of values, generated code computes them when it runs: in its
+    `expression` or `call`, or by calling the `function` that does what its module would.
+    `sized_like` is the argument for sizes of the axes after the channels, in whose place a spec may
+    name a value that has them with `like`.
 
     Facts that warnings ask for: `is_activation` ops apply a fixed function to each element; `drops`
     ops zero elements at random in training; `passes_through` ops return their input; outputs of
@@ -120,9 +125,12 @@ class Op:
     num_inputs: ClassVar[int] = 1
     takes: ClassVar[frozenset[str]] = FLOATS
     takes_unbatched: ClassVar[bool] = False
+    sized_like: ClassVar[str | None] = None
     module: ClassVar[str | None] = None
     kernels: ClassVar[tuple[str, ...]] = ()
     any_rank: ClassVar[bool] = False
+    follows: ClassVar[bool] = False
+    function: ClassVar[str | None] = None
     is_activation: ClassVar[bool] = False
     drops: ClassVar[bool] = False
     passes_through: ClassVar[bool] = False
@@ -287,7 +295,12 @@ class Op:
         return () if self.any_rank else tuple(map(len, inputs))
 
     def source(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        """Python source that applies it: a `call` where it builds something, or an `expression`."""
+        """Python source that applies it: a `call` where it builds something, or an `expression`.
+
+        Where code computes an argument, the op has a `function` in the place of its module.
+        """
+        if self.function is not None and any(map(is_computed, parts(vars(self)))):
+            return self.functional(values)
         if type(self).expression is Op.expression:
             return self.call(own, values, inputs)
         return self.expression(values, inputs)
@@ -305,6 +318,16 @@ class Op:
         May use `torch`, the values and literals made of validated numbers; never a user's text.
         """
         raise NotImplementedError(f"{type(self).__name__}.expression")
+
+    def functional(self, values: Sequence[str]) -> str:
+        """Python source that calls its `function`."""
+        defaults = {key: field.default for key, field in self.fields().items()}
+        arguments = [
+            f"{key}={value!r}"
+            for key, value in vars(self).items()
+            if value != defaults[key] or any(map(is_computed, parts(value)))
+        ]
+        return f"{self.function}({', '.join([*values, *arguments])})"
 
     def arguments(self) -> dict[str, Any]:
         """The arguments that differ from their defaults, in declared order."""

@@ -5,8 +5,8 @@ written `N`; a learned tensor has none. `N` is opaque: no rule computes with it,
 would fold, split or reorder the batch cannot be written by accident.
 
 Rules compute with dimensions through the functions below and through `+ - *`, and compare them
-with those functions only. They never ask whether a dimension is an `int`: symbolic sizes can join
-`Dim` without a change to any rule.
+with those functions only. They never ask whether a dimension is an `int`: it may be a `Size` that
+depends on symbols, which records what is asked of it. A message asks `known` for its value.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ def expect_rank_from(least: int, x: Shape) -> None:
 
 def axis(dim: int, rank: int) -> int:
     """`dim` counted from the front, N being 0; refuses what lies outside the rank."""
+    dim = dim.__index__()  # code is written for one rank: a size that is counted by is pinned
     if not -rank <= dim < rank:
         raise Refusal(
             f"dim {dim} is outside a {rank}-D input",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archspec.ir import tape as tapes
 from archspec.ir.op import (
@@ -28,6 +28,9 @@ from archspec.ir.shape import (
 )
 from archspec.ir.tape import Tape, Tensor, elementwise
 from archspec.ir.types import WIDE
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class MultiHeadAttention(Op, name="multi_head_attention", primary="num_heads"):
@@ -159,8 +162,8 @@ class ShiftedWindowMaskOp(ProductFree, name="shifted_window_mask"):
     window: tuple[PositiveInt, PositiveInt]
     shift: tuple[NonNegativeInt, NonNegativeInt]
 
-    module = "archspec.runtime.attention.ShiftedWindowMask"
     any_rank = True
+    follows = True
     examples = (
         Example({"windows": (2, 3), "window": (2, 2), "shift": (1, 1)}, inputs=[("N", 6, 2, 4, 4)]),
         Example({"windows": (1, 2), "window": (3, 2), "shift": (0, 1)}, inputs=[("N", 2, 1, 6, 6)]),
@@ -177,3 +180,11 @@ class ShiftedWindowMaskOp(ProductFree, name="shifted_window_mask"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         return elementwise(tape, *inputs, tape.new(self._mask, requires_grad=False))
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from archspec.runtime.attention import ShiftedWindowMask
+
+        return ShiftedWindowMask(self.window, self.shift)
+
+    def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
+        return f"{own}({values[0]}, {self.windows})"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, ClassVar, TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.computed import is_computed
 from archspec.ir.fields import Bounds
 from archspec.ir.op import MAX_SIZE, Example, Float, ProductFree
 from archspec.ir.shape import (
@@ -43,6 +44,7 @@ class _Fold(_Merge):
     other: Number | None = None
 
     symbol: ClassVar[str]
+    follows = True
 
     @property
     def arity(self) -> int | None:
@@ -86,6 +88,8 @@ class _Fold(_Merge):
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         number = [] if self.other is None else [repr(self.other)]
+        if is_computed(self.other) and " " in str(self.other):
+            number = [f"({self.other})"]
         return f" {self.symbol} ".join([*values, *number])
 
 

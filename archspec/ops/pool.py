@@ -19,6 +19,7 @@ OutputSize: TypeAlias = PositiveInt | tuple[PositiveInt | None, PositiveInt | No
 
 class _Pooling(ProductFree):
     any_rank = True
+    follows = True
     gives_images = True
 
 
@@ -96,6 +97,7 @@ class MaxPool2d(_WindowPooling, name="max_pool2d", primary="kernel_size"):
     ceil_mode: bool = False
 
     module = "torch.nn.MaxPool2d"
+    function = "torch.nn.functional.max_pool2d"
     examples = (
         Example({"kernel_size": 2}, inputs=[("N", 3, 8, 7)]),
         Example({"kernel_size": 3, "stride": 2, "padding": 1}, inputs=[("N", 3, 9, 8)]),
@@ -121,6 +123,7 @@ class AvgPool2d(_WindowPooling, name="avg_pool2d", primary="kernel_size"):
     divisor_override: PositiveInt | None = None
 
     module = "torch.nn.AvgPool2d"
+    function = "torch.nn.functional.avg_pool2d"
     examples = (
         Example({"kernel_size": 2}, inputs=[("N", 3, 8, 7)]),
         Example(
@@ -171,6 +174,7 @@ class AdaptiveAvgPool2d(_AdaptivePooling, name="adaptive_avg_pool2d", primary="o
     """
 
     module = "torch.nn.AdaptiveAvgPool2d"
+    function = "torch.nn.functional.adaptive_avg_pool2d"
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -188,6 +192,7 @@ class AdaptiveMaxPool2d(_AdaptivePooling, name="adaptive_max_pool2d", primary="o
     """Maxima over windows that cover the input evenly: (N, C, H, W) to (N, C, *output_size)."""
 
     module = "torch.nn.AdaptiveMaxPool2d"
+    function = "torch.nn.functional.adaptive_max_pool2d"
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs

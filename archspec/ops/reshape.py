@@ -70,6 +70,7 @@ class Reshape(_Rearrangement, name="reshape", primary="shape"):
 
     shape: tuple[PositiveInt | Literal[-1], ...]
 
+    follows = True
     examples = (
         Example({"shape": (3, 4)}, inputs=[("N", 12)]),
         Example({"shape": (2, -1, 2)}, inputs=[("N", 4, 3)]),
@@ -98,6 +99,8 @@ class Unflatten(_Rearrangement, name="unflatten"):
     unflattened_size: Annotated[tuple[PositiveInt | Literal[-1], ...], Bounds(min_length=1)]
 
     module = "torch.nn.Unflatten"
+    function = "torch.unflatten"
+    follows = True
     examples = (
         Example({"dim": 1, "unflattened_size": (2, 3)}, inputs=[("N", 6, 4, 5)]),
         Example({"dim": -1, "unflattened_size": (-1, 2)}, inputs=[("N", 3, 4)]),
@@ -111,6 +114,9 @@ class Unflatten(_Rearrangement, name="unflatten"):
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         return tapes.reshape(tape, x, self.infer(x.shape))
+
+    def functional(self, values: Sequence[str]) -> str:
+        return f"{self.function}({values[0]}, {self.dim}, {self.unflattened_size})"
 
 
 class Permute(_Rearrangement, name="permute", primary="dims"):

@@ -46,6 +46,8 @@ class _Resize(ProductFree):
     align_corners: bool | None = None
 
     any_rank = True
+    follows = True
+    sized_like = "size"
     examples = (
         Example({"scale_factor": 2}, inputs=[("N", 3, 4, 5)]),
         Example({"size": 7, "mode": "linear"}, inputs=[("N", 3, 4)]),
@@ -120,13 +122,20 @@ def _record_area(tape: Tape, x: Tensor, y_shape: Shape) -> Tensor:
 
 
 class Upsample(_Resize, name="upsample"):
-    """Resizes by interpolation, as the module `torch.nn.Upsample`."""
+    """Resizes by interpolation, as the module `torch.nn.Upsample`.
+
+    `like: stem` in the place of `size` gives it the sizes of the value `stem`.
+    """
 
     module = "torch.nn.Upsample"
+    function = "torch.nn.functional.interpolate"
 
 
 class Interpolate(_Resize, name="interpolate"):
-    """Resizes by interpolation, as a call of `torch.nn.functional.interpolate`."""
+    """Resizes by interpolation, as a call of `torch.nn.functional.interpolate`.
+
+    `like: stem` in the place of `size` gives it the sizes of the value `stem`.
+    """
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         given = ("size", "scale_factor", "mode", "align_corners")

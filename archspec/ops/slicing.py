@@ -14,6 +14,7 @@ from archspec.ir.tape import (
     Tensor,
     channels_last_strides,
     contiguous_strides,
+    empty_like,
     layout_of,
 )
 from archspec.ir.types import EVERY, INT64, ValueType
@@ -33,6 +34,7 @@ class Slice(ProductFree, name="slice"):
     step: PositiveInt = 1
 
     takes = EVERY
+    follows = True
     examples = (
         Example({"dim": 1, "end": 1}, inputs=[("N", 5, 6)]),
         Example({"dim": -1, "start": 1, "step": 2}, inputs=[("N", 3, 4, 7)]),
@@ -68,6 +70,7 @@ class Pad(ProductFree, name="pad", primary="pad"):
     value: Float = 0.0
 
     takes = EVERY
+    follows = True
     examples = (
         Example({"pad": (1, 2)}, inputs=[("N", 3, 4)]),
         Example({"pad": (0, 0, 0, 1, 2, 0), "value": 0.5}, inputs=[("N", 3, 4, 2)]),
@@ -117,16 +120,13 @@ class Pad(ProductFree, name="pad", primary="pad"):
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         if not any(self.pad):
-            return x
+            return empty_like(tape, x, requires_grad=x.requires_grad)
         shape = self.infer(x.shape)
         strides = layout_of(x, shape)
         return tape.new(shape, requires_grad=x.requires_grad, strides=strides, type=x.type)
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         (x,) = values
-        if not any(self.pad):
-            self.infer(*inputs)  # widths that torch would refuse, were they not left out
-            return x
         return f"torch.nn.functional.pad({x}, {list(self.pad)}, value={self.value!r})"
 
 
@@ -137,6 +137,7 @@ class Roll(ProductFree, name="roll"):
     dims: int | Annotated[tuple[int, ...], Bounds(min_length=1)]
 
     takes = EVERY
+    follows = True
     examples = (
         Example({"shifts": 1, "dims": 2}, inputs=[("N", 3, 4)]),
         Example({"shifts": (-2, -1), "dims": (1, 2)}, inputs=[("N", 4, 5, 3)]),

@@ -30,26 +30,24 @@ class ShiftedWindowMask(nn.Module):
     made anew in each pass, so it follows device and dtype and needs no place in the state dict.
     """
 
-    def __init__(
-        self, windows: tuple[int, int], window: tuple[int, int], shift: tuple[int, int]
-    ) -> None:
+    def __init__(self, window: tuple[int, int], shift: tuple[int, int]) -> None:
         super().__init__()
-        self.windows, self.window, self.shift = windows, window, shift
+        self.window, self.shift = window, shift
 
-    def forward(self, logits: Tensor) -> Tensor:
-        down, right = (self._rolled_over(logits, axis) for axis in (0, 1))
+    def forward(self, logits: Tensor, windows: tuple[int, int]) -> Tensor:
+        (rows, columns), (height, width) = windows, self.window
+        down = self._rolled_over(logits, rows * height, self.shift[0])
+        right = self._rolled_over(logits, columns * width, self.shift[1])
         region = 2 * down[:, None] + right
-        (rows, columns), (height, width) = self.windows, self.window
         region = region.reshape(rows, height, columns, width).transpose(1, 2)
         region = region.reshape(rows * columns, 1, height * width)
         apart = region[..., None, :] != region[..., None]
         return logits + logits.new_zeros(apart.shape).masked_fill(apart, -100.0)
 
-    def _rolled_over(self, like: Tensor, axis: int) -> Tensor:
+    def _rolled_over(self, like: Tensor, size: int, shift: int) -> Tensor:
         """For each place along an axis 1 where it was rolled over the edge, else 0."""
-        size = self.windows[axis] * self.window[axis]
         place = like.new_ones(size, dtype=torch.int64).cumsum(0)
-        return (place > size - self.shift[axis]).long()
+        return (place > size - shift).long()
 
     def extra_repr(self) -> str:
-        return f"windows={self.windows}, window={self.window}, shift={self.shift}"
+        return f"window={self.window}, shift={self.shift}"

@@ -11,11 +11,14 @@ the words rest on that.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from operator import add, mul
+from typing import TypeAlias, TypeVar
 
 Monomial: TypeAlias = tuple[int, ...]
 Terms: TypeAlias = tuple[tuple[Monomial, int], ...]
+
+T = TypeVar("T", "Formula", int)
 
 MAX_TERMS = 64
 MAX_POWER = 8
@@ -50,26 +53,40 @@ class Atom:
                 self.rise = numerator.rise(self.period) // divisor
 
 
+def _once(operate: Callable[[Formula, T], Formula]) -> Callable[[Formula, T], Formula]:
+    """Remembers results on the formula: the same sizes meet the same rules again and again."""
+    name = operate.__name__
+
+    def known(self: Formula, other: T) -> Formula:
+        found = self._known.get((name, other))
+        if found is None:
+            found = self._known[name, other] = operate(self, other)
+        return found
+
+    return known
+
+
 class Formula:
     """One formula of a ring. Compare with `is`; `ring` makes others of it."""
 
-    __slots__ = ("_needed", "constant", "degree", "period", "ring", "symbols", "terms")
+    __slots__ = (
+        *("_known", "_needed", "constant", "degree", "is_constant", "period", "ring", "symbols"),
+        "terms",
+    )
 
     def __init__(self, ring: Ring, terms: Terms) -> None:
         self.ring, self.terms = ring, terms
         self._needed: list[int] | None = None
+        self._known: dict[tuple[str, Formula | int], Formula] = {}
         self.constant = terms[0][1] if terms and not terms[0][0] else 0
         atoms = [ring.atoms[number] for monomial, _ in terms for number in monomial]
         self.symbols: frozenset[str] = frozenset().union(*[atom.symbols for atom in atoms])
+        self.is_constant = not self.symbols
         self.period = math.lcm(*[atom.period for atom in atoms])
         self.degree = max(
             [sum([ring.atoms[number].degree for number in monomial]) for monomial, _ in terms],
             default=0,
         )
-
-    @property
-    def is_constant(self) -> bool:
-        return not self.symbols
 
     @property
     def is_large(self) -> bool:
@@ -100,6 +117,28 @@ class Formula:
             else:
                 known[number] = atom.numerator.sum_of(known) // atom.divisor
         return self.sum_of(known)
+
+    def values(self, count: int) -> list[int]:
+        """Its values for 1, 2, … up to a count. It depends on one symbol."""
+        known: dict[int, list[int]] = {}
+        for number in self._all_atoms():
+            atom = self.ring.atoms[number]
+            if atom.numerator is None:
+                known[number] = list(range(1, count + 1))
+            else:
+                divisor = atom.divisor
+                known[number] = [value // divisor for value in atom.numerator._sums(known, count)]
+        return self._sums(known, count)
+
+    def _sums(self, known: Mapping[int, list[int]], count: int) -> list[int]:
+        """As `sum_of`, for each of so many values of the atoms."""
+        totals = [0] * count
+        for monomial, coefficient in self.terms:
+            products = [coefficient] * count
+            for number in monomial:
+                products = list(map(mul, products, known[number]))
+            totals = list(map(add, totals, products))
+        return totals
 
     def sum_of(self, known: Mapping[int, int]) -> int:
         """Its value where those of its atoms are known, by number."""
@@ -135,6 +174,7 @@ class Formula:
                 total += coefficient * atom.rise * (period // atom.period)
         return total
 
+    @_once
     def __add__(self, other: Formula) -> Formula:
         terms = dict(self.terms)
         for monomial, coefficient in other.terms:
@@ -144,16 +184,19 @@ class Formula:
     def __sub__(self, other: Formula) -> Formula:
         return self if other.terms == () else self + other.times(-1)
 
+    @_once
     def plus(self, number: int) -> Formula:
         """It, and a number."""
         terms = dict(self.terms)
         terms[()] = terms.get((), 0) + number
         return self.ring.made(terms)
 
+    @_once
     def times(self, number: int) -> Formula:
         """It, a number of times."""
         return self.ring.made({monomial: c * number for monomial, c in self.terms})
 
+    @_once
     def __mul__(self, other: Formula) -> Formula:
         terms: dict[Monomial, int] = {}
         products = len(self.terms) * len(other.terms)
@@ -166,6 +209,7 @@ class Formula:
                 terms[monomial] = terms.get(monomial, 0) + one * two
         return self.ring.made(terms)
 
+    @_once
     def floor(self, divisor: int) -> Formula:
         """The floor of its quotient by a number above 0."""
         whole: dict[Monomial, int] = {}

@@ -93,8 +93,9 @@ class Sizes:
         return max([changes[-1] for changes in self.classes if changes], default=1)
 
     @property
-    def is_finite(self) -> bool:
-        return not any(len(changes) % 2 for changes in self.classes)
+    def is_single(self) -> bool:
+        """Whether it has one member."""
+        return self.least is not None and self.above(self.least) is None
 
     def above(self, size: int) -> int | None:
         """Its least member that is larger than `size`."""

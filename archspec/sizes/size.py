@@ -9,6 +9,7 @@ number asks for `__index__`, which *pins* the size: it records that the formula 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -36,6 +37,8 @@ class Path:
         self.conditions: Conditions = {}
         self.limits: Conditions = {}
         self.is_open = True
+        # What was answered before, which need not be recorded again.
+        self._asked: set[tuple[Formula, str]] = set()
 
     def size(self, name: str, value: int) -> Size:
         """The symbol of that name, with its value."""
@@ -48,24 +51,25 @@ class Path:
     @contextmanager
     def apart(self) -> Iterator[Conditions]:
         """Records what is asked meanwhile by itself."""
-        before = self.conditions, self.limits, self.is_open
-        self.conditions, self.limits, self.is_open = {}, {}, True
+        before = self.conditions, self.limits, self._asked, self.is_open
+        self.conditions, self.limits, self._asked, self.is_open = {}, {}, set(), True
         try:
             yield self.conditions
         finally:
-            self.conditions, self.limits, self.is_open = before
+            self.conditions, self.limits, self._asked, self.is_open = before
 
     def at_least_zero(self, formula: Formula, value: int) -> bool:
         """Whether the formula, which has this value, is at least 0."""
-        if value >= 0:
-            self._record(formula, ">=")
-            return True
-        self._record(formula.times(-1).plus(-1), ">=")
-        return False
+        if (formula, ">=") not in self._asked and self.is_open:
+            self._asked.add((formula, ">="))
+            self._record(formula if value >= 0 else formula.times(-1).plus(-1), ">=")
+        return value >= 0
 
     def is_zero(self, formula: Formula, value: int) -> bool:
         """Whether the formula, which has this value, is 0."""
-        self._record(formula, "!=" if value else "=")
+        if (formula, "=") not in self._asked and self.is_open:
+            self._asked.add((formula, "="))
+            self._record(formula, "!=" if value else "=")
         return not value
 
     def limit(self, formula: Formula) -> None:
@@ -77,9 +81,9 @@ class Path:
             # That a size is beyond such a bound is no limit: it decides what is refused.
             apart = is_limit or (relation == ">=" and formula.constant >= LIMIT - 1)
             kept = self.limits if apart else self.conditions
-            kept.setdefault(Condition(formula, relation), None)
-            if kept[Condition(formula, relation)] is None:
-                kept[Condition(formula, relation)] = self.asker()
+            condition = Condition(formula, relation)
+            if condition not in kept:
+                kept[condition] = self.asker()
 
 
 class Size:
@@ -124,24 +128,45 @@ class Size:
     def __add__(self, other: Any) -> Any:
         if other.__class__ is int:
             return Size(self.path, self.value + other, self.formula.plus(other))
-        return self._apply(other, lambda a, b: a + b)
+        if other.__class__ is not Size:
+            return self._with_float(operator.add, other)
+        try:
+            formula = self.formula + other.formula
+        except Unkept:
+            return _pinned(self) + _pinned(other)
+        return _made(self.path, self.value + other.value, formula)
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Any:
         if other.__class__ is int:
             return Size(self.path, self.value - other, self.formula.plus(-other))
-        return self._apply(other, lambda a, b: a - b)
+        if other.__class__ is not Size:
+            return self._with_float(operator.sub, other)
+        try:
+            formula = self.formula - other.formula
+        except Unkept:
+            return _pinned(self) - _pinned(other)
+        return _made(self.path, self.value - other.value, formula)
 
     def __rsub__(self, other: Any) -> Any:
         return (-self) + other
 
     def __mul__(self, other: Any) -> Any:
-        if other.__class__ is float:
-            return Ratio.of(self, other)
-        return self._apply(other, lambda a, b: a * b)
+        try:
+            if other.__class__ is int:
+                return _made(self.path, self.value * other, self.formula.times(other))
+            if other.__class__ is Size:
+                formula = self.formula * other.formula
+                return _made(self.path, self.value * other.value, formula)
+        except Unkept:
+            return _pinned(self) * _pinned(other)
+        return Ratio.of(self, other) if other.__class__ is float else NotImplemented
 
     __rmul__ = __mul__
+
+    def _with_float(self, operate: Callable[[Any, Any], Any], other: Any) -> Any:
+        return operate(_pinned(self), other) if other.__class__ is float else NotImplemented
 
     def __neg__(self) -> Any:
         return self * -1
@@ -154,7 +179,7 @@ class Size:
 
     def __pow__(self, power: Any) -> Any:
         if power.__class__ is not int or not 0 <= power <= MAX_POWER:
-            return _pinned(self) ** _pinned(power)
+            return (self if depends(power) else _pinned(self)) ** _pinned(power)
         result: Any = 1
         for _ in range(power):
             result = self * result
@@ -204,24 +229,11 @@ class Size:
         if divisor.__class__ is int and not divisor:
             return self.value / divisor
         if divisor.__class__ is not int or divisor < 0:
-            return _pinned(self) / _pinned(divisor)
+            return (self if depends(divisor) else _pinned(self)) / _pinned(divisor)
         return Ratio(self, divisor)
 
     def __rtruediv__(self, number: Any) -> Any:
         return number / _pinned(self)
-
-    def _apply(self, other: Any, operate: Callable[[Any, Any], Any]) -> Any:
-        """An operation that formulas have too."""
-        try:
-            if other.__class__ is Size:
-                formula = operate(self.formula, other.formula)
-                return _made(self.path, operate(self.value, other.value), formula)
-            if other.__class__ is int:
-                formula = operate(self.formula, self.path.ring.constant(other))
-                return _made(self.path, operate(self.value, other), formula)
-        except Unkept:
-            return operate(_pinned(self), _pinned(other))
-        return operate(_pinned(self), other) if other.__class__ is float else NotImplemented
 
     # --- questions ---------------------------------------------------------------------------
 
@@ -304,7 +316,7 @@ class Ratio:
         return self.__floor__() if self.size >= 0 else self.__ceil__()
 
     def __add__(self, other: Any) -> Any:
-        if other.__class__ is int:
+        if other.__class__ is int or depends(other):
             return _ratio(self.size + other * self.divisor, self.divisor)
         return float(self) + plain(other)
 

@@ -46,15 +46,12 @@ def where(formula: Formula, relation: Relation) -> Sizes:
 
 
 def _at_least_zero(formula: Formula) -> Sizes:
-    (symbol,) = formula.symbols
     period = formula.period
+    every = formula.values(period * (formula.degree + 1))
     classes: list[Changes] = []
     for residue in range(period):
         first = residue or period
-        values = [
-            formula.at({symbol: first + period * number}) for number in range(formula.degree + 1)
-        ]
-        changes = sign_changes(_differences(values))
+        changes = sign_changes(_differences(every[first - 1 :: period]))
         classes.append(tuple([first + period * number for number in changes]))
     return Sizes(classes)
 

@@ -371,7 +371,7 @@ class _Stages:
 
         recipe = self.recipe
         net = emit(
-            self.arch.graph,
+            self.arch.emitted,
             name=self.arch.name,
             device=self.place,
             init=recipe.init or self.arch.init,

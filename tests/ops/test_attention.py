@@ -89,7 +89,7 @@ def test_mask_of_one_row_by_hand() -> None:
     # Cells 0 to 5, rolled by -1 and cut in two: 1 2 3 | 4 5 0. Cell 0 is no neighbour of 4 and 5.
     module = ShiftedWindowMaskOp(windows=(1, 2), window=(1, 3), shift=(0, 1)).build((N, 2, 1, 3, 3))
     assert isinstance(module, nn.Module)
-    mask = module(torch.zeros(1, 2, 1, 3, 3))
+    mask = module(torch.zeros(1, 2, 1, 3, 3), (1, 2))
     assert mask[0, 0, 0].tolist() == [[0, 0, 0]] * 3
     assert mask[0, 1, 0].tolist() == [[0, 0, -100], [0, 0, -100], [-100, -100, 0]]
 
@@ -104,7 +104,7 @@ def test_mask_lets_only_true_neighbours_see_each_other(shift: tuple[int, int]) -
         (N, 6, 1, 12, 12)
     )
     assert isinstance(module, nn.Module)
-    mask = module(torch.zeros(1, 6, 1, 12, 12))[0, :, 0]
+    mask = module(torch.zeros(1, 6, 1, 12, 12), windows)[0, :, 0]
     for row, column in product(range(windows[0]), range(windows[1])):
         block = rolled[3 * row : 3 * row + 3, 4 * column : 4 * column + 4].reshape(12, 2)
         # Cells of one true window are never further apart than its size allows.
@@ -117,7 +117,7 @@ def test_mask_follows_dtype_and_needs_no_state() -> None:
     module = ShiftedWindowMaskOp(windows=(1, 2), window=(1, 3), shift=(0, 1)).build((N, 2, 1, 3, 3))
     assert isinstance(module, nn.Module)
     assert not module.state_dict()
-    assert module(torch.zeros(1, 2, 1, 3, 3, dtype=torch.float64)).dtype == torch.float64
-    traced = torch.fx.symbolic_trace(module)
+    assert module(torch.zeros(1, 2, 1, 3, 3, dtype=torch.float64), (1, 2)).dtype == torch.float64
+    traced = torch.fx.symbolic_trace(module, concrete_args={"windows": (1, 2)})
     logits = torch.randn(2, 2, 1, 3, 3)
-    assert torch.equal(traced(logits), module(logits))
+    assert torch.equal(traced(logits, (1, 2)), module(logits, (1, 2)))

@@ -268,8 +268,8 @@ def test_an_unknown_key_of_a_spec():
         "<text>:1:1: error AS202: 'docs' is not a key of a spec\n"
         "  1 | docs: words\n"
         "    | ^^^^\n"
-        "  expected: one of archspec, name, doc, input, inputs, params, layers, blocks, use, "
-        "extends, patch, outputs, init, train, ignore\n"
+        "  expected: one of archspec, name, doc, input, inputs, sizes, params, layers, blocks, "
+        "use, extends, patch, outputs, init, train, ignore\n"
         "  help: did you mean 'doc'?"
     )
 

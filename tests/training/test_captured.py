@@ -120,6 +120,7 @@ def same(one, other):
         {"optimizer": "adamw", "momentum": 0.0, "lr": 0.01, "ema": 0.9, "clip_norm": 0.5},
         {"accumulate": 2, "label_smoothing": 0.1, "schedule": "one_cycle"},
         {"precision": "bf16", "memory_format": "channels_last"},
+        {"recompute": "norms"},
         {"augment": ("random_crop:1", "random_horizontal_flip", "random_rotation")},
         {
             "augment": (

@@ -92,6 +92,9 @@ def test_two_processes_train_as_one(more, command, forks, tmp_path):
             assert a[key] == b[key]
         assert a["train_loss"] == pytest.approx(b["train_loss"], abs=1e-5)
     assert (tmp_path / "two.1.log").read_text() == ""  # one of them speaks
+    counts = [(tmp_path / name / "report.md").read_text() for name in ("one", "two")]
+    tables = [each.partition("## By class")[2].partition("## By epoch")[0] for each in counts]
+    assert tables[0] == tables[1] and "| 7 |" in tables[0]  # precision and images of each class
 
 
 def test_a_last_batch_of_unequal_shares_has_as_many_pieces_in_each(command, forks, tmp_path):

@@ -83,6 +83,7 @@ VARIED = [
     {"augment": ("random_crop:1", "random_rotation", "random_erasing", "random_contrast")},
     {"precision": "bf16", "memory_format": "channels_last", "accumulate": 2},
     {"precision": "fp16", "label_smoothing": 0.1},
+    {"recompute": "norms"},
 ]
 
 

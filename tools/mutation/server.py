@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +59,19 @@ def compile_tests(tests: list[str]) -> None:
     os.waitpid(child, 0)
 
 
+_texts = count(1)
+
+
 @contextmanager
 def written(path: Path, text: str) -> Iterator[None]:
-    """Give the file another text for a while. Its time comes back too: compiled files go by it."""
+    """Give the file another text for a while. Its time comes back too: compiled files go by it.
+
+    They go by whole seconds and the size, so that each text gets a second of its own.
+    """
     before, times = path.read_bytes(), path.stat()
     path.write_text(text, encoding="utf-8")
+    second = int(times.st_mtime) + next(_texts)
+    os.utime(path, (second, second))
     try:
         yield
     finally:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeGuard
 
-from archspec.diagnostics.diagnostic import Diagnostic, Refusal, Span
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Span
 from archspec.document import wording
 from archspec.document.forms.call import Call, misplaced
 from archspec.document.records import Arguments, Place
 from archspec.document.scope import Scope
-from archspec.expressions.arguments import LocatedError, check_truth, op_kinds, truths
+from archspec.expressions.arguments import Argument, LocatedError, check_truth, op_kinds, truths
+from archspec.expressions.evaluate import EDGES, shape_of
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
-from archspec.text.values import Items, Mapping, Scalar, Value
+from archspec.text.values import Items, Mapping, Scalar, Value, kind
 
 
 class OpCall(Call):
@@ -48,7 +49,8 @@ class OpCall(Call):
 
     @property
     def known(self) -> Iterable[str]:
-        return self.op.fields()
+        fields = self.op.fields()
+        return [*fields, LIKE] if self.op.sized_like else fields
 
     @property
     def required(self) -> Iterable[str]:
@@ -56,10 +58,22 @@ class OpCall(Call):
 
     def read_one(self, scope: Scope, name: str, value: Value) -> Arguments:
         with scope.reporting(value.span):
+            if name == LIKE and self.op.sized_like:
+                return {self.op.sized_like: _sizes_of(value)}
             if name in truths(self.op) and not scope.is_name(value):
                 check_truth(value)
             return {name: scope.argument(value, op_kinds(self.op)[name])}
         return {}
+
+    def _by_name(self, scope: Scope, given: Mapping) -> Arguments:
+        if self.op.sized_like and LIKE in given.entries and self.op.sized_like in given.entries:
+            scope.report(
+                Code.ARGUMENT,
+                f"{self.word}: `{LIKE}` and `{self.op.sized_like}` both say its sizes",
+                given.key(LIKE).span,
+                help="keep one of the two",
+            )
+        return super()._by_name(scope, given)
 
     def unknown(self, name: str, key: Scalar, given: Mapping) -> Diagnostic:
         return misplaced(name, self.word, key.span) or super().unknown(name, key, given)
@@ -67,7 +81,7 @@ class OpCall(Call):
     def instead(self, scope: Scope, name: str, value: Value, given: Mapping | None) -> str | None:
         if not isinstance(value, Scalar) or not isinstance(value.value, str):
             return None
-        if scope.is_name(value) or value.value in op_kinds(self.op)[name].literals:
+        if name == LIKE or scope.is_name(value) or value.value in op_kinds(self.op)[name].literals:
             return None
         return self.op.instead(name, value.value, _written_out(given) if given else {})
 
@@ -109,6 +123,24 @@ class OpCall(Call):
 
     def given(self, place: Place) -> dict[str, Any]:
         return self.made(place).arguments() if self.ready or self.args else {}
+
+
+LIKE = "like"
+"""The argument that names a value, of which an op takes the sizes after the channels."""
+
+
+def _sizes_of(value: Value) -> Argument:
+    """The sizes after the channels of the value that is named. Raises `Refusal`."""
+    if not isinstance(value, Scalar) or value.value is None or isinstance(value.value, bool):
+        raise Refusal(
+            f"`{LIKE}` names a value, and {kind(value)} is not a name",
+            code=Code.ARGUMENT,
+            expected="the name of a node before this one",
+        )
+    edge = value.text
+    return Argument(
+        value.span, None, lambda env: shape_of(env, edge, f"`{LIKE}`")[2:], frozenset((EDGES,))
+    )
 
 
 def _is_number(value: Value) -> TypeGuard[Scalar]:

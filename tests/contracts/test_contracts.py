@@ -179,6 +179,17 @@ def test_a_count_along_a_symbol_leaves_its_sizes():
     assert found.text == "8 ≤ L ≤ 9"
 
 
+def test_a_condition_that_leaves_one_size_has_a_note():
+    _, found = contract("input: [784]\nlayers: [linear: 10]", "F")
+    assert list(found.lines()) == [
+        "contract: F = 784",
+        "  F = 784  0 (linear, line 2)",
+        "another network: 1 ≤ F ≤ 783, or F ≥ 785: the weight of 0 has other sizes",
+        "note: 0 (linear, line 2) leaves one size of F: for more, pool to a fixed size before it, "
+        "or let it take no number from F",
+    ]
+
+
 def test_code_of_other_packages_has_no_contract():
     text = "input: [3, 8, 8]\nlayers: [module: torch.nn.Softsign]"
     arch = archspec.loads(text, allow_modules=["torch"])
@@ -190,6 +201,16 @@ def test_code_of_other_packages_has_no_contract():
 def test_names_that_do_not_suit_the_input_are_refused(names):
     with pytest.raises(SpecError):
         archspec.load("alexnet", warn=False).contract(names)
+
+
+def test_sizes_have_names_by_default():
+    sequence = archspec.loads("input: [5, 4]\nlayers: [{linear: 2}]").contract()
+    assert (sequence.stated, sequence.text) == ({"T": 5, "F": 4}, "any T; F = 4")
+    text = "inputs: {a: [3, 4, 6], b: [8]}\nlayers: [{from: a, max_pool2d: 2}]\n"
+    text += "outputs: {x: '0', y: b}\n"
+    found = archspec.loads(text, warn=False).contract()
+    assert found.stated == {"H_a": 4, "W_a": 6, "F_b": 8}
+    assert found.text == "H_a and W_a ≥ 2; any F_b"
 
 
 def test_a_symbol_without_a_size_is_refused():

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from archspec.diagnostics.call_sites import CallSite, located
@@ -22,7 +22,7 @@ from archspec.ir.infer import check_types, infer, result_types
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape
 from archspec.ir.types import ValueType
-from archspec.sizes.size import Path, depends
+from archspec.sizes.size import Path, depends, everywhere, plain
 from archspec.text.limits import Limits
 
 Types: TypeAlias = tuple[ValueType, ...]
@@ -57,6 +57,8 @@ class Expansion(ABC):
         self.ops = Ops(self.budget)
         # What was asked of sizes that depend on symbols; the node that asks, and the calls to it.
         self.path: Path | None = None
+        # With symbols, which mistakes end it: all, unless sizes are sought that avoid some.
+        self.ends: Callable[[Diagnostic], bool] | None = None
         self.axes: Mapping[str, Sequence[str | None]] = {}
         # Sizes of symbols that the spec declares, where they are not those that it states.
         self.sizes: Mapping[str, Any] = {}
@@ -136,8 +138,10 @@ class Expansion(ABC):
         placed = located(diagnostic, calls)
         if placed not in self.diagnostics:
             self.diagnostics.append(placed)
-        if self.path is not None and diagnostic.severity == "error":
-            # With symbols the first mistake alone decides which sizes meet it.
+        if self.path is None or diagnostic.severity != "error":
+            return
+        if self.ends is None or self.ends(placed):
+            # With symbols the first such mistake alone decides which sizes meet it.
             self.path.close()
             raise Stop
 
@@ -211,7 +215,9 @@ class Expansion(ABC):
         """Its outputs. Code of a package runs only where the caller allows it."""
         if op.foreign is not None:
             self.limits.check_module(op.foreign)
-            if any(depends(dim) for shape in shapes for dim in shape):
+            if self.ends is not None:
+                shapes = everywhere(plain, shapes)
+            elif any(depends(dim) for shape in shapes for dim in shape):
                 raise Refusal(
                     f"{op.foreign} is code of another package, which runs at known sizes alone",
                     code=Code.MODULE,

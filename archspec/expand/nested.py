@@ -120,7 +120,7 @@ def call(
                     return call(trial, block, other, site, refs, span, (), written) is not None
                 return False
 
-            if not span.source.library:
+            if x.path is None and not span.source.library:
                 with_other_arguments(x, reported, block, args, site.env, fits)
     return graph_step(graph, b, refs, span)
 

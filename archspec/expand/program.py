@@ -19,7 +19,6 @@ from archspec.document import parameters
 from archspec.document.blocks import Reader
 from archspec.document.records import Layers, PatchItem, Spec
 from archspec.document.spec import chain, nearest, read_spec, root_of, said_along
-from archspec.expand import smallest_input
 from archspec.expand.builder import Builder, PatchTree, Site, Stop
 from archspec.expand.edge_help import from_the_batch
 from archspec.expand.expander import Expander
@@ -33,12 +32,8 @@ from archspec.expand.inputs import (
     with_symbols,
     written_sizes,
 )
+from archspec.expand.nearby_sizes import MAX_NODES, Trials, first_to_help, with_nearest_input
 from archspec.expand.nested import finish_root
-from archspec.expand.smallest_input import (
-    has_nearby_input,
-    with_nearby_input,
-    with_smallest_input,
-)
 from archspec.expressions.arguments import (
     Argument,
 )
@@ -338,31 +333,20 @@ def _with_other_input(
     expander: Expander,
 ) -> list[Diagnostic]:
     """The errors. The first that another input size would avoid names that size in its help."""
-    small = next((i for i, error in enumerate(errors) if error.too_small is not None), None)
-    odd = next((i for i, error in enumerate(errors) if has_nearby_input(error)), None)
-    nodes = expander.nodes
-    if (small is None and odd is None) or nodes > smallest_input.MAX_NODES:
+    if first_to_help(errors) is None or expander.nodes > MAX_NODES:
         return errors
-    limits = expander.limits
-
-    def check(inputs: dict[str, Shape]) -> list[Diagnostic]:
-        found: list[Diagnostic] = []
-        sizes = {name: shape[1:] for name, shape in inputs.items()}
-        other = Expander(limits, found, is_trial=True)
-        other.sizes = expander.sizes
-        with suppress(Stop):
-            _expand(spec, given, sizes, other)
-        return found
-
-    again = Expander(limits, [])
+    again = Expander(expander.limits, [])
     again.sizes = expander.sizes
     inputs = input_shapes(spec, input_shape, given, again)
+    if inputs is None:
+        return errors
     stated = _size_keys(spec) if input_shape is None else {}
-    if inputs and small is not None:
-        errors[small] = with_smallest_input(errors[small], inputs, check, stated)
-    elif inputs and odd is not None:
-        errors[odd] = with_nearby_input(errors, odd, inputs, check, stated, nodes)
-    return errors
+    every = [each for each in expander.diagnostics if each.severity == "error"]
+    trials = Trials(
+        lambda sizes, other: _expand(spec, given, sizes, other),
+        *(expander.limits, expander.sizes, expander.nodes),
+    )
+    return with_nearest_input(errors, every, inputs, trials, stated)
 
 
 def _size_keys(spec: Spec) -> dict[str, str]:

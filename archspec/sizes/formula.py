@@ -37,10 +37,13 @@ class Atom:
     One of degree 1 over one symbol grows by `rise` over its `period`.
     """
 
-    __slots__ = ("degree", "divisor", "name", "numerator", "period", "rise", "symbols")
+    __slots__ = (
+        *("degree", "divisor", "name", "never_falls", "numerator", "period", "rise", "symbols"),
+    )
 
     def __init__(self, name: str, numerator: Formula | None = None, divisor: int = 1) -> None:
         self.name, self.numerator, self.divisor = name, numerator, divisor
+        self.never_falls = numerator is None or numerator.never_falls
         self.symbols, self.degree, self.period, self.rise = frozenset((name,)), 1, 1, 1
         if numerator is not None:
             self.symbols, self.degree = numerator.symbols, numerator.degree
@@ -90,12 +93,24 @@ class Formula:
         """Whether a coefficient is beyond those of sizes that are plainly counted."""
         return any(abs(coefficient) > LARGE for _, coefficient in self.terms)
 
+    @property
+    def never_falls(self) -> bool:
+        """Whether it is plain that it does not fall where the symbols rise."""
+        return all(
+            not monomial
+            or (coefficient > 0 and len(monomial) == 1 and self.ring.atoms[monomial[0]].never_falls)
+            for monomial, coefficient in self.terms
+        )
+
+    @property
+    def work(self) -> int:
+        """How many atoms and terms its value takes."""
+        return len(self._all_atoms()) + len(self.terms)
+
     def at(self, values: Mapping[str, int]) -> int:
         """Its value for these values of the symbols."""
-        if self._needed is None:
-            self._needed = self._all_atoms()
         known: dict[int, int] = {}
-        for number in self._needed:
+        for number in self._all_atoms():
             atom = self.ring.atoms[number]
             if atom.numerator is None:
                 known[number] = values[atom.name]
@@ -105,10 +120,8 @@ class Formula:
 
     def values(self, count: int) -> list[int]:
         """Its values for 1, 2, … up to a count. It depends on one symbol."""
-        if self._needed is None:
-            self._needed = self._all_atoms()
         known: dict[int, list[int]] = {}
-        for number in self._needed:
+        for number in self._all_atoms():
             atom = self.ring.atoms[number]
             if atom.numerator is None:
                 known[number] = list(range(1, count + 1))
@@ -138,6 +151,8 @@ class Formula:
 
     def _all_atoms(self) -> list[int]:
         """The numbers of its atoms and of those inside them: what a floor needs comes before it."""
+        if self._needed is not None:
+            return self._needed
         found: set[int] = set()
         waiting = [self]
         while waiting:
@@ -147,7 +162,8 @@ class Formula:
                     if number not in found and numerator is not None:
                         waiting.append(numerator)
                     found.add(number)
-        return sorted(found)
+        self._needed = sorted(found)
+        return self._needed
 
     def rise(self, period: int) -> int:
         """How much it grows over `period`, a multiple of its own. It has degree 1, one symbol."""
@@ -183,8 +199,10 @@ class Formula:
     @_once
     def __mul__(self, other: Formula) -> Formula:
         terms: dict[Monomial, int] = {}
-        if len(self.terms) * len(other.terms) > MAX_TERMS**2:
+        products = len(self.terms) * len(other.terms)
+        if products > min(self.ring.products, MAX_TERMS**2):
             raise Unkept
+        self.ring.products -= products
         for a, one in self.terms:
             for b, two in other.terms:
                 monomial = tuple(sorted(a + b))
@@ -243,11 +261,12 @@ class Formula:
 
 
 class Ring:
-    """Makes formulas, each once."""
+    """Makes formulas, each once. `products` bounds the terms that it multiplies in all."""
 
-    __slots__ = ("_formulas", "_numbers", "atoms")
+    __slots__ = ("_formulas", "_numbers", "atoms", "products")
 
-    def __init__(self) -> None:
+    def __init__(self, products: float = math.inf) -> None:
+        self.products = products
         self.atoms: list[Atom] = []
         self._numbers: dict[str | tuple[Formula, int], int] = {}
         self._formulas: dict[Terms, Formula] = {}

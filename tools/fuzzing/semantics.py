@@ -279,7 +279,7 @@ def eager_failures(text: str) -> dict[Any, str]:
     # Trials of other inputs and arguments are left out: they only look for help.
     with (
         patch("archspec.expand.expansion.infer", _run),
-        patch("archspec.expand.smallest_input.MAX_NODES", -1),
+        patch("archspec.expand.program.MAX_NODES", -1),
         patch("archspec.expand.other_arguments.MOST", 0),
     ):
         try:

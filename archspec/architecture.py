@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from archspec.contracts.chosen import Elsewhere
     from archspec.contracts.contract import Contract
     from archspec.contracts.formulas import Formulas
+    from archspec.emit.checks import SizeCheck
     from archspec.ir.precision import DType
     from archspec.recipe.layers import Located
     from archspec.verify import Report
@@ -269,21 +271,28 @@ class Architecture:
         from archspec.emit import emit
 
         graph = self._tapped(self.emitted, outputs)
-        precision = None if dtype is None else _precision(dtype)
-        net = emit(
-            graph, name=self.name, device=device, init=self.init, seed=seed, precision=precision
+        make = functools.partial(
+            emit, name=self.name, precision=None if dtype is None else _precision(dtype)
         )
+        checks = self._checks() if outputs is None else ()
+        net = make(graph, device=device, init=self.init, seed=seed, checks=checks)
         if weights is not None:
             # A file holds the whole network, also where `outputs` leaves some of it out.
-            whole = net
-            if outputs is not None:
-                whole = emit(self.graph, name=self.name, device="meta", precision=precision)
+            whole = net if outputs is None else make(self.graph, device="meta")
             self._load(net, whole, weights, weights_map, partial)
         if recompute is None:
             return net
         from archspec.runtime.recompute import recomputing
 
         return recomputing(net, recompute)
+
+    def _checks(self) -> tuple[SizeCheck, ...]:
+        """The sizes that a module refuses, where the spec declares some."""
+        if not self.sizes:
+            return ()
+        from archspec.emit.checks import checks_of
+
+        return checks_of(self.contract())
 
     def _load(
         self,

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import archspec
@@ -92,11 +93,14 @@ SIZES = (ROOT / "docs" / "sizes.md").read_text(encoding="utf-8")
 def test_the_page_of_sizes_shows_what_is_printed(tmp_path, monkeypatch, capsys) -> None:
     (tmp_path / "unet.yaml").write_text(fenced(SIZES, "yaml")[0], encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    shown, refused, alexnet = fenced(SIZES, "text")
+    shown, refused, called, alexnet = fenced(SIZES, "text")
     assert main(["compile", "unet.yaml", "--summary"]) == 0
     assert capsys.readouterr().out.endswith(f"\n{shown}")
     assert main(["compile", "unet.yaml", "--at", "H=200"]) == 1
     assert refused == f"$ archspec compile unet.yaml --at H=200\n{capsys.readouterr().err}"
+    with pytest.raises(ValueError, match="is not legal") as caught:
+        archspec.load("unet.yaml").build()(torch.zeros(1, 3, 200, 224))
+    assert called.splitlines()[1] == f"ValueError: {caught.value}"
     assert main(["compile", "alexnet", "--contract", "S,S"]) == 0
     assert alexnet == f"$ archspec compile alexnet --contract S,S\n{capsys.readouterr().out}"
     unet, resized = fenced(SIZES, "yaml")

@@ -65,3 +65,7 @@ def test_no_larger_inputs_are_chosen():
     arch = archspec.load("resnet18", input_shape=(1, 96, 64), warn=False)
     chosen = [each.sizes for each in elsewhere(arch.contract())]
     assert chosen == [{"H": 1, "W": 1}, {"H": 49, "W": 35}]
+    squares = "archspec: 1\nname: net\ninput: [2, 64, 64]\nlayers:\n"
+    squares += "  - {unflatten: {dim: 2, unflattened_size: [-1, 64]}}\n"
+    squares += "  - {unflatten: {dim: 4, unflattened_size: [-1, 64]}}\n"
+    assert not loaded(squares).elsewhere()  # the next legal size has twice as many elements

@@ -10,7 +10,7 @@ from archspec.contracts.networks import Need, graph_at, needs
 from archspec.contracts.requirements import requirements
 from archspec.ir.graph import Graph
 from archspec.record import Record
-from archspec.sizes.sets import Sizes
+from archspec.sizes.sets import Sizes, Unsolved
 from archspec.sizes.words import condition_text, sizes_text
 
 Shapes: TypeAlias = Callable[[Values], dict[str, tuple[int, ...]]]
@@ -32,8 +32,9 @@ class Contract:
     """At which sizes a spec compiles to the network that it is at the `stated` ones.
 
     `text` is the whole of it in words and `requirements` its conditions, each with its node;
-    `others` are sizes of other networks. Where it is not `is_complete`, sizes that it does not list
-    may be legal too: `accepts` compiles there to find out.
+    `sizes` are those of each symbol, where further conditions may join symbols, and `compiles`
+    those of any network; `others` are sizes of other networks. Where it is not `is_complete`, sizes
+    that it does not list may be legal too: `accepts` compiles there to find out.
     """
 
     def __init__(self, cells: Cells, shapes: Shapes) -> None:
@@ -46,10 +47,24 @@ class Contract:
         self._regions = [region for cell in cells.known if (region := self._fit(cell)[0])]
         found = self._needs(cells.main)
         assert not isinstance(found, str)
+        compiling = [cell.region for cell in cells.known if cell.graph is not None]
+        self.sizes, self.compiles = self._hull(self._regions), self._hull(compiling)
         self.requirements = tuple(
             requirements(cells.main, found, self._regions, self.sizes, cells.solver)
         )
-        self.others = tuple(self._other_networks())
+        self.others: tuple[Other, ...] = ()
+        try:
+            self.others = tuple(self._other_networks())
+        except Unsolved:
+            self.is_complete = False
+
+    def _hull(self, regions: Sequence[Region]) -> Box:
+        """For each symbol the sizes of all regions; of the main one alone if they are too mixed."""
+        try:
+            return hull_of(regions, self.symbols)
+        except Unsolved:
+            self.is_complete = False
+            return hull_of(regions[:1], self.symbols)
 
     @property
     def main(self) -> Cell:
@@ -113,17 +128,6 @@ class Contract:
         }
 
     # --- sizes -----------------------------------------------------------------------------------
-
-    @property
-    def sizes(self) -> dict[str, Sizes]:
-        """Of each symbol the sizes that it may have; further conditions may join symbols."""
-        return hull_of(self._regions, self.symbols)
-
-    @property
-    def compiles(self) -> dict[str, Sizes]:
-        """As `sizes`, for any network."""
-        found = [cell.region for cell in self._cells.known if cell.graph is not None]
-        return hull_of(found, self.symbols)
 
     def accepts(self, **values: int) -> bool:
         """Whether these sizes give the network of the stated ones."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archspec.contracts.derive import declared_sizes, read
-from archspec.expand.program import Origin, stated_inputs, trial
+from archspec.expand.program import Origin, Trial, stated_inputs, trial
 from archspec.ir.computed import parts
 from archspec.ir.graph import Graph, Step
 from archspec.ir.op import Op
@@ -21,17 +21,22 @@ def followed(origin: Origin) -> Graph | None:
     declared = {**declared_sizes(spec), **origin.sizes}
     limits, ring = origin.limits, Ring()
     if origin.input_shape is None and declared:
-        return _needed(trial(spec, given, None, {}, declared, limits, ring).graph)
+        return _needed(trial(spec, given, None, {}, declared, limits, ring))
     inputs = stated_inputs(spec, given, origin.input_shape, limits, declared)
     sizes = {name: shape[1:] for name, shape in inputs.items()}
     axes = {
         name: [f"{name}[{axis}]" for axis in range(1, len(shape))] for name, shape in inputs.items()
     }
-    return _needed(trial(spec, given, sizes, axes, {}, limits, ring).graph)
+    return _needed(trial(spec, given, sizes, axes, {}, limits, ring))
 
 
-def _needed(graph: Graph | None) -> Graph | None:
-    return graph if graph is not None and is_needed(graph) else None
+def _needed(found: Trial) -> Graph | None:
+    found.path.asker = _nobody  # so that the graph lets go of the compiler, and can be pickled
+    return found.graph if found.graph is not None and is_needed(found.graph) else None
+
+
+def _nobody() -> None:
+    """Asks for nothing."""
 
 
 def is_following(step: Step) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 from archspec.contracts.cells import Cell, Region, Solver, Values
@@ -89,12 +90,13 @@ def requirements(
             continue
         (name,) = symbols
         sizes = _sizes([asked], solver)
-        if sizes is not None and hull[name] <= sizes:  # else the other case is legal too
+        if sizes is not None and _within(hull[name], sizes):  # else the other case is legal too
             groups.setdefault((name, asked.span, None), []).append(asked)
     for name in hull:
         met = {key: _sizes(of, solver) or ALL for key, of in groups.items() if key[0] == name}
-        for key in _redundant(met):
-            del groups[key]
+        with suppress(Unsolved):
+            for key in _redundant(met):
+                del groups[key]
     explained = dict.fromkeys(hull, ALL)
     for (symbol, span, _), of in groups.items():
         path, kind = of[0].node or (None, None)
@@ -103,7 +105,8 @@ def requirements(
             yield Requirement(text, path, kind, span, None, None, of[0].condition)
             continue
         sizes = _sizes(of, solver) or ALL
-        explained[symbol] &= sizes
+        with suppress(Unsolved):
+            explained[symbol] &= sizes
         # Of several nodes at one place the one that asks for it all, if there is one.
         alone = [each for each in of if _sizes([each], solver) == sizes]
         path, kind = (alone or of)[0].node or (None, None)
@@ -160,6 +163,13 @@ def _sizes(asked: Sequence[_Asked], solver: Solver) -> Sizes | None:
     except Unsolved:
         return None
     return sizes
+
+
+def _within(some: Sizes, sizes: Sizes) -> bool:
+    """Whether the one is in the other; false where that takes too long a period to see."""
+    with suppress(Unsolved):
+        return some <= sizes
+    return False
 
 
 def _redundant(met: Mapping[Key, Sizes]) -> list[Key]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from archspec.contracts.followed import is_following, is_needed, is_symbolic
+from archspec.emit.checks import SizeCheck
 from archspec.emit.classes import class_name, make_class
 from archspec.emit.following import Graphs, Plans, bodies_of, plain_op
 from archspec.emit.initialize import SkipFilling, initialize
@@ -28,6 +29,7 @@ def emit(
     init: str | None = None,
     seed: int | None = None,
     precision: str | None = None,
+    checks: Sequence[SizeCheck] = (),
 ) -> nn.Module:
     """The module that computes `graph`, in `train()` mode, with fresh weights.
 
@@ -44,7 +46,8 @@ def emit(
     dtype.
 
     Of a graph whose sizes are symbols it is the module for the values at hand; its code computes
-    what follows the symbols from the shapes of its inputs, so it serves other sizes too.
+    what follows the symbols from the shapes of its inputs, so it serves other sizes too. `checks`
+    are those that it refuses.
 
     Raises ValueError for a graph that the language would have refused.
     """
@@ -61,7 +64,7 @@ def emit(
             context.enter_context(SkipFilling())
         elif seed is not None:
             context.enter_context(seeded(seed))
-        module = _Builder().build((graph,), name)
+        module = _Builder().build((graph,), name, checks)
         if init is not None:
             initialize(module, graph, init)
     if precision not in (None, PRECISION):
@@ -101,7 +104,9 @@ class _Builder:
         self.classes: dict[Graphs, type[nn.Module]] = {}
         self.plans = Plans()
 
-    def build(self, graphs: Graphs, name: str | None) -> nn.Module:
+    def build(
+        self, graphs: Graphs, name: str | None, checks: Sequence[SizeCheck] = ()
+    ) -> nn.Module:
         """The module of a graph; `name` is the spec's, the block's, or None for a group.
 
         More `graphs` are those of nodes that share the module at other sizes.
@@ -109,7 +114,7 @@ class _Builder:
         children = self._children(graphs)
         cls = self.classes.get(graphs)
         if cls is None:
-            cls = self.classes[graphs] = _class_of(graphs, name, children, self.plans)
+            cls = self.classes[graphs] = _class_of(graphs, name, children, self.plans, checks)
         module = cls()
         for key, child in children.items():
             if isinstance(child, nn.Module):
@@ -166,12 +171,17 @@ class _Builder:
 
 
 def _class_of(
-    graphs: Graphs, name: str | None, children: Mapping[str, object], plans: Plans
+    graphs: Graphs,
+    name: str | None,
+    children: Mapping[str, object],
+    plans: Plans,
+    checks: Sequence[SizeCheck],
 ) -> type[nn.Module]:
     graph, plan = graphs[0], plans.of(graphs)
     kinds = kinds_of(graph, children)
-    if not is_chain(graph, kinds, plan):
-        return make_class(class_name(name or "group"), forward_source(graph, kinds, plan))
+    if checks or not is_chain(graph, kinds, plan):
+        source = forward_source(graph, kinds, plan, checks=checks)
+        return make_class(class_name(name or "group"), source)
     return nn.Sequential if name is None else make_class(class_name(name), None)
 
 

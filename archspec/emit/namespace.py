@@ -1,8 +1,10 @@
-"""The globals of generated code: torch, and nothing else.
+"""The globals of generated code: torch, and what it says of illegal sizes.
 
 A real module, since `torch.compile` looks a function's globals up in the module it names.
 """
 
 import torch
 
-__all__ = ["torch"]
+from archspec.runtime.sizes import not_legal
+
+__all__ = ["not_legal", "torch"]

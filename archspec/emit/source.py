@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 
+from archspec.emit.checks import SizeCheck
 from archspec.emit.following import Plan, with_numbers
 from archspec.emit.spelling import Sum, source_of
 from archspec.ir.computed import Computed, parts
@@ -29,7 +30,7 @@ from archspec.ir.op import Op
 from archspec.sizes.size import known
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
-_TAKEN = frozenset({"self", "torch", "observe"})
+_TAKEN = frozenset({"self", "torch", "observe", "not_legal"})
 
 
 class StepPart(Enum):
@@ -88,16 +89,21 @@ def owner(graph: Graph, step: Step) -> Step:
 
 
 def forward_source(
-    graph: Graph, kinds: Sequence[StepPart], plan: Plan, *, observe: bool = False
+    graph: Graph,
+    kinds: Sequence[StepPart],
+    plan: Plan,
+    *,
+    observe: bool = False,
+    checks: Sequence[SizeCheck] = (),
 ) -> str:
     """Source of the method `forward`; `kinds` says what each step is in the module.
 
-    `plan` says how it gets the numbers that follow sizes.
+    `plan` says how it gets the numbers that follow sizes, and `checks` what it refuses first.
 
     With `observe`, the code also calls `observe(step, value)` with each step's position and value
     (a tuple where it has several outputs), just after the step.
     """
-    return _Writer(graph, kinds, plan, observe).write()
+    return _Writer(graph, kinds, plan, observe).write(checks)
 
 
 class _Writer:
@@ -115,8 +121,11 @@ class _Writer:
         self.made: list[str] = []  # the variables of numbers, those that it computes first
         self.given: list[str] = []  # and those that its caller gives
 
-    def write(self) -> str:
+    def write(self, checks: Sequence[SizeCheck]) -> str:
         parameters = self._parameters()
+        for check in checks:
+            for line in check.lines(parameters):
+                self._line(line)
         parameters += self._sizes(parameters)
         for position, step in enumerate(self.graph.steps):
             if not step.idle:

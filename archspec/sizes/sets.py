@@ -14,7 +14,7 @@ from typing import TypeAlias
 Changes: TypeAlias = tuple[int, ...]
 """Ascending members of a class: from the first on they are in the set, from the second not, …"""
 
-MAX_PERIOD = 2**17
+MAX_PERIOD = 2**12
 
 
 class Unsolved(Exception):

@@ -20,6 +20,10 @@ Relation: TypeAlias = Literal[">=", "=", "!="]
 """How a formula compares with 0."""
 
 
+MOST_MEMBERS = 20_000
+"""Sizes that are looked at one by one."""
+
+
 class Condition(Record):
     """What holds of a formula."""
 
@@ -128,7 +132,7 @@ def follows(condition: Condition, box: Mapping[str, Sizes]) -> bool:
     So it is for a product of sizes that must not be empty. False where that is not seen.
     """
     formula, relation = condition
-    if relation == "=":
+    if relation == "=" or len(formula.symbols) < 2:
         return False
     if relation == "!=":
         sides = formula.plus(-1), formula.times(-1).plus(-1)
@@ -156,6 +160,9 @@ def _least_of_one(part: Formula, box: Mapping[str, Sizes]) -> int | None:
         return None
     (name,) = part.symbols
     sizes = box[name]
+    # Beyond the end each member is a period above another, where it is no more than here.
     end = sizes.settled + math.lcm(sizes.period, part.period)
-    members = [x for first, last in sizes.runs(end) for x in range(first, last + 1)]
-    return min([part.at({name: x}) for x in members], default=None)
+    if end > MOST_MEMBERS:
+        return None
+    values = part.values(end)
+    return min([values[x - 1] for x in range(1, end + 1) if x in sizes], default=None)

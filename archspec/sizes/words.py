@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 from archspec.sizes.factors import factors
@@ -247,17 +248,17 @@ def _beyond(sizes: Sizes) -> int:
 
 def _runs(sizes: Sizes, name: str) -> str:
     """A finite set."""
-    texts: list[str] = []
-    runs = list(sizes.runs(_beyond(sizes)))
-    alone = [str(first) for first, last in runs if first == last]
-    if len(alone) == len(runs) and len(runs) > 1:
-        shown = alone[:MOST_RUNS]
-        rest = f" … {alone[-1]}" if len(alone) > MOST_RUNS else ""
-        return f"{name} = {', '.join(shown)}{rest}"
-    for first, last in runs[:MOST_RUNS]:
-        texts.append(f"{name} = {first}" if first == last else f"{first} ≤ {name} ≤ {last}")
-    more = f", … up to {runs[-1][1]}" if len(runs) > MOST_RUNS else ""
-    return " or ".join(texts) + more
+    runs = list(islice(sizes.runs(_beyond(sizes)), MOST_RUNS + 1))
+    shown, rest = runs[:MOST_RUNS], ""
+    if len(runs) > MOST_RUNS:
+        rest = f", … up to {sizes.below(_beyond(sizes))}"
+    if len(runs) > 1 and all(first == last for first, last in runs):
+        return f"{name} = {', '.join([str(first) for first, _ in shown])}{rest}"
+    texts = [
+        f"{name} = {first}" if first == last else f"{first} ≤ {name} ≤ {last}"
+        for first, last in shown
+    ]
+    return " or ".join(texts) + rest
 
 
 def _tail(tail: Sizes, name: str, first: int) -> str:

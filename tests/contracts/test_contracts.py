@@ -213,6 +213,15 @@ def test_sizes_have_names_by_default():
     assert found.text == "H_a and W_a ≥ 2; any F_b"
 
 
+def test_cases_that_repeat_too_seldom_are_left_open():
+    whens = "".join(f"  - {{when: 'in_features % {p} == 0', tanh: }}\n" for p in (61, 67, 71))
+    arch = archspec.loads(f"input: [2, 134]\nlayers:\n  - sigmoid\n{whens}", warn=False)
+    found = arch.contract(["F"])
+    assert not found.is_complete
+    check(arch, found, [{"F": size} for size in (61, 67, 71, 134, 201, 61 * 67)])
+    assert "more sizes than these may be legal" in str(found)
+
+
 def test_a_symbol_without_a_size_is_refused():
     with pytest.raises(ValueError, match="for each of H, W"):
         contract(U_NET, "H,W")[1].accepts(H=3)

@@ -139,12 +139,46 @@ def test_a_block_gets_from_its_caller_what_it_cannot_read() -> None:
     assert_follows(CELLS)
 
 
-def test_names_of_inputs_are_not_taken_for_sizes() -> None:
-    text = "archspec: 1\nname: net\ninputs: {size: [2, 6, 8], x: [2, 3, 4]}\nlayers:\n"
-    text += "  - {pool: null}\n".replace(
-        "pool: null", "name: a, adaptive_avg_pool2d: [in_height // 2, in_width // 2], from: size"
+EARLIER = """\
+blocks:
+  outer:
+    params: {rows: $in_height}
+    inputs: [INPUT]
+    layers: [{adaptive_avg_pool2d: 2}, {grown: {rows: rows}}]
+  grown: {params: {rows: int}, layers: [{upsample: {size: [rows, 3]}}]}
+layers: [outer]
+"""
+
+
+def test_a_chain_whose_module_takes_a_size_has_a_forward() -> None:
+    text = EARLIER.replace("INPUT", "x")
+    assert loaded(text).build("meta")[0].code == (
+        "def forward(self, x):\n"
+        "    size = x.shape[2]\n"
+        '    x = getattr(self, "0")(x)\n'
+        '    return getattr(self, "1")(x, size)\n'
     )
-    text += "  - {name: sum, add: [a, x]}\n  - {reshape: [-1, in_height], from: sum}\n"
+    assert_follows(text)
+
+
+def test_variables_of_sizes_are_not_called_as_an_input() -> None:
+    text = EARLIER.replace("INPUT", "size")
+    assert "    size1 = size.shape[2]\n" in loaded(text).build("meta")[0].code
+    assert_follows(text)
+
+
+def test_two_inputs_are_followed_each_by_itself() -> None:
+    text = """\
+archspec: 1
+name: net
+inputs: {size: [2, 6, 8], x: [2, 3, 4]}
+layers:
+  - {name: a, adaptive_avg_pool2d: [in_height // 2, in_width // 2], from: size}
+  - {name: sum, add: [a, x]}
+  - {slice: {dim: 2, end: 2}}
+  - {name: flat, reshape: [-1]}
+  - {name: kept, slice: {dim: 1, end: in_features // 2}}
+"""
     arch = archspec.loads(text, warn=False)
     shapes = [{"size": (2, 2 * h, 2 * w), "x": (2, h, w)} for h, w in [(3, 4), (5, 2), (4, 9)]]
     assert list(following_mismatches(arch, shapes)) == []
@@ -186,6 +220,24 @@ def test_a_module_is_shared_at_sizes_of_two_formulas() -> None:
     assert_follows(text, [(9, 9), (10, 10)])
 
 
+def test_a_shared_module_takes_what_only_one_of_its_inputs_shows() -> None:
+    text = """\
+blocks:
+  both:
+    params: {rows: $in_height}
+    layers:
+      - {name: fixed, adaptive_avg_pool2d: [9, 10]}
+      - {name: grown, layers: [relu, {upsample: {size: [rows, 3]}}], from: input}
+      - {name: again, share: grown, from: fixed}
+      - add: [grown, again]
+layers: [both]
+"""
+    net = loaded(text).build("meta")
+    assert net[0].grown.code.startswith("def forward(self, x, size: int):\n")
+    assert loaded(text).contract().accepts(H=13, W=17)
+    assert_follows(text)
+
+
 def test_sizes_within_repeats_groups_and_training_only_nodes() -> None:
     assert_follows("""\
 layers:
@@ -206,6 +258,13 @@ outputs: {head: head, aux: aux}
 @given(testing.following_specs())
 def test_drawn_specs_follow_their_input(spec: object) -> None:
     testing.check_follows(testing.to_text(spec), reach=2)
+
+
+def test_an_architecture_pickles_after_it_was_built() -> None:
+    arch = loaded(CELLS)
+    arch.build("meta")
+    twin = pickle.loads(pickle.dumps(arch))
+    assert twin.build("meta").cells.code == arch.build("meta").cells.code
 
 
 def test_taps_of_a_following_network() -> None:
@@ -272,3 +331,5 @@ def test_a_formula_is_spelled_over_what_is_at_hand() -> None:
     assert spelling(h - h // 2, (h - h // 2) // 3 + 1) == "x.shape[2] // 3 + 1"
     assert spelling(h - 2, h) == "x.shape[2] + 2"
     assert spelling(quarter, h) is None
+    assert spelling(quarter, (h + 2) // 8) is None
+    assert spelling(quarter, (h + 4) // 8) == "(x.shape[2] + 1) // 2"

@@ -1,0 +1,119 @@
+"""A module of a spec that declares sizes refuses other sizes when it is called."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import archspec
+from archspec.emit.checks import MOST_RANGES, _condition, _parts
+from archspec.emit.classes import make_function
+from archspec.runtime.sizes import not_legal
+from archspec.sizes.sets import Sizes
+
+UNET = """
+name: unet
+sizes: {H: 32, W: 64}
+input: [1, H, W]
+layers:
+  - {name: stem, conv2d: {out_channels: 4, kernel_size: 3, padding: 1}}
+  - max_pool2d: 2
+  - conv2d: {out_channels: 4, kernel_size: 3, padding: 1}
+  - conv_transpose2d: {out_channels: 4, kernel_size: 2, stride: 2}
+  - add: [stem, '3']
+"""
+PAIR = """
+name: pair
+sizes: {T: 8}
+inputs: {a: [T, 3], b: [T, 3]}
+layers:
+  - add: [a, b]
+  - linear: 2
+"""
+SETS = st.lists(
+    st.lists(st.integers(1, 60), max_size=4, unique=True).map(sorted), min_size=1, max_size=6
+).map(Sizes)
+
+
+@given(SETS)
+def test_a_generated_condition_is_the_set(sizes):
+    parts = _parts(sizes)
+    legal = [size for size in range(1, 200) if size in sizes]
+    assert parts is not None
+    condition = _condition("size", *parts)
+    if condition is None:
+        assert legal == list(range(1, 200))
+        return
+    source = f"def is_legal(size):\n    return {condition}\n"
+    is_legal = make_function(source, "<test>", {})
+    assert [size for size in range(1, 200) if is_legal(size)] == legal
+
+
+@given(SETS, st.integers(1, 150))
+def test_the_neighbours_of_a_message_are_the_nearest(sizes, size):
+    parts = _parts(sizes)
+    if size in sizes or parts is None:
+        return
+    below = [each for each in range(1, size) if each in sizes][-1:]
+    above = [each for each in range(size + 1, 400) if each in sizes][:1]
+    near = " and ".join(map(str, below + above))
+    verb = "are" if below and above else "is"
+    expected = f"S = {size} is not legal: why" + (f"; {near} {verb}" if near else "")
+    assert not_legal("S", size, *parts, "why") == expected
+
+
+def test_a_set_of_too_many_ranges_is_not_checked():
+    several = [2 * i + 2 for i in range(2 * MOST_RANGES + 4)]
+    assert _parts(Sizes([several])) is None
+
+
+def ways():
+    """A module, and what becomes of it in other hands."""
+    net = archspec.loads(UNET).build(seed=0)
+    yield "built", net
+    yield "copied", copy.deepcopy(net)
+    yield "pickled", pickle.loads(pickle.dumps(net))
+    yield "compiled", torch.compile(net, backend="eager", dynamic=True)
+
+
+@pytest.mark.parametrize("way", ["built", "copied", "pickled", "compiled"])
+def test_other_sizes_are_refused_with_their_neighbours(way):
+    net = dict(ways())[way]
+    assert net(torch.zeros(2, 1, 6, 10)).shape == (2, 4, 6, 10)
+    said = "H = 7 is not legal: H a multiple of 2, asked for by 4 (add, line 10); 6 and 8 are"
+    with pytest.raises(ValueError) as caught:
+        net(torch.zeros(1, 1, 7, 8))
+    assert str(caught.value) == said
+    with pytest.raises(ValueError, match=r"W = 1 is not legal: .*; 2 is$"):
+        net(torch.zeros(1, 1, 8, 1))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_a_script_refuses_them_too():
+    script = torch.jit.script(archspec.loads(UNET).build(seed=0))
+    assert script(torch.zeros(1, 1, 4, 4)).shape == (1, 4, 4, 4)
+    with pytest.raises(torch.jit.Error, match="H is not legal: H a multiple of 2, asked for by 4"):
+        script(torch.zeros(1, 1, 5, 4))
+
+
+def test_one_symbol_is_one_size():
+    net = archspec.loads(PAIR).build(seed=0)
+    assert net(a=torch.zeros(1, 5, 3), b=torch.zeros(1, 5, 3)).shape == (1, 5, 2)
+    with pytest.raises(ValueError, match="the sizes that are called T differ"):
+        net(a=torch.zeros(1, 5, 3), b=torch.zeros(1, 1, 3))
+
+
+def test_modules_of_other_specs_have_the_code_that_they_had():
+    plain = UNET.replace("sizes: {H: 32, W: 64}\n", "").replace("H, W", "32, 64")
+    code = type(archspec.loads(plain).build()).code
+    assert "not_legal" not in code
+    declared = archspec.loads(UNET)
+    _, body = code.split("\n", 1)
+    checked = type(declared.build()).code
+    assert checked.endswith(body) and len(checked) > len(code)
+    assert "not_legal" not in type(declared.build(outputs=["stem"])).code

@@ -149,7 +149,7 @@ def test_a_size_is_not_called_legal_where_another_mistake_keeps_all_from_being_s
 
 
 def test_a_mistake_that_was_there_before_is_passed_over():
-    text = "input: [1, 8, 8]\nlayers: [{max_pool2d: 10}, {reshape: [5, -1], from: input}]\n"
+    text = "input: [1, 8, 8]\nlayers: [{max_pool2d: 10}, {reshape: [7, -1], from: input}]\n"
     window, _ = helps(text)
     assert window.endswith("the smallest legal input height and width here are 10: "
                            "`input: [1, 10, 10]`")  # fmt: skip

@@ -293,9 +293,9 @@ class _Search(Record):
                 return f"the smallest legal input {said} here {are} {size}{written}"
             if len(shape) == 4 and not is_square and (found := self._both_larger(legal)):
                 return f"an input that fits is `{self._written(found)}`"
-            for is_wrong in self._only_windows(set(AXES) if is_square else {axis}):
-                if size := self._line(axes, is_wrong).first(larger):
-                    return f"the window fits an input {said} of {size}"
+            for windows, ends in self._only_windows(set(AXES) if is_square else {axis}):
+                if size := self._line(axes, ends).first(larger):
+                    return f"{windows} fits an input {said} of {size}"
         except Exhausted:
             if size := self._some(axes, legal, shape[axes[0]]):
                 return f"an input that fits is `{self._written(line.shape(size))}`"
@@ -307,11 +307,14 @@ class _Search(Record):
         found = line.each_first([range(size, LARGEST + 1) for size in sizes])
         return line.shape(*found) if found else None
 
-    def _only_windows(self, axes: Collection[str]) -> Iterator[Ends]:
-        """Where other mistakes keep all sizes from being legal: windows alone, then this one."""
-        yield lambda each: each.too_small in axes or each.code is Code.LIMIT
+    def _only_windows(self, axes: Collection[str]) -> Iterator[tuple[str, Ends]]:
+        """What may fit at least, where other mistakes keep all sizes from being legal."""
+        yield "every window", lambda each: each.too_small in axes or each.code is Code.LIMIT
         same = self.error.code, self.error.span, self.error.too_small
-        yield lambda each: (each.code, each.span, each.too_small) == same or each.code is Code.LIMIT
+        yield (
+            "this window",
+            lambda each: (each.code, each.span, each.too_small) == same or each.code is Code.LIMIT,
+        )
 
     def _some(self, axes: Sequence[int], legal: Ends, size: int) -> int | None:
         """Some size that is legal, by doubling."""

@@ -340,7 +340,8 @@ def _with_other_input(
     inputs = input_shapes(spec, input_shape, given, again)
     if inputs is None:
         return errors
-    stated = _size_keys(spec) if input_shape is None else {}
+    symbols = said_along(chain(spec))["sizes"]
+    stated = _size_keys(spec) if input_shape is None and not symbols else {}
     every = [each for each in expander.diagnostics if each.severity == "error"]
     trials = Trials(
         lambda sizes, other: _expand(spec, given, sizes, other),

@@ -144,15 +144,26 @@ def test_an_image_that_is_no_square_may_need_both_axes():
 def test_a_size_is_not_called_legal_where_another_mistake_keeps_all_from_being_so():
     text = "input: [1, 8, 8]\nlayers: [{max_pool2d: 10}, {reshape: [7]}]\n"
     assert helps(text) == [
-        "a kernel_size of at most 8 fits; the window fits an input height and width of 10"
+        "a kernel_size of at most 8 fits; every window fits an input height and width of 10"
     ]
 
 
 def test_a_mistake_that_was_there_before_is_passed_over():
-    text = "input: [1, 8, 8]\nlayers: [{max_pool2d: 10}, {reshape: [5, -1], from: input}]\n"
+    text = "input: [1, 8, 8]\nlayers: [{max_pool2d: 10}, {reshape: [7, -1], from: input}]\n"
     window, _ = helps(text)
     assert window.endswith("the smallest legal input height and width here are 10: "
                            "`input: [1, 10, 10]`")  # fmt: skip
+
+
+def test_where_symbols_are_the_sizes_no_input_is_written_over_them():
+    text = "sizes: {H: 30, W: 40}\ninput: [1, H, W]\nlayers: [{reshape: [7, -1]}]\n"
+    assert helps(text) == ["sizes that are multiples of 7 fit: `[1, 28, 35]` or `[1, 35, 42]`"]
+
+
+def test_code_of_a_package_runs_at_each_size_that_is_tried():
+    text = "input: [3, 8, 8]\nlayers: [{module: torch.nn.ReLU}, {max_pool2d: 10}]\n"
+    with pytest.raises(SpecError, match=r"smallest legal input height and width here are 10: "):
+        archspec.loads(text, allow_modules=["torch"])
 
 
 def test_of_too_many_cases_some_input_that_fits_is_named():

@@ -283,6 +283,7 @@ def shape_of(env: Env, edge: str, what: str) -> Shape:
     """The shape of an earlier value of the list. Raises `Refusal`."""
     if env.edge is None:
         refuse(f"{what} has no value here: there is no list of nodes to take it from")
+    env.budget.takes_sizes = True
     return env.edge(edge)
 
 

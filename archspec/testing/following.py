@@ -183,6 +183,7 @@ class _Draft:
     def nodes(self, count: int, depth: int) -> list[Data]:
         """Nodes that read an image and give one."""
         forms = [self.changing, self.moved, self.pooled, self.resized, self.called, self.number]
+        forms += [self.like]
         if depth:
             forms += [self.nested, self.joined, self.shared]
         found: list[Data] = []
@@ -228,6 +229,13 @@ class _Draft:
                 }
             }
         ]
+
+    def like(self, depth: int) -> list[Data]:
+        """A map that is brought to the sizes of an earlier one."""
+        name = self.name()
+        kept = {"name": name, **self._mapping(self.pooled(0)[0])}
+        size = self.choose({"like": name}, {"size": [f"size({name}, 2)", f"size({name}, -1) + 1"]})
+        return [kept, *self.changing(0), {"interpolate": {**size, "mode": "bilinear"}}]
 
     def called(self, depth: int) -> list[Data]:
         return [self.choose("cells", {"windows": {"side": self.choose(2, 3)}})]

@@ -203,6 +203,20 @@ def test_pooled_padded_and_resized_maps_follow() -> None:
     assert_follows(MIXED)
 
 
+@pytest.mark.parametrize("size", ["like: stem", "size: ['size(stem, 2)', 'size(stem, 3)']"])
+def test_sizes_of_earlier_values_follow(size: str) -> None:
+    text = f"""\
+layers:
+  - {{name: stem, conv2d: {{out_channels: 2, kernel_size: 3, padding: 1, stride: 2}}}}
+  - max_pool2d: 2
+  - {{name: up, interpolate: {{{size}, mode: bilinear}}}}
+  - {{add: [up, stem]}}
+"""
+    arch = loaded(text)
+    assert arch.emitted is not arch.graph
+    assert_follows(text)
+
+
 def test_a_module_is_shared_at_sizes_of_two_formulas() -> None:
     # Both are 4 x 4 here; the second follows the input, the first does not.
     text = CELLS[: CELLS.index("layers:\n  - {name: conv")] + (

@@ -51,7 +51,7 @@ class Expansion(ABC):
         self.warned: set[Span] = set()
         # Graphs by block, arguments and input shapes, to expand each only once.
         self.graphs: dict[Any, Graph] = {}
-        self.retries = 0
+        self.is_trial, self.retries = is_trial, 0
         # Whether an expression gives an argument that generated code can compute.
         self.computes = False
         self.ops = Ops(self.budget)

@@ -120,7 +120,8 @@ def call(
                     return call(trial, block, other, site, refs, span, (), written) is not None
                 return False
 
-            if x.path is None and not span.source.library:
+            # A trial tries nothing in its turn: two variants would lead to each other for ever.
+            if x.path is None and not (x.is_trial or span.source.library):
                 with_other_arguments(x, reported, block, args, site.env, fits)
     return graph_step(graph, b, refs, span)
 

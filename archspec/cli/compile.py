@@ -19,6 +19,8 @@ from archspec.diagnostics.diagnostic import Code, Diagnostic, SpecError
 from archspec.ir.types import PRECISION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import nn
 
     from archspec.analyses.summary import Summary
@@ -180,11 +182,13 @@ def _refuse_idle_options(args: Arguments) -> None:
 
 def _table(arch: Architecture, args: Arguments, weights: WeightsReport | None) -> int:
     write_diagnostics(arch.warnings)
+    contract = list(_contract_lines(arch, args))  # before anything is written: it may be refused
     if args.summary:
         show_summary(_summary(arch, args))
     elif not args.verify:
         write(f"{arch.name}: {line_of_figures(arch)}{_size(arch, args)}")
-    _write_contract(arch, args)
+    if contract:
+        write("\n".join(contract))
     if weights is not None:
         write(f"\n{weights}" if args.summary else str(weights))
     if not args.verify:
@@ -230,7 +234,7 @@ def _contract(arch: Architecture, args: Arguments) -> Contract | None:
     return arch.contract(args.symbols)
 
 
-def _write_contract(arch: Architecture, args: Arguments) -> None:
+def _contract_lines(arch: Architecture, args: Arguments) -> Iterator[str]:
     """The contract and the formulas, where they are asked for. Raises `SpecError`."""
     if args.symbols is None and not args.summary and not args.at:
         return
@@ -238,9 +242,9 @@ def _write_contract(arch: Architecture, args: Arguments) -> None:
     if contract is None:
         return
     if args.symbols is not None or args.summary:
-        write("\n".join(contract.lines()))
+        yield from contract.lines()
     if args.summary:
-        write("\n".join(_formulas(contract, args).lines()))
+        yield from _formulas(contract, args).lines()
     if args.at:
         found = _at(arch, contract, args)
         values = ", ".join(f"{name} = {value}" for name, value in found["sizes"].items())
@@ -250,7 +254,7 @@ def _write_contract(arch: Architecture, args: Arguments) -> None:
                 shape_text(found["output_shape"], arch.output_dtype),
             ]
         )
-        write(
+        yield (
             f"at {values}: {shapes}, {found['macs']:,} MACs, "
             f"{found['saved_bytes']:,} bytes saved for backward of one sample"
         )

@@ -232,6 +232,16 @@ def test_the_terminal_prints_the_contract(capsys):
     assert "contract: 28 ≤ S ≤ 31\n" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [["--contract", "H W"], ["--contract", "A,B,C,D"], ["--contract", "S,S", "--at", "S=3"]],
+)
+def test_nothing_is_printed_where_the_contract_is_refused(wrong, capsys):
+    assert main(["compile", "lenet_bn", *wrong]) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.startswith("error AS")
+
+
 def test_json_has_contract_and_formulas(capsys):
     assert main(["compile", "alexnet", "--contract", "S,S", "--format", "json"]) == 0
     said = json.loads(capsys.readouterr().out)

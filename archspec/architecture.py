@@ -254,7 +254,8 @@ class Architecture:
 
         With `recompute` training keeps less memory: "concat" computes concatenations, and batch
         norm and ReLU of them, again in the backward pass; "norms" every batch norm and its ReLU.
-        Results, gradients and moving statistics have the same bits.
+        Results, gradients and moving statistics have the same bits. Under torch.compile it changes
+        nothing, and torch.jit.script and checkpoints without re-entry do not take such a module.
 
         `outputs` are paths of nodes, as the summary prints them. The module then returns a dict of
         their values, and contains only what these need. The keys of its state dict stay the same.
@@ -274,7 +275,7 @@ class Architecture:
         make = functools.partial(
             emit, name=self.name, precision=None if dtype is None else _precision(dtype)
         )
-        checks = self._checks() if outputs is None else ()
+        checks = self.size_checks() if outputs is None else ()
         net = make(graph, device=device, init=self.init, seed=seed, checks=checks)
         if weights is not None:
             # A file holds the whole network, also where `outputs` leaves some of it out.
@@ -286,8 +287,8 @@ class Architecture:
 
         return recomputing(net, recompute)
 
-    def _checks(self) -> tuple[SizeCheck, ...]:
-        """The sizes that a module refuses, where the spec declares some."""
+    def size_checks(self) -> tuple[SizeCheck, ...]:
+        """What a module checks when it is called, where the spec declares sizes."""
         if not self.sizes:
             return ()
         from archspec.emit.checks import checks_of
@@ -408,6 +409,7 @@ class Architecture:
                 each._replace(graph=self._tapped(each.graph, outputs))
                 for each in (self.elsewhere() if elsewhere else ())
             ],
+            checks=self.size_checks() if outputs is None else (),
             batch_sizes=batch_sizes,
             device=device,
             precision=_precision(dtype),
@@ -558,22 +560,32 @@ def compile(
     params: Mapping[str, Any] | None = None,
     *,
     input_shape: InputShape | None = None,
+    sizes: Mapping[str, int] | None = None,
     allow_modules: Collection[str] = (),
     device: torch.device | str | None = "cpu",
     seed: int | None = None,
     dtype: DType | None = None,
+    recompute: str | None = None,
     outputs: Outputs | None = None,
     weights: Weights | None = None,
     weights_map: Renames | None = None,
     partial: bool = False,
 ) -> nn.Module:
     """`load` and `build` in one call."""
-    arch = load(spec, params, input_shape=input_shape, allow_modules=allow_modules, warn=False)
+    arch = load(
+        spec,
+        params,
+        input_shape=input_shape,
+        sizes=sizes,
+        allow_modules=allow_modules,
+        warn=False,
+    )
     raise_warnings(arch)
     return arch.build(
         device,
         seed,
         dtype=dtype,
+        recompute=recompute,
         outputs=outputs,
         weights=weights,
         weights_map=weights_map,

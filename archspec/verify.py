@@ -18,6 +18,7 @@ from archspec.analyses.memory import saved_bytes
 from archspec.contracts.chosen import Elsewhere
 from archspec.diagnostics.diagnostic import Span
 from archspec.emit import emit
+from archspec.emit.checks import SizeCheck
 from archspec.emit.observe import Executed, execution, observed
 from archspec.ir.graph import Graph, trained_only, walk
 from archspec.ir.op import Weight
@@ -137,6 +138,7 @@ def verify(
     name: str,
     emitted: Graph | None = None,
     elsewhere: Sequence[Elsewhere] = (),
+    checks: Sequence[SizeCheck] = (),
     batch_sizes: Sequence[int] = (2, 3, 5),
     device: torch.device | str = "cpu",
     build: Callable[[], nn.Module] | None = None,
@@ -150,20 +152,20 @@ def verify(
     node's multiply-accumulates (in `eval()`, at N = 1 too), the memory saved for backward (on the
     CPU, for which it is stated) and the outputs. A backward pass must run, if an output is of
     floats. `build` makes the module, by `emit` unless it is given; `emitted` is the graph that it
-    is made of, where its code computes sizes. The same module is run at the sizes of `elsewhere`
-    too, with the first batch size, and held against the graphs there. Inputs and weights are drawn
-    from fixed seeds, integers from all that their type allows; the global random state is left as
-    it was. The floats of module and inputs are of `precision`, and all figures for it; the module
-    computes again what `recompute` says. A run that fails is a mismatch with the error's text.
-    `progress` is called with what runs next.
+    is made of, where its code computes sizes, and `checks` are the sizes that it refuses. The same
+    module is run at the sizes of `elsewhere` too, with the first batch size, and held against the
+    graphs there. Inputs and weights are drawn from fixed seeds, integers from all that their type
+    allows; the global random state is left as it was. The floats of module and inputs are of
+    `precision`, and all figures for it; the module computes again what `recompute` says. A run that
+    fails is a mismatch with the error's text. `progress` is called with what runs next.
     """
     place = torch.device(device)
     if place.type == "meta":
         raise ValueError("the meta device computes nothing: choose a real one")
     report = Report(dtype=precision)
     try:
-        new = partial(emit, emitted or graph, name=name, device=place, seed=0, precision=precision)
-        module = (build or new)()
+        new = partial(emit, emitted or graph, name=name, device=place, seed=0)
+        module = build() if build else new(precision=precision, checks=checks)
         if recompute is not None:
             module = recomputing(module, recompute)
     except RUN_ERRORS as error:
@@ -267,7 +269,8 @@ class _Verifier:
 
     def agree(self, plain: Sequence[Tensor], watched: Sequence[Tensor]) -> bool:
         rounding = torch.finfo(dtype_of(FLOAT, self.precision)).eps
-        tolerance = 0.0 if self.device.type == "cpu" else max(1e-4, 4 * rounding)
+        most = 4 * rounding if self.precision == "float64" else max(1e-4, 4 * rounding)
+        tolerance = 0.0 if self.device.type == "cpu" else most
 
         def same(a: Tensor, b: Tensor) -> bool:
             if not a.is_floating_point() or a.dtype != b.dtype or a.shape != b.shape:

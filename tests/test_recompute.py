@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -257,3 +258,34 @@ def test_a_pass_that_fails_leaves_nothing_behind():
     assert (a * a).grad_fn._raw_saved_self.data is not None  # no hook is there any more
     with torch.no_grad():
         assert net(torch.rand(2, 2, 6, 6)).shape == (2, 3)
+
+
+def test_threads_may_share_a_network_that_computes_again():
+    net = archspec.load("densenet_bc", input_shape=(1, 32, 32), warn=False).build(
+        seed=0, recompute="concat"
+    )
+    net.eval()
+    x = torch.randn(2, 1, 32, 32)
+    expected = net(x)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: net(x), range(8)))
+    assert all(torch.equal(each, expected) for each in found)
+
+
+def test_a_network_without_memory_runs_too():
+    net = archspec.load("densenet_bc", input_shape=(1, 32, 32), warn=False).build(
+        "meta", recompute="norms"
+    )
+    assert net(torch.zeros(2, 1, 32, 32, device="meta")).shape == (2, 10)
+
+
+def test_a_compiler_keeps_what_it_will():
+    arch = archspec.loads(
+        "input: [3, 8, 8]\nlayers:\n  - {name: a, conv2d: {out_channels: 3, kernel_size: 1}}\n"
+        "  - concat: [a, input]\n  - batch_norm\n  - relu\n",
+        warn=False,
+    )
+    x = torch.randn(2, 3, 8, 8)
+    for what in ("concat", "norms"):
+        net = torch.compile(arch.build(seed=0, recompute=what), backend="aot_eager")
+        assert torch.allclose(net(x), arch.build(seed=0)(x))

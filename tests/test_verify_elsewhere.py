@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 import archspec
+from archspec.analyses.cost import Costs
+from archspec.analyses.memory import memory
 from archspec.contracts.chosen import elsewhere
 from archspec.verify import verify
 
@@ -42,10 +44,14 @@ def test_a_module_that_holds_a_size_is_found_out():
 
 def test_figures_are_those_of_the_graph_there():
     arch = loaded(HEAD + "  - {conv2d: {out_channels: 3, kernel_size: 3, stride: 2}}\n  - relu\n")
-    for other in arch.elsewhere():
+    others = arch.elsewhere()
+    assert len(others) == 2
+    for other in others:
         shape = (2, other.sizes["H"], other.sizes["W"])
         there = arch.variant(input_shape=shape).graph
         assert [step.outputs for step in other.graph.steps] == [s.outputs for s in there.steps]
+        assert Costs(other.graph).total == Costs(there).total
+        assert memory(other.graph, 2) == memory(there, 2)
 
 
 @pytest.mark.parametrize(

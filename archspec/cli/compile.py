@@ -327,6 +327,7 @@ def _verify(arch: Architecture, args: Arguments) -> Report:
         name=arch.name,
         emitted=arch.emitted,
         elsewhere=arch.elsewhere(),
+        checks=arch.size_checks(),
         device=device,
         build=build,
         progress=say,

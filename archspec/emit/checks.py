@@ -55,18 +55,18 @@ def checks_of(contract: Contract) -> tuple[SizeCheck, ...]:
     made = []
     for symbol, sizes in contract.sizes.items():
         if places := tuple(_places(contract, symbol)):
-            asked = [each.text for each in contract.requirements if each.symbol == symbol]
-            askers = [each.asker for each in contract.requirements if each.symbol == symbol]
-            by = f", asked for by {askers[0]}" if len(askers) == 1 and askers[0] else ""
-            made.append(SizeCheck(symbol, places, sizes, "; ".join(asked) + by))
+            mine = [each for each in contract.requirements if each.symbol == symbol]
+            asker = mine[0].asker if len(mine) == 1 else ""
+            by = f", asked for by {asker}" if asker else ""
+            made.append(SizeCheck(symbol, places, sizes, "; ".join(r.text for r in mine) + by))
     return tuple(made)
 
 
 def _places(contract: Contract, symbol: str) -> Iterator[tuple[int, int]]:
     """The axes that have the symbol itself: those that follow it, whatever the others are."""
     tries = []
-    for first in (1009, 5003):
-        values = {name: first + 7 * i for i, name in enumerate(contract.symbols)}
+    for first, apart in ((1009, 7), (5003, 11)):  # else `H + 7` would pass for the next symbol
+        values = {name: first + apart * i for i, name in enumerate(contract.symbols)}
         tries.append((values[symbol], contract.input_shape(**values)))
     for index, name in enumerate(tries[0][1]):
         for axis in range(len(tries[0][1][name])):

@@ -69,7 +69,8 @@ def emit(
             initialize(module, graph, init)
     if precision not in (None, PRECISION):
         module.to(dtype_of(FLOAT, precision))
-    return module if drawn_on == target else module.to(target)
+    # Also what was made on the CPU whatever the device: a buffer that only has a type.
+    return module if target.type in ("cpu", "meta") else module.to(target)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from archspec.ir.op import Op
 from archspec.sizes.size import known
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
-_TAKEN = frozenset({"self", "torch", "observe", "not_legal"})
+_TAKEN = frozenset({"self", "torch", "observe", "not_legal", "getattr", "ValueError"})
 
 
 class StepPart(Enum):

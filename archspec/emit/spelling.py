@@ -248,10 +248,8 @@ def _shown(factor: Factor, names: Sequence[str], alone: bool) -> str:
         return f"{names[factor.value]}.shape[{factor.axis}]"
     if isinstance(factor, Quotient):
         text = f"{_shown(factor.of, names, False)} // {factor.divisor}"
-    elif _is_axis(factor):
-        return source_of(factor, names)
     else:
-        text = source_of(factor, names)
+        text, alone = source_of(factor, names), alone or _is_axis(factor)
     return text if alone else f"({text})"
 
 

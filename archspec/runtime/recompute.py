@@ -9,9 +9,10 @@ has the same bits; moving statistics follow a batch once, in the forward pass.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
 import torch
@@ -48,8 +49,8 @@ def recomputing(net: nn.Module, what: str) -> nn.Module:
     return net
 
 
-class _Passes:
-    """The forward pass that is under way, if any: entered and left by the hooks of modules."""
+class _Passes(threading.local):
+    """The forward pass of this thread, if any: entered and left by the hooks of modules."""
 
     def __init__(self, norms: bool) -> None:
         self.norms = norms
@@ -60,7 +61,8 @@ class _Passes:
         return _Passes, (self.norms,)  # for copies too, which are in no pass
 
     def enter(self, module: nn.Module, inputs: object) -> None:
-        if torch.is_grad_enabled():
+        # A compiler decides by itself what to keep.
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
             self.open, self.watch = ExitStack(), _Watch(_outer_hooks(), self.norms)
             self.open.enter_context(self.watch)
             self.open.enter_context(saved_tensors_hooks(self.watch.pack, _unpack))
@@ -246,7 +248,10 @@ class _Recipe:
         self.function, self.args, self.form = function, _each(_as_source, args), _form(result)
         self.kwargs = {key: _as_source(each) for key, each in kwargs.items()}
         kind = result.device.type
-        self.autocast = (kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind))
+        self.autocast: tuple[str, torch.dtype, bool] | None = None
+        if torch.amp.is_autocast_available(kind):
+            dtype = torch.get_autocast_dtype(kind)
+            self.autocast = kind, dtype, torch.is_autocast_enabled(kind)
         self.uses = self.left = 0  # saved tensors that it stands for, and those not asked for yet
         self.value: Tensor | None = None
 
@@ -270,8 +275,8 @@ class _Recipe:
 
     def get(self) -> Tensor:
         """The tensor, for one of its uses; after the last of them it is not held any more."""
-        kind, dtype, enabled = self.autocast
-        with torch.no_grad(), torch.autocast(kind, dtype, enabled):
+        cast = torch.autocast(*self.autocast) if self.autocast else nullcontext()
+        with torch.no_grad(), cast:
             value = self._again()
         self.left = (self.left or self.uses) - 1
         self.value = value if self.left else None

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import archspec
-from archspec.emit.checks import MOST_RANGES, _condition, _parts
+from archspec.emit.checks import MOST_RANGES, SizeCheck, _condition, _parts
 from archspec.emit.classes import make_function
 from archspec.runtime.sizes import not_legal
 from archspec.sizes.sets import Sizes
+from archspec.verify import verify
 
 UNET = """
 name: unet
@@ -117,3 +118,39 @@ def test_modules_of_other_specs_have_the_code_that_they_had():
     checked = type(declared.build()).code
     assert checked.endswith(body) and len(checked) > len(code)
     assert "not_legal" not in type(declared.build(outputs=["stem"])).code
+
+
+SPACED = """
+name: spaced
+sizes: {H: 8, W: 15}
+inputs: {a: [2, H + 7], b: [2, W]}
+layers:
+  - {name: one, relu: , from: a}
+  - {name: two, relu: , from: b}
+outputs: {one: one, two: two}
+"""
+
+
+def test_an_expression_is_not_taken_for_the_next_symbol():
+    arch = archspec.loads(SPACED)
+    assert arch.contract().accepts(H=13, W=5)
+    found = arch.build(seed=0)(torch.zeros(1, 2, 20), torch.zeros(1, 2, 5))
+    assert [value.shape[2] for value in found.values()] == [20, 5]
+
+
+def test_verify_runs_the_module_that_refuses_sizes():
+    arch = archspec.loads(UNET)
+    wrong = [SizeCheck("H", ((0, 2),), Sizes([(), (1,)]), "H odd")]
+    found = verify(arch.graph, name="unet", checks=wrong).mismatches
+    assert "H = 32 is not legal: H odd; 31 and 33 are" in str(found[0])
+    assert verify(arch.graph, name="unet", checks=arch.size_checks()).ok
+
+
+@pytest.mark.parametrize("name", ["getattr", "ValueError", "not_legal"])
+def test_an_input_may_be_called_as_what_the_code_uses(name):
+    text = f"name: odd\nsizes: {{H: 4}}\ninputs: {{{name}: [3, H, 4]}}\n"
+    conv = "  - {conv2d: {out_channels: 2, kernel_size: 2}}\n"
+    net = archspec.loads(f"{text}layers:\n{conv}  - relu\n").build(seed=0)
+    assert net(torch.zeros(1, 3, 5, 4)).shape == (1, 2, 4, 3)
+    with pytest.raises(ValueError, match="H = 1 is not legal"):
+        net(torch.zeros(1, 3, 1, 4))

@@ -23,6 +23,8 @@ Box: TypeAlias = dict[str, Sizes]
 """For each symbol a set: the cases in which each is in its own."""
 
 MOST_CELLS = 24
+MOST_BOXES = 64
+"""Boxes that are left at most: more are not looked into."""
 MAX_WORK = 300_000
 """Nodes that are placed for all cells of one spec."""
 LARGEST = 2**31 - 1
@@ -122,11 +124,12 @@ class Cells:
                 return cell
         return self._add(values)
 
-    def explore(self, most: int = MOST_CELLS) -> None:
+    def explore(self, most: int = MOST_CELLS, work: int = MAX_WORK) -> None:
         """Compiles at one size after another that is not covered, until none is left."""
         with suppress(Unsolved):
             while (witness := self._uncovered()) is not None:
-                if len(self.known) >= most or self._work >= MAX_WORK:
+                is_much = self._work >= work or len(self.left) > MOST_BOXES
+                if is_much or len(self.known) >= most:
                     break
                 self._cover(self._add(witness))
         self.is_complete &= not self.left

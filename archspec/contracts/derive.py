@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 from archspec.contracts.cells import Cells, Values, hull_of
@@ -9,14 +10,19 @@ from archspec.contracts.contract import Contract, Shapes
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, SpecError
 from archspec.document.records import Spec
 from archspec.document.spec import chain, said_along
+from archspec.expand.nearby_sizes import MAX_EXPANDED, MAX_PRODUCTS
 from archspec.expand.program import Origin, Trial, read_document, stated_inputs, trial
 from archspec.expressions.arguments import Argument
 from archspec.expressions.names import check_identifier
 from archspec.ir.shape import Shape
 from archspec.sizes.formula import Ring
+from archspec.sizes.sets import Unsolved
 
 DEFAULT_NAMES = {1: ("F",), 2: ("T", "F"), 3: ("H", "W"), 4: ("D", "H", "W")}
 """Names of the last sizes of an input, by how many sizes it has: the channels keep theirs."""
+
+MOST_SYMBOLS = 4
+"""Symbols of a spec whose nearest legal sizes are sought."""
 
 Axes = dict[str, tuple[str | None, ...]]
 
@@ -39,19 +45,31 @@ def derived(origin: Origin, symbols: Sequence[str] | None) -> Contract:
 def nearest_legal(origin: Origin) -> str | None:
     """Of a spec that does not compile: which of its symbols' sizes would, nearest to its own.
 
-    None where it declares no symbols, or no size of theirs helps.
+    None where it declares no symbols, or no size of theirs is found to help by itself.
     """
     if origin.input_shape is not None or not declared_sizes(read(origin)[0]):
         return None
-    compile, _, stated = _compiler(origin, None)
-    cells = Cells(compile, stated)
-    cells.explore()
+    limits = origin.limits._replace(evaluation_steps=origin.limits.evaluation_steps // 10)
+    try:
+        compile, _, stated = _compiler(origin._replace(limits=limits), None, MAX_PRODUCTS)
+        return _nearest(Cells(compile, stated), stated) if len(stated) <= MOST_SYMBOLS else None
+    except (Unsolved, RecursionError, SpecError):
+        return None
+
+
+def _nearest(cells: Cells, stated: Mapping[str, int]) -> str | None:
+    cells.explore(most=8, work=MAX_EXPANDED)
+
+    def is_legal(name: str, size: int) -> bool:
+        values = {**stated, name: size}
+        cell = cells.at(values)
+        return cell.graph is not None and cell.within_limits(values)
+
     found = [cell.region for cell in cells.known if cell.graph is not None]
     texts = []
     for name, sizes in hull_of(found, stated).items():
-        near = [
-            str(each) for each in (sizes.below(stated[name]), sizes.above(stated[name])) if each
-        ]
+        sides = sizes.below(stated[name]), sizes.above(stated[name])
+        near = [str(each) for each in sides if each and is_legal(name, each)]
         if stated[name] not in sizes and near:
             are = f"{' and '.join(near)} {'is' if len(near) < 2 else 'are'}"
             texts.append(f"{name} = {stated[name]} is not legal here: {are}")
@@ -71,11 +89,11 @@ def declared_sizes(spec: Spec) -> dict[str, int]:
 
 
 def _compiler(
-    origin: Origin, symbols: Sequence[str] | None
+    origin: Origin, symbols: Sequence[str] | None, products: float = math.inf
 ) -> tuple[Callable[[Values], Trial], Shapes, dict[str, int]]:
     """What compiles with symbols; the sizes of the inputs for values of theirs; the stated ones."""
     spec, given = read(origin)
-    limits, ring = origin.limits, Ring()
+    limits, ring = origin.limits, Ring(products)
     declared = {**declared_sizes(spec), **origin.sizes}
     if symbols is None and origin.input_shape is None and declared:
 

@@ -20,7 +20,7 @@ from archspec.ir.infer import MAX_ELEMENTS
 from archspec.ir.shape import Shape, product
 from archspec.record import Record
 from archspec.sizes.formula import Ring
-from archspec.sizes.sets import Sizes
+from archspec.sizes.sets import Sizes, Unsolved
 from archspec.sizes.size import Path
 from archspec.sizes.solve import Condition, where
 from archspec.text.limits import Limits
@@ -141,10 +141,13 @@ class Trials:
         if condition not in self._solved:
             formula, relation = condition
             self._count(formula.work * formula.period * (formula.degree + 1))
-            if relation == ">=":
-                self._solved[condition] = where(formula.times(-1).plus(-1), ">=")
-            else:
-                self._solved[condition] = where(formula, "!=" if relation == "=" else "=")
+            try:
+                if relation == ">=":
+                    self._solved[condition] = where(formula.times(-1).plus(-1), ">=")
+                else:
+                    self._solved[condition] = where(formula, "!=" if relation == "=" else "=")
+            except Unsolved:
+                raise Exhausted from None
         return self._solved[condition]
 
     def _count(self, answers: int) -> None:

@@ -186,15 +186,16 @@ class Formula:
 
     @_once
     def plus(self, number: int) -> Formula:
-        """It, and a number."""
+        """It, and a number: never too large, since each question about a size is one of these."""
         terms = dict(self.terms)
         terms[()] = terms.get((), 0) + number
-        return self.ring.made(terms)
+        return self.ring.made(terms, checked=False)
 
     @_once
     def times(self, number: int) -> Formula:
         """It, a number of times."""
-        return self.ring.made({monomial: c * number for monomial, c in self.terms})
+        terms = {monomial: c * number for monomial, c in self.terms}
+        return self.ring.made(terms, checked=number != -1)
 
     @_once
     def __mul__(self, other: Formula) -> Formula:
@@ -289,12 +290,12 @@ class Ring:
             self.atoms.append(atom)
         return self.made({(self._numbers[key],): 1})
 
-    def made(self, terms: Mapping[Monomial, int]) -> Formula:
-        """The formula of these terms. Raises `Unkept` where there are too many."""
+    def made(self, terms: Mapping[Monomial, int], *, checked: bool = True) -> Formula:
+        """The formula of these terms. Where it is `checked`, too large ones raise `Unkept`."""
         ordered = tuple(sorted([term for term in terms.items() if term[1]]))
         known = self._formulas.get(ordered)
         if known is None:
-            if len(ordered) > MAX_TERMS or not _is_small(ordered):
+            if checked and (len(ordered) > MAX_TERMS or not _is_small(ordered)):
                 raise Unkept
             known = self._formulas[ordered] = Formula(self, ordered)
         return known

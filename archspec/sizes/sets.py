@@ -24,7 +24,7 @@ class Unsolved(Exception):
 class Sizes:
     """A set of whole numbers from 1. `classes[r]` holds those that leave `r`, by `period`.
 
-    Equal sets have equal attributes: the period is the least one.
+    The period is the least one at which all classes change alike; a finite set may have several.
     """
 
     __slots__ = ("classes", "period")
@@ -37,10 +37,17 @@ class Sizes:
         self.period = len(self.classes)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sizes) and self.classes == other.classes
+        if not isinstance(other, Sizes):
+            return False
+        if self.classes == other.classes:
+            return True
+        try:
+            return self <= other and other <= self
+        except Unsolved:
+            return False
 
     def __hash__(self) -> int:
-        return hash(self.classes)
+        return hash(self.least)
 
     def __contains__(self, size: int) -> bool:
         return size >= 1 and bisect_right(self.classes[size % self.period], size) % 2 == 1

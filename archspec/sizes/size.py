@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from archspec.sizes.formula import Formula, Ring, Unkept
+from archspec.sizes.formula import MAX_COEFFICIENT, Formula, Ring, Unkept
 from archspec.sizes.solve import Condition, Relation
 
 MAX_POWER = 8
@@ -127,7 +127,7 @@ class Size:
 
     def __add__(self, other: Any) -> Any:
         if other.__class__ is int:
-            return Size(self.path, self.value + other, self.formula.plus(other))
+            return self._shifted(other)
         if other.__class__ is not Size:
             return self._with_float(operator.add, other)
         try:
@@ -140,7 +140,7 @@ class Size:
 
     def __sub__(self, other: Any) -> Any:
         if other.__class__ is int:
-            return Size(self.path, self.value - other, self.formula.plus(-other))
+            return self._shifted(-other)
         if other.__class__ is not Size:
             return self._with_float(operator.sub, other)
         try:
@@ -148,6 +148,12 @@ class Size:
         except Unkept:
             return _pinned(self) - _pinned(other)
         return _made(self.path, self.value - other.value, formula)
+
+    def _shifted(self, number: int) -> Any:
+        formula = self.formula.plus(number)
+        if abs(formula.constant) >= MAX_COEFFICIENT:
+            return _pinned(self) + number
+        return Size(self.path, self.value + number, formula)
 
     def __rsub__(self, other: Any) -> Any:
         return (-self) + other

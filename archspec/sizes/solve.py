@@ -14,11 +14,14 @@ from typing import Literal, TypeAlias
 from archspec.record import Record
 from archspec.sizes.factors import factors
 from archspec.sizes.formula import Formula
-from archspec.sizes.sets import ALL, NONE, Changes, Sizes
+from archspec.sizes.sets import ALL, MAX_PERIOD, NONE, Changes, Sizes, Unsolved
 
 Relation: TypeAlias = Literal[">=", "=", "!="]
 """How a formula compares with 0."""
 
+
+MAX_DEGREE = 64
+"""The largest degree of a formula that is solved."""
 
 MOST_MEMBERS = 20_000
 """Sizes that are looked at one by one."""
@@ -39,7 +42,10 @@ class Condition(Record):
 
 
 def where(formula: Formula, relation: Relation) -> Sizes:
-    """The sizes at which a formula of at most one symbol is at least 0, is 0, or is not."""
+    """The sizes at which a formula of at most one symbol is at least 0, is 0, or is not.
+
+    Raises `Unsolved` where its period or its degree is too large.
+    """
     if formula.is_constant:
         holds = {">=": formula.constant >= 0, "=": formula.constant == 0}
         return ALL if holds.get(relation, formula.constant != 0) else NONE
@@ -51,6 +57,8 @@ def where(formula: Formula, relation: Relation) -> Sizes:
 
 def _at_least_zero(formula: Formula) -> Sizes:
     period = formula.period
+    if period > MAX_PERIOD or formula.degree > MAX_DEGREE:
+        raise Unsolved
     every = formula.values(period * (formula.degree + 1))
     classes: list[Changes] = []
     for residue in range(period):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from fractions import Fraction
 from itertools import islice
 from typing import Any
 
 from archspec.sizes.factors import factors
-from archspec.sizes.formula import Formula, Monomial, leading
-from archspec.sizes.sets import ALL, Sizes, from_to
+from archspec.sizes.formula import Formula, Monomial, Unkept, leading
+from archspec.sizes.sets import ALL, Sizes, Unsolved, from_to
 from archspec.sizes.solve import Condition, where
 
 Legal = Mapping[str, Sizes]
@@ -86,8 +87,17 @@ def _divides(divisor: int, numerator: Formula, legal: Legal) -> bool:
     if len(numerator.symbols) != 1:
         return False
     (name,) = numerator.symbols
-    rest = numerator - numerator.floor(divisor).times(divisor)
-    return name in legal and legal[name] <= where(rest, "=")
+    with suppress(Unkept):
+        rest = numerator - numerator.floor(divisor).times(divisor)
+        return name in legal and _is_zero(rest, legal[name])
+    return False
+
+
+def _is_zero(formula: Formula, legal: Sizes) -> bool:
+    """Whether it is 0 at all legal sizes; False where that is not seen."""
+    with suppress(Unsolved):
+        return legal <= where(formula, "=")
+    return False
 
 
 class _Shown:
@@ -107,8 +117,9 @@ def _simple(formula: Formula, legal: Legal) -> _Shown:
     """A formula that is no product."""
     if formula.degree == 1 and len(formula.symbols) == 1:
         (name,) = formula.symbols
-        if (found := _one_floor(formula, name, legal.get(name, ALL))) is not None:
-            return found
+        with suppress(Unkept):
+            if (found := _one_floor(formula, name, legal.get(name, ALL))) is not None:
+                return found
     return _Shown(_sum(formula), len(formula.terms) > 1)
 
 
@@ -117,7 +128,7 @@ def _one_floor(formula: Formula, name: str, legal: Sizes) -> _Shown | None:
     first = legal.least
     if first is None:
         return None
-    tries = [x for x, _ in zip(_members(legal, first), range(8), strict=False)]
+    tries = _members(legal, first)
     symbol = formula.ring.symbol(name)
     rise, period = formula.rise(formula.period), formula.period
     for k in range(1, min(period, MOST_DIVISORS) + 1):
@@ -130,8 +141,8 @@ def _one_floor(formula: Formula, name: str, legal: Sizes) -> _Shown | None:
             other = part.times(m).plus(e)
             if any(other.at({name: x}) != formula.at({name: x}) for x in tries):
                 continue
-            if other is formula or legal <= where(formula - other, "="):
-                exact = c == 0 and k > 1 and legal <= where(symbol - part.times(k), "=")
+            if other is formula or _is_zero(formula - other, legal):
+                exact = c == 0 and k > 1 and _is_zero(symbol - part.times(k), legal)
                 return _linear(name, m, c, k, e, exact)
     return None
 
@@ -153,8 +164,6 @@ def _linear(name: str, m: int, c: int, k: int, e: int, exact: bool) -> _Shown:
         part = _floor_text(name, c, k)
     if m == 0:
         return _Shown(str(e), False)
-    if exact and k == 1:
-        part = name
     text = {1: part, -1: f"-{part}"}.get(m, f"{m}·{part}")
     if not e:
         return _Shown(text, False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import archspec
@@ -25,14 +27,23 @@ def test_products_stay_factored():
     assert node.output_shapes == ("(N, 256·(⌈S/32⌉ - 2)²)",)
 
 
+def written(text: str, **values: int) -> int:
+    """What a person computes who reads the formula."""
+    python = re.sub(r"⌈([^⌉]*)/([0-9]+)⌉", r"(-(-(\1) // \2))", text)
+    python = re.sub(r"⌊([^⌋]*)/([0-9]+)⌋", r"((\1) // \2)", python)
+    python = python.replace("·", "*").replace("²", "**2")
+    return eval(python, {"__builtins__": {}}, values)
+
+
 @pytest.mark.parametrize(("spec", "sizes"), [("resnet18", (96, 333)), ("nin", (67, 100, 225))])
 def test_formulas_give_the_figures_of_other_sizes(spec, sizes):
     arch = archspec.load(spec, warn=False)
     contract = arch.contract("S,S")
+    text = arch.formulas("S,S").macs.text
     for size in sizes:
         other = arch.variant(input_shape=(1, size, size))
         graph = contract.graph_at(S=size)
-        assert Costs(graph).total.macs == other.macs
+        assert Costs(graph).total.macs == other.macs == written(text, S=size)
         assert memory(graph, 1).saved_bytes == other.summary().saved_bytes
 
 

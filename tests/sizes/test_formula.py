@@ -143,3 +143,11 @@ def test_a_condition_of_a_product_is_solved():
     h = Ring().symbol("H")
     square = (h.plus(31).floor(32) * h.plus(31).floor(32)).plus(-49)
     assert where(square, "=") == from_to(193, 224)
+
+
+def test_equal_sets_are_equal_however_they_were_made():
+    evens = Sizes([(2,), ()])
+    assert from_to(2, 2) & evens == from_to(2, 2) and hash(from_to(2, 2) & evens) == hash(
+        from_to(2, 2)
+    )
+    assert from_to(2, 3) & evens == from_to(2, 2) != from_to(2, 4) & evens

@@ -16,7 +16,7 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,32 +90,27 @@ def write(check: bool) -> int:
 
 def prove(names: Sequence[str]) -> int:
     """Square inputs of each size up to the largest."""
-    failed = 0
-    for name in names:
-        arch = archspec.load(name, warn=False)
-        start = time.perf_counter()
-        contract = arch.contract("S,S")
-        took = time.perf_counter() - start
-        found = list(
-            contract_mismatches(arch, contract, [{"S": size} for size in range(1, LARGEST + 1)])
-        )
-        failed += _say(name, contract, found, took)
-    return int(failed > 0)
+    return _prove(names, "S,S", lambda _: [{"S": size} for size in range(1, LARGEST + 1)])
 
 
 def prove_pairs(names: Sequence[str], count: int) -> int:
     """Random heights and widths, the same ones in each run."""
+
+    def pairs(name: str) -> list[dict[str, int]]:
+        draw = random.Random(name)
+        return [{each: draw.randint(1, LARGEST) for each in "HW"} for _ in range(count)]
+
+    return _prove(names, "H,W", pairs)
+
+
+def _prove(names: Sequence[str], symbols: str, sizes: Callable[[str], list[dict[str, int]]]) -> int:
+    """The contracts of some specs, at the sizes that are chosen by the name of each."""
     failed = 0
     for name in names:
-        arch = archspec.load(name, warn=False)
-        start = time.perf_counter()
-        contract = arch.contract("H,W")
+        arch, start = archspec.load(name, warn=False), time.perf_counter()
+        contract = arch.contract(symbols)
         took = time.perf_counter() - start
-        draw = random.Random(name)
-        pairs = [
-            {"H": draw.randint(1, LARGEST), "W": draw.randint(1, LARGEST)} for _ in range(count)
-        ]
-        failed += _say(name, contract, list(contract_mismatches(arch, contract, pairs)), took)
+        failed += _say(name, contract, list(contract_mismatches(arch, contract, sizes(name))), took)
     return int(failed > 0)
 
 

@@ -13,22 +13,12 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
-from fnmatch import fnmatchcase
 
-from verify import smaller
+from verify import chosen, smaller
 
 import archspec
 from archspec.contracts.chosen import elsewhere
 from archspec.testing.following import following_mismatches
-
-
-def chosen(patterns: list[str]) -> Iterator[str]:
-    """The names of the specs that match one of the patterns, or all."""
-    for name in archspec.bundled():
-        ends = name, name.rpartition("/")[2]
-        if not patterns or any(fnmatchcase(end, each) for end in ends for each in patterns):
-            yield name
 
 
 def held(name: str) -> bool:

@@ -26,7 +26,8 @@ SIZES = (64, 96, 128, 160, 224, 256)
 def chosen(patterns: list[str]) -> Iterator[str]:
     """The names of the specs that match one of the patterns. Without patterns, all names."""
     for name in archspec.bundled():
-        if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns):
+        ends = name, name.rpartition("/")[2]
+        if not patterns or any(fnmatchcase(end, each) for end in ends for each in patterns):
             yield name
 
 

@@ -20,7 +20,7 @@ from archspec.ir.fields import once
 from archspec.ir.op import MAX_FLOAT, MAX_SIZE, Op
 from archspec.record import Record
 from archspec.text.limits import Limits
-from archspec.text.values import Items, Scalar, Value, kind, shorten
+from archspec.text.values import Items, Scalar, Value, shorten
 
 
 class Reading(Record):
@@ -249,8 +249,3 @@ def missing_space(key: str, known: Iterable[str], span: Span) -> Help | None:
     # Text in quotes was meant as it is, and a value that begins a mapping needs more than a space.
     certain = word in known and span.end_column - span.column == len(key)
     return Help(help_, (Edit(span, f"{word}: {rest}"),) if certain else ())
-
-
-def describe_value(value: Value) -> str:
-    """What stands in the text, for the `found` line."""
-    return kind(value)

@@ -169,7 +169,9 @@ class RepeatedSteps:
         if self.measured and not self.refusal:
             launched = yield from self._timed(self._step)
         replay = self._captured()
-        if replay is not None and self.measured:
+        if replay is not None and not self.measured:
+            self.say("steps: one CUDA graph each, without measuring")
+        elif replay is not None:
             replayed = yield from self._timed(replay)
             times = f"{replayed * 1e3:.3g} ms as one CUDA graph, {launched * 1e3:.3g} ms launched"
             self.say(f"steps: {times} kernel by kernel")
@@ -203,7 +205,7 @@ class RepeatedSteps:
             # The same step has run before: what fails now is the capture. Without one it runs
             # again, and anything else that is wrong shows itself there.
             except RuntimeError as error:
-                self.refusal = str(error).strip().splitlines()[0]
+                self.refusal = next(iter(str(error).strip().splitlines()), "no reason given")
             self.forget()
         if self.wanted:
             raise TrainingError(f"--cuda-graph true: a step cannot be captured ({self.refusal})")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Span, SpecError
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Span, SpecError
 from archspec.ir.graph import INPUT, trained_only
 from archspec.ir.types import typed
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from archspec.architecture import Architecture
 
 Size = tuple[int, int]
+MOST_TRIED = 2**17
+"""Values of symbols that are tried to find those of an image's size."""
 
 
 def image_size(arch: Architecture, resize: int | Size | None) -> Size:
@@ -30,7 +32,13 @@ def takes(arch: Architecture, size: Size) -> bool:
     if not arch.sizes:
         return False
     contract, wanted = arch.contract(), (image_shape(arch)[0], *size)
-    for chosen in product(size, repeat=len(contract.symbols)):
+    count = len(contract.symbols)
+    tried: Sequence[int] = range(1, 2 * max(size) + 1)  # a side may be `2 * H`, or `H // 2`
+    if len(tried) ** count > MOST_TRIED:
+        tried = sorted(set(size))
+    if len(tried) ** count > MOST_TRIED:
+        return False
+    for chosen in product(tried, repeat=count):
         values = dict(zip(contract.symbols, chosen, strict=True))
         if wanted in contract.input_shape(**values).values():
             return contract.accepts(**values)
@@ -212,8 +220,6 @@ def _setting_for(
 
 
 def _for_size(diagnostic: Diagnostic, height: int, width: int) -> Diagnostic:
-
-    from archspec.diagnostics.diagnostic import Note
 
     note = Note(f"the recipe brings images to {height}x{width}; --resize asks for another size")
     return diagnostic._replace(notes=(*diagnostic.notes, note))

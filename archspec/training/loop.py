@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +24,6 @@ from archspec.training.schedule import learning_rate
 from archspec.training.signals import stoppable
 from archspec.training.store.records import finite
 from archspec.training.updates import ADVICE, Updates
-
-if TYPE_CHECKING:
-    pass
 
 Row = dict[str, Any]
 AGREE_EVERY = 10

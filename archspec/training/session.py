@@ -105,6 +105,8 @@ class _Stages:
         self.size = self._size()
         self.arch = compatibility.check_sizes(self.session.arch, self.size)
         self.place = device.choose_device(self.recipe.device, self.processes)
+        if self.place.type == "cuda":  # graphs and their streams are those of the current GPU
+            self.held.enter_context(torch.cuda.device(self.place))
         if self.place.type == "cuda" and not self.recipe.deterministic:
             torch.backends.cudnn.benchmark = True
         data = self._open_data()
@@ -151,7 +153,9 @@ class _Stages:
         if compatibility.takes(arch, found):
             self._say(f"size: {height}×{width}, the images' own (--resize asks for another)")
             return found
-        self._say(f"size: {stated}, the spec's: the images' own, {height}×{width}, is not legal")
+        self._say(
+            f"size: {stated}, the spec's, which does not take the images' own {height}×{width}"
+        )
         return own
 
     def _say(self, line: str) -> None:
@@ -414,6 +418,7 @@ class _Stages:
         # Outside the `except`, so that the traceback no longer holds the tensors.
         batch = trainer.plan.batch_size
         trainer.optimizer.zero_grad()
+        trainer.repeated = None  # a graph holds the memory of its step
         if self.place.type == "cuda":
             torch.cuda.empty_cache()
         share = batch // trainer.recipe.accumulate // self.processes.world

@@ -81,7 +81,7 @@ def made(kind, text=NETWORK, images=100, **recipe):
         "digits", resize=8, validation=0, limit_train=images, limit_test=40, augment=chosen.augment
     )
     plan = Plan(images, 16, seed=0, least=2)
-    net, loss = arch.build(seed=0), Loss(chosen, "output")
+    net, loss = arch.build(seed=0, recompute=chosen.recompute), Loss(chosen, "output")
     said = []
     trainer = kind(net, data, chosen, CPU, loss, plan, say=said.append)
     trainer.said = said

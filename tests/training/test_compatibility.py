@@ -191,13 +191,22 @@ def test_a_contract_says_which_images_a_spec_takes():
     square = archspec.loads(OPEN.replace("{H: 32, W: 32}", "{S: 32}").replace("H, W", "S, S"))
     assert takes(square, (8, 8)) and not takes(square, (8, 9)) and not takes(square, (4, 4))
     assert not takes(archspec.load("resnet18"), (8, 8))  # it declares none
+    twice = archspec.loads(OPEN.replace("H: 32, W: 32", "H: 16").replace("H, W", "2 * H, 2 * H"))
+    assert takes(twice, (8, 8)) and not takes(twice, (9, 9)) and not takes(twice, (4, 4))
+
+
+def test_many_symbols_do_not_make_it_slow():
+    names = [f"S{number}" for number in range(26)]
+    sizes, total = ", ".join(f"{name}: 1" for name in names), " + ".join(names)
+    text = OPEN.replace("{H: 32, W: 32}", f"{{{sizes}}}").replace("H, W", f"{total}, {total}")
+    assert not takes(archspec.loads(text), (8, 8))
 
 
 @pytest.mark.parametrize(
     ("kernel", "resize", "size", "said"),
     [
         (5, None, 8, "size: 8×8, the images' own (--resize asks for another)"),
-        (9, None, 32, "size: 32×32, the spec's: the images' own, 8×8, is not legal"),
+        (9, None, 32, "size: 32×32, the spec's, which does not take the images' own 8×8"),
         (5, 16, 16, None),
     ],
 )

@@ -41,17 +41,16 @@ class SizesKey(Statement):
             return {}
         found: dict[str, int] = {}
         for name, key, item in value.items():
+            span, size = key.span, item.value if isinstance(item, Scalar) else None
             try:
                 check_identifier(name, "a size")
-            except Refusal as refusal:
-                file.refuse(refusal, key.span)
-                continue
-            try:
-                size = item.value if isinstance(item, Scalar) else None
+                span = item.span
                 check_size(size)
-                found[name] = int(str(size))
             except Refusal as refusal:
-                file.refuse(refusal, item.span)
+                file.refuse(refusal, span)
+                continue
+            assert isinstance(size, int)
+            found[name] = size
         return found
 
     def inherited(self, said: Sequence[AbstractMapping[str, int]]) -> dict[str, int]:

@@ -6,7 +6,7 @@ is not covered, until none is left, covers them all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
@@ -86,7 +86,7 @@ class Cell(Record):
     witness: dict[str, int]
     region: Region
     conditions: Conditions
-    limits: Conditions
+    limits: Collection[Condition]
     graph: Graph | None
     mistake: Diagnostic | None
 

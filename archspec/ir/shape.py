@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias, TypeVar, cast
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.sizes.size import known, scaled_size
+from archspec.sizes.size import Size, known, scaled_size, sum_of_sizes
 
 Dim: TypeAlias = int
 Shape: TypeAlias = tuple[Dim, ...]
@@ -45,6 +45,11 @@ def concrete(shape: Shape, batch: int) -> tuple[int, ...]:
 def product(dims: Iterable[Dim]) -> Dim:
     """Number of elements of a block of these sizes (1 for none)."""
     return math.prod(dims)
+
+
+def total(figures: Sequence[Dim]) -> Dim:
+    """Their sum."""
+    return sum_of_sizes(figures) if Size in map(type, figures) else sum(figures)
 
 
 def expect_rank(x: Shape, *ranks: int, unbatched: int | None = None) -> None:

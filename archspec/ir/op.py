@@ -21,6 +21,7 @@ from typing import (
 
 from archspec.ir.computed import is_computed, parts
 from archspec.ir.fields import ArgumentsError, Bounds, Field, Problem, fields_of, taken
+from archspec.ir.registry import Registry
 from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
 from archspec.ir.types import FLOAT, FLOATS, ValueType, promoted
@@ -84,8 +85,8 @@ class Example(Record):
         return tuple(self.types) or (FLOAT,) * len(self.inputs)
 
 
-REGISTRY: dict[str, type[Op]] = {}
-"""Every op by its name in a spec. Filled by defining a subclass of `Op` with a `name`."""
+REGISTRY: Registry[type[Op]] = Registry()
+"""Every op by its name in a spec. A subclass of `Op` with a `name` enters itself."""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -149,7 +150,7 @@ class Op:
         if primary is not None:
             cls.primary = primary
         if name is not None:
-            if name in REGISTRY:
+            if REGISTRY.is_taken(name, cls.__module__):
                 raise TypeError(f"op {name!r} is defined twice: {REGISTRY[name]} and {cls}")
             cls.op_name = name
             REGISTRY[name] = cls

@@ -234,6 +234,23 @@ class Formula:
             inner = left._reduced_floor(divisor)
         return self.ring.made(whole) + inner
 
+    def replaced(self, name: str, other: Formula) -> Formula:
+        """It, with another formula for a symbol. Raises `Unkept`."""
+        if name not in self.symbols:
+            return self
+        found = self.ring.constant(0)
+        for monomial, coefficient in self.terms:
+            product = self.ring.constant(coefficient)
+            for number in monomial:
+                atom = self.ring.atoms[number]
+                if atom.numerator is not None:
+                    part = atom.numerator.replaced(name, other).floor(atom.divisor)
+                else:
+                    part = other if atom.name == name else self.ring.symbol(atom.name)
+                product = product * part
+            found = found + product
+        return found
+
     def quotient(self, divisor: Formula) -> Formula | None:
         """The formula that makes this one of the divisor, as their product; None for none."""
         if divisor.is_constant:

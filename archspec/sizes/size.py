@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from archspec.sizes.formula import MAX_COEFFICIENT, Formula, Ring, Unkept
+from archspec.sizes.formula import MAX_COEFFICIENT, Formula, Ring, Unkept, leading
 from archspec.sizes.solve import Condition, Relation
 
 MAX_POWER = 8
@@ -105,6 +105,8 @@ class Path:
         """Whether the formula, which has this value, is 0."""
         if (formula, "=") not in self._asked and self.is_open:
             self._asked.add((formula, "="))
+            if formula.terms and leading(formula.terms)[1] < 0:
+                formula = formula.times(-1)  # is 0 at the same sizes: one condition for both
             self._record(formula, "!=" if value else "=")
         return not value
 

@@ -108,6 +108,8 @@ def op_lines(op: type[Op]) -> Iterator[str]:
     yield " ".join((inspect.getdoc(op) or "").split())
     if op.takes != FLOATS and (op.num_inputs or op.variadic):
         yield f"\nTakes {taken_types(op)}."
+    if op.since:
+        yield f"\nSince archspec {op.since}."
     if op.fields():
         yield "\n| argument | default | takes |\n| --- | --- | --- |"
     for name, field in op.fields().items():

@@ -107,6 +107,11 @@ def keep_batch(dim: int, rank: int) -> int:
     return position
 
 
+def own_axis(dim: int, x: Shape) -> int:
+    """An axis of `x`, counted from the front: any of a learned tensor, all but N of a batch."""
+    return keep_batch(dim, len(x)) if is_batched(x) else axis(dim, len(x))
+
+
 def equal(a: Dim, b: Dim, what: str) -> Dim:
     """Refuse unless two sizes agree; the agreed size."""
     if a != b:

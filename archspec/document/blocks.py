@@ -261,7 +261,7 @@ def _declare(file: File, block: Block) -> None:
     file.check_keys(raw, tuple(BLOCK_KEYS), what)
     block.doc = file.text(raw.get("doc"), "doc")
     parser = file.parser({})
-    parser.hidden, parser.called = file.params, block.calls
+    parser.hidden = file.params
     # A default may call this very block, and needs its names.
     file.foreseeing = True
     block.params = parameters.foreseen(parser, raw.get("params"))

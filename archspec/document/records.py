@@ -253,10 +253,7 @@ class Output(Record):
 
 
 class Block:
-    """A named graph with parameters. `in_library` blocks come with archspec or a package.
-
-    `calls` are the blocks that its text calls.
-    """
+    """A named graph with parameters. `in_library` blocks come with archspec or a package."""
 
     def __init__(self, name: str, span: Span, raw: Mapping, in_library: bool) -> None:
         self.name, self.span, self.raw, self.in_library = name, span, raw, in_library
@@ -265,17 +262,6 @@ class Block:
         self.inputs: tuple[str, ...] = ("input",)
         self.body: tuple[Node, ...] = ()
         self.outputs: tuple[Output, ...] | None = None
-        self.calls: set[Block] = set()
-
-    def reaches(self, other: Block) -> bool:
-        """Whether its text calls the other block, itself or through blocks that it calls."""
-        seen: set[Block] = set()
-        ahead = [self]
-        while ahead:
-            for called in ahead.pop().calls - seen:
-                seen.add(called)
-                ahead.append(called)
-        return other in seen
 
 
 class PatchItem(Record):

@@ -55,7 +55,6 @@ class Scope(Reporter, ABC):
         self.following: Value | None = None
         self.broken: Container[str] = ()
         self.lost = False
-        self.called: set[Block] = set()
         # Parameters of the file around a block, which the block does not see.
         self.hidden: Container[str] = ()
         # Keys of the whole file, to recognise one that stands in a node by mistake.

@@ -96,7 +96,7 @@ def call(
 
     `written` is the place of the call itself, where it stands for a layers parameter at `span`.
     """
-    _check_call(x, block, refs, written)
+    _check_call(block, refs)
     b, reported = site.builder, len(x.diagnostics)
     shapes, types = b.read(refs)
     inner = Env({}, shapes[0] if shapes else None, x.budget)
@@ -126,23 +126,13 @@ def call(
     return graph_step(graph, b, refs, span)
 
 
-def _check_call(x: Expansion, block: Block, refs: Refs, written: Span) -> None:
+def _check_call(block: Block, refs: Refs) -> None:
     if len(refs) != len(block.inputs):
         raise Refusal(
             f"{block.name} takes {len(block.inputs)} input(s), got {len(refs)}",
             code=Code.ARITY,
             expected=f"inputs {', '.join(block.inputs)}",
             help=f"say `from: [{', '.join(block.inputs)}]`" if len(block.inputs) > 1 else None,
-        )
-    # A block may stand in the layers that it is given; its own text may not call it.
-    if written in x.entered and block.reaches(block):
-        first = x.entered.index(written)
-        names = [c.name for _, c in x.calls[first:] if c]
-        raise Refusal(
-            f"the block {block.name!r} calls itself",
-            code=Code.BLOCK_CYCLE,
-            found=" → ".join([*names, block.name]),
-            help="to stack a block, write `repeat: N` beside its call",
         )
 
 

@@ -28,7 +28,6 @@ class BlockCall(Call):
     def read(cls, scope: Scope, block: Block, span: Span, value: Value | None) -> BlockCall:
         """The call as written; mistakes are reported."""
         call, reported = cls(block, span), len(scope.diagnostics)
-        scope.called.add(block)
         call.args = call.read_arguments(scope, value)
         if scope.partial or len(scope.diagnostics) > reported:
             return call  # a misspelt argument is not also a missing one

@@ -21,7 +21,7 @@ from archspec.expressions.evaluate import EDGES, MAGIC
 from archspec.expressions.names import check_node_name
 from archspec.expressions.parse import Template, inserted, parse, template, unknown_name
 from archspec.text.limits import Limits
-from archspec.text.values import Items, Scalar, Value, kind, shorten
+from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
 
 _REFERENCE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<index>[^\[\]]*)\])?\Z")
 
@@ -73,6 +73,10 @@ class Scope(Reporter, ABC):
     @abstractmethod
     def node_or_list(self, value: Value, what: str) -> tuple[Node, ...]:
         """A list of nodes, or one node alone."""
+
+    @abstractmethod
+    def read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:
+        """Reads the keys beside a form: those of each iteration, or those of the whole loop."""
 
     @abstractmethod
     def layers_argument(self, value: Value) -> Argument:

@@ -110,15 +110,23 @@ class Expansion(ABC):
 
     @abstractmethod
     def condition(self, node: Node, env: Env) -> bool | None:
-        """Whether the node is there; None (and a diagnostic) where that is not known."""
+        """Whether its `when`, if any, is true; None (and a diagnostic) where that is not known."""
 
     @abstractmethod
     def poison(self, node: Node, site: Site) -> None:
         """Counts a node whose input failed. Its readers are not reported either."""
 
     @abstractmethod
-    def pass_through(self, node: Node, site: Site, refs: Refs) -> Refs:
-        """A node that is not there: its name stands for what it would have read."""
+    def meet(self, node: Node) -> None:
+        """Counts a node as work, and notes it as the one that asks of sizes."""
+
+    @abstractmethod
+    def present(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
+        """A node that is there, whatever its `when` says: its inputs, its iterations."""
+
+    @abstractmethod
+    def stand_for(self, node: Node, site: Site, refs: Refs | None) -> None:
+        """Lets the name of a node that is not there, if it has one, stand for values."""
 
     @abstractmethod
     def trial(self) -> Expansion:

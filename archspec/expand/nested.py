@@ -17,6 +17,7 @@ from archspec.expand.builder import (
     parameter_count,
     place,
 )
+from archspec.expand.choosing import settled
 from archspec.expand.expansion import Expansion
 from archspec.expand.other_arguments import with_other_arguments
 from archspec.expressions.arguments import LocatedError
@@ -232,20 +233,12 @@ def branches(
     if len(results) < len(found):
         site.builder.position += 1
         return None
-    site.over(results)
-    if merge.when is not None:
-        alive = x.condition(merge, site.env)
-        if alive is None:
-            x.poison(merge, site)
-            return None
-        if not alive:
-            return x.pass_through(merge, site, results)
-    return x.place(merge, site, results)
+    return x.node(merge, site, results)
 
 
 def _branch(x: Expansion, branch: Branch, site: Site, refs: Refs) -> Ref | None:
     """What one path gives; None (and a diagnostic) where that is not one value."""
-    found = x.run(branch.nodes, site)
+    found = settled(x, x.run(branch.nodes, site), site.builder)
     if branch.name is not None and not branch.nodes:
         try:
             site.builder.dead_names[branch.name.render(site.env)] = found
@@ -271,8 +264,7 @@ def finish(
 ) -> Graph | None:
     """The graph of a nested list. Warns of each node that nobody reads."""
     b = site.builder
-    if outputs is not None:
-        last = _outputs(x, outputs, site)
+    last = settled(x, last, b) if outputs is None else _outputs(x, outputs, site)
     if last is None:
         return None
     if any(ref.step >= 0 and b.steps[ref.step].training_only for ref in last):
@@ -293,7 +285,9 @@ def finish_root(
 ) -> Graph | None:
     """As `finish`, for the spec's own list, whose outputs may have names."""
     names: tuple[str, ...] = ()
-    if outputs is not None:
+    if outputs is None:
+        last = settled(x, last, site.builder)
+    else:
         last = _outputs(x, outputs, site)
         names = tuple(output.name for output in outputs if output.name is not None)
     return None if last is None else _closed(x, site.builder, None, last, names or None)

@@ -58,6 +58,7 @@ class Code(StrEnum):
     OUTPUTS = "AS505"
     TRAINING_ONLY = "AS506"
     SHARE = "AS507"
+    ABSENT = "AS508"
     # 6xx: other files and blocks
     FILE = "AS601"
     EXTENDS = "AS602"

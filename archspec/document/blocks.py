@@ -278,7 +278,7 @@ def _declare(file: File, block: Block) -> None:
     file.check_keys(raw, tuple(BLOCK_KEYS), what)
     block.doc = file.text(raw.get("doc"), "doc")
     parser = file.parser({})
-    parser.hidden, parser.called, parser.around = file.params, block.calls, raw.get("layers")
+    parser.hidden, parser.around = file.params, raw.get("layers")
     # A default may call this very block, and needs its names.
     file.foreseeing = True
     block.params = parameters.foreseen(parser, raw.get("params"))

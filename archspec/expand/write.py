@@ -169,7 +169,7 @@ class _SpecWriter:
         if graph.block is None and graph is not self.program.graph and graph.outputs != previous:
             # A node that is not there passes on what it reads: a group has no `outputs:`.
             chosen = scalar(edge(graph, graph.outputs[0]))
-            yield f"{indent}  - {{identity: , from: {chosen}, when: false}}"
+            yield f"{indent}  - {{identity: , when: false, else: {chosen}}}"
 
     def _idle_reads(self, graph: Graph, index: int) -> tuple[list[str], list[str]]:
         """Values that idle nodes may read, and the nodes that make missing ones."""

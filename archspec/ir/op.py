@@ -108,9 +108,10 @@ class Op:
     the module of an `any_rank` op is the same for inputs of every rank. Where the arguments of an
     op that `follows` are sizes of values, generated code computes them when it runs: in its
     `expression` or `call`, or by calling the `function` that does what its module would.
-    `sized_like` is the argument for sizes of the axes after the channels, in whose place a spec may
-    name a value that has them with `like`. `since` is the version of archspec that an op came with,
-    where files that are older may have a block of its name, which hides it there.
+    An op that `gives_several` may give another number of outputs than one. `sized_like` is the
+    argument for sizes of the axes after the channels, in whose place a spec may name a value that
+    has them with `like`. `since` is the version of archspec that
+    an op came with, where files that are older may have a block of its name, which hides it there.
 
     Facts that warnings ask for: `is_activation` ops apply a fixed function to each element; `drops`
     ops zero elements at random in training; `passes_through` ops return their input; outputs of
@@ -128,6 +129,7 @@ class Op:
     takes: ClassVar[frozenset[str]] = FLOATS
     takes_unbatched: ClassVar[bool] = False
     since: ClassVar[str] = ""
+    gives_several: ClassVar[bool] = False
     sized_like: ClassVar[str | None] = None
     module: ClassVar[str | None] = None
     kernels: ClassVar[tuple[str, ...]] = ()

@@ -21,6 +21,7 @@ MODULES = {
     "flatten": "archspec.ops.reshape",
     "gelu": "archspec.ops.activation",
     "global_avg_pool2d": "archspec.ops.pool",
+    "glu": "archspec.ops.activation",
     "group_norm": "archspec.ops.norm",
     "hardsigmoid": "archspec.ops.activation",
     "hardswish": "archspec.ops.activation",

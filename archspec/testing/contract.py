@@ -419,6 +419,7 @@ def check_call(
             f"torch runs {call}, refused: {refusal}"
         )
         return False
+    assert len(outputs) == 1 or call.op.gives_several, f"{call} gives several values"
     for batch, training, layout, requires_grad in product(
         BATCH_SIZES, (True, False), layouts, (True, False)
     ):

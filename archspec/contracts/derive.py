@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from archspec.contracts.cells import Cells, Values, hull_of
+from archspec.contracts.cells import Cells
 from archspec.contracts.contract import Contract, Shapes
+from archspec.contracts.regions import Values, hull_of
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, SpecError
 from archspec.document.records import Spec
 from archspec.document.spec import chain, said_along

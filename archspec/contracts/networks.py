@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import Any
 
-from archspec.contracts.cells import Values
+from archspec.contracts.regions import Values
 from archspec.ir.graph import Graph, Step
 from archspec.ir.op import Op
 from archspec.record import Record

@@ -81,6 +81,7 @@ class Code(StrEnum):
     UNREAD_INPUT = "AS908"
     ONE_VALUE_NORMALISED = "AS909"
     CHANNELS_LAST = "AS910"
+    HIDDEN_OP = "AS911"
 
     @property
     def is_shape(self) -> bool:

@@ -261,11 +261,10 @@ class NodeParser(Scope):
         )
 
     def _fields(self, name: str) -> Iterable[str]:
-        op = REGISTRY.get(name)
-        if op is not None:
-            return op.fields()
         block = self.find(name)
-        return block.params if block else ()
+        if block is not None:
+            return block.params
+        return REGISTRY[name].fields() if name in REGISTRY else ()
 
     def _top_level(self, key: str) -> Help | None:
         """The help for a key of the whole file that stands in a node."""
@@ -292,7 +291,7 @@ class NodeParser(Scope):
             return FIXED[word].read(self, span, value)
         if word.startswith("$"):
             return Insert.read(self, word[1:], span, value)
-        block = None if word in REGISTRY else self.find(word)
+        block = self.find(word)
         if block is not None:
             return BlockCall.read(self, block, span, value)
         if word in REGISTRY:

@@ -104,7 +104,7 @@ UNLIKE = ("dense", "transformerencoderlayer")
 """Words of other libraries that are blocks here, and mean something else."""
 
 CLASSES = {
-    "": "AlphaDropout CELU Dropout1d Dropout3d FeatureAlphaDropout GLU Hardshrink Hardtanh "
+    "": "AlphaDropout CELU Dropout1d Dropout3d FeatureAlphaDropout Hardshrink Hardtanh "
     "LogSigmoid Mish RReLU SELU Softmax2d Softshrink Softsign Tanhshrink",
     "[1]": "AdaptiveAvgPool1d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool3d CircularPad1d "
     "CircularPad2d CircularPad3d LogSoftmax ReflectionPad1d ReflectionPad2d ReflectionPad3d "

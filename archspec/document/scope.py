@@ -57,6 +57,8 @@ class Scope(Reporter, ABC):
         self.lost = False
         # Parameters of the file around a block, which the block does not see.
         self.hidden: Container[str] = ()
+        # The block or spec whose body it is, as it is written.
+        self.around: Value | None = None
         # Keys of the whole file, to recognise one that stands in a node by mistake.
         self.file_keys: Container[str] = ()
 

@@ -65,6 +65,7 @@ class Expansion(ABC):
         self.at: Span | None = None
         self.label: str | None = None
         self._inferred: dict[Any, tuple[tuple[Shape, ...], Types]] = {}
+        self._checked: set[Shape] = set()
 
     # --- nodes -----------------------------------------------------------------------------------
 
@@ -255,5 +256,5 @@ class Expansion(ABC):
                     code=Code.MODULE,
                 )
         check_types(op, types)  # before the code of a package runs on floats
-        outputs = infer(op, shapes)
+        outputs = infer(op, shapes, self._checked)
         return outputs, result_types(op, types, len(outputs))

@@ -19,7 +19,7 @@ from archspec.ir.op import (
     Weight,
     Weights,
 )
-from archspec.ir.shape import Shape, keep_batch, show
+from archspec.ir.shape import Shape, divide, keep_batch, own_axis, replaced, show
 from archspec.ir.tape import Tape, Tensor, elementwise, empty_like
 
 
@@ -176,6 +176,35 @@ class Softplus(Activation, name="softplus"):
     threshold: Float = 20.0
 
     module = "torch.nn.Softplus"
+
+
+class GLU(ShapeKeeping, name="glu", primary="dim"):
+    """The first half along `dim` times the sigmoid of the second (Dauphin et al., 2017)."""
+
+    dim: int = -1
+
+    since = "0.2"
+    takes_unbatched = True
+    any_rank = True
+    module = "torch.nn.GLU"
+    examples = (
+        Example(inputs=[("N", 3, 4, 6)]),
+        Example({"dim": 1}, inputs=[("N", 4, 5, 3)]),
+        Example({"dim": 0}, inputs=[(2, 7)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        dim = own_axis(self.dim, x)
+        return replaced(x, dim, divide(x[dim], 2, f"dim {self.dim} in halves"))
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        if x.requires_grad:
+            tape.save(x)
+        dim = self.dim % len(x.shape)
+        half = x.viewed(replaced(x.shape, dim, x.shape[dim] // 2), x.strides)
+        return elementwise(tape, half, half)
 
 
 class Softmax(Activation, name="softmax", primary="dim"):

@@ -37,7 +37,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 from torch import Tensor, nn
 
-import archspec.ops  # noqa: F401 (fills the registry)
+import archspec.ops  # noqa: F401 (lists the ops)
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir import tape as tapes
 from archspec.ir.fields import ArgumentsError

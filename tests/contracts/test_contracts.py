@@ -159,6 +159,7 @@ def test_weights_that_depend_on_a_size_bound_it():
         "  H ≥ 4               0 (max_pool2d, line 2)",
         "  W ≥ 4               0 (max_pool2d, line 2)",
         "  3·⌊H/4⌋·⌊W/4⌋ = 27  2 (linear, line 2)",
+        "another network: H ≥ 4, W ≥ 4, 3·⌊H/4⌋·⌊W/4⌋ ≠ 27: the weight of 2 has other sizes",
     ]
     assert found.accepts(H=13, W=15)
     assert found.accepts(H=4, W=36)

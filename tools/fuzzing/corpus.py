@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-import archspec.ops  # noqa: F401 (fills the registry)
+import archspec.ops  # noqa: F401 (lists the ops)
 from archspec.ir.op import REGISTRY
 from archspec.text.files import BLOCKS, SPECS
 from fuzzing.trees import Raw, tree

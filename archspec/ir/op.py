@@ -110,8 +110,8 @@ class Op:
     `expression` or `call`, or by calling the `function` that does what its module would.
     An op that `gives_several` may give another number of outputs than one. `sized_like` is the
     argument for sizes of the axes after the channels, in whose place a spec may name a value that
-    has them with `like`. `since` is the version of archspec that
-    an op came with, where files that are older may have a block of its name, which hides it there.
+    has them with `like`. `since` is the version of archspec that an op came with, where files that
+    are older may have a block of its name, which hides it there.
 
     Facts that warnings ask for: `is_activation` ops apply a fixed function to each element; `drops`
     ops zero elements at random in training; `passes_through` ops return their input; outputs of
@@ -128,8 +128,8 @@ class Op:
     num_inputs: ClassVar[int] = 1
     takes: ClassVar[frozenset[str]] = FLOATS
     takes_unbatched: ClassVar[bool] = False
-    since: ClassVar[str] = ""
     gives_several: ClassVar[bool] = False
+    since: ClassVar[str] = ""
     sized_like: ClassVar[str | None] = None
     module: ClassVar[str | None] = None
     kernels: ClassVar[tuple[str, ...]] = ()

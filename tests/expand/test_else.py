@@ -280,6 +280,7 @@ def test_what_expand_writes_is_the_same_network():
     text = (
         "- {layers: [{name: x, relu}, {name: y, tanh}, {name: z, add: [x, y]},"
         " {linear: 8, when: false, else: x}]}\n"
+        "- {layers: [{name: h, chunk: 2}, {tanh, from: 'h[0]', when: false, else: 'h[1]'}]}\n"
         "- {name: a, linear: 3, when: c, else: [{linear: 2}]}\n"
     )
     for params in (None, NOT):

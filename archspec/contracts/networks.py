@@ -41,6 +41,7 @@ class _At:
                 graph.outputs,
                 graph.output_names,
                 graph.always_named,
+                graph.taken,
             )
         return self._graphs[graph]
 

@@ -115,3 +115,11 @@ def test_the_table_of_contracts_has_what_is_derived(name: str) -> None:
     row = next(row for row in rows if re.search(rf" {name}[, ]", row))
     found = archspec.load(name, warn=False).contract("S,S")
     assert f"| {found.compiles_text} | {found.text} |" in row
+
+
+def test_the_page_on_names_shows_the_code_of_its_example() -> None:
+    page = (ROOT / "docs" / "language" / "names.md").read_text(encoding="utf-8")
+    first, second = [archspec.loads(text) for text in fenced(page, "yaml")]
+    (code,) = fenced(page, "python")
+    assert first.build(device="meta").code.strip() == code.strip()
+    assert second.layers[-1].reads[:2] == ("encoder.layers.0", "encoder.layers.1")

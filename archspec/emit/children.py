@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from archspec.emit.classes import Aside
 from archspec.ir.graph import Graph
 
-TAKEN = frozenset(dir(nn.Module())) | {"code"}
+TAKEN = frozenset((*dir(nn.Sequential()), "code"))
 """Attributes of an emitted module, which hide a child of the same name."""
 
 
@@ -105,20 +105,23 @@ def children_of(module: nn.Module, graph: Graph) -> dict[str, nn.Module | Tensor
     return {name: child for name, child in found.items() if child is not None}
 
 
-def member(name: str, lists: Collection[str]) -> str:
-    """Python source of a child: `self.stem`, `self.norms[0]`, `self.down.conv`."""
-    source = "self"
-    path = ""
-    for part in name.split("."):
-        source = f"{source}[{part}]" if path in lists else _attribute(source, part)
+def member(name: str, lists: Collection[str], held: str = "_modules") -> str:
+    """Python source of a child: `self.stem`, `self.norms[0]`, `self.down.conv`.
+
+    `held` is what torch's modules call the dictionary that has it.
+    """
+    source, path = "self", ""
+    *outer, last = name.split(".")
+    for part in outer:
+        source = f"{source}[{part}]" if path in lists else _attribute(source, part, "_modules")
         path = f"{path}.{part}" if path else part
-    return source
+    return f"{source}[{last}]" if path in lists else _attribute(source, last, held)
 
 
-def _attribute(of: str, name: str) -> str:
+def _attribute(of: str, name: str, held: str) -> str:
     """`torch.jit.script` knows no way to a child with a number but `getattr`."""
     if name in TAKEN:
-        return f'{of}._modules["{name}"]'
+        return f'{of}.{held}["{name}"]'
     if name.isidentifier() and not keyword.iskeyword(name):
         return f"{of}.{name}"
     return f'getattr({of}, "{name}")'

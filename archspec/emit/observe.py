@@ -55,12 +55,12 @@ def observed(
             source = forward_source(graphs[0], kinds, plans.of(graphs), observe=True)
             variables = {**vars(namespace), "observe": observe}
             function = make_function(source, "<archspec observed>", variables)
-            block.forward = types.MethodType(function, block)
+            vars(block)["forward"] = types.MethodType(function, block)  # past a child of that name
             changed.append(block)
         yield
     finally:
         for block in changed:
-            del block.forward
+            del vars(block)["forward"]
 
 
 def _blocks(

@@ -43,7 +43,12 @@ class StepPart(Enum):
     EXPRESSION = auto()
 
 
-CHILDREN = frozenset({StepPart.MODULE, StepPart.TENSOR, StepPart.BUFFER})
+HELD = {
+    StepPart.MODULE: "_modules",
+    StepPart.TENSOR: "_parameters",
+    StepPart.BUFFER: "_buffers",
+}
+"""Where torch's modules hold them; an expression is no child."""
 
 
 def check_name(name: str) -> str:
@@ -185,23 +190,24 @@ class _Writer:
     def _step(self, position: int, step: Step) -> None:
         kind = self.kinds[position]
         name = check_path(owner(self.graph, step).name)
+        own = member(name, self.lists, HELD[kind]) if kind in HELD else name
         is_value = kind in (StepPart.TENSOR, StepPart.BUFFER) and not step.inputs
         if is_value:
-            self.values[Ref(position)] = self._member(name)
+            self.values[Ref(position)] = own
             if not self.observe:
                 return
         if step.training_only != self.in_training:
             self._switch(step.training_only)
         if is_value:
-            self._line(f"observe({position}, {self._member(name)})")
+            self._line(f"observe({position}, {own})")
             return
         read = [self.values[ref] for ref in step.inputs]
         numbers = self._numbers(position, read)
         if step.op is None:
-            call = f"{self._member(name)}({', '.join([*read, *numbers.values()])})"
+            call = f"{own}({', '.join([*read, *numbers.values()])})"
         else:
             op = _written(step.op, numbers)
-            call = op.source(self._member(name), read, step.input_shapes)
+            call = op.source(own, read, step.input_shapes)
         last = position == len(self.graph.steps) - 1
         plain_end = last and self.graph.outputs == (Ref(position),) and len(step.outputs) == 1
         plain_end = plain_end and not self.graph.always_named
@@ -209,9 +215,6 @@ class _Writer:
             self._line(f"return {call}")
         else:
             self._assign(position, step, call, last)
-
-    def _member(self, name: str) -> str:
-        return member(name, self.lists)
 
     def _assign(self, position: int, step: Step, call: str, last: bool) -> None:
         dying = self._dying(position, step)
@@ -314,7 +317,7 @@ def _written(op: Op, sources: Mapping[int, str]) -> Op:
 def _lists(graph: Graph, kinds: Sequence[StepPart]) -> frozenset[str]:
     """The holders of children that are lists."""
     own = [(s.name, kind) for s, kind in zip(graph.steps, kinds, strict=True) if s.shares is None]
-    return listed({name: kind is StepPart.MODULE for name, kind in own if kind in CHILDREN})
+    return listed({name: kind is StepPart.MODULE for name, kind in own if kind in HELD})
 
 
 def _last_uses(graph: Graph) -> dict[Ref, int]:

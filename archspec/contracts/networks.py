@@ -56,6 +56,7 @@ class _Changed:
                 graph.outputs,
                 graph.output_names,
                 graph.always_named,
+                graph.taken,
             )
         return self._graphs[graph]
 

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 
 import archspec
 from archspec import testing
-from archspec.emit.spelling import source_of, spelled
 from archspec.ir.shape import N
+from archspec.ir.spelling import source_of, spelled
 from archspec.sizes.formula import Ring
 from archspec.sizes.size import Path
 from archspec.testing.following import following_mismatches

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import combinations
 from typing import Any, TypeAlias
 
 from archspec.diagnostics.diagnostic import Diagnostic
@@ -23,6 +24,8 @@ Box: TypeAlias = dict[str, Sizes]
 """For each symbol a set: the cases in which each is in its own."""
 
 MOST_CELLS = 24
+MOST_CROSSED = 4
+"""Conditions of a cell that join symbols, beyond which is compiled too."""
 MOST_BOXES = 64
 """Boxes that are left at most: more are not looked into."""
 MAX_WORK = 300_000
@@ -132,7 +135,21 @@ class Cells:
                 if is_much or len(self.known) >= most:
                     break
                 self._cover(self._add(witness))
+        self._cross()
         self.is_complete &= not self.left
+
+    def _cross(self) -> None:
+        """Compiles at sizes that break a condition which joins symbols, where some are near.
+
+        So a condition that decides between two networks is not taken for one of compiling at all.
+        """
+        for cell in [cell for cell in self.known if cell.graph is not None]:
+            for condition in cell.region.joint[:MOST_CROSSED]:
+                if len(self.known) >= MOST_CELLS or self._work >= MAX_WORK:
+                    return
+                beyond = _beyond(cell.region, condition, cell.witness)
+                if beyond is not None:
+                    self.at(beyond)
 
     def _uncovered(self) -> dict[str, int] | None:
         for box in self.left:
@@ -162,6 +179,43 @@ class Cells:
 
     def _cover(self, cell: Cell) -> None:
         self.left = [part for box in self.left for part in without(box, cell.region.box)]
+
+
+def _beyond(region: Region, condition: Condition, near: Values) -> dict[str, int] | None:
+    """Sizes that break this one condition of a region alone; None where none are seen."""
+    others = Region(region.box, tuple([each for each in region.joint if each != condition]))
+    for name, size in near.items():
+        sizes = region.box[name]
+        for other in (sizes.above(size), sizes.below(size), sizes.least, sizes.above(4 * size)):
+            values = {**near, name: other or size}
+            if others.holds(values) and not condition.holds(values):
+                return values
+    return None
+
+
+def joined(regions: Iterable[Region]) -> list[Region]:
+    """The same sizes in fewer regions: two that differ in a condition and its opposite are one."""
+    left = list(regions)
+    while pair := next(filter(_are_opposite, combinations(left, 2)), None):
+        one, other = pair
+        both = Region(one.box, tuple([each for each in one.joint if each in other.joint]))
+        left = [both if each is one else each for each in left if each is not other]
+    return left
+
+
+def _are_opposite(pair: tuple[Region, Region]) -> bool:
+    one, other = pair
+    ours, theirs = set(one.joint) - set(other.joint), set(other.joint) - set(one.joint)
+    return len(ours) == 1 and {each.negated for each in ours} == theirs and one.box == other.box
+
+
+def outside(region: Region, part: Region) -> Iterator[Region]:
+    """What a region has beside a part of it."""
+    for box in without(region.box, part.box):
+        yield Region(box, region.joint)
+    for condition in part.joint:
+        if condition not in region.joint:
+            yield Region(part.box, (*region.joint, condition.negated))
 
 
 def without(box: Box, other: Box) -> Iterator[Box]:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from archspec.contracts.cells import Box, Cell, Cells, Region, Solver, Values, hull_of, without
+from archspec.contracts.cells import (
+    Box,
+    Cell,
+    Cells,
+    Region,
+    Solver,
+    Values,
+    hull_of,
+    joined,
+    outside,
+)
 from archspec.contracts.networks import Need, graph_at, needs
 from archspec.contracts.requirements import requirements
 from archspec.ir.graph import Graph
 from archspec.record import Record
+from archspec.sizes.formula import Formula
 from archspec.sizes.sets import Sizes, Unsolved
+from archspec.sizes.solve import Condition
 from archspec.sizes.words import condition_text, sizes_text
 
 Shapes: TypeAlias = Callable[[Values], dict[str, tuple[int, ...]]]
@@ -42,13 +54,14 @@ class Contract:
         self.symbols = tuple(cells.stated)
         self.stated = dict(cells.stated)
         self._fitting: dict[int, tuple[Region | None, str]] = {}
+        self._numbers: dict[Formula, int] = {}  # what a formula is compared with in words
         cells.explore()
         self.is_complete = cells.is_complete
-        self._regions = [region for cell in cells.known if (region := self._fit(cell)[0])]
+        self._regions = joined([region for cell in cells.known if (region := self._fit(cell)[0])])
         found = self._needs(cells.main)
         assert not isinstance(found, str)
-        compiling = [cell.region for cell in cells.known if cell.graph is not None]
-        self.sizes, self.compiles = self._hull(self._regions), self._hull(compiling)
+        self._compiling = joined([cell.region for cell in cells.known if cell.graph is not None])
+        self.sizes, self.compiles = self._hull(self._regions), self._hull(self._compiling)
         self.requirements = tuple(
             requirements(cells.main, found, self._regions, self.sizes, cells.solver)
         )
@@ -81,14 +94,21 @@ class Contract:
     @property
     def text(self) -> str:
         """The legal sizes in words."""
-        joined = [each.text for each in self.requirements if each.symbol is None]
-        return _text(self.sizes, joined)
+        joint = [each.text for each in self.requirements if each.symbol is None]
+        return _text(self.sizes, joint)
 
     @property
     def compiles_text(self) -> str:
         """In words the sizes at which the spec compiles to any network."""
-        joined = [condition_text(condition) for condition in self._cells.main.region.joint]
-        return _text(self.compiles, joined)
+        alike: dict[frozenset[Condition], list[Region]] = {}
+        for region in self._compiling:
+            alike.setdefault(frozenset(region.joint), []).append(region)
+        return ", or ".join(
+            [
+                _text(self._hull(regions), map(condition_text, regions[0].joint))
+                for regions in alike.values()
+            ]
+        )
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -199,6 +219,7 @@ class Contract:
             if isinstance(found, str):
                 self._fitting[id(cell)] = None, f"{found} differs"
             else:
+                self._numbers.update((need.condition.formula, need.number) for need in found)
                 conditions = [need.condition for need in found]
                 region = cell.region.meeting(conditions, self._cells.solver)
                 why = f"{found[0].what} has other sizes" if found else ""
@@ -213,28 +234,31 @@ class Contract:
 
     def _other_networks(self) -> Iterator[Other]:
         """Sizes that compile and do not fit, those with one reason together."""
-        by_reason: dict[str, list[Box]] = {}
+        by_reason: dict[tuple[str, str], list[Box]] = {}
         for cell in self._cells.known:
             if cell.graph is None:
                 continue
-            (fits, why), box = self._fit(cell), cell.region.box
-            boxes = [box] if fits is None else list(without(box, fits.box))
-            if boxes:
-                by_reason.setdefault(why, []).extend(boxes)
-        for why, boxes in by_reason.items():
+            fits, why = self._fit(cell)
+            for region in [cell.region] if fits is None else outside(cell.region, fits):
+                joint = "; ".join(
+                    condition_text(each, self._numbers.get(each.formula, 0))
+                    for each in region.joint
+                )
+                by_reason.setdefault((why, joint), []).append(region.box)
+        for (why, joint), boxes in by_reason.items():
             if len(self.symbols) == 1:
                 boxes = [hull_of([Region(box) for box in boxes], self.symbols)]
             for box in boxes:
-                texts = [sizes_text(sizes, name) for name, sizes in box.items()]
-                yield Other(", ".join(texts), why)
+                text = ", ".join([sizes_text(sizes, name) for name, sizes in box.items()])
+                yield Other(f"{text}; {joint}" if joint else text, why)
 
 
-def _text(sizes: Mapping[str, Sizes], joined: Sequence[str]) -> str:
+def _text(sizes: Mapping[str, Sizes], joint: Iterable[str]) -> str:
     by_set: dict[Sizes, list[str]] = {}
     for name, each in sizes.items():
         by_set.setdefault(each, []).append(name)
     said = [sizes_text(each, _and(names)) for each, names in by_set.items()]
-    return "; ".join([*said, *joined])
+    return "; ".join([*said, *joint])
 
 
 def _and(names: Sequence[str]) -> str:

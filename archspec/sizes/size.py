@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from archspec.sizes.formula import MAX_COEFFICIENT, Formula, Ring, Unkept
+from archspec.sizes.formula import MAX_COEFFICIENT, Formula, Ring, Unkept, leading
 from archspec.sizes.solve import Condition, Relation
 
 MAX_POWER = 8
@@ -81,6 +81,8 @@ class Path:
             # That a size is beyond such a bound is no limit: it decides what is refused.
             apart = is_limit or (relation == ">=" and formula.constant >= LIMIT - 1)
             kept = self.limits if apart else self.conditions
+            if relation != ">=" and leading(formula.terms)[1] < 0:
+                formula = formula.times(-1)  # H - W = 0 and W - H = 0 are one condition
             condition = Condition(formula, relation)
             if condition not in kept:
                 kept[condition] = self.asker()

@@ -22,6 +22,7 @@ from archspec.ops import (
     relative_position,
     reshape,
     resize,
+    rms_norm,
     slicing,
 )
 
@@ -47,5 +48,6 @@ __all__ = [
     "relative_position",
     "reshape",
     "resize",
+    "rms_norm",
     "slicing",
 ]

@@ -58,10 +58,10 @@ class RMSNorm(ShapeKeeping, name="rms_norm"):
         order = (*kept, *axes)
         last = _permuted(x, order)
         # Computed in float32 where floats are shorter; a copy of the input is kept then.
-        wide = elementwise(tape, last._replace(type=WIDE)) if tape.is_short else last
+        wide = _in_float32(tape, last) if tape.is_short else last
         statistics = (*(x.shape[dim] for dim in kept), *(1 for _ in axes))
         inverse = tape.new(statistics, requires_grad=x.requires_grad, type=WIDE)
-        normed = elementwise(tape, wide)
+        normed = _in_float32(tape, last)
         if x.requires_grad:
             tape.save(wide, inverse)
         if self.elementwise_affine:
@@ -99,6 +99,12 @@ class RMSNorm(ShapeKeeping, name="rms_norm"):
         if len(set(axes)) < len(axes):
             raise Refusal(f"axes {show(self.axes)} name one axis twice", expected="different axes")
         return tuple(dim for dim in range(rank) if dim not in axes), axes
+
+
+def _in_float32(tape: Tape, x: Tensor) -> Tensor:
+    """A new tensor that is laid out as a function of the elements of `x`."""
+    like = elementwise(tape, x)
+    return tape.new(x.shape, requires_grad=x.requires_grad, strides=like.strides, type=WIDE)
 
 
 def _permuted(x: Tensor, order: tuple[int, ...]) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from archspec.architecture import Architecture
-from archspec.contracts.regions import Values
 from archspec.contracts.contract import Contract
+from archspec.contracts.regions import Values
 from archspec.diagnostics.diagnostic import SpecError
 from archspec.emit import emit
 from archspec.ir.graph import Graph

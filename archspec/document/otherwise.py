@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archspec.diagnostics.diagnostic import Code
+from archspec.diagnostics.suggestions import certain_word
 from archspec.document.forms import FIXED
 from archspec.document.forms.alone import FromAlone
 from archspec.document.forms.group import Group
 from archspec.document.records import Node
 from archspec.document.scope import Scope
+from archspec.ir.op import REGISTRY
 from archspec.text.values import Items, Mapping, Scalar, Value
 
 FROM_KEYS = frozenset(("from", "when", "else"))
@@ -72,7 +74,10 @@ def _word(scope: Scope, value: Scalar) -> Node | None:
 def _names(scope: Scope, items: Sequence[Value]) -> list[str]:
     """The words of a list in which there is nothing but names of values."""
     words = [item.text for item in items if isinstance(item, Scalar) and not item.is_absent]
-    return words if len(words) == len(items) and not any(map(scope.is_target, words)) else []
+    if len(words) < len(items) or any(map(scope.is_target, words)):
+        return []
+    known = {*REGISTRY, *scope.known_blocks()}
+    return [] if any(certain_word(word, known) for word in words) else words
 
 
 def _refuse_names(scope: Scope, value: Value, names: Sequence[str]) -> None:

@@ -130,3 +130,11 @@ def test_the_page_on_choosing_says_what_its_specs_become() -> None:
     grown = archspec.loads(tree)
     assert "tree.tree1.tree1.tree1.conv.weight" in grown.build(device="meta").state_dict()
     assert grown.num_parameters == 8 * (8 * 8 * 9 + 16) + 7 * (16 * 8 + 8)
+
+
+def test_the_page_on_names_shows_the_code_of_its_example() -> None:
+    page = (ROOT / "docs" / "language" / "names.md").read_text(encoding="utf-8")
+    first, second = [archspec.loads(text) for text in fenced(page, "yaml")]
+    (code,) = fenced(page, "python")
+    assert first.build(device="meta").code.strip() == code.strip()
+    assert second.layers[-1].reads[:2] == ("encoder.layers.0", "encoder.layers.1")

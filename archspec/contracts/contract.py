@@ -40,8 +40,10 @@ class Contract:
     that it does not list may be legal too: `accepts` compiles there to find out.
     """
 
-    def __init__(self, cells: Cells, shapes: Shapes) -> None:
+    def __init__(self, cells: Cells, shapes: Shapes, emitted: Graph | None = None) -> None:
+        """`emitted` has the numbers that code computes, where they may be others than its own."""
         self._cells, self._shapes = cells, shapes
+        self._built = emitted or cells.main.graph
         self.symbols = tuple(cells.stated)
         self.stated = dict(cells.stated)
         self._fitting: dict[int, tuple[Region | None, str]] = {}
@@ -225,10 +227,9 @@ class Contract:
         return self._fitting[id(cell)]
 
     def _needs(self, cell: Cell) -> list[Need] | str:
-        main = self._cells.main.graph
-        assert main is not None
+        assert self._built is not None
         assert cell.graph is not None
-        return needs(main, cell.graph)
+        return needs(self._built, cell.graph)
 
     def _other_networks(self) -> Iterator[Other]:
         """Sizes that compile and do not fit, those with one reason together."""

@@ -22,7 +22,7 @@ from archspec.document.reporting import Reporter
 from archspec.document.schema_words import IDENTIFIER, Schema, ref
 from archspec.document.validate import Ops
 from archspec.expressions.evaluate import Budget
-from archspec.expressions.names import MODULE_ATTRIBUTES, check_identifier, check_node_name
+from archspec.expressions.names import check_identifier, check_input_name
 from archspec.ir.op import REGISTRY
 from archspec.text import files
 from archspec.text.limits import Limits
@@ -312,9 +312,7 @@ def _block_inputs(file: File, value: Value | None) -> tuple[str, ...]:
         for item in value:
             name = file.text(item, "inputs")
             try:
-                check_identifier(name, "an input")
-                if name != "input" and name not in MODULE_ATTRIBUTES:
-                    check_node_name(name)
+                check_input_name(name)
                 if name in names:
                     raise Refusal(f"the input {name!r} stands twice", code=Code.DUPLICATE_NAME)
                 _check_input_order(name, names)

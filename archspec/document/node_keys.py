@@ -46,11 +46,11 @@ class NodeName(NodeKey):
     """`name: stem`."""
 
     name = "name"
-    doc = "The last part of the node's module path."
+    doc = "The last part of the node's module path, which may have dots."
     in_loop = True
 
     def schema(self) -> Schema:
-        return {"type": ["string", "integer"]}
+        return {"type": ["string", "number"]}
 
     def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
         node.name_span = value.span

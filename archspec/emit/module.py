@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from archspec.contracts.followed import is_following, is_needed, is_symbolic
 from archspec.emit.checks import Check
+from archspec.emit.children import TAKEN, adopt
 from archspec.emit.classes import class_name, make_class
 from archspec.emit.following import Graphs, Plans, bodies_of, plain_op
 from archspec.emit.initialize import SkipFilling, initialize
-from archspec.emit.source import StepPart, check_name, forward_source, is_chain, owner
+from archspec.emit.source import StepPart, check_path, forward_source, is_chain, owner
 from archspec.ir.graph import Graph, Step
 from archspec.ir.types import FLOAT, PRECISION
 from archspec.runtime.measure import seeded
@@ -115,13 +116,7 @@ class _Builder:
         if cls is None:
             cls = self.classes[graphs] = _class_of(graphs, name, children, self.plans, checks)
         module = cls()
-        for key, child in children.items():
-            if isinstance(child, nn.Module):
-                module.add_module(key, child)
-            elif isinstance(child, nn.Parameter):
-                module.register_parameter(key, child)
-            else:
-                module.register_buffer(key, child)
+        adopt(module, children)
         return module
 
     def _children(self, graphs: Graphs) -> dict[str, nn.Module | Tensor]:
@@ -131,7 +126,7 @@ class _Builder:
         for position, step in enumerate(graph.steps):
             if step.name in names:
                 raise ValueError(f"two nodes of one list are called {step.name!r}")
-            names.add(check_name(step.name))
+            names.add(check_path(step.name))
             bodies = bodies_of(graphs, position) if step.body is not None else ()
             if step.shares is not None:
                 self._check_share(step, owner(graph, step), children, bodies)
@@ -180,7 +175,8 @@ def _class_of(
     kinds = kinds_of(graph, children)
     if checks or not is_chain(graph, kinds, plan):
         source = forward_source(graph, kinds, plan, checks=checks)
-        return make_class(class_name(name or "group"), source)
+        aside = any(each.partition(".")[0] in TAKEN for each in children)
+        return make_class(class_name(name or "group"), source, aside)
     return nn.Sequential if name is None else make_class(class_name(name), None)
 
 

@@ -27,7 +27,7 @@ def resolve(reference: Reference, site: Site, own: str | None) -> Refs | None:
             help="without `from` a node reads the one before it",
         )
     else:
-        refs = b.look_up(name, site.level)
+        refs = b.find(name, site.level)
     if refs is None or reference.output is None:
         return refs
     if isinstance(refs, HandedOn):
@@ -37,6 +37,12 @@ def resolve(reference: Reference, site: Site, own: str | None) -> Refs | None:
             expected=f"`{name}` alone",
             found=reference.text,
             help=f"say with `else:` at {place(refs.node.span)} what stands there",
+        )
+    if name.endswith("*"):
+        raise Refusal(
+            f"{name!r} stands for several values",
+            code=Code.OUTPUT_INDEX,
+            help=f"one of them is `{name[:-1]}0`; where the number is computed, `{name[:-1]}{{…}}`",
         )
     return (_output(name, refs, reference.output, site.env),)
 

@@ -109,6 +109,11 @@ class Expander(Expansion):
                 sound = False
             else:
                 found.extend(refs)
+        if sound and references and not found:
+            nothing = f"{references[0].name.text!r} stands for no value here"
+            help_ = "no such node is there: put `when:` on the node that reads them"
+            self.report(Refusal(nothing, code=Code.ARITY, help=help_), references[0].span)
+            sound = False
         return tuple(found) if sound else None
 
     def condition(self, node: Node, env: Env) -> bool | None:
@@ -193,6 +198,8 @@ class Expander(Expansion):
             else:
                 inner.over(refs)
                 refs = self.place(node, inner, refs, anonymous=named)
+            if named and refs is not None:
+                site.builder.iterations.append(refs)
         return refs
 
     def _in_place(self, node: Node, site: Site, join: Callable[[], Refs | None]) -> Refs | None:
@@ -261,12 +268,14 @@ class Expander(Expansion):
                 _check_training(step, b)
             b.define(label, result)
         except Refusal as refusal:
-            if refusal.code is Code.DUPLICATE_NAME:
+            if refusal.code is Code.DUPLICATE_NAME and refusal.help is None:
                 refusal = refusal.but(help=self._other_name(live, site, label))
             self.report(refusal, node.name_span or node.span)
             return None
         live.step, live.levels = index, levels
         b.modules[-1][label] = index
+        if live.scope is not None:
+            b.loops[index] = live.scope
         b.steps.append(step)
         b.recipes.append(live)
         return result

@@ -183,15 +183,22 @@ def group(
     return graph_step(graph, site.builder, refs, span)
 
 
-def loop(x: Expansion, live: Live, site: Site, refs: Refs, levels: Levels) -> Step | None:
-    """A named repeat: a scope whose children are its iterations, 0 to n - 1."""
+def loop(
+    x: Expansion, live: Live, site: Site, refs: Refs, levels: Levels, again: Live | None = None
+) -> Step | None:
+    """A named repeat: a scope whose children are its iterations, 0 to n - 1.
+
+    `again` is the node that shares it, if it is not for `live` itself.
+    """
     _check_one(refs, "a named repeat")
     node, bindings = live.node, live.bindings
     assert bindings is not None
     inner = _inside(x, site, refs, levels)._replace(env=site.env)
     inner.builder.loop = True
+    (again or live).scope = inner.builder
     with _Entered(x, node.span, None):
         last = x.iterate(node, inner, inner.start, bindings, named=True)
+        inner.builder.own = last or ()
         graph = finish(x, inner, last)
     return graph_step(graph, site.builder, refs, node.span)
 
@@ -296,10 +303,22 @@ def finish_root(
 def _closed(
     x: Expansion, b: Builder, block: str | None, last: Refs, names: tuple[str, ...] | None
 ) -> Graph:
-    graph, unread = b.finish(block, last, names)
-    for step in unread:
-        _warn_unread(x, step)
+    if b.taken:
+        from archspec.expand import iterations  # only where one is read
+
+        last = iterations.settled(b, last)
+    graph, b.unread = b.finish(block, last, names)
+    if not b.loop:  # of a loop more may be read than what it gives
+        _warn_of_unread(x, b)
     return graph
+
+
+def _warn_of_unread(x: Expansion, b: Builder) -> None:
+    for index, scope in b.loops.items():
+        with _Entered(x, b.steps[index].span, None):
+            _warn_of_unread(x, scope)
+    for step in b.unread:
+        _warn_unread(x, step)
 
 
 def _outputs(x: Expansion, outputs: tuple[Output, ...], site: Site) -> Refs | None:
@@ -314,9 +333,8 @@ def _outputs(x: Expansion, outputs: tuple[Output, ...], site: Site) -> Refs | No
         elif len(refs) != 1:
             sound = False
             name = output.reference.name.text
-            several = Refusal(
-                f"{name!r} has {len(refs)} outputs", code=Code.OUTPUTS, help=f"{name}[0]"
-            )
+            one = f"{name[:-1]}0" if name.endswith(".*") else f"{name}[0]"
+            several = Refusal(f"{name!r} has {len(refs)} outputs", code=Code.OUTPUTS, help=one)
             x.report(several, output.reference.span)
         else:
             found.extend(refs)

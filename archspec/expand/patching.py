@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.document.records import Node
-from archspec.expand.builder import Levels, Live, PatchTree, Refs, Site
+from archspec.expand.builder import Levels, Live, Refs, Site
 from archspec.expand.expansion import Expansion
+from archspec.expand.names import PatchTree
 from archspec.expressions.parse import Template
 
 
@@ -20,7 +21,7 @@ def patched(x: Expansion, live: Live, site: Site, refs: Refs, below: Levels) -> 
     label = live.name or str(b.counters[level])
     b.counters[level] += 1
     tree = b.levels[level]
-    found = tree.children.get(label) if tree else None
+    found = tree.at(label) if tree else None
     if found is None or not found.items:
         result = patched(x, live, site._replace(level=level + 1), refs, (*below, found))
     else:

@@ -28,7 +28,7 @@ def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
     if first.op is not None:
         step: Step | None = x.op_step(first.op, b, refs, node.span)
     elif made.bindings is not None:
-        step = scopes.loop(x, made, again, refs, made.levels)
+        step = scopes.loop(x, made, again, refs, made.levels, live)
     else:
         step = x.step(original, again, refs, made.levels)
     if step is None:

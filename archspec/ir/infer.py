@@ -98,7 +98,7 @@ def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:
     if count < 2 if arity is None else count != arity:
         wanted = "two or more inputs" if arity is None else f"{arity} input(s)"
         if op.variadic and arity is not None:
-            wanted = "one input beside a number"
+            wanted = "one input beside a number" if arity == 1 else f"{arity} inputs"
         raise Refusal(
             f"{op.op_name} takes {wanted}, got {count}",
             code=Code.ARITY,
@@ -121,6 +121,8 @@ def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:
 def _arity_help(op: Op, count: int) -> str | None:
     if op.arity is None:
         return f"name them: `{op.op_name}: [a, b]`"
+    if op.variadic and op.arity > 1:
+        return f"name them: `{op.op_name}: [{', '.join('abc'[: op.arity])}]`"
     if op.variadic:
         return "join the others in a node before it, or leave the number out"
     if count > op.arity:

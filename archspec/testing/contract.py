@@ -118,8 +118,10 @@ def _calls(draw: DrawFn, kind: type[Op]) -> OpCase:
         return OpCase(made, inputs, types)
     with suppress(ArgumentsError):  # the fields are fine one by one, and not together
         made = kind(**draw(_arguments(kind, example)))
-    if made.arity is None and len(inputs) == 1:
-        inputs, types = inputs * 2, types * 2
+    wanted = 2 if made.arity is None else made.arity
+    if made.variadic and len(inputs) < wanted:
+        more = wanted - len(inputs)
+        inputs, types = (*inputs, *inputs[-1:] * more), (*types, *types[-1:] * more)
     return OpCase(made, inputs[: made.arity], types[: made.arity])
 
 

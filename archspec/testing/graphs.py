@@ -146,6 +146,7 @@ class _Draft:
                 forms += [self.group, self.branches, self.repeat, self.loop, self.call] * 2
                 forms += [self.sharing, self.condition, self.library]
                 forms += [self.choice, self.choice, self.either_halves, self.recursion]
+                forms += [self.in_turn, self.iterations]
             found += self.choose(*forms)(depth, names)
         return found
 
@@ -237,6 +238,26 @@ class _Draft:
         sizes = self.draw(st.lists(st.sampled_from([1, 2, 4, 6]), min_size=1, max_size=3))
         body = self.nodes(depth - 1, (*names, variable))
         return [{"name": self.name(), "repeat": {variable: sizes}, "layers": body}]
+
+    def in_turn(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """Nodes with dotted names that run in turn, and what all of one kind give."""
+        convs, acts = (f"{self.name()}.{part}" for part in ("convs", "acts.inner"))
+        body = [
+            _named(f"{convs}.{{index}}", self.draw(self.same())),
+            _named(f"{acts}.{{index}}", self.draw(self.same())),
+        ]
+        reads = self.choose([f"{acts}.*"], [f"{convs}.*", f"{acts}.0"], [f"{convs}.1", "input"])
+        return [{"repeat": 2, "layers": body}, {self.choose("add", "concat"): reads}]
+
+    def iterations(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """A loop of which single iterations are read, or all of them."""
+        name = self.name() + self.choose("", ".inner")
+        node = self.choose(self.draw(self.same()), {"layers": self.nodes(0, (*names, "index"))})
+        found: list[Data] = [{"repeat": 3, **_named(name, node)}]
+        if self.choose(True, False, False):
+            found += [{"share": name, "name": f"{self.name()}"}]
+        reads = self.choose([f"{name}.*"], [f"{name}.0", f"{name}.1"], [f"{name}.1", name])
+        return [*found, {self.choose("add", "concat"): reads}]
 
     def condition(self, depth: int, names: Sequence[str]) -> list[Data]:
         when = self.choose("in_channels > 2", "in_channels == 4", "true", "false")

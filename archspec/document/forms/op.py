@@ -100,6 +100,8 @@ class OpCall(Call):
         if not self.op.variadic:
             return value
         if not isinstance(value, Mapping):
+            if self.op.primary is not None and (_is_number(value) or _is_inserted(value)):
+                return value
             if "other" in self.op.fields() and _is_number(value):
                 scope.diagnostics.append(wording.lone_number(self.word, value))
             else:
@@ -132,6 +134,11 @@ def _sizes_of(value: Value) -> Argument:
     return Argument(
         value.span, None, lambda env: shape_of(env, edge, f"`{LIKE}`")[2:], frozenset((EDGES,))
     )
+
+
+def _is_inserted(value: Value) -> bool:
+    """Whether it is `$name` or `$(…)`, which no node is called."""
+    return isinstance(value, Scalar) and value.text.startswith("$")
 
 
 def _is_number(value: Value) -> TypeGuard[Scalar]:

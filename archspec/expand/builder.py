@@ -211,6 +211,8 @@ class Builder:
         loop = self.modules[level].get(edge.name, INPUT)
         if loop in self.loops:
             return self._iterations(loop, edge)
+        if self.names.get(edge.name, ()) is None:
+            return None
         if self.uncertain < math.inf and self._may_be_numbered(path.rpartition(".")[0]):
             return None  # the loop that would have made it is wrong, or stands behind what is
         if path.endswith(".*"):

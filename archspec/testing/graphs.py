@@ -143,7 +143,7 @@ class _Draft:
             forms = [self.plain] * 4 + [self.residual, self.gate, self.halves, self.learned]
             if depth:
                 forms += [self.group, self.branches, self.repeat, self.loop, self.call] * 2
-                forms += [self.sharing, self.condition, self.library]
+                forms += [self.sharing, self.condition, self.library, self.library]
                 forms += [self.in_turn, self.iterations]
             found += self.choose(*forms)(depth, names)
         return found

@@ -231,6 +231,10 @@ class Builder:
         loop = self.modules[level].get(edge.name, INPUT)
         if loop in self.loops:
             return self._iterations(loop, edge)
+        if self.names.get(edge.name, ()) is None:
+            return None
+        if self.uncertain < math.inf and self._may_be_numbered(path.rpartition(".")[0]):
+            return None  # the loop that would have made it is wrong, or stands behind what is
         if path.endswith(".*"):
             return self._numbered(path[:-2], level)
         return self.look_up(path, level)

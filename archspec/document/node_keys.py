@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.document.listed import Listed
-from archspec.document.records import Condition, Node, Repeat
+from archspec.document.records import Condition, NamedInput, Node, Repeat
 from archspec.document.schema_words import IDENTIFIER, Schema, ref
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import NUMBERS, Argument, check_truth
@@ -74,13 +74,18 @@ class NodeName(NodeKey):
 
 
 class NodeFrom(NodeKey):
-    """`from: stem`, `from: [a, b]`."""
+    """`from: stem`, `from: [a, b]`, `from: {x: a, memory: b}`."""
 
     name = "from"
     doc = "What the node reads, instead of the node before it."
 
     def schema(self) -> Schema:
-        return ref("references")
+        named = {
+            "type": "object",
+            "additionalProperties": ref("references"),
+            "description": "Inputs by name.",
+        }
+        return {"anyOf": [ref("references"), named]}
 
     def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
         if node.inputs is not None:
@@ -90,7 +95,12 @@ class NodeFrom(NodeKey):
                 key.span,
                 help="keep one of the two",
             )
-        node.inputs = scope.references(value, "from")
+        if not isinstance(value, Mapping):
+            node.inputs = scope.references(value, "from")
+            return
+        by_name = [(key, scope.references(item, key.text)) for _, key, item in value.items()]
+        node.named = tuple([NamedInput(key.text, key.span, len(refs)) for key, refs in by_name])
+        node.inputs = tuple([reference for _, refs in by_name for reference in refs])
 
     def written(self, step: Listed) -> Any:
         op = step.step.op

@@ -29,6 +29,20 @@ class Reference(Record):
     span: Span
 
 
+class Inputs(Record):
+    """The inputs of a block or op by name."""
+
+    names: tuple[str, ...]
+
+
+class NamedInput(Record):
+    """One entry of `from: {x: h, memory: m}`; `values` counts the references that are its own."""
+
+    name: str
+    span: Span
+    values: int
+
+
 class Repeat(Record):
     """A loop: over a count (`repeat: 3`) or over lists walked together."""
 
@@ -132,6 +146,10 @@ class Form(ABC):
         """How many values it would give; 1 where that is not known."""
         return 1
 
+    def input_names(self, env: Env) -> Inputs | None:
+        """The names of what it reads; None where these have none."""
+        return None
+
     def given(self, place: Place) -> dict[str, Any]:
         """The arguments that are written, evaluated, to compare with another's."""
         return {}
@@ -147,10 +165,13 @@ class Form(ABC):
 
 
 class Node:
-    """One entry of a `layers:` list: its form, and the keys that stand beside it."""
+    """One entry of a `layers:` list: its form, and the keys that stand beside it.
+
+    `named` says which inputs its references are, where `from` gives them by name.
+    """
 
     __slots__ = (
-        *("form", "span", "inputs", "name", "name_span"),
+        *("form", "span", "inputs", "named", "name", "name_span"),
         *("when", "repeat", "share", "training_only"),
     )
 
@@ -163,6 +184,7 @@ class Node:
         repeat: Repeat | None = None,
     ) -> None:
         self.form, self.span, self.inputs = form, span, inputs
+        self.named: tuple[NamedInput, ...] | None = None
         self.name, self.repeat = name, repeat
         self.name_span = span if name is not None else None
         self.when: Condition | None = None

@@ -24,6 +24,9 @@ Bindings: TypeAlias = list[dict[str, Any]]
 _EDGE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<index>[0-9]{1,9})\])?")
 """An edge as `size` names it."""
 
+BEFORE = "-1"
+"""The edge that stands for what the node before gives."""
+
 MAX_TRAIL = 6
 """Producers shown with a shape error."""
 MAX_WAY = 100
@@ -60,6 +63,7 @@ class Builder:
     """Collects the steps of one list. `parent` is where it is called, and what it was given."""
 
     __slots__ = (
+        "before",
         "counters",
         "dead_names",
         "has_trained",
@@ -90,6 +94,8 @@ class Builder:
     ) -> None:
         self.inputs, self.input_types, self.input_names = inputs, types, input_names
         self.steps: list[Step] = []
+        # What the node before the one that is placed gives: `-1` stands for it.
+        self.before: Refs | None = None
         # None where the node failed: its readers are not reported.
         self.names: dict[str, Refs | None] = {}
         self.dead_names: dict[str, Refs | None] = {}
@@ -354,12 +360,20 @@ class Site(Record):
         env.edge = self.shape
         return env
 
+    def value(self, name: str) -> Refs | None:
+        """The values that a name stands for; None where their node failed. Raises `Refusal`."""
+        b = self.builder
+        if name == BEFORE:
+            return b.before
+        if name == "input" and "input" not in b.names:
+            return self.start
+        return b.look_up(name, self.level)
+
     def shape(self, edge: str) -> Shape:
         """The shape of an earlier value of the list. Raises `Refusal`."""
         found = _EDGE.fullmatch(edge)
         name, index = (found["name"], int(found["index"] or 0)) if found else (edge, 0)
-        is_input = name == "input" and "input" not in self.builder.names
-        refs = self.start if is_input else self.builder.look_up(name, self.level)
+        refs = self.value(name)
         if refs is None:
             raise Refusal(f"the size of {edge!r} is not known: its node is wrong")
         if index >= len(refs) or (len(refs) > 1 and not (found and found["index"])):

@@ -18,16 +18,13 @@ def resolve(reference: Reference, site: Site, own: str | None) -> Refs | None:
     `own` is the name of the node that reads them, as written.
     """
     b, name = site.builder, reference.name.render(site.env)
-    if name == "input" and "input" not in b.names:
-        refs = site.start
-    elif own == name and name not in b.names:
+    if own == name != "input" and name not in b.names:
         raise Refusal(
             f"{name!r} reads itself",
             code=Code.FORWARD_REFERENCE,
             help="without `from` a node reads the one before it",
         )
-    else:
-        refs = b.look_up(name, site.level)
+    refs = site.value(name)
     if refs is None or reference.output is None:
         return refs
     return (_output(name, refs, reference.output, site.env),)

@@ -52,9 +52,9 @@ class Expander(Expansion):
             self.report(refusal, node.span)
             raise Stop from None
         self.at, self.label = node.span, None
-        refs = current
+        site.builder.before = refs = current
         if node.inputs is not None:
-            refs = self.resolve(node.inputs, site, node.name.text if node.name else None)
+            refs = self.read_by(node, node.inputs, site)
         if refs is None:
             self.poison(node, site)
             return None
@@ -69,6 +69,14 @@ class Expander(Expansion):
         if node.repeat is not None:
             return self._repeat(node, site, refs)
         return self.place(node, site, refs)
+
+    def read_by(self, node: Node, references: tuple[Reference, ...], site: Site) -> Refs | None:
+        """The values that a node's own edges name; None (and diagnostics) where one is unknown."""
+        if node.named is not None:
+            from archspec.expand.named_inputs import in_order  # for few nodes
+
+            return in_order(self, node, site)
+        return self.resolve(references, site, node.name.text if node.name else None)
 
     def resolve(
         self, references: tuple[Reference, ...], site: Site, own: str | None

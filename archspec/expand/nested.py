@@ -282,7 +282,7 @@ def finish(
     """The graph of a nested list. Warns of each node that nobody reads."""
     b = site.builder
     if outputs is not None:
-        last = _outputs(x, outputs, site)
+        last = _outputs(x, outputs, site, last)
     if last is None:
         return None
     if any(ref.step >= 0 and b.steps[ref.step].training_only for ref in last):
@@ -304,7 +304,7 @@ def finish_root(
     """As `finish`, for the spec's own list, whose outputs may have names."""
     names: tuple[str, ...] = ()
     if outputs is not None:
-        last = _outputs(x, outputs, site)
+        last = _outputs(x, outputs, site, last)
         names = tuple(output.name for output in outputs if output.name is not None)
     return None if last is None else _closed(x, site.builder, None, last, names or None)
 
@@ -318,7 +318,10 @@ def _closed(
     return graph
 
 
-def _outputs(x: Expansion, outputs: tuple[Output, ...], site: Site) -> Refs | None:
+def _outputs(
+    x: Expansion, outputs: tuple[Output, ...], site: Site, last: Refs | None
+) -> Refs | None:
+    site.builder.before = last
     found: list[Ref] = []
     sound = True
     for output in outputs:

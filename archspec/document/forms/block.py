@@ -7,7 +7,7 @@ from typing import Any
 
 from archspec.diagnostics.diagnostic import Span
 from archspec.document.forms.call import Call
-from archspec.document.records import Arguments, Block, Layers, Place
+from archspec.document.records import Arguments, Block, Inputs, Layers, Place
 from archspec.document.scope import Scope, missing_argument
 from archspec.expressions.arguments import NUMBERS, TEXT, Argument, check_truth
 from archspec.expressions.evaluate import Env
@@ -61,6 +61,9 @@ class BlockCall(Call):
 
     def output_count(self, place: Place) -> int:
         return len(self.block.outputs or ()) or 1
+
+    def input_names(self, env: Env) -> Inputs | None:
+        return Inputs(self.block.inputs)
 
     def given(self, place: Place) -> dict[str, Any]:
         return {name: _comparable(argument, place.env) for name, argument in self.args.items()}

@@ -11,7 +11,7 @@ from archspec.document import wording
 from archspec.document.forms.block import BlockCall
 from archspec.document.forms.call import Call
 from archspec.document.forms.op import OpCall
-from archspec.document.records import Arguments, Form, Layers, Parameter, Place
+from archspec.document.records import Arguments, Form, Inputs, Layers, Parameter, Place
 from archspec.document.scope import Scope, hidden_name
 from archspec.expressions.arguments import Argument, LocatedError
 from archspec.expressions.evaluate import Env, type_name
@@ -63,6 +63,13 @@ class Insert(Form):
             form.added = Added(scope, value)
             scope.note_reads(value)
         return form
+
+    def input_names(self, env: Env) -> Inputs | None:
+        layers = env.names.get(self.word)
+        if not isinstance(layers, Layers) or not layers.is_one:
+            return None
+        held = layers.nodes[0]
+        return held.form.input_names(layers.env) if held.is_bare else None
 
     def step(self, place: Place) -> Step | None:
         form = self

@@ -8,10 +8,10 @@ from typing import Any, TypeGuard
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Span
 from archspec.document import wording
 from archspec.document.forms.call import Call, misplaced
-from archspec.document.records import Arguments, Place
+from archspec.document.records import Arguments, Inputs, Place
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import Argument, LocatedError, check_truth, op_kinds, truths
-from archspec.expressions.evaluate import EDGES, shape_of
+from archspec.expressions.evaluate import EDGES, Env, shape_of
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
 from archspec.text.values import Items, Mapping, Scalar, Value, kind
@@ -120,6 +120,9 @@ class OpCall(Call):
             return len(place.op(self.made(place)).outputs)
         except (Refusal, LocatedError):
             return 1  # a node that is left out need not fit
+
+    def input_names(self, env: Env) -> Inputs | None:
+        return Inputs(self.op.input_names) if self.op.input_names else None
 
     def given(self, place: Place) -> dict[str, Any]:
         return self.made(place).arguments() if self.ready or self.args else {}

@@ -17,6 +17,7 @@ from archspec.document.forms.block import BlockCall
 from archspec.document.forms.form import FixedForm
 from archspec.document.forms.insert import Insert
 from archspec.document.forms.op import OpCall
+from archspec.document.forms.values import Values, check_values
 from archspec.document.node_keys import KEYS, NODE_KEYS, REPEAT
 from archspec.document.records import Form, Layers, Node, Repeat
 from archspec.document.scope import Scope
@@ -130,17 +131,15 @@ class NodeParser(Scope):
             self.loops = outer
         if node is not None:
             self._read_keys(node, value, in_loop=False)
+            if node.form.names_values:
+                check_values(self, node)
         return node
 
     def _looped(
         self, value: Mapping, key: Scalar | None, args: Value | None, repeat: Repeat | None
     ) -> Node | None:
         """What may differ in each iteration. The loop's variables are in scope."""
-        form = (
-            ShareAlone(value.key("share").span)
-            if key is None
-            else self._form(key.text, key.span, args)
-        )
+        form = self._alone(value) if key is None else self._form(key.text, key.span, args)
         if form is None:
             return None
         if isinstance(form, FixedForm):
@@ -150,6 +149,12 @@ class NodeParser(Scope):
         if repeat is not None and node.name is None:
             self._refuse_fixed_names(node)
         return node
+
+    def _alone(self, value: Mapping) -> Form:
+        """The form of a node without an op: the module of another one, or a name for values."""
+        if "share" in value.entries:
+            return ShareAlone(value.key("share").span)
+        return Values(value.key("from").span)
 
     def _read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:
         """Reads the keys beside the form: those of each iteration, or those of the whole loop."""
@@ -190,7 +195,7 @@ class NodeParser(Scope):
             )
             return None
         if not known:
-            if not others and "share" in value.entries:
+            if not others and ("share" in value.entries or {"name", "from"} <= {*value.entries}):
                 return None, None
             self._no_op(value, others)
             return None
@@ -211,6 +216,7 @@ class NodeParser(Scope):
             expected="an op or block key, such as `relu:`",
             found=f"only {', '.join(value.entries) or 'an empty mapping'}",
             help=other_forms.lone_keys(value, self.following, self.is_target)
+            or _name_for_values(value)
             or "an op without arguments keeps its colon: {name: bn1, batch_norm: }",
         )
 
@@ -328,6 +334,13 @@ class NodeParser(Scope):
         return Argument(
             value.span, None, lambda env: Layers(nodes, env, names, text, is_one), names
         )
+
+
+def _name_for_values(node: Mapping) -> str | None:
+    """The help for a node of `from` alone, which names values where it has a name."""
+    if set(node.entries) != {"from"}:
+        return None
+    return "to name values write `{name: …, from: …}`; `from` beside an op says what the op reads"
 
 
 _EMPTY = Env({}, None, None)  # type: ignore[arg-type]

@@ -130,6 +130,8 @@ class Form(ABC):
     """Whether its nodes join the list around it where it has no name."""
     joins_in_repeat: ClassVar[bool] = False
     """Whether its nodes join the list where it repeats and has no name."""
+    names_values: ClassVar[bool] = False
+    """Whether it makes nothing, and only gives what it reads a name."""
 
     def __init__(self, word: str, span: Span) -> None:
         self.word, self.span = word, span

@@ -163,6 +163,8 @@ class Builder:
             return None
         step = self.steps[refs[0].step]
         line = place(step.span)
+        if step.name != name:
+            return None  # a name for values, which says nothing of where it stands
         if step.named:
             return f"the first is at {line}"
         return f"the node at {line}, which has no name, is called by its number"

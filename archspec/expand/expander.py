@@ -68,6 +68,8 @@ class Expander(Expansion):
                 return self.pass_through(node, site, refs)
         if node.repeat is not None:
             return self._repeat(node, site, refs)
+        if node.form.names_values:
+            return self._name_values(node, site, refs)
         return self.place(node, site, refs)
 
     def read_by(self, node: Node, references: tuple[Reference, ...], site: Site) -> Refs | None:
@@ -119,7 +121,8 @@ class Expander(Expansion):
 
     def pass_through(self, node: Node, site: Site, refs: Refs) -> Refs:
         passed = refs[:1]
-        if node.form.output_count(At(self, site, refs, (), node.span)) > 1:
+        at = At(self, site, refs, (), node.span)
+        if (len(refs) if node.form.names_values else node.form.output_count(at)) > 1:
             self._refuse_when(node)
         try:
             name = None if node.repeat else self._name(node, site.env)
@@ -141,6 +144,21 @@ class Expander(Expansion):
         name = node.name.render(env)
         check_node_name(name)
         return name
+
+    def _name_values(self, node: Node, site: Site, refs: Refs) -> Refs | None:
+        b = site.builder
+        if node.when is not None and len(refs) > 1:
+            self._refuse_when(node)
+        try:
+            name = self._name(node, site.env)
+            assert name is not None
+            b.define(name, refs)
+        except Refusal as refusal:
+            self.report(refusal, node.name_span or node.span)
+            return None
+        for labels in b.labels[site.level :]:  # patches call it by its name as well
+            labels.setdefault(name, refs)
+        return refs
 
     def _refuse_when(self, node: Node) -> None:
         assert node.when is not None

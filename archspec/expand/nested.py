@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.document import parameters
 from archspec.document.records import Arguments, Block, Branch, Node, Output
 from archspec.expand.builder import (
+    BEFORE,
     Builder,
     Levels,
     Live,
@@ -306,7 +308,16 @@ def finish_root(
     if outputs is not None:
         last = _outputs(x, outputs, site, last)
         names = tuple(output.name for output in outputs if output.name is not None)
+        if not names and len(outputs) == 1 and last is not None and len(last) > 1:
+            names = _numbered(outputs[0].reference.name.text, len(last))
     return None if last is None else _closed(x, site.builder, None, last, names or None)
+
+
+def _numbered(name: str, count: int) -> tuple[str, ...]:
+    """Names for all the values that one node gives: `levels_0`, `levels_1`, …"""
+    stem = re.sub(r"\W", "_", name, flags=re.ASCII)
+    stem = stem if stem.isidentifier() and name != BEFORE else "output"
+    return tuple(f"{stem}_{number}" for number in range(count))
 
 
 def _closed(
@@ -330,7 +341,7 @@ def _outputs(
         if refs is None:
             sound = False
             _name_the_last(x, reported, output.reference.name, site.builder)
-        elif len(refs) != 1:
+        elif len(refs) != 1 and output.name is not None:
             sound = False
             name = output.reference.name.text
             several = Refusal(

@@ -399,7 +399,7 @@ def _check_outputs(spec: Spec, graph: Graph, expander: Expander, to_batch: str |
 
 
 def _named_outputs(graph: Graph) -> str:
-    """A name for each output, as one might write them."""
+    """A name for each different output, as one might write them."""
     found = []
     for number, ref in enumerate(graph.outputs):
         if ref.step == INPUT:
@@ -410,7 +410,7 @@ def _named_outputs(graph: Graph) -> str:
         name = "abcdefgh"[number % 8] if several or not step.named else step.name
         read = f"'{step.name}[{ref.output}]'" if several else step.name
         found.append(f"{name}: {read}")
-    return ", ".join(found[:8])
+    return ", ".join(list(dict.fromkeys(found))[:8])
 
 
 def _unbatched_output(shape: Shape, to_batch: str | None) -> Refusal:

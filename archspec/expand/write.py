@@ -167,9 +167,12 @@ class _SpecWriter:
             written += 1
             previous = tuple(Ref(index, i) for i in range(len(step.outputs)))
         if graph.block is None and graph is not self.program.graph and graph.outputs != previous:
-            # A node that is not there passes on what it reads: a group has no `outputs:`.
-            chosen = scalar(edge(graph, graph.outputs[0]))
-            yield f"{indent}  - {{identity: , from: {chosen}, when: false}}"
+            # A group has no `outputs:`. Its last node names what it gives.
+            name = "given"
+            while name in {*graph.input_names, *(step.name for step in graph.steps)}:
+                name = f"{name}_"
+            chosen = scalar([edge(graph, ref) for ref in graph.outputs])
+            yield f"{indent}  - {{name: {name}, from: {chosen}}}"
 
     def _idle_reads(self, graph: Graph, index: int) -> tuple[list[str], list[str]]:
         """Values that idle nodes may read, and the nodes that make missing ones."""

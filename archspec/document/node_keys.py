@@ -176,6 +176,8 @@ def _variable(scope: Scope, name: str, value: Value) -> tuple[str, Argument]:
         )
     if scope.params and name in scope.params:
         raise Refusal(f"{name!r} is a parameter already", code=Code.DUPLICATE_NAME)
+    if name == scope.rest:
+        raise Refusal(f"{name!r} is an input of the block already", code=Code.DUPLICATE_NAME)
     if isinstance(value, Scalar) and value.is_absent:
         raise Refusal(f"{name!r} has no list to walk", code=Code.REPEAT)
     return name, scope.argument(value, NUMBERS)

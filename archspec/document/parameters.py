@@ -69,6 +69,8 @@ def declare(parser: NodeParser, value: Value | None, what: str) -> dict[str, Par
             check_identifier(name, "a parameter")
             if name == "index":
                 raise Refusal("`index` counts a repeat and cannot name a parameter", code=Code.NAME)
+            if name == parser.rest:
+                raise Refusal(f"{name!r} is an input of {what} too", code=Code.DUPLICATE_NAME)
             params[name] = _declare_one(parser, name, key, item)
         # A wrong one is declared too, so that whoever reads it is not reported.
         params.setdefault(name, Parameter(name, "any", key.span, None, False, item))

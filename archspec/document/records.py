@@ -30,9 +30,13 @@ class Reference(Record):
 
 
 class Inputs(Record):
-    """The inputs of a block or op by name."""
+    """The inputs of a block or op by name. `rest` takes any number of values behind the others."""
 
     names: tuple[str, ...]
+    rest: str | None = None
+
+    def __str__(self) -> str:
+        return ", ".join([*self.names, *([f"{self.rest}..."] if self.rest else [])])
 
 
 class NamedInput(Record):
@@ -286,7 +290,7 @@ class Block:
         self.name, self.span, self.raw, self.in_library = name, span, raw, in_library
         self.doc = ""
         self.params: dict[str, Parameter] = {}
-        self.inputs: tuple[str, ...] = ("input",)
+        self.inputs = Inputs(("input",))
         self.body: tuple[Node, ...] = ()
         self.outputs: tuple[Output, ...] | None = None
         self.calls: set[Block] = set()

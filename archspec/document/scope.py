@@ -56,6 +56,8 @@ class Scope(Reporter, ABC):
         self.broken: Container[str] = ()
         self.lost = False
         self.called: set[Block] = set()
+        # The input of a block that takes any number of values, which expressions count.
+        self.rest: str | None = None
         # Parameters of the file around a block, which the block does not see.
         self.hidden: Container[str] = ()
         # Keys of the whole file, to recognise one that stands in a node by mistake.
@@ -109,6 +111,8 @@ class Scope(Reporter, ABC):
                 self.params is None
                 or name in MAGIC
                 or name == EDGES
+                or name == self.rest
+                or name.startswith("len(")
                 or name in self.loops
                 or name in self.params
             ):

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, Note, Refusal, Span
 from archspec.diagnostics.suggestions import certain_word, did_you_mean
-from archspec.document.records import Node, PatchItem
+from archspec.document.records import Inputs, Node, PatchItem
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import REGISTRY
@@ -79,6 +79,7 @@ class Builder:
         "parent",
         "position",
         "recipes",
+        "rest",
         "steps",
         "training_only",
         "uncertain",
@@ -88,11 +89,13 @@ class Builder:
         self,
         inputs: tuple[Shape, ...],
         types: tuple[ValueType, ...],
-        input_names: tuple[str, ...],
+        named: Inputs,
         levels: Levels,
         parent: tuple[Builder, Refs] | None,
     ) -> None:
-        self.inputs, self.input_types, self.input_names = inputs, types, input_names
+        self.inputs, self.input_types = inputs, types
+        # The rest of the inputs, behind those that have names of their own, has one name.
+        self.input_names, self.rest = named.names, named.rest
         self.steps: list[Step] = []
         # What the node before the one that is placed gives: `-1` stands for it.
         self.before: Refs | None = None
@@ -152,7 +155,7 @@ class Builder:
                 expected="each name once",
                 found=self._first(name),
             )
-        if name in self.input_names:
+        if name in self.input_names or name == self.rest:
             raise Refusal(f"{name!r} is an input of this list", code=Code.DUPLICATE_NAME)
         self.names[name] = refs
 
@@ -201,6 +204,8 @@ class Builder:
             return self.dead_names[name]
         if name in self.input_names:
             return (Ref(INPUT, self.input_names.index(name)),)
+        if name == self.rest:
+            return tuple([Ref(INPUT, i) for i in range(len(self.input_names), len(self.inputs))])
         for node in (node for nodes in self.lists for node in nodes):
             if node.name is not None and node.name.text == name:
                 raise Refusal(
@@ -209,7 +214,8 @@ class Builder:
                     expected="a node before this one: a graph has no cycles",
                     help=f"move {name!r}, at {place(node.span)}, before its reader",
                 )
-        known = [*names, *self.dead_names, *self.input_names]
+        rest = [self.rest] if self.rest else []
+        known = [*names, *self.dead_names, *self.input_names, *rest]
         elsewhere = self._elsewhere(name)
         if "input" not in known:
             known.append("input")
@@ -247,6 +253,25 @@ class Builder:
         if name in REGISTRY:
             return f"{name} is an op, and edges name nodes; for parallel paths write `branches:`"
         return None
+
+    def input_edge(self, number: int) -> str:
+        """An input as an edge names it."""
+        if number < len(self.input_names):
+            return self.input_names[number]
+        return f"{self.rest}[{number - len(self.input_names)}]"
+
+    def _graph_inputs(self) -> tuple[str, ...]:
+        """A name for each input, which no other input and no node of the list has."""
+        if self.rest is None:
+            return self.input_names
+        taken = {*self.input_names, *(step.name for step in self.steps)}
+        names = [*self.input_names]
+        for number in range(len(self.inputs) - len(names)):
+            name = f"{self.rest}_{number}"
+            while name in taken:
+                name = f"{name}_"
+            names.append(name)
+        return tuple(names)
 
     def finish(
         self, block: str | None, outputs: Refs, output_names: tuple[str, ...] | None
@@ -286,7 +311,7 @@ class Builder:
                     step.shares = moved[step.shares]
             outputs = tuple(Ref(moved[ref.step], ref.output) for ref in outputs)
         graph = Graph(
-            *(block, self.input_names, self.inputs, self.input_types),
+            *(block, self._graph_inputs(), self.inputs, self.input_types),
             *(tuple(steps), outputs, output_names),
         )
         return graph, unread

@@ -40,7 +40,7 @@ def _names_batch(b: Builder, tensor: int, reader: int, on: str) -> str | None:
     if reader != tensor + 1:
         return None
     before = [step.name for step in b.steps[:tensor] if is_batched(step.outputs[0])]
-    wanted = before[-1] if before else b.input_names[0]
+    wanted = before[-1] if before else b.input_edge(0)
     on = f" on {called(b.steps[reader])}" if reader < len(b.steps) else on
     return (
         f"write `from: {wanted}`{on}: without `from` a node reads the one before it, here the "
@@ -85,4 +85,4 @@ def second_input(b: Builder, node: Node, refs: Refs) -> str | None:
 def _takes_several(form: Form) -> bool:
     if isinstance(form, OpCall):
         return form.op.variadic or form.op.num_inputs > 1
-    return isinstance(form, BlockCall) and len(form.block.inputs) > 1
+    return isinstance(form, BlockCall) and len(form.block.inputs.names) > 1

@@ -27,20 +27,23 @@ def resolve(reference: Reference, site: Site, own: str | None) -> Refs | None:
     refs = site.value(name)
     if refs is None or reference.output is None:
         return refs
-    return (_output(name, refs, reference.output, site.env),)
+    what = "value" if name == b.rest else "output"
+    return (_output(name, refs, reference.output, site.env, what),)
 
 
-def _output(name: str, refs: Refs, output: Expression, env: Env) -> Ref:
+def _output(name: str, refs: Refs, output: Expression, env: Env, what: str) -> Ref:
     index = plain(output.evaluate(env))
     if index.__class__ is not int:
         raise Refusal(
             f"an output is counted with whole numbers, got {found_value(index)}",
             code=Code.OUTPUT_INDEX,
         )
+    if not refs:
+        raise Refusal(f"{name!r} has no values here", code=Code.OUTPUT_INDEX, found=str(index))
     if not 0 <= index < len(refs):
         one = len(refs) == 1
         raise Refusal(
-            f"{name!r} has {'1 output' if one else f'{len(refs)} outputs'}, counted from 0",
+            f"{name!r} has {len(refs)} {what}{'' if one else 's'}, counted from 0",
             code=Code.OUTPUT_INDEX,
             expected=f"`{name}` alone" if one else f"an index from 0 to {len(refs) - 1}",
             found=str(index),

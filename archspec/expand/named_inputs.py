@@ -32,12 +32,15 @@ def in_order(x: Expansion, node: Node, site: Site) -> Refs | None:
         if refusal := _refused(form.word, each, len(found), known):
             x.report(refusal, each.span)
             sound = False
+    if known.rest is not None:
+        values.setdefault(known.rest, ())
     missing = [name for name in known.names if all(each.name != name for each in node.named)]
     if missing and sound:
         x.report(_missing(form.word, missing, known), node.span)
     if missing or not sound:
         return None
-    return tuple([ref for name in known.names for ref in values[name]])
+    order = [*known.names, *([known.rest] if known.rest else [])]
+    return tuple([ref for name in order for ref in values[name]])
 
 
 def _form(node: Node, site: Site) -> Form:
@@ -66,12 +69,14 @@ def _without_names(node: Node) -> Refusal:
 
 
 def _refused(word: str, entry: NamedInput, count: int, known: Inputs) -> Refusal | None:
+    if entry.name == known.rest:
+        return None
     if entry.name not in known.names:
         return Refusal(
             f"{word} has no input {entry.name!r}",
             code=Code.UNKNOWN_NAME,
-            expected=f"inputs {', '.join(known.names)}",
-            help=did_you_mean(entry.name, known.names),
+            expected=f"inputs {known}",
+            help=did_you_mean(entry.name, [*known.names, *filter(None, [known.rest])]),
         )
     if count != 1:
         return Refusal(
@@ -87,6 +92,6 @@ def _missing(word: str, missing: list[str], known: Inputs) -> Refusal:
     return Refusal(
         f"{word} needs the input{'s' if len(missing) > 1 else ''} {names}",
         code=Code.ARITY,
-        expected=f"inputs {', '.join(known.names)}",
+        expected=f"inputs {known}",
         help=f"add it: `from: {{…, {missing[0]}: …}}`",
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.document import parameters
-from archspec.document.records import Arguments, Block, Branch, Node, Output
+from archspec.document.records import Arguments, Block, Branch, Inputs, Node, Output
 from archspec.expand.builder import (
     BEFORE,
     Builder,
@@ -22,7 +23,7 @@ from archspec.expand.builder import (
 from archspec.expand.expansion import Expansion
 from archspec.expand.other_arguments import with_other_arguments
 from archspec.expressions.arguments import LocatedError
-from archspec.expressions.evaluate import Env, key_of
+from archspec.expressions.evaluate import LENGTH, Env, key_of
 from archspec.expressions.parse import Template
 from archspec.ir.graph import Graph, Ref, Step
 from archspec.ir.op import Op
@@ -101,7 +102,7 @@ def call(
     _check_call(x, block, refs, written)
     b, reported = site.builder, len(x.diagnostics)
     shapes, types = b.read(refs)
-    inner = Env({}, shapes[0] if shapes else None, x.budget)
+    inner = Env(_counted(block, refs), shapes[0] if shapes else None, x.budget)
     if not parameters.evaluate_all(block.params, args, site.env, inner, block.name, span, x.add):
         return None
     patched = any(levels)
@@ -129,12 +130,14 @@ def call(
 
 
 def _check_call(x: Expansion, block: Block, refs: Refs, written: Span) -> None:
-    if len(refs) != len(block.inputs):
+    names, rest = block.inputs.names, block.inputs.rest
+    least = max(len(names), 1) if rest else len(names)
+    if len(refs) < least or (len(refs) > least and not rest):
         raise Refusal(
-            f"{block.name} takes {len(block.inputs)} input(s), got {len(refs)}",
+            f"{block.name} takes {least} input(s){' or more' if rest else ''}, got {len(refs)}",
             code=Code.ARITY,
-            expected=f"inputs {', '.join(block.inputs)}",
-            help=f"say `from: [{', '.join(block.inputs)}]`" if len(block.inputs) > 1 else None,
+            expected=f"inputs {block.inputs}",
+            help=f"say `from: [{', '.join(names)}]`" if len(names) > 1 else None,
         )
     # A block may stand in the layers that it is given; its own text may not call it.
     if written in x.entered and block.reaches(block):
@@ -146,6 +149,12 @@ def _check_call(x: Expansion, block: Block, refs: Refs, written: Span) -> None:
             found=" → ".join([*names, block.name]),
             help="to stack a block, write `repeat: N` beside its call",
         )
+
+
+def _counted(block: Block, refs: Refs) -> dict[str, Any]:
+    """What expressions know of the values of an input that takes the rest."""
+    names, rest = block.inputs.names, block.inputs.rest
+    return {LENGTH.format(rest): len(refs) - len(names)} if rest else {}
 
 
 class _Entered:
@@ -229,7 +238,7 @@ def _check_one(refs: Refs, what: str) -> None:
 
 def _inside(x: Expansion, site: Site, refs: Refs, levels: Levels) -> Site:
     outer = site.builder
-    builder = Builder(*outer.read(refs), ("input",), levels, (outer, refs))
+    builder = Builder(*outer.read(refs), Inputs(("input",)), levels, (outer, refs))
     shape = builder.inputs[0] if builder.inputs else None
     return Site(builder, Env(site.env.names, shape, x.budget), builder.start)
 

@@ -17,7 +17,7 @@ from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Sou
 from archspec.diagnostics.suggestions import certain_word, did_you_mean
 from archspec.document import parameters
 from archspec.document.blocks import Reader
-from archspec.document.records import Layers, PatchItem, Spec
+from archspec.document.records import Inputs, Layers, PatchItem, Spec
 from archspec.document.spec import chain, nearest, read_spec, root_of, said_along
 from archspec.expand.builder import Builder, PatchTree, Site, Stop
 from archspec.expand.edge_help import from_the_batch
@@ -311,7 +311,7 @@ def _expand(
     if not parameters.evaluate_all(root.params, given, env, env, spec.name, None, report):
         return None, {}
     levels = tuple(PatchTree.of(each.patch) if each.patch else None for each in chain(spec)[1:])
-    builder = Builder(tuple(inputs.values()), types, tuple(inputs), levels, None)
+    builder = Builder(tuple(inputs.values()), types, Inputs(tuple(inputs)), levels, None)
     assert root.body is not None
     specs = chain(spec)
     level = max((i for i, each in enumerate(specs) if each.outputs), default=0)

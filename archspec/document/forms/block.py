@@ -63,7 +63,7 @@ class BlockCall(Call):
         return len(self.block.outputs or ()) or 1
 
     def input_names(self, env: Env) -> Inputs | None:
-        return Inputs(self.block.inputs)
+        return self.block.inputs
 
     def given(self, place: Place) -> dict[str, Any]:
         return {name: _comparable(argument, place.env) for name, argument in self.args.items()}

@@ -142,11 +142,11 @@ def _check_call(x: Expansion, block: Block, refs: Refs, written: Span) -> None:
     # A block may stand in the layers that it is given; its own text may not call it.
     if written in x.entered and block.reaches(block):
         first = x.entered.index(written)
-        names = [c.name for _, c in x.calls[first:] if c]
+        chain = [c.name for _, c in x.calls[first:] if c]
         raise Refusal(
             f"the block {block.name!r} calls itself",
             code=Code.BLOCK_CYCLE,
-            found=" → ".join([*names, block.name]),
+            found=" → ".join([*chain, block.name]),
             help="to stack a block, write `repeat: N` beside its call",
         )
 

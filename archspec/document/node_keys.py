@@ -20,11 +20,15 @@ from archspec.text.values import Items, Mapping, Scalar, Value, kind
 
 
 class NodeKey(ABC):
-    """One key. `in_loop`: what it says may differ in each iteration of the node's `repeat`."""
+    """One key. `in_loop`: what it says may differ in each iteration of the node's `repeat`.
+
+    `in_parallel`: the same of the elements of a `parallel`.
+    """
 
     name: ClassVar[str]
     doc: ClassVar[str]
     in_loop: ClassVar[bool] = False
+    in_parallel: ClassVar[bool] = True
 
     @abstractmethod
     def schema(self) -> Schema:
@@ -146,6 +150,7 @@ class NodeRepeat(NodeKey):
 
     def loop(self, scope: Scope, value: Value | None) -> Repeat | None:
         """The loop, before anything else of the node is read."""
+        word = self.name
         if value is None or (isinstance(value, Scalar) and value.is_absent):
             return None
         variables: list[tuple[str, Argument]] = []
@@ -154,16 +159,69 @@ class NodeRepeat(NodeKey):
             if isinstance(value, Mapping):
                 variables = [_variable(scope, text, item) for text, _, item in value.items()]
                 if not variables:
-                    raise Refusal("`repeat` over nothing", code=Code.REPEAT)
+                    raise Refusal(f"`{word}` over nothing", code=Code.REPEAT)
             elif isinstance(value, Items):
                 raise Refusal(
-                    "a list to repeat over needs a name for its elements",
+                    f"a list to {word} over needs a name for its elements"
+                    if word == "repeat"
+                    else "a list to walk needs a name for its elements",
                     code=Code.REPEAT,
-                    help="write `repeat: {item: [...]}`",
+                    help=f"write `{word}: {{item: [...]}}`",
                 )
             else:
                 times = scope.argument(value, NUMBERS)
-        return Repeat(times, tuple(variables), value.span)
+        return Repeat(times, tuple(variables), value.span, word)
+
+
+class NodeParallel(NodeRepeat):
+    """`parallel: 3`, `parallel: {rate: rates}`: as `repeat`, with the iterations side by side."""
+
+    name = "parallel"
+    doc = "A count, or lists to walk together: the node once for each element, side by side."
+
+
+class NodeMerge(NodeKey):
+    """`merge: concat`, beside `branches` or `parallel`."""
+
+    name = "merge"
+    doc = "The op or block that joins the branches, or the elements of a parallel."
+    in_loop = True
+    in_parallel = False
+
+    def schema(self) -> Schema:
+        return ref("node")
+
+    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
+        if node.parallel is None and node.form.word != "branches":
+            scope.report(
+                Code.STRUCTURE,
+                "`merge` joins branches, or the elements of a parallel",
+                key.span,
+                expected="`branches:` or `parallel:` beside it",
+                help="a node that joins others names them: `add: [a, b]`",
+            )
+            return
+        if isinstance(value, Items):
+            scope.report(Code.STRUCTURE, f"`merge` is one op, not {kind(value)}", value.span)
+            return
+        node.merge = merge = scope.node(value)
+        if node.parallel is None:
+            node.form.merge = merge
+        if merge is not None and (loop := merge.repeat or merge.parallel):
+            scope.report(
+                Code.REPEAT,
+                "a merge stands once and cannot repeat",
+                loop.span,
+                help="put `repeat:` beside `branches:`, or on a node after it",
+            )
+        if merge is not None and merge.inputs is not None:
+            scope.report(
+                Code.STRUCTURE,
+                "a merge of branches takes the branches, and names no inputs of its own"
+                if node.parallel is None
+                else "a merge takes what the elements give, and names no inputs of its own",
+                merge.span,
+            )
 
 
 def _variable(scope: Scope, name: str, value: Value) -> tuple[str, Argument]:
@@ -237,12 +295,15 @@ class NodeTrainingOnly(NodeKey):
 
 
 REPEAT = NodeRepeat()
+PARALLEL = NodeParallel()
 KEYS: tuple[NodeKey, ...] = (
     NodeName(),
     NodeFrom(),
     NodeWhen(),
     REPEAT,
+    PARALLEL,
     NodeShare(),
     NodeTrainingOnly(),
+    NodeMerge(),
 )
 NODE_KEYS = tuple(key.name for key in KEYS)

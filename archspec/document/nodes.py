@@ -14,11 +14,10 @@ from archspec.document import other_forms, wording
 from archspec.document.forms import FIXED
 from archspec.document.forms.alone import ShareAlone
 from archspec.document.forms.block import BlockCall
-from archspec.document.forms.form import FixedForm
 from archspec.document.forms.insert import Insert
 from archspec.document.forms.op import OpCall
 from archspec.document.forms.values import Values, check_values
-from archspec.document.node_keys import KEYS, NODE_KEYS, REPEAT
+from archspec.document.node_keys import KEYS, NODE_KEYS, PARALLEL, REPEAT
 from archspec.document.records import Form, Layers, Node, Repeat
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import TEXT, Argument, missing_space
@@ -122,11 +121,15 @@ class NodeParser(Scope):
             return None
         key, args = entry
         repeat = REPEAT.loop(self, value.get("repeat"))
-        outer = self.loops
-        if repeat is not None:
-            self.loops = [*outer, "index", *(name for name, _ in repeat.variables)]
+        parallel = PARALLEL.loop(self, value.get("parallel"))
+        outer, loop = self.loops, repeat or parallel
+        if repeat is not None and parallel is not None:
+            self._two_loops(parallel)
+            return None
+        if loop is not None:
+            self.loops = [*outer, "index", *(name for name, _ in loop.variables)]
         try:
-            node = self._looped(value, key, args, repeat)
+            node = self._looped(value, key, args, repeat, parallel)
         finally:
             self.loops = outer
         if node is not None:
@@ -136,17 +139,20 @@ class NodeParser(Scope):
         return node
 
     def _looped(
-        self, value: Mapping, key: Scalar | None, args: Value | None, repeat: Repeat | None
+        self,
+        value: Mapping,
+        key: Scalar | None,
+        args: Value | None,
+        repeat: Repeat | None,
+        parallel: Repeat | None,
     ) -> Node | None:
         """What may differ in each iteration. The loop's variables are in scope."""
         form = self._alone(value) if key is None else self._form(key.text, key.span, args)
         if form is None:
             return None
-        if isinstance(form, FixedForm):
-            form.read_keys(self, value)
-        node = Node(form, form.span, inputs=form.inputs, repeat=repeat)
+        node = Node(form, form.span, inputs=form.inputs, repeat=repeat, parallel=parallel)
         self._read_keys(node, value, in_loop=True)
-        if repeat is not None and node.name is None:
+        if (repeat or parallel) is not None and node.name is None:
             self._refuse_fixed_names(node)
         return node
 
@@ -159,30 +165,39 @@ class NodeParser(Scope):
     def _read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:
         """Reads the keys beside the form: those of each iteration, or those of the whole loop."""
         for known in KEYS:
-            if known.in_loop is in_loop and (entry := value.entries.get(known.name)):
+            inside = known.in_loop if node.parallel is None else known.in_parallel
+            if inside is in_loop and (entry := value.entries.get(known.name)):
                 key, item = entry
                 if isinstance(item, Scalar) and item.is_absent:
                     self.report(Code.STRUCTURE, f"`{known.name}` has no value", key.span)
                 else:
                     known.read(self, node, key, item)
 
+    def _two_loops(self, parallel: Repeat) -> None:
+        self.report(
+            Code.REPEAT,
+            "a node repeats in a chain or stands side by side, and this does both",
+            parallel.span,
+            expected="`repeat` or `parallel`",
+            help="nest them: `{parallel: …, layers: [{repeat: …, …}]}`",
+        )
+
     def _refuse_fixed_names(self, node: Node) -> None:
-        """Refuses a fixed name in a repeat without a scope, where each iteration would bear it."""
+        """Refuses a fixed name in a loop without a scope, where each iteration would bear it."""
+        word = "repeat" if node.parallel is None else "parallel"
         for inner in node.form.joining():
             if inner.name is not None and inner.name.is_fixed and inner.when is None:
                 self.report(
                     Code.DUPLICATE_NAME,
                     f"every iteration would be called {inner.name.text!r}",
                     inner.name_span or inner.span,
-                    expected="a name with an expression in braces, since the repeat has no name",
-                    help=f'write `name: "{inner.name.text}{{index}}"`, or name the repeat',
+                    expected=f"a name with an expression in braces, since the {word} has no name",
+                    help=f'write `name: "{inner.name.text}{{index}}"`, or name the {word}',
                 )
 
     def _op_key(self, value: Mapping) -> tuple[Scalar | None, Value | None] | None:
         """The one key that names an op, a block, `layers`, `branches` or a layers parameter."""
-        forms = (FIXED[word] for word in value.entries if word in FIXED)
-        own = {*NODE_KEYS, *(key for form in forms for key in form.keys)}
-        others = [(key, item) for text, key, item in value.items() if text not in own]
+        others = [(key, item) for text, key, item in value.items() if text not in NODE_KEYS]
         known = [(key, item) for key, item in others if self.is_target(key.text)]
         if len(known) > 1:
             names = " and ".join(repr(key.text) for key, _ in known)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Span
-from archspec.document.forms import FIXED
 from archspec.document.node_keys import NODE_KEYS
 from archspec.document.nodes import NodeParser
 from archspec.document.records import Layers, Parameter
@@ -136,8 +135,7 @@ def is_layers(parser: NodeParser, value: Value) -> bool:
     if isinstance(value, Items):
         return bool(value.items) and all(is_layers(parser, item) for item in value)
     # A node has one key beside its node keys; a row of a table has several, some like an op's name.
-    beside = {*NODE_KEYS, *(key for form in FIXED.values() for key in form.keys)}
-    words = [word for word in value.entries if word not in beside]
+    words = [word for word in value.entries if word not in NODE_KEYS]
     return len(words) == 1 and parser.is_target(words[0])
 
 

@@ -48,11 +48,15 @@ class NamedInput(Record):
 
 
 class Repeat(Record):
-    """A loop: over a count (`repeat: 3`) or over lists walked together."""
+    """A loop: over a count (`repeat: 3`) or over lists walked together.
+
+    `word` is `repeat`, or `parallel` where the iterations stand side by side.
+    """
 
     times: Argument | None
     variables: tuple[tuple[str, Argument], ...]
     span: Span
+    word: str = "repeat"
 
 
 class Condition(Record):
@@ -97,7 +101,7 @@ class Place(Protocol):
     def group(self, nodes: tuple[Node, ...]) -> Step | None:
         """The step of nodes in a scope of their own. Raises `Refusal`."""
 
-    def branches(self, paths: tuple[Branch, ...], merge: Node) -> Step | None:
+    def branches(self, paths: tuple[Branch, ...], merge: Node | None) -> Step | None:
         """The step of parallel paths in a scope of their own. Raises `Refusal`."""
 
     def add(self, diagnostic: Diagnostic) -> None:
@@ -121,13 +125,12 @@ class Branch(Record):
 class Form(ABC):
     """What a node is: an op, a call of a block, a group, …
 
-    `word` is what it is written with; `inputs` are edges within it, as in `add: [a, b]`.
+    `word` is what it is written with; `inputs` are edges within it, as in `add: [a, b]`; `merge`
+    joins the branches of one that has them.
     """
 
-    __slots__ = ("inputs", "span", "word")
+    __slots__ = ("inputs", "merge", "span", "word")
 
-    keys: ClassVar[tuple[str, ...]] = ()
-    """Keys that only nodes of this form have."""
     is_call: ClassVar[bool] = False
     """Whether it is an op or block with arguments, which may stand beside `share`."""
     joins_list: ClassVar[bool] = False
@@ -140,6 +143,7 @@ class Form(ABC):
     def __init__(self, word: str, span: Span) -> None:
         self.word, self.span = word, span
         self.inputs: tuple[Reference, ...] | None = None
+        self.merge: Node | None = None
 
     @abstractmethod
     def step(self, place: Place) -> Step | None:
@@ -173,12 +177,14 @@ class Form(ABC):
 class Node:
     """One entry of a `layers:` list: its form, and the keys that stand beside it.
 
+    It has a `repeat` or is `parallel`, or neither. `merge` joins what the elements of a parallel
+    give, or branches.
     `named` says which inputs its references are, where `from` gives them by name.
     """
 
     __slots__ = (
         *("form", "span", "inputs", "named", "name", "name_span"),
-        *("when", "repeat", "share", "training_only"),
+        *("when", "repeat", "parallel", "merge", "share", "training_only"),
     )
 
     def __init__(
@@ -188,10 +194,12 @@ class Node:
         inputs: tuple[Reference, ...] | None = None,
         name: Template | None = None,
         repeat: Repeat | None = None,
+        parallel: Repeat | None = None,
     ) -> None:
         self.form, self.span, self.inputs = form, span, inputs
         self.named: tuple[NamedInput, ...] | None = None
-        self.name, self.repeat = name, repeat
+        self.name, self.repeat, self.parallel = name, repeat, parallel
+        self.merge: Node | None = None
         self.name_span = span if name is not None else None
         self.when: Condition | None = None
         self.share: Reference | None = None
@@ -205,6 +213,8 @@ class Node:
             and self.inputs is None
             and self.when is None
             and self.repeat is None
+            and self.parallel is None
+            and self.merge is None
             and self.share is None
             and not self.training_only
         )

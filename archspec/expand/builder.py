@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from archspec.diagnostics.diagnostic import Code, Note, Refusal, Span
 from archspec.diagnostics.suggestions import certain_word, did_you_mean
@@ -351,19 +351,39 @@ class Builder:
             ref = step.inputs[0]
 
 
+class Element(Record):
+    """One element of a `parallel`: what it binds and reads, and whether it is there."""
+
+    binding: dict[str, Any]
+    reads: Refs
+    is_there: bool
+
+
 class Live:
     """A node that is there: its name, rendered, and what a named repeat binds in its iterations.
 
-    `level` is the first level of patches that applies to it. `step` is the index of the step made
-    of it, and `levels` are the patches for the nodes inside.
+    `elements` are those of a named parallel, which read the inputs of its scope. `level` is the
+    first level of patches that applies to it. `step` is the index of the step made of it, and
+    `levels` are the patches for the nodes inside.
     """
 
-    __slots__ = ("bindings", "env", "level", "levels", "name", "node", "step")
+    __slots__ = ("bindings", "elements", "env", "level", "levels", "name", "node", "step")
 
     def __init__(
-        self, node: Node, name: str | None, bindings: Bindings | None, env: Env, level: int
+        self,
+        node: Node,
+        name: str | None,
+        bound: Bindings | list[Element] | None,
+        env: Env,
+        level: int,
     ) -> None:
-        self.node, self.name, self.bindings = node, name, bindings
+        self.node, self.name = node, name
+        self.bindings: Bindings | None = None
+        self.elements: list[Element] | None = None
+        if node.parallel is None:
+            self.bindings = cast("Bindings | None", bound)
+        else:
+            self.elements = cast("list[Element] | None", bound)
         self.env, self.level = env, level
         self.levels: Levels = ()
         self.step: int | None = None

@@ -82,6 +82,16 @@ def second_input(b: Builder, node: Node, refs: Refs) -> str | None:
     return f"name both: `{form.word}: [{', '.join(names)}]`" if len(names) == 2 else None
 
 
+def unjoined(node: Node, refs: Refs) -> str | None:
+    """The help for a node that reads what stands side by side before it, and was not joined."""
+    if node.inputs is not None or len({ref.step for ref in refs}) < 2:
+        return None
+    return (
+        f"the node before gives {len(refs)} values: join them with a `merge:` there, as `merge: "
+        "concat`, or say with `from:` which to read"
+    )
+
+
 def _takes_several(form: Form) -> bool:
     if isinstance(form, OpCall):
         return form.op.variadic or form.op.num_inputs > 1

@@ -18,8 +18,8 @@ from archspec.document.forms.branches import Branches
 from archspec.document.records import Form, Node, Reference
 from archspec.expand import edges, patching, sharing
 from archspec.expand import nested as scopes
-from archspec.expand.builder import Bindings, Builder, Levels, Live, Refs, Site, Stop
-from archspec.expand.edge_help import from_the_batch, second_input, several_in_a_repeat
+from archspec.expand.builder import Bindings, Builder, Element, Levels, Live, Refs, Site, Stop
+from archspec.expand.edge_help import from_the_batch, second_input, several_in_a_repeat, unjoined
 from archspec.expand.expansion import Expansion
 from archspec.expand.loops import bindings
 from archspec.expand.nested import At
@@ -52,6 +52,10 @@ class Expander(Expansion):
             self.report(refusal, node.span)
             raise Stop from None
         self.at, self.label = node.span, None
+        if node.parallel is not None:
+            from archspec.expand.parallel import side_by_side  # for few nodes
+
+            return side_by_side(self, node, site, current)
         site.builder.before = refs = current
         if node.inputs is not None:
             refs = self.read_by(node, node.inputs, site)
@@ -186,7 +190,7 @@ class Expander(Expansion):
             return self.pass_through(node, site, refs)
         if node.name is not None and node.name.is_fixed:
             return self.place(node, site._replace(start=refs), refs, bound)
-        return self._in_place(node, site, lambda: self.iterate(node, site, refs, bound))
+        return self.in_place(node, site, lambda: self.iterate(node, site, refs, bound))
 
     def iterate(
         self,
@@ -212,7 +216,7 @@ class Expander(Expansion):
                 refs = self.place(node, inner, refs, anonymous=named)
         return refs
 
-    def _in_place(self, node: Node, site: Site, join: Callable[[], Refs | None]) -> Refs | None:
+    def in_place(self, node: Node, site: Site, join: Callable[[], Refs | None]) -> Refs | None:
         """Lets nodes join the list, training_only where the node around them is."""
         b, before = site.builder, site.builder.training_only
         b.training_only = before or node.training_only
@@ -236,12 +240,12 @@ class Expander(Expansion):
         node: Node,
         site: Site,
         refs: Refs,
-        bound: Bindings | None = None,
+        bound: Bindings | list[Element] | None = None,
         anonymous: bool = False,
     ) -> Refs | None:
         in_place = node.form.joins_list and node.name is None and node.share is None
         if in_place and bound is None:
-            return self._in_place(node, site, lambda: self._joined(node.form, site, refs))
+            return self.in_place(node, site, lambda: self._joined(node.form, site, refs))
         try:
             name = None if anonymous else self._name(node, site.env)
         except Refusal as refusal:
@@ -253,7 +257,7 @@ class Expander(Expansion):
         return self.put(live, site, refs, ())
 
     def _joined(self, form: Form, site: Site, refs: Refs) -> Refs | None:
-        assert isinstance(form, Branches) and form.merge is not None
+        assert isinstance(form, Branches)
         return scopes.branches(self, form.paths, form.merge, site, refs)
 
     def put(self, live: Live, site: Site, refs: Refs, levels: Levels) -> Refs | None:
@@ -282,7 +286,7 @@ class Expander(Expansion):
                 refusal = refusal.but(help=self._other_name(live, site, label))
             self.report(refusal, node.name_span or node.span)
             return None
-        if node.when is not None and count > 1:
+        if node.when is not None and count > 1 and live.elements is None:
             self._refuse_when(node)
         live.step, live.levels = index, levels
         b.modules[-1][label] = index
@@ -315,6 +319,10 @@ class Expander(Expansion):
             self.limits.check("nodes", self.nodes, "the number of nodes")
             if live.bindings is not None:
                 return scopes.loop(self, live, site, refs, levels)
+            if live.elements is not None:
+                from archspec.expand.parallel import scope  # for few nodes
+
+                return scope(self, live, site, refs, levels)
             if node.share is not None:
                 return sharing.shared(self, live, site, refs)
             return self.step(node, site, refs, levels)
@@ -325,6 +333,7 @@ class Expander(Expansion):
                 refusal = refusal.but(help=help_ or refusal.help)
             if refusal.code is Code.ARITY:
                 help_ = several_in_a_repeat(node) or second_input(site.builder, node, refs)
+                help_ = help_ or unjoined(node, refs)
                 refusal = refusal.but(help=help_ or refusal.help)
             self.report(refusal, node.span, trail)
             if refusal.code is Code.LIMIT and self.nodes > self.limits.nodes:

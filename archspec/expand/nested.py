@@ -72,7 +72,7 @@ class At(Record):
     def group(self, nodes: tuple[Node, ...]) -> Step | None:
         return group(self.expansion, nodes, self.site, self.refs, self.span, self.levels)
 
-    def branches(self, paths: tuple[Branch, ...], merge: Node) -> Step | None:
+    def branches(self, paths: tuple[Branch, ...], merge: Node | None) -> Step | None:
         return named_branches(self, paths, merge)
 
     def add(self, diagnostic: Diagnostic) -> None:
@@ -110,7 +110,7 @@ def call(
     graph = None if patched else x.graphs.get(key)
     if graph is None:
         builder = Builder(shapes, types, block.inputs, levels, (b, refs))
-        with _Entered(x, span, block, written):
+        with Entered(x, span, block, written):
             last = x.run(block.body, Site(builder, inner, builder.start))
             graph = finish(x, Site(builder, inner, builder.start), last, block.outputs, block.name)
         if graph is not None and not patched:
@@ -157,7 +157,7 @@ def _counted(block: Block, refs: Refs) -> dict[str, Any]:
     return {LENGTH.format(rest): len(refs) - len(names)} if rest else {}
 
 
-class _Entered:
+class Entered:
     """A context whose diagnostics note the call. Raises `Refusal` where it is too deep."""
 
     __slots__ = ("call", "expansion", "written")
@@ -197,8 +197,8 @@ def group(
 ) -> Step | None:
     """An inline group, in the environment where it is written."""
     _check_one(refs, "a group")
-    inner = _inside(x, site, refs, levels)
-    with _Entered(x, span, None):
+    inner = inside(x, site, refs, levels)
+    with Entered(x, span, None):
         graph = finish(x, inner, x.run(nodes, inner))
     return graph_step(graph, site.builder, refs, span)
 
@@ -208,21 +208,21 @@ def loop(x: Expansion, live: Live, site: Site, refs: Refs, levels: Levels) -> St
     _check_one(refs, "a named repeat")
     node, bindings = live.node, live.bindings
     assert bindings is not None
-    inner = _inside(x, site, refs, levels)._replace(env=site.env)
+    inner = inside(x, site, refs, levels)._replace(env=site.env)
     inner.builder.loop = True
-    with _Entered(x, node.span, None):
+    with Entered(x, node.span, None):
         last = x.iterate(node, inner, inner.start, bindings, named=True)
         graph = finish(x, inner, last)
     return graph_step(graph, site.builder, refs, node.span)
 
 
-def named_branches(at: At, paths: tuple[Branch, ...], merge: Node) -> Step | None:
+def named_branches(at: At, paths: tuple[Branch, ...], join: Node | None) -> Step | None:
     """Branches with a name: a scope of their own, in which their nodes are placed."""
     x, site, refs = at.expansion, at.site, at.refs
     _check_one(refs, "a node of named branches")
-    inner = _inside(x, site, refs, at.levels)
-    with _Entered(x, at.span, None):
-        last = branches(x, paths, merge, inner, inner.builder.start)
+    inner = inside(x, site, refs, at.levels)
+    with Entered(x, at.span, None):
+        last = branches(x, paths, join, inner, inner.builder.start)
         graph = finish(x, inner, last)
     return graph_step(graph, site.builder, refs, at.span)
 
@@ -236,36 +236,43 @@ def _check_one(refs: Refs, what: str) -> None:
         )
 
 
-def _inside(x: Expansion, site: Site, refs: Refs, levels: Levels) -> Site:
+def inside(x: Expansion, site: Site, refs: Refs, levels: Levels) -> Site:
+    """The list within a node: `input` stands for all that the node reads."""
     outer = site.builder
-    builder = Builder(*outer.read(refs), Inputs(("input",)), levels, (outer, refs))
+    named = Inputs(("input",)) if len(refs) == 1 else Inputs((), "input")
+    builder = Builder(*outer.read(refs), named, levels, (outer, refs))
     shape = builder.inputs[0] if builder.inputs else None
     return Site(builder, Env(site.env.names, shape, x.budget), builder.start)
 
 
 def branches(
-    x: Expansion, paths: tuple[Branch, ...], merge: Node, site: Site, refs: Refs
+    x: Expansion, paths: tuple[Branch, ...], join: Node | None, site: Site, refs: Refs
 ) -> Refs | None:
     """Parallel paths, in place: their nodes join the list, then the merge."""
     site = Site(site.builder, site.env, refs, site.level)
     found = [_branch(x, branch, site, refs) for branch in paths]
-    results = tuple([ref for ref in found if ref is not None])
-    if len(results) < len(found):
-        site.builder.position += 1
+    results = tuple([ref for given in found for ref in given or ()])
+    if None in found:
+        site.builder.position += join is not None
         return None
+    return results if join is None else merge(x, join, site, results)
+
+
+def merge(x: Expansion, node: Node, site: Site, results: Refs) -> Refs | None:
+    """The node that joins what stands side by side, the next of the list."""
     site.over(results)
-    if merge.when is not None:
-        alive = x.condition(merge, site.env)
+    if node.when is not None:
+        alive = x.condition(node, site.env)
         if alive is None:
-            x.poison(merge, site)
+            x.poison(node, site)
             return None
         if not alive:
-            return x.pass_through(merge, site, results)
-    return x.place(merge, site, results)
+            return x.pass_through(node, site, results)
+    return x.place(node, site, results)
 
 
-def _branch(x: Expansion, branch: Branch, site: Site, refs: Refs) -> Ref | None:
-    """What one path gives; None (and a diagnostic) where that is not one value."""
+def _branch(x: Expansion, branch: Branch, site: Site, refs: Refs) -> Refs | None:
+    """What one path gives; None (and a diagnostic) where that is not known."""
     found = x.run(branch.nodes, site)
     if branch.name is not None and not branch.nodes:
         try:
@@ -273,11 +280,7 @@ def _branch(x: Expansion, branch: Branch, site: Site, refs: Refs) -> Ref | None:
         except Refusal as refusal:
             x.report(refusal, branch.span)
             return None
-    if found is not None and len(found) != 1:
-        several = Refusal(f"a branch with {len(found)} outputs", code=Code.ARITY)
-        x.report(several, branch.span)
-        return None
-    return found[0] if found else None
+    return found
 
 
 # --- what a list returns -------------------------------------------------------------------------

@@ -383,7 +383,7 @@ def _check_outputs(spec: Spec, graph: Graph, expander: Expander, to_batch: str |
             Refusal(
                 f"{what} {len(graph.outputs)} outputs, and several need names",
                 code=Code.OUTPUTS,
-                help="name them at the top level of the file: "
+                help=_joined(graph, bool(stated)) + "name them at the top level of the file: "
                 f"`outputs: {{{_named_outputs(graph)}}}`",
             ),
             stated[0].reference.span if stated else graph.steps[-1].span,
@@ -396,6 +396,12 @@ def _check_outputs(spec: Spec, graph: Graph, expander: Expander, to_batch: str |
             expander.report(
                 _unbatched_output(graph.shape(ref), to_batch), graph.steps[ref.step].span
             )
+
+
+def _joined(graph: Graph, stated: bool) -> str:
+    """The help for a network that ends with branches, or a parallel, and no `merge`."""
+    apart = not stated and len({ref.step for ref in graph.outputs}) > 1
+    return "join them with a `merge:`, as `merge: concat`, or " if apart else ""
 
 
 def _named_outputs(graph: Graph) -> str:

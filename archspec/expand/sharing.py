@@ -35,6 +35,10 @@ def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
         step: Step | None = x.op_step(first.op, b, refs, node.span)
     elif made.bindings is not None:
         step = scopes.loop(x, made, again, refs, made.levels)
+    elif made.elements is not None:
+        from archspec.expand.parallel import scope  # for few nodes
+
+        step = scope(x, made, again, refs, made.levels)
     else:
         step = x.step(original, again, refs, made.levels)
     if step is None:

@@ -122,11 +122,13 @@ class _SpecWriter:
             if step.body is None or step.body in self.blocks or step.shares is not None:
                 continue
             self._collect(step.body)
-            if step.body.block is not None:
-                name, number = step.body.block, 1
+            if step.body.block is not None or len(step.body.inputs) != 1:
+                # A group says nothing of several inputs: it becomes a block.
+                first = step.body.block or "scope"
+                name, number = first, 1
                 while name in self.taken:
                     number += 1
-                    name = f"{step.body.block}_{number}"
+                    name = f"{first}_{number}"
                 self.taken.add(name)
                 self.blocks[step.body] = name
 
@@ -166,7 +168,8 @@ class _SpecWriter:
             yield from self._node(step, keys, reads, indent + "  ")
             written += 1
             previous = tuple(Ref(index, i) for i in range(len(step.outputs)))
-        if graph.block is None and graph is not self.program.graph and graph.outputs != previous:
+        is_group = graph is not self.program.graph and graph not in self.blocks
+        if is_group and graph.outputs != previous:
             # A group has no `outputs:`. Its last node names what it gives.
             name = "given"
             while name in {*graph.input_names, *(step.name for step in graph.steps)}:

@@ -54,3 +54,5 @@ def joining(nodes: tuple[Node, ...]) -> Iterator[Node]:
         yield node
         if node.form.joins_list and node.name is None and node.repeat is None:
             yield from node.form.joining()
+        if node.parallel is not None and node.merge is not None and node.name is None:
+            yield node.merge

@@ -26,6 +26,7 @@ def check_values(report: Reporter, node: Node) -> None:
     """Reports what cannot stand on a node that only names values."""
     for is_there, key in (
         (node.repeat is not None, "repeat"),
+        (node.parallel is not None, "parallel"),
         (node.training_only, "training_only"),
     ):
         if is_there:

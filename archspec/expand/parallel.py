@@ -1,0 +1,127 @@
+"""`parallel: 3`: a node once for each element of a loop, side by side.
+
+Each element reads the node's input, or what its own `from` names, and none reads another. With a
+fixed name they are the children of a scope; else they join the list, and a `merge` after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.document.records import Node
+from archspec.expand import nested as scopes
+from archspec.expand.builder import Builder, Element, Levels, Live, Refs, Site
+from archspec.expand.expansion import Expansion
+from archspec.expand.loops import bindings
+from archspec.ir.graph import INPUT, Ref, Step
+
+
+def side_by_side(x: Expansion, node: Node, site: Site, current: Refs | None) -> Refs | None:
+    """What the elements give, in order, or what joins them; None (and diagnostics) on failure."""
+    elements = None if current is None else _elements(x, node, site, current)
+    if elements is None or current is None:
+        x.poison(node, site)
+        return None
+    site.over(current)
+    if not elements:
+        return _passed(node, site, current[:1])
+    if node.name is not None and node.name.is_fixed:
+        read = tuple(dict.fromkeys([ref for element in elements for ref in element.reads]))
+        if not read:
+            x.report(Refusal("none of its elements reads a value", code=Code.ARITY), node.span)
+            x.poison(node, site)
+            return None
+        numbers = {ref: Ref(INPUT, number) for number, ref in enumerate(read)}
+        inside = [
+            element._replace(reads=tuple([numbers[ref] for ref in element.reads]))
+            for element in elements
+        ]
+        return x.place(node, site, read, inside)
+    return x.in_place(node, site, lambda: _merged(x, node, site, _placed(x, node, site, elements)))
+
+
+def scope(x: Expansion, live: Live, site: Site, refs: Refs, levels: Levels) -> Step | None:
+    """The step of elements with a fixed name: a scope whose children have their numbers."""
+    node, elements = live.node, live.elements
+    assert elements is not None
+    count = 1 + max(ref.output for element in elements for ref in element.reads)
+    if len(refs) != count:
+        raise Refusal(
+            f"the elements of {live.name!r} read {count} value(s), got {len(refs)}", code=Code.ARITY
+        )
+    inner = scopes.inside(x, site, refs, levels)._replace(env=site.env)
+    inner.builder.loop = True
+    with scopes.Entered(x, node.span, None):
+        found = _placed(x, node, inner, elements, anonymous=True)
+        graph = scopes.finish(x, inner, _merged(x, node, inner, found))
+    return scopes.graph_step(graph, site.builder, refs, node.span)
+
+
+def _elements(x: Expansion, node: Node, site: Site, current: Refs) -> list[Element] | None:
+    """What each element binds and reads, and whether it is there."""
+    assert node.parallel is not None
+    try:
+        bound = bindings(node.parallel, site.over(current), x.limits)
+    except Refusal as refusal:
+        x.report(refusal, node.parallel.span)
+        return None
+    found: list[Element] = []
+    for binding in bound:
+        site.builder.before = current
+        inner = site._replace(env=site.env.bind(binding))
+        refs: Refs | None = current
+        if node.inputs is not None:
+            refs = x.read_by(node, node.inputs, inner)
+        if refs is None:
+            return None
+        is_there: bool | None = True
+        if node.when is not None:
+            is_there = x.condition(node, inner.over(refs))
+        if is_there is None:
+            return None
+        found.append(Element(binding, refs, is_there))
+    return found
+
+
+def _placed(
+    x: Expansion, node: Node, site: Site, elements: Sequence[Element], anonymous: bool = False
+) -> Refs | None:
+    """What each gives; one that is not there hands on its input and keeps its number."""
+    b, found, sound = site.builder, list[Ref](), True
+    joins = node.form.joins_in_repeat and node.name is None and node.share is None
+    is_one = not joins and not (node.form.joins_list and node.name is None)
+    for element in elements:
+        inner = site._replace(env=site.env.bind(element.binding))
+        inner.over(element.reads)
+        if not element.is_there:
+            given: Refs | None = x.pass_through(node, inner, element.reads)
+            if is_one:
+                _skip(b, site.level)
+        elif joins:
+            given = x.run(node.form.members, inner._replace(start=element.reads))
+        else:
+            given = x.place(node, inner, element.reads, anonymous=anonymous)
+        sound &= given is not None
+        found.extend(given or ())
+    return tuple(found) if sound else None
+
+
+def _skip(b: Builder, level: int) -> None:
+    """Leaves out a number of the list, in the patches of each level too."""
+    b.position += 1
+    for each in range(level, len(b.counters)):
+        b.counters[each] += 1
+
+
+def _merged(x: Expansion, node: Node, site: Site, found: Refs | None) -> Refs | None:
+    if node.merge is None or found is None:
+        return found
+    return scopes.merge(x, node.merge, site._replace(start=found), found)
+
+
+def _passed(node: Node, site: Site, passed: Refs) -> Refs:
+    """An empty list lets the input pass, under the name of the whole."""
+    if node.name is not None and node.name.is_fixed:
+        site.builder.dead_names[node.name.text] = passed
+    return passed

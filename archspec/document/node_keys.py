@@ -242,16 +242,21 @@ def _variable(scope: Scope, name: str, value: Value) -> tuple[str, Argument]:
 
 
 class NodeShare(NodeKey):
-    """`share: other_node`."""
+    """`share: other_node`; `share: true` on a loop."""
 
     name = "share"
-    doc = "The node whose module is used again."
+    doc = "The node whose module is used again; true for one module that a loop applies each time."
     in_loop = True
 
     def schema(self) -> Schema:
-        return ref("reference")
+        return {"anyOf": [ref("reference"), {"const": True}]}
 
     def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
+        if isinstance(value, Scalar) and isinstance(value.value, bool):
+            node.shares_one = True
+            if refusal := _refused_share(node, value.value):
+                scope.refuse(refusal, value.span)
+            return
         refs = scope.references(value, "share")
         if len(refs) > 1 or (refs and refs[0].output is not None):
             scope.report(
@@ -266,6 +271,24 @@ class NodeShare(NodeKey):
     def written(self, step: Listed) -> Any:
         owner = step.step.shares
         return None if owner is None else step.graph.steps[owner].name
+
+
+def _refused_share(node: Node, value: bool) -> Refusal | None:
+    """What is wrong with `share: true` on this node."""
+    if not value or (node.repeat or node.parallel) is None or node.form.word == "share":
+        return Refusal(
+            "`share: true` is for a loop, whose iterations then apply one module",
+            code=Code.STRUCTURE,
+            expected="the name of a node, or `true` beside a loop's op or block",
+            help="each iteration has a module of its own without `share`" if not value else None,
+        )
+    if node.name is not None and not node.name.is_fixed:
+        return Refusal(
+            f"one module has one name, and {node.name.text!r} gives each iteration its own",
+            code=Code.NAME,
+            help="give it a name without braces",
+        )
+    return None
 
 
 class NodeTrainingOnly(NodeKey):

@@ -152,7 +152,7 @@ class NodeParser(Scope):
             return None
         node = Node(form, form.span, inputs=form.inputs, repeat=repeat, parallel=parallel)
         self._read_keys(node, value, in_loop=True)
-        if (repeat or parallel) is not None and node.name is None:
+        if (repeat or parallel) is not None and node.name is None and not node.shares_one:
             self._refuse_fixed_names(node)
         return node
 

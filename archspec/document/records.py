@@ -160,6 +160,10 @@ class Form(ABC):
         """The names of what it reads; None where these have none."""
         return None
 
+    def output_names(self, env: Env) -> tuple[str | None, ...]:
+        """The names of what it gives, where these have names."""
+        return ()
+
     def given(self, place: Place) -> dict[str, Any]:
         """The arguments that are written, evaluated, to compare with another's."""
         return {}
@@ -178,13 +182,13 @@ class Node:
     """One entry of a `layers:` list: its form, and the keys that stand beside it.
 
     It has a `repeat` or is `parallel`, or neither. `merge` joins what the elements of a parallel
-    give, or branches.
+    give, or branches. With `shares_one` a loop has one module, which every iteration applies.
     `named` says which inputs its references are, where `from` gives them by name.
     """
 
     __slots__ = (
         *("form", "span", "inputs", "named", "name", "name_span"),
-        *("when", "repeat", "parallel", "merge", "share", "training_only"),
+        *("when", "repeat", "parallel", "merge", "share", "shares_one", "training_only"),
     )
 
     def __init__(
@@ -203,6 +207,7 @@ class Node:
         self.name_span = span if name is not None else None
         self.when: Condition | None = None
         self.share: Reference | None = None
+        self.shares_one = False
         self.training_only = False
 
     @property

@@ -188,7 +188,7 @@ class Expander(Expansion):
             return None
         if not bound:
             return self.pass_through(node, site, refs)
-        if node.name is not None and node.name.is_fixed:
+        if node.shares_one or (node.name is not None and node.name.is_fixed):
             return self.place(node, site._replace(start=refs), refs, bound)
         return self.in_place(node, site, lambda: self.iterate(node, site, refs, bound))
 
@@ -201,20 +201,37 @@ class Expander(Expansion):
         named: bool = False,
     ) -> Refs | None:
         joins = node.form.joins_in_repeat and node.name is None and node.share is None
-        for binding in bound:
-            if refs is None:
+        first, given = refs, refs
+        for number, binding in enumerate(bound):
+            if given is None or refs is None or first is None:
                 return None
+            if number:
+                refs = given if joins else self._carried(node, site, first, given)
+                if refs is None:
+                    return None
             try:
                 inner = Site(site.builder, site.env.bind(binding), refs, site.level)
             except Refusal as refusal:
                 self.report(refusal, node.span)
                 raise Stop from None
             if joins:
-                refs = self.run(node.form.members, inner)
+                given = self.run(node.form.members, inner)
             else:
                 inner.over(refs)
-                refs = self.place(node, inner, refs, anonymous=named)
-        return refs
+                given = self.place(node, inner, refs, anonymous=named)
+        return given
+
+    def _carried(self, node: Node, site: Site, first: Refs, given: Refs) -> Refs | None:
+        """What the next iteration reads: what the one before gave, where that is one value."""
+        if len(first) == len(given) == 1:
+            return given
+        from archspec.expand.carrying import next_reads  # for few nodes
+
+        try:
+            return next_reads(node, site.env, first, given)
+        except Refusal as refusal:
+            self.report(refusal, node.span)
+            return None
 
     def in_place(self, node: Node, site: Site, join: Callable[[], Refs | None]) -> Refs | None:
         """Lets nodes join the list, training_only where the node around them is."""
@@ -244,6 +261,7 @@ class Expander(Expansion):
         anonymous: bool = False,
     ) -> Refs | None:
         in_place = node.form.joins_list and node.name is None and node.share is None
+        in_place = in_place and not node.shares_one
         if in_place and bound is None:
             return self.in_place(node, site, lambda: self._joined(node.form, site, refs))
         try:
@@ -292,6 +310,11 @@ class Expander(Expansion):
         b.modules[-1][label] = index
         b.steps.append(step)
         b.recipes.append(live)
+        if node.shares_one:
+            from archspec.expand.one_module import others  # for few nodes
+
+            b.names[label] = others(self, live, site, refs, result)
+            return b.names[label]
         return result
 
     def _other_name(self, live: Live, site: Site, label: str) -> str | None:
@@ -317,6 +340,11 @@ class Expander(Expansion):
         node = live.node
         try:
             self.limits.check("nodes", self.nodes, "the number of nodes")
+            if node.shares_one:
+                from archspec.expand import one_module  # for few nodes
+
+                live.levels = levels
+                return one_module.first(self, live, site, refs)
             if live.bindings is not None:
                 return scopes.loop(self, live, site, refs, levels)
             if live.elements is not None:

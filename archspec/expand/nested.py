@@ -8,6 +8,8 @@ from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.document import parameters
+from archspec.document.forms.call import Call
+from archspec.document.forms.insert import Insert
 from archspec.document.records import Arguments, Block, Branch, Inputs, Node, Output
 from archspec.expand.builder import (
     BEFORE,
@@ -25,7 +27,7 @@ from archspec.expand.other_arguments import with_other_arguments
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import LENGTH, Env, key_of
 from archspec.expressions.parse import Template
-from archspec.ir.graph import Graph, Ref, Step
+from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import Op
 from archspec.record import Record
 
@@ -205,13 +207,15 @@ def group(
 
 def loop(x: Expansion, live: Live, site: Site, refs: Refs, levels: Levels) -> Step | None:
     """A named repeat: a scope whose children are its iterations, 0 to n - 1."""
-    _check_one(refs, "a named repeat")
     node, bindings = live.node, live.bindings
+    if not isinstance(node.form, Call | Insert) or node.form.inputs is not None:
+        _check_one(refs, "a named repeat")
     assert bindings is not None
     inner = inside(x, site, refs, levels)._replace(env=site.env)
     inner.builder.loop = True
     with Entered(x, node.span, None):
-        last = x.iterate(node, inner, inner.start, bindings, named=True)
+        reads = tuple([Ref(INPUT, number) for number in range(len(refs))])
+        last = x.iterate(node, inner, reads, bindings, named=True)
         graph = finish(x, inner, last)
     return graph_step(graph, site.builder, refs, node.span)
 

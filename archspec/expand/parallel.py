@@ -26,7 +26,11 @@ def side_by_side(x: Expansion, node: Node, site: Site, current: Refs | None) -> 
     site.over(current)
     if not elements:
         return _passed(node, site, current[:1])
-    if node.name is not None and node.name.is_fixed:
+    if node.shares_one:
+        first = next((each for each in elements if each.is_there), None)
+        if first is not None:
+            return x.place(node, site, first.reads, elements)
+    elif node.name is not None and node.name.is_fixed:
         read = tuple(dict.fromkeys([ref for element in elements for ref in element.reads]))
         if not read:
             x.report(Refusal("none of its elements reads a value", code=Code.ARITY), node.span)

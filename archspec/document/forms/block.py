@@ -65,6 +65,9 @@ class BlockCall(Call):
     def input_names(self, env: Env) -> Inputs | None:
         return self.block.inputs
 
+    def output_names(self, env: Env) -> tuple[str | None, ...]:
+        return tuple([output.name for output in self.block.outputs or ()])
+
     def given(self, place: Place) -> dict[str, Any]:
         return {name: _comparable(argument, place.env) for name, argument in self.args.items()}
 

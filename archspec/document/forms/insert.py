@@ -65,11 +65,19 @@ class Insert(Form):
         return form
 
     def input_names(self, env: Env) -> Inputs | None:
+        held = self._held(env)
+        return held[0].input_names(held[1]) if held else None
+
+    def output_names(self, env: Env) -> tuple[str | None, ...]:
+        held = self._held(env)
+        return held[0].output_names(held[1]) if held else ()
+
+    def _held(self, env: Env) -> tuple[Form, Env] | None:
+        """The form of the one node that is held, and what it sees."""
         layers = env.names.get(self.word)
-        if not isinstance(layers, Layers) or not layers.is_one:
+        if not isinstance(layers, Layers) or not layers.is_one or not layers.nodes[0].is_bare:
             return None
-        held = layers.nodes[0]
-        return held.form.input_names(layers.env) if held.is_bare else None
+        return layers.nodes[0].form, layers.env
 
     def step(self, place: Place) -> Step | None:
         form = self

@@ -12,11 +12,10 @@ from archspec.diagnostics.diagnostic import Code, Edit, Help, Span
 from archspec.diagnostics.suggestions import suggestion
 from archspec.document import other_forms, wording
 from archspec.document.forms import FIXED
-from archspec.document.forms.alone import ShareAlone
+from archspec.document.forms.alone import FromAlone, ShareAlone, check_values
 from archspec.document.forms.block import BlockCall
 from archspec.document.forms.insert import Insert
 from archspec.document.forms.op import OpCall
-from archspec.document.forms.values import Values, check_values
 from archspec.document.node_keys import KEYS, NODE_KEYS, PARALLEL, REPEAT
 from archspec.document.records import Form, Layers, Node, Repeat
 from archspec.document.scope import Scope
@@ -133,9 +132,15 @@ class NodeParser(Scope):
         finally:
             self.loops = outer
         if node is not None:
-            self._read_keys(node, value, in_loop=False)
-            if node.form.names_values:
+            self.read_keys(node, value, in_loop=False)
+            if isinstance(node.form, FromAlone):
                 check_values(self, node)
+            if "else" in value.entries:
+                from archspec.document.otherwise import check  # few nodes have one
+
+                check(self, node, value)
+                if node.parallel is not None:
+                    self._refuse_else_of_elements(value.key("else"))
         return node
 
     def _looped(
@@ -151,7 +156,7 @@ class NodeParser(Scope):
         if form is None:
             return None
         node = Node(form, form.span, inputs=form.inputs, repeat=repeat, parallel=parallel)
-        self._read_keys(node, value, in_loop=True)
+        self.read_keys(node, value, in_loop=True)
         if (repeat or parallel) is not None and node.name is None and not node.shares_one:
             self._refuse_fixed_names(node)
         return node
@@ -160,9 +165,9 @@ class NodeParser(Scope):
         """The form of a node without an op: the module of another one, or a name for values."""
         if "share" in value.entries:
             return ShareAlone(value.key("share").span)
-        return Values(value.key("from").span)
+        return FromAlone(value.key("from").span)
 
-    def _read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:
+    def read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:
         """Reads the keys beside the form: those of each iteration, or those of the whole loop."""
         for known in KEYS:
             inside = known.in_loop if node.parallel is None else known.in_parallel
@@ -172,6 +177,14 @@ class NodeParser(Scope):
                     self.report(Code.STRUCTURE, f"`{known.name}` has no value", key.span)
                 else:
                     known.read(self, node, key, item)
+
+    def _refuse_else_of_elements(self, key: Scalar) -> None:
+        self.report(
+            Code.STRUCTURE,
+            "`else` cannot stand beside `parallel`",
+            key.span,
+            help="nest the choice: `{parallel: …, layers: [{when: …, …, else: …}]}`",
+        )
 
     def _two_loops(self, parallel: Repeat) -> None:
         self.report(
@@ -186,7 +199,7 @@ class NodeParser(Scope):
         """Refuses a fixed name in a loop without a scope, where each iteration would bear it."""
         word = "repeat" if node.parallel is None else "parallel"
         for inner in node.form.joining():
-            if inner.name is not None and inner.name.is_fixed and inner.when is None:
+            if inner.name is not None and inner.name.is_fixed and _is_there(inner):
                 self.report(
                     Code.DUPLICATE_NAME,
                     f"every iteration would be called {inner.name.text!r}",
@@ -211,14 +224,32 @@ class NodeParser(Scope):
             return None
         if not known:
             if not others and ("share" in value.entries or {"name", "from"} <= {*value.entries}):
+                if "share" in value.entries and "else" in value.entries:
+                    self._refuse_beside_share(value.key("else"), value)
+                    return None
                 return None, None
             self._no_op(value, others)
             return None
         key, item = known[0]
+        owner = value.get("share")
+        of_loop = isinstance(owner, Scalar) and isinstance(owner.value, bool)
+        if owner is not None and not of_loop:
+            self._refuse_beside_share(key, value)
+            return None
         wrong = [other for other, _ in others if other is not key]
         for other in wrong:
             self._unknown_node_key(other, key, item, value.entries)
         return None if wrong else (key, item)
+
+    def _refuse_beside_share(self, key: Scalar, value: Mapping) -> None:
+        owner = value.get("share")
+        shown = owner.text if isinstance(owner, Scalar) else "…"
+        self.report(
+            Code.SHARE,
+            f"`share` says what the node is, and {key.text!r} stands beside it",
+            key.span,
+            help=f"write `share: {shown}` alone, with what it reads: `from: …`",
+        )
 
     def _no_op(self, value: Mapping, others: list[tuple[Scalar, Value]]) -> None:
         if others:
@@ -263,11 +294,10 @@ class NodeParser(Scope):
         )
 
     def _fields(self, name: str) -> Iterable[str]:
-        op = REGISTRY.get(name)
-        if op is not None:
-            return op.fields()
         block = self.find(name)
-        return block.params if block else ()
+        if block is not None:
+            return block.params
+        return REGISTRY[name].fields() if name in REGISTRY else ()
 
     def _top_level(self, key: str) -> Help | None:
         """The help for a key of the whole file that stands in a node."""
@@ -294,7 +324,7 @@ class NodeParser(Scope):
             return FIXED[word].read(self, span, value)
         if word.startswith("$"):
             return Insert.read(self, word[1:], span, value)
-        block = None if word in REGISTRY else self.find(word)
+        block = self.find(word)
         if block is not None:
             return BlockCall.read(self, block, span, value)
         if word in REGISTRY:
@@ -356,6 +386,13 @@ def _name_for_values(node: Mapping) -> str | None:
     if set(node.entries) != {"from"}:
         return None
     return "to name values write `{name: …, from: …}`; `from` beside an op says what the op reads"
+
+
+def _is_there(node: Node) -> bool:
+    """Whether a node stands there whatever its `when` says."""
+    if node.when is None:
+        return not isinstance(node.form, FromAlone)
+    return node.otherwise is not None and _is_there(node.otherwise)
 
 
 _EMPTY = Env({}, None, None)  # type: ignore[arg-type]

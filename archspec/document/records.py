@@ -28,6 +28,15 @@ class Reference(Record):
     output: Expression | None
     span: Span
 
+    @property
+    def is_written_out(self) -> bool:
+        """Whether nothing in it is computed."""
+        return self.name.is_fixed and not (self.output and self.output.names)
+
+    @property
+    def text(self) -> str:
+        return self.name.text + (f"[{self.output.text}]" if self.output else "")
+
 
 class Inputs(Record):
     """The inputs of a block or op by name. `rest` takes any number of values behind the others."""
@@ -131,14 +140,10 @@ class Form(ABC):
 
     __slots__ = ("inputs", "merge", "span", "word")
 
-    is_call: ClassVar[bool] = False
-    """Whether it is an op or block with arguments, which may stand beside `share`."""
     joins_list: ClassVar[bool] = False
     """Whether its nodes join the list around it where it has no name."""
     joins_in_repeat: ClassVar[bool] = False
     """Whether its nodes join the list where it repeats and has no name."""
-    names_values: ClassVar[bool] = False
-    """Whether it makes nothing, and only gives what it reads a name."""
 
     def __init__(self, word: str, span: Span) -> None:
         self.word, self.span = word, span
@@ -152,9 +157,10 @@ class Form(ABC):
         Raises `Refusal` and `LocatedError`.
         """
 
-    def output_count(self, place: Place) -> int:
-        """How many values it would give; 1 where that is not known."""
-        return 1
+    @property
+    def count(self) -> int | None:
+        """How many values it gives; None where its text does not say."""
+        return None
 
     def input_names(self, env: Env) -> Inputs | None:
         """The names of what it reads; None where these have none."""
@@ -163,10 +169,6 @@ class Form(ABC):
     def output_names(self, env: Env) -> tuple[str | None, ...]:
         """The names of what it gives, where these have names."""
         return ()
-
-    def given(self, place: Place) -> dict[str, Any]:
-        """The arguments that are written, evaluated, to compare with another's."""
-        return {}
 
     @property
     def members(self) -> tuple[Node, ...]:
@@ -188,7 +190,8 @@ class Node:
 
     __slots__ = (
         *("form", "span", "inputs", "named", "name", "name_span"),
-        *("when", "repeat", "parallel", "merge", "share", "shares_one", "training_only"),
+        *("when", "otherwise", "repeat", "parallel", "merge"),
+        *("share", "shares_one", "training_only"),
     )
 
     def __init__(
@@ -206,9 +209,22 @@ class Node:
         self.merge: Node | None = None
         self.name_span = span if name is not None else None
         self.when: Condition | None = None
+        self.otherwise: Node | None = None
         self.share: Reference | None = None
         self.shares_one = False
         self.training_only = False
+
+    def hand_down(self) -> None:
+        """Gives the node under `else` the name and inputs of this one, unless it has inputs."""
+        other = self.otherwise
+        if other is None:
+            return
+        if self.repeat is None or (self.name is not None and self.name.is_fixed):
+            other.name, other.name_span = self.name, self.name_span
+        if other.inputs is None:
+            other.inputs = self.inputs
+        other.training_only |= self.training_only
+        other.hand_down()
 
     @property
     def is_bare(self) -> bool:
@@ -296,10 +312,7 @@ class Output(Record):
 
 
 class Block:
-    """A named graph with parameters. `in_library` blocks come with archspec or a package.
-
-    `calls` are the blocks that its text calls.
-    """
+    """A named graph with parameters. `in_library` blocks come with archspec or a package."""
 
     def __init__(self, name: str, span: Span, raw: Mapping, in_library: bool) -> None:
         self.name, self.span, self.raw, self.in_library = name, span, raw, in_library
@@ -308,17 +321,6 @@ class Block:
         self.inputs = Inputs(("input",))
         self.body: tuple[Node, ...] = ()
         self.outputs: tuple[Output, ...] | None = None
-        self.calls: set[Block] = set()
-
-    def reaches(self, other: Block) -> bool:
-        """Whether its text calls the other block, itself or through blocks that it calls."""
-        seen: set[Block] = set()
-        ahead = [self]
-        while ahead:
-            for called in ahead.pop().calls - seen:
-                seen.add(called)
-                ahead.append(called)
-        return other in seen
 
 
 class PatchItem(Record):

@@ -79,10 +79,12 @@ def second_input(b: Builder, node: Node, refs: Refs) -> str | None:
     return f"name both: `{form.word}: [{', '.join(names)}]`" if len(names) == 2 else None
 
 
-def unjoined(node: Node, refs: Refs) -> str | None:
+def unjoined(b: Builder, node: Node, refs: Refs) -> str | None:
     """The help for a node that reads what stands side by side before it, and was not joined."""
     if node.inputs is not None or len({ref.step for ref in refs}) < 2:
         return None
+    if not any(node in nodes for nodes in b.lists):
+        return None  # it is the merge
     return (
         f"the node before gives {len(refs)} values: join them with a `merge:` there, as `merge: "
         "concat`, or say with `from:` which to read"

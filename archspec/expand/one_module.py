@@ -7,7 +7,6 @@ share it; they take no number, and are called `name-1`, `name-2`, …
 from __future__ import annotations
 
 from archspec.diagnostics.diagnostic import Refusal
-from archspec.expand import nested as scopes
 from archspec.expand.builder import Element, Live, Refs, Site
 from archspec.expand.carrying import next_reads
 from archspec.expand.expansion import Expansion
@@ -38,7 +37,7 @@ def others(x: Expansion, live: Live, site: Site, refs: Refs, given: Refs) -> Ref
         return None
     if found is None or live.node.merge is None:
         return found
-    return scopes.merge(x, live.node.merge, site._replace(level=live.level), found)
+    return x.node(live.node.merge, site._replace(level=live.level), found)
 
 
 def _chained(x: Expansion, live: Live, site: Site, refs: Refs, given: Refs) -> Refs | None:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.document.records import Node
 from archspec.expand import nested as scopes
-from archspec.expand.builder import Builder, Element, Levels, Live, Refs, Site
+from archspec.expand.builder import Builder, Element, HandedOn, Levels, Live, Refs, Site
+from archspec.expand.choosing import settled, unclear
 from archspec.expand.expansion import Expansion
 from archspec.expand.loops import bindings
 from archspec.ir.graph import INPUT, Ref, Step
@@ -19,6 +20,9 @@ from archspec.ir.graph import INPUT, Ref, Step
 
 def side_by_side(x: Expansion, node: Node, site: Site, current: Refs | None) -> Refs | None:
     """What the elements give, in order, or what joins them; None (and diagnostics) on failure."""
+    if isinstance(current, HandedOn) and node.inputs is None:
+        x.report(unclear(current, site.builder), node.span)
+        current = None
     elements = None if current is None else _elements(x, node, site, current)
     if elements is None or current is None:
         x.poison(node, site)
@@ -45,8 +49,13 @@ def side_by_side(x: Expansion, node: Node, site: Site, current: Refs | None) -> 
     return x.in_place(node, site, lambda: _merged(x, node, site, _placed(x, node, site, elements)))
 
 
-def scope(x: Expansion, live: Live, site: Site, refs: Refs, levels: Levels) -> Step | None:
-    """The step of elements with a fixed name: a scope whose children have their numbers."""
+def scope(
+    x: Expansion, live: Live, site: Site, refs: Refs, levels: Levels, again: Live | None = None
+) -> Step | None:
+    """The step of elements with a fixed name: a scope whose children have their numbers.
+
+    `again` is the node that shares it, if it is not for `live` itself.
+    """
     node, elements = live.node, live.elements
     assert elements is not None
     count = 1 + max(ref.output for element in elements for ref in element.reads)
@@ -56,9 +65,11 @@ def scope(x: Expansion, live: Live, site: Site, refs: Refs, levels: Levels) -> S
         )
     inner = scopes.inside(x, site, refs, levels)._replace(env=site.env)
     inner.builder.loop = True
+    (again or live).scope = inner.builder
     with scopes.Entered(x, node.span, None):
         found = _placed(x, node, inner, elements, anonymous=True)
-        graph = scopes.finish(x, inner, _merged(x, node, inner, found))
+        inner.builder.own = last = _merged(x, node, inner, found) or ()
+        graph = scopes.finish(x, inner, last) if last else None
     return scopes.graph_step(graph, site.builder, refs, node.span)
 
 
@@ -99,14 +110,22 @@ def _placed(
         inner = site._replace(env=site.env.bind(element.binding))
         inner.over(element.reads)
         if not element.is_there:
-            given: Refs | None = x.pass_through(node, inner, element.reads)
+            given: Refs | None = element.reads[:1]
+            if not anonymous:
+                x.stand_for(node, inner, given)
             if is_one:
                 _skip(b, site.level)
         elif joins:
-            given = x.run(node.form.members, inner._replace(start=element.reads))
+            given = settled(x, x.run(node.form.members, inner._replace(start=element.reads)), b)
         else:
             given = x.place(node, inner, element.reads, anonymous=anonymous)
+        count = (node.form.count or 1) if given is None else len(given)
+        if node.when is not None and max(count, node.form.count or 1) > 1:
+            x.report(_several(count), node.when.span)
+            return None
         sound &= given is not None
+        if anonymous:
+            b.iterations.append(given or ())
         found.extend(given or ())
     return tuple(found) if sound else None
 
@@ -121,7 +140,15 @@ def _skip(b: Builder, level: int) -> None:
 def _merged(x: Expansion, node: Node, site: Site, found: Refs | None) -> Refs | None:
     if node.merge is None or found is None:
         return found
-    return scopes.merge(x, node.merge, site._replace(start=found), found)
+    return x.node(node.merge, site._replace(start=found), found)
+
+
+def _several(count: int) -> Refusal:
+    return Refusal(
+        f"an element of {count} values has a `when`, and hands on one value where it is not there",
+        code=Code.STRUCTURE,
+        help="put the `when` on the nodes that read them",
+    )
 
 
 def _passed(node: Node, site: Site, passed: Refs) -> Refs:

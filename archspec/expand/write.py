@@ -122,13 +122,17 @@ class _SpecWriter:
             if step.body is None or step.body in self.blocks or step.shares is not None:
                 continue
             self._collect(step.body)
-            if step.body.block is not None or len(step.body.inputs) != 1:
-                # A group says nothing of several inputs: it becomes a block.
-                first = step.body.block or "scope"
-                name, number = first, 1
+            block = step.body.block
+            if block is None and len(step.body.inputs) != 1:
+                block = "scope"  # a group says nothing of several inputs
+            elif block is None and len(step.body.outputs) > 1:
+                # A group has no `outputs:` for what is read of single iterations.
+                block = "loop" if step.body.outputs != self._all_of_last(step.body) else None
+            if block is not None:
+                name, number = block, 1
                 while name in self.taken:
                     number += 1
-                    name = f"{first}_{number}"
+                    name = f"{block}_{number}"
                 self.taken.add(name)
                 self.blocks[step.body] = name
 
@@ -170,12 +174,9 @@ class _SpecWriter:
             previous = tuple(Ref(index, i) for i in range(len(step.outputs)))
         is_group = graph is not self.program.graph and graph not in self.blocks
         if is_group and graph.outputs != previous:
-            # A group has no `outputs:`. Its last node names what it gives.
-            name = "given"
-            while name in {*graph.input_names, *(step.name for step in graph.steps)}:
-                name = f"{name}_"
-            chosen = scalar([edge(graph, ref) for ref in graph.outputs])
-            yield f"{indent}  - {{name: {name}, from: {chosen}}}"
+            # A node that is not there passes on what it reads: a group has no `outputs:`.
+            chosen = scalar(edge(graph, graph.outputs[0]))
+            yield f"{indent}  - {{identity: , when: false, else: {chosen}}}"
 
     def _idle_reads(self, graph: Graph, index: int) -> tuple[list[str], list[str]]:
         """Values that idle nodes may read, and the nodes that make missing ones."""

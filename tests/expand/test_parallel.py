@@ -275,7 +275,11 @@ def test_a_parallel_is_shared_with_other_values():
         ("{parallel: 2, name: p, relu: , from: b}", "no node before this one is called 'b'"),
         ("{name: b, from: a, parallel: 2}", "`parallel` has no effect on a node of `from` alone"),
         ("{parallel: 2, layers: [{name: n, relu: }]}", "every iteration would be called 'n'"),
-        ("{parallel: 2, chunk: 2, when: index > 0}", "`when` cannot stand on a node with several"),
+        (
+            "{parallel: 2, relu: , when: index > 0, else: a}",
+            "`else` cannot stand beside `parallel`",
+        ),
+        ("{parallel: 2, chunk: 2, when: index > 0}", "an element of 2 values has a `when`"),
     ],
 )
 def test_a_wrong_parallel_is_refused(node, said):

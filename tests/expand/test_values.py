@@ -89,7 +89,8 @@ def test_a_group_gives_what_its_last_node_names():
         "1 = concat(g[0], g[1], g[2]) -> 12x8x8",
     ]
     again = archspec.loads(arch.expand())
-    assert listing(again) == listing(arch)
+    assert listing(again)[1:] == listing(arch)[1:]
+    assert listing(again)[0] == listing(arch)[0].replace("group", "loop")
     assert arch.verify(elsewhere=False).ok
 
 
@@ -128,11 +129,11 @@ def test_a_patched_node_is_what_the_name_stands_for(tmp_path):
         ("{name: a, from: input}", "the name 'a' stands twice in this list"),
         (
             "{name: b, from: [a, input], when: in_channels > 1}",
-            "`when` cannot stand on a node with",
+            "a node of 2 values with a `when` needs",
         ),
         (
             "{name: b, from: [a, input], when: in_channels > 9}",
-            "`when` cannot stand on a node with",
+            "a node of 2 values with a `when` needs",
         ),
         ("{name: b, from: c}", "no node before this one is called 'c'"),
         ("{share: b, name: c}", "no node before this one is called 'b'"),

@@ -99,7 +99,7 @@ SLIPS = {
 <text>:4:5: error AS202: 'out_features' is not a key of a node
   4 |     out_features: 4
     |     ^^^^^^^^^^^^
-  expected: one op or block key, and any of name, from, when, repeat, parallel, share, \
+  expected: one op or block key, and any of name, from, when, else, repeat, parallel, share, \
 training_only, merge
   help: it is an argument of linear: indent it under `linear:`""",
     ),
@@ -154,7 +154,7 @@ FORMS = {
 <text>:3:14: error AS202: 'nam' is not a key of a node
   3 |   - {relu: , nam: x}
     |              ^^^
-  expected: one op or block key, and any of name, from, when, repeat, parallel, share, \
+  expected: one op or block key, and any of name, from, when, else, repeat, parallel, share, \
 training_only, merge
   help: did you mean 'name'?""",
     ),

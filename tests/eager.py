@@ -91,6 +91,7 @@ class Scope:
         self.places: dict[str, tuple[str, Any]] = {}
         self.iterations: dict[str, list[Values]] = {}
         self.training_only: set[str] = set()
+        self.before: Values = ()
         self.count = 0
 
     def run(self, nodes: Sequence[Any], values: Values) -> Values:
@@ -99,7 +100,9 @@ class Scope:
             values = self.node(node if isinstance(node, dict) else {node: None}, values)
         return values
 
-    def read(self, reference: str) -> Values:
+    def read(self, reference: Any) -> Values:
+        if reference == -1:
+            return self.before
         name, bracket, index = reference.partition("[")
         start, _, last = name.rpartition(".")
         if last == "*":
@@ -114,8 +117,11 @@ class Scope:
         return (values[int(index[:-1])],) if bracket else values
 
     def node(self, node: dict[str, Any], values: Values) -> Values:
+        self.before = values
         if "from" in node:
             reads = node["from"] if isinstance(node["from"], list) else [node["from"]]
+            if isinstance(node["from"], dict):
+                reads = [node["from"]["x"], node["from"]["y"]]
             values = tuple(value for name in reads for value in self.read(name))
         if "when" in node and not evaluate(node["when"], values[0], self.variables):
             return self.instead(node, values) if "else" in node else values[:1]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.document.listed import Listed
-from archspec.document.records import Condition, Node, Repeat
+from archspec.document.records import Condition, NamedInput, Node, Repeat
 from archspec.document.schema_words import IDENTIFIER, Schema, ref
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import NUMBERS, Argument, check_truth
@@ -20,11 +20,15 @@ from archspec.text.values import Items, Mapping, Scalar, Value, kind
 
 
 class NodeKey(ABC):
-    """One key. `in_loop`: what it says may differ in each iteration of the node's `repeat`."""
+    """One key. `in_loop`: what it says may differ in each iteration of the node's `repeat`.
+
+    `in_parallel`: the same of the elements of a `parallel`.
+    """
 
     name: ClassVar[str]
     doc: ClassVar[str]
     in_loop: ClassVar[bool] = False
+    in_parallel: ClassVar[bool] = True
 
     @abstractmethod
     def schema(self) -> Schema:
@@ -74,13 +78,18 @@ class NodeName(NodeKey):
 
 
 class NodeFrom(NodeKey):
-    """`from: stem`, `from: [a, b]`."""
+    """`from: stem`, `from: [a, b]`, `from: {x: a, memory: b}`."""
 
     name = "from"
     doc = "What the node reads, instead of the node before it."
 
     def schema(self) -> Schema:
-        return ref("references")
+        named = {
+            "type": "object",
+            "additionalProperties": ref("references"),
+            "description": "Inputs by name.",
+        }
+        return {"anyOf": [ref("references"), named]}
 
     def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
         if node.inputs is not None:
@@ -90,7 +99,12 @@ class NodeFrom(NodeKey):
                 key.span,
                 help="keep one of the two",
             )
-        node.inputs = scope.references(value, "from")
+        if not isinstance(value, Mapping):
+            node.inputs = scope.references(value, "from")
+            return
+        by_name = [(key, scope.references(item, key.text)) for _, key, item in value.items()]
+        node.named = tuple([NamedInput(key.text, key.span, len(refs)) for key, refs in by_name])
+        node.inputs = tuple([reference for _, refs in by_name for reference in refs])
 
     def written(self, step: Listed) -> Any:
         op = step.step.op
@@ -151,6 +165,7 @@ class NodeRepeat(NodeKey):
 
     def loop(self, scope: Scope, value: Value | None) -> Repeat | None:
         """The loop, before anything else of the node is read."""
+        word = self.name
         if value is None or (isinstance(value, Scalar) and value.is_absent):
             return None
         variables: list[tuple[str, Argument]] = []
@@ -159,16 +174,69 @@ class NodeRepeat(NodeKey):
             if isinstance(value, Mapping):
                 variables = [_variable(scope, text, item) for text, _, item in value.items()]
                 if not variables:
-                    raise Refusal("`repeat` over nothing", code=Code.REPEAT)
+                    raise Refusal(f"`{word}` over nothing", code=Code.REPEAT)
             elif isinstance(value, Items):
                 raise Refusal(
-                    "a list to repeat over needs a name for its elements",
+                    f"a list to {word} over needs a name for its elements"
+                    if word == "repeat"
+                    else "a list to walk needs a name for its elements",
                     code=Code.REPEAT,
-                    help="write `repeat: {item: [...]}`",
+                    help=f"write `{word}: {{item: [...]}}`",
                 )
             else:
                 times = scope.argument(value, NUMBERS)
-        return Repeat(times, tuple(variables), value.span)
+        return Repeat(times, tuple(variables), value.span, word)
+
+
+class NodeParallel(NodeRepeat):
+    """`parallel: 3`, `parallel: {rate: rates}`: as `repeat`, with the iterations side by side."""
+
+    name = "parallel"
+    doc = "A count, or lists to walk together: the node once for each element, side by side."
+
+
+class NodeMerge(NodeKey):
+    """`merge: concat`, beside `branches` or `parallel`."""
+
+    name = "merge"
+    doc = "The op or block that joins the branches, or the elements of a parallel."
+    in_loop = True
+    in_parallel = False
+
+    def schema(self) -> Schema:
+        return ref("node")
+
+    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
+        if node.parallel is None and node.form.word != "branches":
+            scope.report(
+                Code.STRUCTURE,
+                "`merge` joins branches, or the elements of a parallel",
+                key.span,
+                expected="`branches:` or `parallel:` beside it",
+                help="a node that joins others names them: `add: [a, b]`",
+            )
+            return
+        if isinstance(value, Items):
+            scope.report(Code.STRUCTURE, f"`merge` is one op, not {kind(value)}", value.span)
+            return
+        node.merge = merge = scope.node(value)
+        if node.parallel is None:
+            node.form.merge = merge
+        if merge is not None and (loop := merge.repeat or merge.parallel):
+            scope.report(
+                Code.REPEAT,
+                "a merge stands once and cannot repeat",
+                loop.span,
+                help="put `repeat:` beside `branches:`, or on a node after it",
+            )
+        if merge is not None and merge.inputs is not None:
+            scope.report(
+                Code.STRUCTURE,
+                "a merge of branches takes the branches, and names no inputs of its own"
+                if node.parallel is None
+                else "a merge takes what the elements give, and names no inputs of its own",
+                merge.span,
+            )
 
 
 def _variable(scope: Scope, name: str, value: Value) -> tuple[str, Argument]:
@@ -181,22 +249,29 @@ def _variable(scope: Scope, name: str, value: Value) -> tuple[str, Argument]:
         )
     if scope.params and name in scope.params:
         raise Refusal(f"{name!r} is a parameter already", code=Code.DUPLICATE_NAME)
+    if name == scope.rest:
+        raise Refusal(f"{name!r} is an input of the block already", code=Code.DUPLICATE_NAME)
     if isinstance(value, Scalar) and value.is_absent:
         raise Refusal(f"{name!r} has no list to walk", code=Code.REPEAT)
     return name, scope.argument(value, NUMBERS)
 
 
 class NodeShare(NodeKey):
-    """`share: other_node`."""
+    """`share: other_node`; `share: true` on a loop."""
 
     name = "share"
-    doc = "The node whose module is used again."
+    doc = "The node whose module is used again; true for one module that a loop applies each time."
     in_loop = True
 
     def schema(self) -> Schema:
-        return ref("reference")
+        return {"anyOf": [ref("reference"), {"const": True}]}
 
     def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
+        if isinstance(value, Scalar) and isinstance(value.value, bool):
+            node.shares_one = True
+            if refusal := _refused_share(node, value.value):
+                scope.refuse(refusal, value.span)
+            return
         refs = scope.references(value, "share")
         if len(refs) > 1 or (refs and refs[0].output is not None):
             scope.report(
@@ -211,6 +286,24 @@ class NodeShare(NodeKey):
     def written(self, step: Listed) -> Any:
         owner = step.step.shares
         return None if owner is None else step.graph.steps[owner].name
+
+
+def _refused_share(node: Node, value: bool) -> Refusal | None:
+    """What is wrong with `share: true` on this node."""
+    if not value or (node.repeat or node.parallel) is None or node.form.word == "share":
+        return Refusal(
+            "`share: true` is for a loop, whose iterations then apply one module",
+            code=Code.STRUCTURE,
+            expected="the name of a node, or `true` beside a loop's op or block",
+            help="each iteration has a module of its own without `share`" if not value else None,
+        )
+    if node.name is not None and not node.name.is_fixed:
+        return Refusal(
+            f"one module has one name, and {node.name.text!r} gives each iteration its own",
+            code=Code.NAME,
+            help="give it a name without braces",
+        )
+    return None
 
 
 class NodeTrainingOnly(NodeKey):
@@ -240,13 +333,16 @@ class NodeTrainingOnly(NodeKey):
 
 
 REPEAT = NodeRepeat()
+PARALLEL = NodeParallel()
 KEYS: tuple[NodeKey, ...] = (
     NodeName(),
     NodeFrom(),
     NodeWhen(),
     NodeElse(),
     REPEAT,
+    PARALLEL,
     NodeShare(),
     NodeTrainingOnly(),
+    NodeMerge(),
 )
 NODE_KEYS = tuple(key.name for key in KEYS)

@@ -38,12 +38,34 @@ class Reference(Record):
         return self.name.text + (f"[{self.output.text}]" if self.output else "")
 
 
+class Inputs(Record):
+    """The inputs of a block or op by name. `rest` takes any number of values behind the others."""
+
+    names: tuple[str, ...]
+    rest: str | None = None
+
+    def __str__(self) -> str:
+        return ", ".join([*self.names, *([f"{self.rest}..."] if self.rest else [])])
+
+
+class NamedInput(Record):
+    """One entry of `from: {x: h, memory: m}`; `values` counts the references that are its own."""
+
+    name: str
+    span: Span
+    values: int
+
+
 class Repeat(Record):
-    """A loop: over a count (`repeat: 3`) or over lists walked together."""
+    """A loop: over a count (`repeat: 3`) or over lists walked together.
+
+    `word` is `repeat`, or `parallel` where the iterations stand side by side.
+    """
 
     times: Argument | None
     variables: tuple[tuple[str, Argument], ...]
     span: Span
+    word: str = "repeat"
 
 
 class Condition(Record):
@@ -88,7 +110,7 @@ class Place(Protocol):
     def group(self, nodes: tuple[Node, ...]) -> Step | None:
         """The step of nodes in a scope of their own. Raises `Refusal`."""
 
-    def branches(self, paths: tuple[Branch, ...], merge: Node) -> Step | None:
+    def branches(self, paths: tuple[Branch, ...], merge: Node | None) -> Step | None:
         """The step of parallel paths in a scope of their own. Raises `Refusal`."""
 
     def add(self, diagnostic: Diagnostic) -> None:
@@ -112,13 +134,12 @@ class Branch(Record):
 class Form(ABC):
     """What a node is: an op, a call of a block, a group, …
 
-    `word` is what it is written with; `inputs` are edges within it, as in `add: [a, b]`.
+    `word` is what it is written with; `inputs` are edges within it, as in `add: [a, b]`; `merge`
+    joins the branches of one that has them.
     """
 
-    __slots__ = ("inputs", "span", "word")
+    __slots__ = ("inputs", "merge", "span", "word")
 
-    keys: ClassVar[tuple[str, ...]] = ()
-    """Keys that only nodes of this form have."""
     joins_list: ClassVar[bool] = False
     """Whether its nodes join the list around it where it has no name."""
     joins_in_repeat: ClassVar[bool] = False
@@ -127,6 +148,7 @@ class Form(ABC):
     def __init__(self, word: str, span: Span) -> None:
         self.word, self.span = word, span
         self.inputs: tuple[Reference, ...] | None = None
+        self.merge: Node | None = None
 
     @abstractmethod
     def step(self, place: Place) -> Step | None:
@@ -140,6 +162,14 @@ class Form(ABC):
         """How many values it gives; None where its text does not say."""
         return None
 
+    def input_names(self, env: Env) -> Inputs | None:
+        """The names of what it reads; None where these have none."""
+        return None
+
+    def output_names(self, env: Env) -> tuple[str | None, ...]:
+        """The names of what it gives, where these have names."""
+        return ()
+
     @property
     def members(self) -> tuple[Node, ...]:
         """Its own nodes, where they may stand in the list around it."""
@@ -151,11 +181,17 @@ class Form(ABC):
 
 
 class Node:
-    """One entry of a `layers:` list: its form, and the keys that stand beside it."""
+    """One entry of a `layers:` list: its form, and the keys that stand beside it.
+
+    It has a `repeat` or is `parallel`, or neither. `merge` joins what the elements of a parallel
+    give, or branches. With `shares_one` a loop has one module, which every iteration applies.
+    `named` says which inputs its references are, where `from` gives them by name.
+    """
 
     __slots__ = (
-        *("form", "span", "inputs", "name", "name_span"),
-        *("when", "otherwise", "repeat", "share", "training_only"),
+        *("form", "span", "inputs", "named", "name", "name_span"),
+        *("when", "otherwise", "repeat", "parallel", "merge"),
+        *("share", "shares_one", "training_only"),
     )
 
     def __init__(
@@ -165,13 +201,17 @@ class Node:
         inputs: tuple[Reference, ...] | None = None,
         name: Template | None = None,
         repeat: Repeat | None = None,
+        parallel: Repeat | None = None,
     ) -> None:
         self.form, self.span, self.inputs = form, span, inputs
-        self.name, self.repeat = name, repeat
+        self.named: tuple[NamedInput, ...] | None = None
+        self.name, self.repeat, self.parallel = name, repeat, parallel
+        self.merge: Node | None = None
         self.name_span = span if name is not None else None
         self.when: Condition | None = None
         self.otherwise: Node | None = None
         self.share: Reference | None = None
+        self.shares_one = False
         self.training_only = False
 
     def hand_down(self) -> None:
@@ -194,6 +234,8 @@ class Node:
             and self.inputs is None
             and self.when is None
             and self.repeat is None
+            and self.parallel is None
+            and self.merge is None
             and self.share is None
             and not self.training_only
         )
@@ -276,7 +318,7 @@ class Block:
         self.name, self.span, self.raw, self.in_library = name, span, raw, in_library
         self.doc = ""
         self.params: dict[str, Parameter] = {}
-        self.inputs: tuple[str, ...] = ("input",)
+        self.inputs = Inputs(("input",))
         self.body: tuple[Node, ...] = ()
         self.outputs: tuple[Output, ...] | None = None
 

@@ -55,6 +55,8 @@ class Scope(Reporter, ABC):
         self.following: Value | None = None
         self.broken: Container[str] = ()
         self.lost = False
+        # The input of a block that takes any number of values, which expressions count.
+        self.rest: str | None = None
         # Parameters of the file around a block, which the block does not see.
         self.hidden: Container[str] = ()
         # The block or spec whose body it is, as it is written.
@@ -114,6 +116,8 @@ class Scope(Reporter, ABC):
                 self.params is None
                 or name in MAGIC
                 or name == EDGES
+                or name == self.rest
+                or name.startswith("len(")
                 or name in self.loops
                 or name in self.params
             ):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from archspec.diagnostics.diagnostic import Code, Note, Refusal, Span
 from archspec.diagnostics.suggestions import certain_word, did_you_mean
-from archspec.document.records import Node
+from archspec.document.records import Inputs, Node
 from archspec.expand.names import Edge, PatchTree, beginnings, iteration, number_after, split_edge
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import INPUT, Graph, Ref, Step
@@ -38,6 +38,9 @@ class HandedOn(tuple[Ref, ...]):
 Bindings: TypeAlias = list[dict[str, Any]]
 """What a repeat binds, an iteration an entry."""
 
+BEFORE = "-1"
+"""The edge that stands for what the node before gives."""
+
 MAX_TRAIL = 6
 """Producers shown with a shape error."""
 MAX_WAY = 100
@@ -56,6 +59,7 @@ class Builder:
     """Collects the steps of one list. `parent` is where it is called, and what it was given."""
 
     __slots__ = (
+        "before",
         "counters",
         "dead_names",
         "has_trained",
@@ -75,6 +79,7 @@ class Builder:
         "parent",
         "position",
         "recipes",
+        "rest",
         "steps",
         "taken",
         "training_only",
@@ -86,12 +91,16 @@ class Builder:
         self,
         inputs: tuple[Shape, ...],
         types: tuple[ValueType, ...],
-        input_names: tuple[str, ...],
+        named: Inputs,
         levels: Levels,
         parent: tuple[Builder, Refs] | None,
     ) -> None:
-        self.inputs, self.input_types, self.input_names = inputs, types, input_names
+        self.inputs, self.input_types = inputs, types
+        # The rest of the inputs, behind those that have names of their own, has one name.
+        self.input_names, self.rest = named.names, named.rest
         self.steps: list[Step] = []
+        # What the node before the one that is placed gives: `-1` stands for it.
+        self.before: Refs | None = None
         # None where the node failed: its readers are not reported.
         self.names: dict[str, Refs | None] = {}
         self.dead_names: dict[str, Refs | None] = {}
@@ -159,7 +168,7 @@ class Builder:
                 expected="each name once",
                 found=self._first(name),
             )
-        if name in self.input_names:
+        if name in self.input_names or name == self.rest:
             raise Refusal(f"{name!r} is an input of this list", code=Code.DUPLICATE_NAME)
         if name in self.holders:
             self._refuse_beginning(name, self.holders[name], self.holders[name])
@@ -337,6 +346,8 @@ class Builder:
             return _found(name, self.dead_names[name])
         if name in self.input_names:
             return (Ref(INPUT, self.input_names.index(name)),)
+        if name == self.rest:
+            return tuple([Ref(INPUT, i) for i in range(len(self.input_names), len(self.inputs))])
         for node in (node for nodes in self.lists for node in nodes):
             later = node.name.text if node.name is not None else ""
             is_inside = later and name.startswith(f"{later}.") and not self.is_name(later, level)
@@ -347,7 +358,8 @@ class Builder:
                     expected="a node before this one: a graph has no cycles",
                     help=f"move {later!r}, at {place(node.span)}, before its reader",
                 )
-        known = [*dict.fromkeys((*names, *self.dead_names, *self.input_names))]
+        rest = [self.rest] if self.rest else []
+        known = [*dict.fromkeys((*names, *self.dead_names, *self.input_names, *rest))]
         elsewhere = self._elsewhere(name)
         if "input" not in known:
             known.append("input")
@@ -385,6 +397,25 @@ class Builder:
         if name in REGISTRY:
             return f"{name} is an op, and edges name nodes; for parallel paths write `branches:`"
         return None
+
+    def input_edge(self, number: int) -> str:
+        """An input as an edge names it."""
+        if number < len(self.input_names):
+            return self.input_names[number]
+        return f"{self.rest}[{number - len(self.input_names)}]"
+
+    def _graph_inputs(self) -> tuple[str, ...]:
+        """A name for each input, which no other input and no node of the list has."""
+        if self.rest is None:
+            return self.input_names
+        taken = {*self.input_names, *(step.name for step in self.steps)}
+        names = [*self.input_names]
+        for number in range(len(self.inputs) - len(names)):
+            name = f"{self.rest}_{number}"
+            while name in taken:
+                name = f"{name}_"
+            names.append(name)
+        return tuple(names)
 
     def finish(
         self, block: str | None, outputs: Refs, output_names: tuple[str, ...] | None
@@ -430,7 +461,7 @@ class Builder:
             ]
             outputs = tuple(Ref(moved[ref.step], ref.output) for ref in outputs)
         graph = Graph(
-            *(block, self.input_names, self.inputs, self.input_types),
+            *(block, self._graph_inputs(), self.inputs, self.input_types),
             *(tuple(steps), outputs, output_names),
         )
         return graph, unread
@@ -470,19 +501,39 @@ class Builder:
             ref = step.inputs[0]
 
 
+class Element(Record):
+    """One element of a `parallel`: what it binds and reads, and whether it is there."""
+
+    binding: dict[str, Any]
+    reads: Refs
+    is_there: bool
+
+
 class Live:
     """A node that is there: its name, rendered, and what a named repeat binds in its iterations.
 
-    `level` is the first level of patches that applies to it. `step` is the index of the step made
-    of it, and `levels` are the patches for the nodes inside. `scope` is that of a named repeat.
+    `elements` are those of a named parallel, which read the inputs of its scope. `level` is the
+    first level of patches that applies to it. `step` is the index of the step made of it, and
+    `levels` are the patches for the nodes inside. `scope` is that of a named loop.
     """
 
-    __slots__ = ("bindings", "env", "level", "levels", "name", "node", "scope", "step")
+    __slots__ = ("bindings", "elements", "env", "level", "levels", "name", "node", "scope", "step")
 
     def __init__(
-        self, node: Node, name: str | None, bindings: Bindings | None, env: Env, level: int
+        self,
+        node: Node,
+        name: str | None,
+        bound: Bindings | list[Element] | None,
+        env: Env,
+        level: int,
     ) -> None:
-        self.node, self.name, self.bindings = node, name, bindings
+        self.node, self.name = node, name
+        self.bindings: Bindings | None = None
+        self.elements: list[Element] | None = None
+        if node.parallel is None:
+            self.bindings = cast("Bindings | None", bound)
+        else:
+            self.elements = cast("list[Element] | None", bound)
         self.env, self.level = env, level
         self.levels: Levels = ()
         self.step: int | None = None
@@ -507,14 +558,22 @@ class Site(Record):
         env.edge = self.shape
         return env
 
+    def value(self, name: str) -> Refs | None:
+        """The values that a name stands for; None where their node failed. Raises `Refusal`."""
+        b = self.builder
+        if name == BEFORE:
+            return b.before
+        if name == "input" and "input" not in b.names:
+            return self.start
+        return b.find(name, self.level)
+
     def shape(self, edge: str) -> Shape:
         """The shape of an earlier value of the list. Raises `Refusal`."""
         b, level = self.builder, self.level
         _, _, output = found = split_edge(edge, lambda name: b.is_name(name, level))
         index = iteration(output or "0")
         path = edge if index is None else found.path
-        is_input = path == "input" and "input" not in b.names
-        refs = self.start if is_input else b.find(path, level)
+        refs = self.value(path)
         if refs is None:
             raise Refusal(f"the size of {edge!r} is not known: its node is wrong")
         if index is None or index >= len(refs) or (len(refs) > 1 and output is None):

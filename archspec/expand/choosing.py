@@ -193,7 +193,7 @@ def _ways(handed: HandedOn, b: Builder) -> tuple[str, list[str]]:
     found = f"its first input is {first!r}" if first else "it names no input"
     if handed.before:
         ref = handed.before[0]
-        name = b.input_names[ref.output] if ref.step == INPUT else b.steps[ref.step].name
+        name = b.input_edge(ref.output) if ref.step == INPUT else b.steps[ref.step].name
         ways.append("input" if ref.step == INPUT and ref.output == 0 else name)
         found += f", and before it stands {ways[-1]!r}"
     return found, ways

@@ -13,7 +13,7 @@ from archspec.diagnostics.call_sites import CallSite, located
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.document.records import Arguments, Block, Node, Reference
 from archspec.document.validate import Ops
-from archspec.expand.builder import Bindings, Builder, Levels, Live, Refs, Site, Stop
+from archspec.expand.builder import Bindings, Builder, Element, Levels, Live, Refs, Site, Stop
 from archspec.expand.remedies import remedy
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Budget, Env
@@ -88,9 +88,22 @@ class Expansion(ABC):
 
     @abstractmethod
     def place(
-        self, node: Node, site: Site, refs: Refs, bound: Bindings | None = None
+        self,
+        node: Node,
+        site: Site,
+        refs: Refs,
+        bound: Bindings | list[Element] | None = None,
+        anonymous: bool = False,
     ) -> Refs | None:
         """A live node, at its position in its list; patches of the position come first."""
+
+    @abstractmethod
+    def in_place(self, node: Node, site: Site, join: Callable[[], Refs | None]) -> Refs | None:
+        """Lets nodes join the list, training_only where the node around them is."""
+
+    @abstractmethod
+    def read_by(self, node: Node, references: tuple[Reference, ...], site: Site) -> Refs | None:
+        """The values that a node's own edges name; None (and diagnostics) where one is unknown."""
 
     @abstractmethod
     def put(self, live: Live, site: Site, refs: Refs, levels: Levels) -> Refs | None:

@@ -143,7 +143,9 @@ class _SpecWriter:
                 continue
             self._collect(step.body)
             block = step.body.block
-            if block is None and len(step.body.outputs) > 1:
+            if block is None and len(step.body.inputs) != 1:
+                block = "scope"  # a group says nothing of several inputs
+            elif block is None and len(step.body.outputs) > 1:
                 # A group has no `outputs:` for what is read of single iterations.
                 block = "loop" if step.body.outputs != self._all_of_last(step.body) else None
             if block is not None:

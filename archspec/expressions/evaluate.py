@@ -28,6 +28,9 @@ SIZE = "size"
 EDGES = "size()"
 """Among the names that an expression reads it says that it depends on the list of nodes."""
 
+LENGTH = "len({})"
+"""Under what name an `Env` has the number of values of an input that takes the rest."""
+
 NUMBERS = frozenset((int, float, Size, Ratio))
 """The types of numbers: sizes that depend on symbols are among them."""
 

@@ -22,6 +22,7 @@ from archspec.expressions.evaluate import (
     CONSTANTS,
     EDGES,
     FUNCTIONS,
+    LENGTH,
     MAGIC,
     RESERVED,
     SIZE,
@@ -111,6 +112,11 @@ class _Compiler:
             try:
                 return env.names[name]
             except KeyError:
+                if LENGTH.format(name) in env.names:
+                    refuse(
+                        f"{name!r} stands for values, which an expression can only count",
+                        expected=LENGTH.format(name),
+                    )
                 raise unknown_name(name, env.names) from None
 
         return evaluate
@@ -224,8 +230,18 @@ class _Compiler:
             refuse(f"{name} takes {wanted} argument(s), got {len(node.args)}", Code.EXPRESSION)
         if name == SIZE:
             return self._size(node, function)
+        if name == "len" and isinstance(node.args[0], ast.Name):
+            return self._length(node.args[0], function)
         args = [self.compile(arg) for arg in node.args]
         return lambda env: checked(function(env, *[arg(env) for arg in args]))
+
+    def _length(self, of: ast.Name, function: Callable[..., Any]) -> Evaluate:
+        """`len(xs)`: of a list, or of the values of an input that takes the rest."""
+        value, count = self.compile(of), LENGTH.format(of.id)
+        if of.id in self.bound:
+            return lambda env: function(env, value(env))
+        self.names.add(count)
+        return lambda env: env.names[count] if count in env.names else function(env, value(env))
 
     def _size(self, node: ast.Call, function: Callable[..., Any]) -> Evaluate:
         """`size(stem, 2)`: the first argument is a name, or an edge in quotes."""

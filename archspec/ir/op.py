@@ -102,7 +102,8 @@ class Op:
 
     Class facts: `primary` is the argument that may stand alone (`linear: 10`); `variadic` ops
     read two or more inputs, written as their primary argument (`add: [a, b]`); `num_inputs`
-    counts the inputs of all others; `takes_unbatched` ops also read learned tensors, which have
+    counts the inputs of all others, and `input_names` names them where `from` may give them by
+    name; `takes_unbatched` ops also read learned tensors, which have
     no batch axis; `takes` names the types of values that it reads; `module` is the path of the
     class that `build` calls; `kernels` names the weights that a network-wide `init:` scheme fills;
     the module of an `any_rank` op is the same for inputs of every rank. Where the arguments of an
@@ -126,6 +127,7 @@ class Op:
     primary: ClassVar[str | None] = None
     variadic: ClassVar[bool] = False
     num_inputs: ClassVar[int] = 1
+    input_names: ClassVar[tuple[str, ...]] = ()
     takes: ClassVar[frozenset[str]] = FLOATS
     takes_unbatched: ClassVar[bool] = False
     gives_several: ClassVar[bool] = False

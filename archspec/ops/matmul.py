@@ -20,6 +20,7 @@ class MatMul(Op, name="matmul"):
     """
 
     num_inputs = 2
+    input_names = ("input", "other")
     moves_axes = True
     examples = (
         Example(inputs=[("N", 2, 4, 5), ("N", 2, 5, 3)]),

@@ -99,7 +99,8 @@ SLIPS = {
 <text>:4:5: error AS202: 'out_features' is not a key of a node
   4 |     out_features: 4
     |     ^^^^^^^^^^^^
-  expected: one op or block key, and any of name, from, when, repeat, share, training_only
+  expected: one op or block key, and any of name, from, when, else, repeat, parallel, share, \
+training_only, merge
   help: it is an argument of linear: indent it under `linear:`""",
     ),
     "a node key at the wrong depth": (
@@ -153,7 +154,8 @@ FORMS = {
 <text>:3:14: error AS202: 'nam' is not a key of a node
   3 |   - {relu: , nam: x}
     |              ^^^
-  expected: one op or block key, and any of name, from, when, repeat, share, training_only
+  expected: one op or block key, and any of name, from, when, else, repeat, parallel, share, \
+training_only, merge
   help: did you mean 'name'?""",
     ),
     "an unknown argument": (
@@ -231,11 +233,11 @@ FORMS = {
     "branches without a merge": (
         "- branches: [[relu], []]",
         """\
-<text>:3:5: error AS203: `branches` needs a `merge`
+<text>:3:17: error AS505: the last node has 2 outputs, and several need names
   3 |   - branches: [[relu], []]
-    |     ^^^^^^^^
-  expected: merge: concat, add, mul, or a block that takes as many inputs
-  help: add `merge: concat` beside `branches:`""",
+    |                 ^^^^
+  help: join them with a `merge:`, as `merge: concat`, or name them at the top level of the file: \
+`outputs: {a: 0, input: input}`""",
     ),
     "a truth value that is none": (
         "- {relu: , training_only: 1}",

@@ -8,10 +8,10 @@ from typing import Any, TypeGuard
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Span
 from archspec.document import wording
 from archspec.document.forms.call import Call, misplaced
-from archspec.document.records import Arguments, Place
+from archspec.document.records import Arguments, Inputs, Place
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import Argument, check_truth, op_kinds, truths
-from archspec.expressions.evaluate import EDGES, shape_of
+from archspec.expressions.evaluate import EDGES, Env, shape_of
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
 from archspec.text.values import Items, Mapping, Scalar, Value, kind
@@ -116,6 +116,9 @@ class OpCall(Call):
 
     def step(self, place: Place) -> Step | None:
         return place.op(self.ready or place.make(self.op, self.args, self.span))
+
+    def input_names(self, env: Env) -> Inputs | None:
+        return Inputs(self.op.input_names) if self.op.input_names else None
 
 
 LIKE = "like"

@@ -1,0 +1,143 @@
+"""`{name: levels, from: [a, b]}`: a name for values; `outputs: levels`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from listing import first_line, keys, listing, loaded, refused, write_files
+from torch import nn
+
+import archspec
+
+CONV = "conv2d: {out_channels: 4, kernel_size: 3, padding: 1}"
+
+
+def test_a_name_for_values_makes_no_module_and_takes_no_number():
+    nodes = "- {{name: a, {0}}}\n- {0}\n{1}- {{{0}, from: '1'}}\n- add: [a, -1]"
+    plain = loaded(nodes.format(CONV, ""))
+    named = loaded(nodes.format(CONV, "- {name: both, from: [a, '1']}\n"))
+    assert listing(named) == listing(plain)
+    assert keys(named) == keys(plain)
+
+
+def test_the_name_stands_for_all_the_values_and_the_next_node_reads_them():
+    arch = loaded(
+        "- {name: halves, chunk: 2}\n- {name: three, from: ['halves[1]', input, 'halves[0]']}\n"
+        "- concat\n- {concat: [three, 'three[1]', -1]}"
+    )
+    assert listing(arch)[1:] == [
+        "1 = concat(halves[1], input, halves[0]) -> 8x8x8",
+        "2 = concat(halves[1], input, halves[0], input, 1) -> 20x8x8",
+    ]
+
+
+PYRAMID = """
+  pyramid:
+    layers:
+      - {name: a, conv2d: {out_channels: 4, kernel_size: 3, padding: 1}}
+      - {name: b, max_pool2d: 2}
+      - {name: levels, from: [b, input, a]}
+    outputs: levels
+"""
+
+
+class Pyramid(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x):
+        a = self.a(x)
+        return nn.functional.max_pool2d(a, 2), x, a
+
+
+def test_outputs_hands_on_all_that_a_node_gives():
+    arch = loaded(
+        "- {name: p, pyramid}\n- {name: q, pyramid: , from: 'p[2]'}",
+        head=f"blocks:{PYRAMID}\noutputs: q\n",
+    )
+    net, p, q = arch.build(seed=0), Pyramid(), Pyramid()
+    nn.ModuleDict({"p": p, "q": q}).load_state_dict(net.state_dict())
+    x = torch.randn(2, 4, 8, 8)
+    expected = q(p(x)[2])
+    found = net(x)
+    assert list(found) == ["q_0", "q_1", "q_2"]
+    for value, wanted in zip(found.values(), expected, strict=True):
+        assert torch.equal(value, wanted)
+    again = archspec.loads(arch.expand())
+    assert listing(again) == listing(arch)
+    assert again.graph.output_names == arch.graph.output_names
+
+
+@pytest.mark.parametrize(("name", "stem"), [("my-parts", "my_parts"), ("'0'", "output")])
+def test_outputs_of_a_file_are_named_after_the_node(name, stem):
+    node = "- chunk: 2" if name == "'0'" else f"- {{name: {name}, chunk: 2}}"
+    arch = loaded(node, head=f"outputs: {name}\n")
+    assert arch.graph.output_names == (f"{stem}_0", f"{stem}_1")
+    assert archspec.loads(arch.expand()).graph.output_names == arch.graph.output_names
+
+
+def test_a_group_gives_what_its_last_node_names():
+    arch = loaded(
+        "- {name: g, layers: [{name: a, tanh: }, relu, {name: given, from: ['1', a, input]}]}\n"
+        "- concat"
+    )
+    assert listing(arch) == [
+        "g = group(input) -> 4x8x8, 4x8x8, 4x8x8",
+        "g.a = tanh(input) -> 4x8x8",
+        "g.1 = relu(a) -> 4x8x8",
+        "1 = concat(g[0], g[1], g[2]) -> 12x8x8",
+    ]
+    again = archspec.loads(arch.expand())
+    assert listing(again)[1:] == listing(arch)[1:]
+    assert listing(again)[0] == listing(arch)[0].replace("group", "loop")
+    assert arch.verify(elsewhere=False).ok
+
+
+def test_a_patched_node_is_what_the_name_stands_for(tmp_path):
+    write_files(
+        tmp_path,
+        base=f"""
+            input: [4, 8, 8]
+            layers:
+              - {{name: a, {CONV}}}
+              - {{name: both, from: [a, input]}}
+              - add: both
+            """,
+        variant="""
+            extends: base.yaml
+            patch:
+              - {insert_after: a, with: relu}
+              - {insert_after: '1', with: {mul: [-1, both]}}
+            """,
+    )
+    arch = archspec.load(str(tmp_path / "variant.yaml"))
+    assert [row.split(" ->")[0] for row in listing(arch)] == [
+        "a = conv2d(input)",
+        "1 = relu(a)",
+        "2 = add(1, input)",
+        "3 = mul(2, 1, input)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        ("{from: a}", "this node has no op"),
+        ("{name: b, from: a, repeat: 2}", "`repeat` has no effect on a node of `from` alone"),
+        ("{name: b, from: a, training_only: true}", "`training_only` has no effect on a node of"),
+        ("{name: a, from: input}", "the name 'a' stands twice in this list"),
+        (
+            "{name: b, from: [a, input], when: in_channels > 1}",
+            "a node of 2 values with a `when` needs",
+        ),
+        (
+            "{name: b, from: [a, input], when: in_channels > 9}",
+            "a node of 2 values with a `when` needs",
+        ),
+        ("{name: b, from: c}", "no node before this one is called 'c'"),
+        ("{share: b, name: c}", "no node before this one is called 'b'"),
+    ],
+)
+def test_what_a_name_for_values_may_not_be(node, said):
+    assert said in first_line(refused(f"- {{name: a, relu: }}\n- {node}\n- add: [a, input]"))

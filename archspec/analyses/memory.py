@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from archspec.diagnostics.diagnostic import Diagnostic, Refusal, SpecError
 from archspec.ir.graph import INPUT, Graph, Ref, Step
-from archspec.ir.shape import concrete
+from archspec.ir.shape import concrete, is_batched
 from archspec.ir.tape import Storage, Tape, Tensor, contiguous_strides
 from archspec.ir.types import PRECISION, ValueType
 from archspec.record import Record
@@ -95,7 +95,9 @@ class _Replay:
         except Refusal as refusal:  # code of another package, which fails at this batch size
             raise SpecError([Diagnostic.of(refusal, step.span)]) from None
         tensors = result if isinstance(result, list) else [result]
-        for tensor in tensors:
+        for position, tensor in enumerate(tensors):
             if not tensor.storage.is_weight:
                 self.filled[tensor.storage] = None
+            if not is_batched(step.outputs[position]):
+                tensors[position] = tensor._replace(batched=False)
         return dict(enumerate(tensors))

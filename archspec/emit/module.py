@@ -113,6 +113,7 @@ class _Builder:
         More `graphs` are those of nodes that share the module at other sizes.
         """
         children = self._children(graphs)
+        keyless = {step.name for step in graphs[0].steps if step.op and step.op.keyless}
         cls = self.classes.get(graphs)
         if cls is None:
             cls = self.classes[graphs] = _class_of(graphs, name, children, self.plans, checks)
@@ -123,7 +124,7 @@ class _Builder:
             elif isinstance(child, nn.Parameter):
                 module.register_parameter(key, child)
             else:
-                module.register_buffer(key, child)
+                module.register_buffer(key, child, persistent=key not in keyless)
         return module
 
     def _children(self, graphs: Graphs) -> dict[str, nn.Module | Tensor]:

@@ -179,7 +179,8 @@ class _Writer:
     def _step(self, position: int, step: Step) -> None:
         kind = self.kinds[position]
         name = check_name(owner(self.graph, step).name)
-        is_value = kind in (StepPart.TENSOR, StepPart.BUFFER) and not step.inputs
+        is_value = kind in (StepPart.TENSOR, StepPart.BUFFER)
+        is_value = is_value and step.op is not None and step.op.gives_own
         if is_value:
             self.values[Ref(position)] = _member(name)
             if not self.observe:

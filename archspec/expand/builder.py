@@ -13,7 +13,7 @@ from archspec.document.records import Node, PatchItem
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import REGISTRY
-from archspec.ir.shape import Shape, product
+from archspec.ir.shape import Shape, is_batched, product, show
 from archspec.ir.types import ValueType, typed
 from archspec.record import Record
 
@@ -118,6 +118,19 @@ class Builder:
     def start(self) -> Refs:
         """What the first node reads: the first input."""
         return (Ref(INPUT, 0),) if self.inputs else ()
+
+    def batch(self, kind: str) -> Ref:
+        """An input of the list that has the batch axis, for an op to take its size from."""
+        found = next((i for i, x in enumerate(self.inputs) if is_batched(x)), None)
+        if found is None:
+            raise Refusal(
+                f"{kind}: `batch: true` needs a list one of whose inputs has the batch axis",
+                code=Code.UNBATCHED,
+                expected="an input whose first axis is N",
+                found=", ".join(map(show, self.inputs)),
+                help="leave `batch` out, or write it in the list around this one",
+            )
+        return Ref(INPUT, found)
 
     def shape(self, ref: Ref) -> Shape:
         if ref.step == INPUT:

@@ -191,7 +191,7 @@ class Expansion(ABC):
     def op_step(self, op: Op, b: Builder, refs: Refs, span: Span) -> Step:
         """The step of an op on these values. Raises `Refusal` where its shape rule does."""
         if op.num_inputs == 0 and not op.variadic:
-            refs = ()
+            refs = (b.batch(op.op_name),) if op.arity else ()
         shapes, given = b.read(refs)
         key = (id(op), shapes, given)
         made = self._inferred.get(key)

@@ -98,7 +98,7 @@ def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:
         for shape in inputs:
             if not is_batched(shape):
                 raise Refusal(
-                    f"{op.op_name} needs a batched input, and {show(shape)} is a learned tensor",
+                    f"{op.op_name} needs a batched input, and {show(shape)} has no batch axis",
                     code=Code.UNBATCHED,
                     expected="an input whose first axis is N",
                     found=show(shape),

@@ -205,6 +205,16 @@ class Op:
         return None if self.variadic else self.num_inputs
 
     @property
+    def gives_own(self) -> bool:
+        """Whether its value is the tensor that it builds, and no code computes it."""
+        return self.arity == 0
+
+    @property
+    def keyless(self) -> bool:
+        """Whether the tensor that it builds has no key in the state dict."""
+        return False
+
+    @property
     def foreign(self) -> str | None:
         """The path of another package's code that it runs, which must be allowed before `infer`."""
         return None
@@ -264,7 +274,7 @@ class Op:
         """Its module, torch-initialised; None where `expression` is all.
 
         An op that owns a single tensor under its own path returns that: an `nn.Parameter` is
-        learned, any other tensor becomes a buffer. Without inputs it is the op's value.
+        learned, any other tensor becomes a buffer. Where it `gives_own` it is the op's value.
 
         By default it calls the class at `module_path` with all arguments and those `inferred`.
         """

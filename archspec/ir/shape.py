@@ -102,6 +102,16 @@ def keep_batch(dim: int, rank: int) -> int:
     return position
 
 
+def own_axis(dim: int, x: Shape) -> int:
+    """`dim` counted from the front among the axes of `x`; refuses the batch axis, if it has one."""
+    return (keep_batch if is_batched(x) else axis)(dim, len(x))
+
+
+def sample(x: Shape) -> Shape:
+    """The axes of one sample; all of a tensor without the batch axis."""
+    return x[1:] if is_batched(x) else x
+
+
 def equal(a: Dim, b: Dim, what: str) -> Dim:
     """Refuse unless two sizes agree; the agreed size."""
     if a != b:

@@ -44,7 +44,7 @@ class Storage:
 class Tensor(Record):
     """What autograd sees of a tensor: sizes and strides in elements, its storage and type.
 
-    Only floats require gradients.
+    Only floats require gradients. `batched` says whether the first axis is the batch.
     """
 
     shape: Sizes
@@ -52,6 +52,7 @@ class Tensor(Record):
     storage: Storage
     requires_grad: bool
     type: ValueType = FLOAT
+    batched: bool = True
 
     @property
     def numel(self) -> int:
@@ -243,6 +244,11 @@ def _strides_in_order(shape: Sizes, innermost_first: Iterable[int]) -> Sizes:
     return tuple(strides)
 
 
+def spread(x: Tensor, batch: int) -> Tensor:
+    """`x` with the batch as a new first axis, expanded and not copied."""
+    return x.viewed((batch, *x.shape), (0, *x.strides))
+
+
 # Steps that many ops share -----------------------------------------------------------------------
 
 
@@ -266,7 +272,7 @@ def elementwise(tape: Tape, *inputs: Tensor) -> Tensor:
     Its memory order is the one that torch's `TensorIterator` gives it: that of its inputs where
     they agree, else that of the first input which has an order.
     """
-    shape = _broadcast([x.shape for x in inputs])
+    shape = broadcast([x.shape for x in inputs])
     return tape.new(
         shape,
         requires_grad=any(x.requires_grad for x in inputs),
@@ -329,7 +335,8 @@ def _is_non_overlapping_and_dense(x: Tensor) -> bool:
     return _is_dense(x, sorted(range(len(x.shape)), key=lambda dim: x.strides[dim]))
 
 
-def _broadcast(shapes: Sequence[Sizes]) -> Sizes:
+def broadcast(shapes: Sequence[Sizes]) -> Sizes:
+    """torch's broadcasting, of shapes that fit."""
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
     return tuple(max(sizes) for sizes in zip(*padded, strict=True))

@@ -19,7 +19,7 @@ from archspec.ir.op import (
     Weight,
     Weights,
 )
-from archspec.ir.shape import Shape, keep_batch, show
+from archspec.ir.shape import Shape, own_axis, show
 from archspec.ir.tape import Tape, Tensor, elementwise, empty_like
 
 
@@ -183,18 +183,18 @@ class Softmax(Activation, name="softmax", primary="dim"):
 
     dim: int
 
-    takes_unbatched = False
     is_activation = False
     gives_probabilities = True
     module = "torch.nn.Softmax"
     examples = (
         Example({"dim": 1}, inputs=[("N", 3, 4, 5)]),
         Example({"dim": -1}, inputs=[("N", 4, 7)]),
+        Example({"dim": 0}, inputs=[(4, 7)]),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        keep_batch(self.dim, len(x))
+        own_axis(self.dim, x)
         return x
 
     def doubt(self, *inputs: Shape) -> Doubt | None:

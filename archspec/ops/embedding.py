@@ -10,7 +10,7 @@ from archspec.ir.fields import Problem
 from archspec.ir.op import Example, PositiveInt, ProductFree, Weight, Weights
 from archspec.ir.shape import Shape
 from archspec.ir.tape import Tape, Tensor
-from archspec.ir.types import FLOAT, INT32, INTEGERS, ValueType
+from archspec.ir.types import FLOAT, INT32, INT64, INTEGERS, ValueType
 
 
 class Embedding(ProductFree, name="embedding"):
@@ -28,6 +28,7 @@ class Embedding(ProductFree, name="embedding"):
     padding_idx: int | None = None
 
     takes = INTEGERS
+    takes_unbatched = True
     module = "torch.nn.Embedding"
     any_rank = True
     examples = (
@@ -42,6 +43,7 @@ class Embedding(ProductFree, name="embedding"):
             types=[ValueType("int64", 10)],
         ),
         Example({"num_embeddings": 2, "embedding_dim": 1}, inputs=[("N", 3, 4)], types=[INT32]),
+        Example({"num_embeddings": 2, "embedding_dim": 3}, inputs=[(5,)], types=[INT64]),
     )
 
     def problems(self, given: Mapping[str, Any]) -> Iterator[Problem]:

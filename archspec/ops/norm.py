@@ -25,7 +25,7 @@ from archspec.ir.shape import (
     divide,
     expect_rank,
     expect_rank_from,
-    keep_batch,
+    own_axis,
     product,
     show,
 )
@@ -168,22 +168,24 @@ class LayerNorm(ShapeKeeping, name="layer_norm"):
     elementwise_affine: bool = True
     bias: bool = True
 
+    takes_unbatched = True
     examples = (
         Example(inputs=[("N", 4, 7)]),
         Example({"axes": (1,), "eps": 1e-6}, inputs=[("N", 3, 4, 5)]),
         Example({"axes": (-2, -1), "bias": False}, inputs=[("N", 3, 4, 5)]),
         Example({"axes": (1, 3)}, inputs=[("N", 3, 4, 5)]),
         Example({"elementwise_affine": False}, inputs=[("N", 6)]),
+        Example(inputs=[(3, 6)]),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        self._positions(len(x))
+        self._positions(x)
         return x
 
     def doubt(self, *inputs: Shape) -> Doubt | None:
         (x,) = inputs
-        axes = self._positions(len(x))
+        axes = self._positions(x)
         if product(x[dim] for dim in axes) != 1:
             return None
         learned = "its bias" if self.elementwise_affine and self.bias else "0"
@@ -195,7 +197,7 @@ class LayerNorm(ShapeKeeping, name="layer_norm"):
 
     def doubt_of_image(self, *inputs: Shape) -> Doubt | None:
         (x,) = inputs
-        if self._positions(len(x)) != (len(x) - 1,):
+        if self._positions(x) != (len(x) - 1,):
             return None
         whole = list(range(1, len(x)))
         return Doubt(
@@ -207,12 +209,12 @@ class LayerNorm(ShapeKeeping, name="layer_norm"):
 
     def weights(self, *inputs: Shape) -> Weights:
         (x,) = inputs
-        sizes = tuple(x[dim] for dim in self._positions(len(x)))
+        sizes = tuple(x[dim] for dim in self._positions(x))
         return _scale_and_shift(sizes, self.elementwise_affine, self.bias)
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        kept, axes = self._split(len(x.shape))
+        kept, axes = self._split(x.shape)
         order = (*kept, *axes)
         row_major = contiguous_strides(tuple(x.shape[dim] for dim in order))
         strides = tuple(row_major[order.index(dim)] for dim in range(len(order)))
@@ -225,7 +227,7 @@ class LayerNorm(ShapeKeeping, name="layer_norm"):
 
     def module_key(self, *inputs: Shape) -> Hashable:
         (x,) = inputs
-        _, axes = self._split(len(x))
+        _, axes = self._split(x)
         # torch's own module counts the axes from the last, whatever stands before them.
         trailing = axes[0] == len(x) - len(axes)
         return tuple([x[dim] for dim in axes]), trailing or (axes, len(x))
@@ -236,7 +238,7 @@ class LayerNorm(ShapeKeeping, name="layer_norm"):
         from archspec.runtime.modules import LayerNormOver
 
         (x,) = inputs
-        _, axes = self._split(len(x))
+        _, axes = self._split(x)
         sizes = [x[dim] for dim in axes]
         if axes[0] == len(x) - len(axes):
             return nn.LayerNorm(sizes, self.eps, self.elementwise_affine, self.bias)
@@ -244,17 +246,17 @@ class LayerNorm(ShapeKeeping, name="layer_norm"):
             axes, len(x), tuple(sizes), self.eps, self.elementwise_affine, self.bias
         )
 
-    def _positions(self, rank: int) -> tuple[int, ...]:
+    def _positions(self, x: Shape) -> tuple[int, ...]:
         """The axes from the front, in ascending order."""
-        positions = sorted(keep_batch(dim, rank) for dim in self.axes)
+        positions = sorted(own_axis(dim, x) for dim in self.axes)
         if len(set(positions)) < len(positions):
             raise Refusal(f"axes {show(self.axes)} name one axis twice", expected="different axes")
         return tuple(positions)
 
-    def _split(self, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def _split(self, x: Shape) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The axes that stay apart, N first, and those normalised over."""
-        axes = self._positions(rank)
-        return tuple(dim for dim in range(rank) if dim not in axes), axes
+        axes = self._positions(x)
+        return tuple(dim for dim in range(len(x)) if dim not in axes), axes
 
 
 class GroupNorm(ShapeKeeping, name="group_norm", primary="num_groups"):

@@ -263,7 +263,9 @@ def recorded_call(
     """The same pass as the op records it on the tape, without torch's help."""
     tape = Tape(training, dtype)
     values = [
-        _recorded_input(concrete(shape, batch), layout, kind, requires_grad, dtype)
+        _recorded_input(concrete(shape, batch), layout, kind, requires_grad, dtype)._replace(
+            batched=is_batched(shape)
+        )
         for shape, kind in zip(call.inputs, call.input_types, strict=True)
     ]
     result = call.op.record(tape, *values)
@@ -341,7 +343,7 @@ def applied(call: OpCase, built: nn.Module | Tensor | None) -> Callable[..., Any
     names = [f"x{position}" for position in range(len(call.inputs))]
     if built is None:
         result = call.op.expression(names, call.inputs)
-    elif isinstance(built, Tensor) and not names:
+    elif isinstance(built, Tensor) and call.op.gives_own:
         result = "own"
     else:
         result = call.op.call("own", names, call.inputs)
@@ -449,7 +451,7 @@ def real_weights(call: OpCase, dtype: str = PRECISION) -> list[Weight]:
     with _quiet():
         built = _made(call, dtype)
     if isinstance(built, Tensor):
-        return [as_weight("", built, dtype)]
+        return [] if call.op.keyless else [as_weight("", built, dtype)]
     return [] if built is None else list(weights_of(built, dtype))
 
 

@@ -188,14 +188,21 @@ class _Draft:
         ]
 
     def learned(self, depth: int, names: Sequence[str]) -> list[Data]:
-        """A learned tensor: one value for each channel, or a position embedding."""
+        """A learned tensor or a constant: a value for each channel, or one for each position."""
         name, whole = self.name(), self.name()
         shape: Data = self.choose("[in_channels, 1, 1]", "[1] + in_shape", "in_shape")
         if self.careless:
             shape = self.choose(shape, [2, 1], [3], [1, 2, 3, 4])
+        tensor: Data = self.choose(
+            *[{"parameter": {"shape": shape}}] * 3,
+            {"parameter": {"shape": "in_shape", "init": "arange", "batch": True}},
+            {"constant": {"full": shape, "value": 0.5}},
+            {"constant": {"arange": "in_features"}},
+            {"constant": {"value": "[cos(i) for i in range(in_features)]", "persistent": True}},
+        )
         return [
             _named(whole, self.draw(self.same())),
-            {**_named(name, {"parameter": {"shape": shape}}), "from": whole},
+            {**_named(name, tensor), "from": whole},
             {self.choose("add", "mul"): [whole, name]},
         ]
 

@@ -88,7 +88,11 @@ OWN_DEFAULTS = {
     "layer_norm": {"axes"},
     "module": {"args", "kwargs"},
     "mul": {"other"},
-    "parameter": {"init", "mean", "std", "low", "high"},  # tests/ops/test_parameter.py
+    "constant": {
+        *("value", "arange", "linspace", "eye", "tril", "diagonal", "full"),
+        *("dtype", "persistent", "batch"),
+    },
+    "parameter": {"init", "mean", "std", "low", "high", "batch"},  # tests/ops/test_parameter.py
     "relative_position_bias": {"flat"},
     "slice": {"start", "end", "step"},
     "stochastic_depth": {"mode"},  # torchvision has no default for it

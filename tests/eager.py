@@ -44,6 +44,7 @@ PRIMARY = {
     "to": "dtype",
 }
 NODE_KEYS = {"name", "from", "when", "repeat", "share", "training_only", "merge"}
+NODE_KEYS |= {"trainable", "weights"}
 
 
 class Eager:
@@ -165,7 +166,17 @@ class Scope:
             if isinstance(act, list):
                 return self.group(act, values, place, outer)
             return self.once(act if isinstance(act, dict) else {act: None}, values, place, outer)
-        return self.op(op, args, values, place, variables)
+        result = self.op(op, args, values, place, variables)
+        return self.weighted(node, place, values[0]) if "weights" in node else result
+
+    def weighted(self, node: dict[str, Any], place: str, x: Tensor) -> Values:
+        """A convolution with another's kernel, or with one that is computed."""
+        module, edge = self.net.modules[place], node["weights"]["weight"]
+        if edge.endswith(".weight"):
+            module.weight = self.net.modules[self.places[edge[:-7]][0]].weight
+            return (module(x),)
+        (kernel,) = self.names[edge]
+        return (nn.functional.conv2d(x, kernel, module.bias),)
 
     def group(
         self, nodes: Sequence[Any], values: Values, place: str, variables: dict[str, Any]

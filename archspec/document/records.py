@@ -151,7 +151,7 @@ class Node:
 
     __slots__ = (
         *("form", "span", "inputs", "name", "name_span"),
-        *("when", "repeat", "share", "training_only"),
+        *("when", "repeat", "share", "training_only", "trainable", "weights", "both_keys"),
     )
 
     def __init__(
@@ -167,7 +167,11 @@ class Node:
         self.name_span = span if name is not None else None
         self.when: Condition | None = None
         self.share: Reference | None = None
+        self.both_keys = False
         self.training_only = False
+        self.trainable: Condition | None = None
+        # What stands in the place of the op's weights, by name, each with the place of the name.
+        self.weights: dict[str, tuple[Span, Reference]] = {}
 
     @property
     def is_bare(self) -> bool:
@@ -179,6 +183,8 @@ class Node:
             and self.repeat is None
             and self.share is None
             and not self.training_only
+            and self.trainable is None
+            and not self.weights
         )
 
 

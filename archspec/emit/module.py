@@ -118,6 +118,9 @@ class _Builder:
         if cls is None:
             cls = self.classes[graphs] = _class_of(graphs, name, children, self.plans, checks)
         module = cls()
+        for step in graphs[0].steps:
+            if step.frozen and (own := children.get(step.name)) is not None:
+                _freeze(own)
         for key, child in children.items():
             if isinstance(child, nn.Module):
                 module.add_module(key, child)
@@ -125,6 +128,7 @@ class _Builder:
                 module.register_parameter(key, child)
             else:
                 module.register_buffer(key, child, persistent=key not in keyless)
+        _tie(module, graphs[0])
         return module
 
     def _children(self, graphs: Graphs) -> dict[str, nn.Module | Tensor]:
@@ -137,7 +141,10 @@ class _Builder:
             names.add(check_name(step.name))
             bodies = bodies_of(graphs, position) if step.body is not None else ()
             if step.shares is not None:
-                self._check_share(step, owner(graph, step), children, bodies)
+                used = owner(graph, step)
+                self._check_share(step, used, children, bodies)
+                if step.both_keys and used.name in children:
+                    children[step.name] = children[used.name]
             elif (child := self._child(step, bodies)) is not None:
                 children[step.name] = child
         return children
@@ -170,6 +177,22 @@ class _Builder:
             own = self._child(step, bodies)
         if _description(own) != _description(children.get(used.name)):
             raise ValueError(f"{step.name!r} cannot share {used.name!r}: their modules differ")
+
+
+def _freeze(child: nn.Module | Tensor) -> None:
+    """Nothing trains its parameters from now on."""
+    for parameter in child.parameters() if isinstance(child, nn.Module) else (child,):
+        parameter.requires_grad_(False)
+
+
+def _tie(module: nn.Module, graph: Graph) -> None:
+    """Registers parameters under the second names that other steps have for them."""
+    for step in graph.steps:
+        for tie in step.ties:
+            parameter = module.get_parameter(f"{graph.steps[tie.owner].name}.{tie.key}")
+            *holders, name = tie.name.split(".")
+            holder = module.get_submodule(".".join([step.name, *holders]))
+            setattr(holder, name, parameter)
 
 
 def _class_of(

@@ -62,6 +62,7 @@ class Builder:
     __slots__ = (
         "counters",
         "dead_names",
+        "frozen",
         "has_trained",
         "input_names",
         "input_types",
@@ -111,6 +112,8 @@ class Builder:
         self.has_trained = False
         # Set while the nodes of a training_only repeat or branches join the list.
         self.training_only = False
+        # Set while the nodes of a repeat or branches that nothing trains join the list.
+        self.frozen = False
         # Whether this is the scope of a named repeat: its node keys belong to the scope.
         self.loop = False
 
@@ -275,6 +278,8 @@ class Builder:
                     owners.add(step.shares)
             elif index in owners:
                 step.idle, step.inputs = True, ()
+            if read[index] or index in owners:
+                owners.update([tie.owner for tie in step.ties])
         steps: Sequence[Step] = self.steps
         unread: list[Step] = []
         if not all(read):
@@ -289,6 +294,7 @@ class Builder:
                 step.inputs = tuple(Ref(moved[ref.step], ref.output) for ref in step.inputs)
                 if step.shares is not None:
                     step.shares = moved[step.shares]
+                step.ties = tuple([tie._replace(owner=moved[tie.owner]) for tie in step.ties])
             outputs = tuple(Ref(moved[ref.step], ref.output) for ref in outputs)
         graph = Graph(
             *(block, self.input_names, self.inputs, self.input_types),

@@ -36,6 +36,8 @@ class Expansion(ABC):
     ) -> None:
         self.limits, self.diagnostics = limits, diagnostics
         self.budget = Budget(limits)
+        # Ops that are given weights, each made once.
+        self.weighted: dict[Any, Op] = {}
         if is_trial:  # one of many trials: each may do a part of the work
             self.budget.steps = limits.evaluation_steps - limits.evaluation_steps // 20
         # The blocks and groups that are being expanded, the outermost first.

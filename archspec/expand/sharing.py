@@ -26,6 +26,14 @@ def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
     owner = _owner(b, name, live.level)
     made = b.recipes[owner]
     original, first = made.node, b.steps[owner]
+    if first.op is not None and len(first.op.own_inputs(first.input_shapes)) < len(
+        first.input_shapes
+    ):
+        raise Refusal(
+            f"{name!r} is given weights that are values, and has no module of its own for them",
+            code=Code.SHARE,
+            help="write its op and its `weights` here again",
+        )
     if not isinstance(node.form, ShareAlone):
         at = scopes.At(x, site, refs, (), node.span)
         _check_same(at, node.share.name.text, node.form, original.form, at.within(made.env), first)
@@ -48,7 +56,7 @@ def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
             expected=f"an input like {wanted}",
             found=given,
         )
-    step.shares = owner
+    step.shares, step.frozen, step.both_keys = owner, first.frozen, node.both_keys
     return step
 
 
@@ -133,7 +141,7 @@ def _alike(a: Step, b: Step) -> bool:
 
 def _place(step: Step) -> Any:
     """What decides the place of a step in its module, and when it runs."""
-    marks = step.training_only, step.idle
+    marks = step.training_only, step.idle, step.frozen, step.ties, step.both_keys
     return step.name, step.inputs, step.shares, marks, len(step.outputs)
 
 

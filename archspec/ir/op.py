@@ -19,6 +19,7 @@ from typing import (
     dataclass_transform,
 )
 
+from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.computed import is_computed, parts
 from archspec.ir.fields import ArgumentsError, Bounds, Field, Problem, fields_of, taken
 from archspec.ir.shape import Dim, Shape
@@ -214,6 +215,10 @@ class Op:
         """Whether the tensor that it builds has no key in the state dict."""
         return False
 
+    def own_inputs(self, inputs: Sequence[Any]) -> Sequence[Any]:
+        """What it reads, of all its inputs: not what stands in the place of its weights."""
+        return inputs
+
     @property
     def foreign(self) -> str | None:
         """The path of another package's code that it runs, which must be allowed before `infer`."""
@@ -328,6 +333,20 @@ class Op:
         May use `torch`, the values and literals made of validated numbers; never a user's text.
         """
         raise NotImplementedError(f"{type(self).__name__}.expression")
+
+    def with_weights(
+        self, values: Sequence[str], weights: Mapping[str, str], inputs: Sequence[Shape]
+    ) -> str:
+        """Python source that applies it with tensors in the place of some of its weights.
+
+        `weights` are the variables of all, by name. Raises `Refusal`, which an op need not define.
+        """
+        raise Refusal(
+            f"{self.op_name} takes no other tensors in the place of its weights",
+            code=Code.STRUCTURE,
+            expected="an op that does, such as linear, conv2d, embedding or layer_norm",
+            help="a parameter of another node may stand there: `weights: {weight: other.weight}`",
+        )
 
     def functional(self, values: Sequence[str]) -> str:
         """Python source that calls its `function`."""

@@ -11,7 +11,7 @@ product copies its operand first, depends on them. Everything here is for one co
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from archspec.ir.types import FLOAT, PRECISION, WIDE, ValueType, promoted
 from archspec.record import Record
@@ -97,7 +97,10 @@ class Tape:
     Floats have the bytes of `precision`.
     """
 
-    __slots__ = (*("allocated", "precision", "recompute", "saved", "sources", "training"),)
+    __slots__ = (
+        *("allocated", "precision", "recompute", "saved", "sources", "training"),
+        *("frozen", "given"),
+    )
 
     def __init__(
         self, training: bool = True, precision: str = PRECISION, recompute: str | None = None
@@ -107,6 +110,8 @@ class Tape:
         self.saved: dict[Storage, None] = {}
         self.sources: dict[Tensor, tuple[Storage, ...]] = {}
         self.allocated: dict[Storage, None] = {}
+        self.frozen = False  # whether nothing trains the parameters of the op that is recorded
+        self.given: Mapping[str, Tensor] = {}  # tensors in the place of its weights, by name
 
     @property
     def is_short(self) -> bool:
@@ -130,7 +135,19 @@ class Tape:
     def parameter(self, shape: Sizes) -> Tensor:
         """A learned tensor as a value. Neither it nor a view of it ever counts as memory."""
         storage = Storage(math.prod(shape) * FLOAT.itemsize(self.precision), is_weight=True)
-        return Tensor(shape, contiguous_strides(shape), storage, requires_grad=True)
+        strides = contiguous_strides(shape)
+        return Tensor(shape, strides, storage, requires_grad=not self.frozen)
+
+    def weight(self, name: str = "weight") -> Tensor:
+        """What autograd sees of a parameter of the op: its own, or what it is given instead.
+
+        Of its own one it is known only that it is no activation, and whether it is trained.
+        """
+        return self.given.get(name) or parameter(not self.frozen)
+
+    def weights(self, *names: str) -> tuple[Tensor, ...]:
+        """As `weight`, for several."""
+        return tuple(map(self.weight, names))
 
     def save(self, *tensors: Tensor) -> None:
         """Autograd keeps these for the backward pass."""
@@ -242,6 +259,16 @@ def _strides_in_order(shape: Sizes, innermost_first: Iterable[int]) -> Sizes:
         strides[dim] = step
         step *= max(shape[dim], 1)
     return tuple(strides)
+
+
+def parameter(requires_grad: bool) -> Tensor:
+    """A parameter whose shape does not matter: it is no activation."""
+    return Tensor((), (), Storage(0, is_weight=True), requires_grad)
+
+
+def require_grad(*tensors: Tensor) -> bool:
+    """Whether any of them requires a gradient, so that what is computed of them does."""
+    return any(x.requires_grad for x in tensors)
 
 
 def spread(x: Tensor, batch: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Refusal
@@ -87,10 +87,18 @@ class Embedding(ProductFree, name="embedding"):
     def weights(self, *inputs: Shape) -> Weights:
         return (Weight("weight", (self.num_embeddings, self.embedding_dim)),)
 
+    def with_weights(
+        self, values: Sequence[str], weights: Mapping[str, str], inputs: Sequence[Shape]
+    ) -> str:
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"torch.nn.functional.embedding({values[0]}, {weights['weight']}{padding})"
+
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        tape.save(x)
-        return tape.new((*x.shape, self.embedding_dim), requires_grad=True)
+        learns = tape.weight().requires_grad
+        if learns:
+            tape.save(x)
+        return tape.new((*x.shape, self.embedding_dim), requires_grad=learns)
 
 
 def _rows(count: int) -> str:

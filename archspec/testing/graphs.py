@@ -96,6 +96,9 @@ def facts(graph: Graph) -> list[Any]:
             visit.step.shares,
             visit.step.idle,
             visit.step.training_only,
+            visit.step.frozen,
+            visit.step.ties,
+            visit.step.both_keys,
             visit.step.body and visit.step.body.outputs,
         )
         for visit in walk(graph)
@@ -143,7 +146,7 @@ class _Draft:
             forms = [self.plain] * 4 + [self.residual, self.gate, self.halves, self.learned]
             if depth:
                 forms += [self.group, self.branches, self.repeat, self.loop, self.call] * 2
-                forms += [self.sharing, self.condition, self.library]
+                forms += [self.sharing, self.condition, self.library, self.weighted]
             found += self.choose(*forms)(depth, names)
         return found
 
@@ -255,6 +258,23 @@ class _Draft:
             node = {"layers": [node, "batch_norm", "relu"]}
         between = [self.draw(self.same())]
         return [_named(name, node), *between, {"share": name}]
+
+    def weighted(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """A convolution whose kernel is computed, or another's; one of the two may be frozen."""
+        first, second = self.name(), self.name()
+        conv: Data = {"conv2d": {"out_channels": "in_channels", "kernel_size": 1}}
+        node = {**_named(first, conv), "trainable": self.choose(True, False)}
+        weights: Data = {"weight": f"{first}.weight"}
+        if self.choose(True, False):
+            return [node, {**_named(second, conv), "weights": weights}]
+        tensor: Data = {"parameter": {"shape": "[in_channels, in_channels, 1, 1]"}}
+        kernel, scaled = self.name(), self.name()
+        return [
+            node,
+            {**_named(kernel, tensor), "from": first, "trainable": self.choose(True, False)},
+            _named(scaled, "sigmoid"),
+            {**_named(second, conv), "from": first, "weights": {"weight": scaled}},
+        ]
 
     def call(self, depth: int, names: Sequence[str]) -> list[Data]:
         """A call of a block of the file, with a size and with layers; or one with two inputs."""

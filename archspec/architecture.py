@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from archspec.contracts.chosen import Elsewhere
     from archspec.contracts.contract import Contract
     from archspec.contracts.formulas import Formulas
-    from archspec.emit.checks import SizeCheck
+    from archspec.emit.checks import Check
     from archspec.ir.precision import DType
     from archspec.recipe.layers import Located
     from archspec.verify import Report
@@ -287,7 +287,7 @@ class Architecture:
 
         return recomputing(net, recompute)
 
-    def size_checks(self) -> tuple[SizeCheck, ...]:
+    def size_checks(self) -> tuple[Check, ...]:
         """What a module checks when it is called, where the spec declares sizes."""
         if not self.sizes:
             return ()

@@ -6,7 +6,7 @@ from typing import Any
 
 from archspec.analyses.cost import Cost, Costs
 from archspec.diagnostics.diagnostic import Span
-from archspec.ir.graph import INPUT, Graph, Ref, Visit, walk
+from archspec.ir.graph import INPUT, Graph, Ref, Step, Visit, walk
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape
 from archspec.record import Record
@@ -14,6 +14,9 @@ from archspec.record import Record
 
 class Layer(Record):
     """One node: an op, or a group or block with the totals of what is inside it.
+
+    `name` is the last part of its path, what its own list calls it: it may have dots. `depth` is 0
+    in the spec's own list, 1 in a block or group of that list, and so on.
 
     `op` is the name of its op or block, or `group`. `operation` is the op with its arguments, and
     None for a group or block.
@@ -32,6 +35,8 @@ class Layer(Record):
     """
 
     path: str
+    name: str
+    depth: int
     op: str
     operation: Op | None
     reads: tuple[str, ...]
@@ -46,14 +51,9 @@ class Layer(Record):
     span: Span
 
     @property
-    def name(self) -> str:
-        """The last part of the path."""
-        return self.path.rpartition(".")[2]
-
-    @property
-    def depth(self) -> int:
-        """0 in the spec's own list, 1 in a block or group of that list, and so on."""
-        return self.path.count(".")
+    def parent(self) -> str:
+        """The path of the group or block around it, empty in the spec's own list."""
+        return self.path[: -len(self.name) - 1]
 
     @property
     def is_block(self) -> bool:
@@ -135,12 +135,19 @@ def _trace(
         read = reads[path] = tuple([values[ref] for ref in step.inputs if ref in values])
         if step.body is not None and (below is None or below > 0):
             names = _trace(step.body, f"{path}.", read, below, reads)
-        elif len(step.outputs) == 1:
-            names = [path]
         else:
-            names = [f"{path}[{output}]" for output in range(len(step.outputs))]
+            names = _outputs(path, step)
         values.update({Ref(index, output): name for output, name in enumerate(names)})
     return [values.get(ref, "") for ref in graph.outputs]
+
+
+def _outputs(path: str, step: Step) -> list[str]:
+    """What the outputs of a row are called."""
+    taken = step.body.outputs[len(step.outputs) - step.body.taken :] if step.body else ()
+    own = len(step.outputs) - len(taken)
+    names = [path] if own == 1 else [f"{path}[{output}]" for output in range(own)]
+    assert step.body is not None or not taken
+    return names + [f"{path}.{step.body.steps[ref.step].name}" for ref in taken if step.body]
 
 
 def _layer(visit: Visit, costs: Costs, reads: tuple[str, ...]) -> Layer:
@@ -160,6 +167,8 @@ def _layer(visit: Visit, costs: Costs, reads: tuple[str, ...]) -> Layer:
     )
     return Layer(
         path=visit.path,
+        name=step.name,
+        depth=visit.depth,
         op=step.kind,
         operation=step.op,
         reads=() if visit.idle else reads,

@@ -33,7 +33,7 @@ class Summary(SummaryFigures):
 
     @property
     def _unfolded(self) -> set[str]:
-        return {node.path.rpartition(".")[0] for node in self.nodes}
+        return {node.parent for node in self.nodes}
 
     def __str__(self) -> str:
         return summary_text(self)

@@ -46,11 +46,11 @@ class NodeName(NodeKey):
     """`name: stem`."""
 
     name = "name"
-    doc = "The last part of the node's module path."
+    doc = "The last part of the node's module path, which may have dots."
     in_loop = True
 
     def schema(self) -> Schema:
-        return {"type": ["string", "integer"]}
+        return {"type": ["string", "number"]}
 
     def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
         node.name_span = value.span
@@ -115,6 +115,21 @@ class NodeWhen(NodeKey):
             if not scope.is_name(value):
                 check_truth(value)
             node.when = Condition(scope.argument(value, NUMBERS), value.span)
+
+
+class NodeElse(NodeKey):
+    """`else: input`, `else: {linear: 4}`, `else: [relu, {linear: 4}]`."""
+
+    name = "else"
+    doc = "What stands there where `when` is false: an earlier value, a node, or a list of nodes."
+
+    def schema(self) -> Schema:
+        return {"anyOf": [ref("reference"), ref("node"), ref("nodes")]}
+
+    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
+        from archspec.document.otherwise import alternative  # few specs have one
+
+        node.otherwise = alternative(scope, value)
 
 
 class NodeRepeat(NodeKey):
@@ -331,6 +346,7 @@ KEYS: tuple[NodeKey, ...] = (
     NodeName(),
     NodeFrom(),
     NodeWhen(),
+    NodeElse(),
     REPEAT,
     NodeShare(),
     NodeTrainingOnly(),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 
-import archspec.ops  # noqa: F401 (fills the registry)
+import archspec.ops  # noqa: F401 (lists the ops)
 from archspec.document import keys
 from archspec.document.blocks import BLOCK_KEYS, library_block
 from archspec.document.forms import FIXED
@@ -64,8 +64,9 @@ def _spec_properties() -> Schema:
 def _vocabulary() -> Schema:
     size = {"anyOf": [{"type": "integer", "minimum": 1}, ref("expression")]}
     reference = {
-        "type": ["string", "integer"],
-        "description": "A node of this list, `input`, or one of several outputs: name[0].",
+        "type": ["string", "number"],
+        "description": "A node of this list, `input`, one of several outputs: name[0], or an "
+        "iteration of a loop: name.0.",
     }
     references = {"anyOf": [ref("reference"), listed(ref("reference"))]}
     named = {"type": "object", "additionalProperties": ref("reference"), "minProperties": 1}
@@ -99,7 +100,7 @@ def _block_definition() -> Schema:
 def _patch() -> Schema:
     forms = []
     for action in PATCH_ACTIONS:
-        path = {"type": ["string", "integer"], "description": "A node's path, as in the summary."}
+        path = {"type": ["string", "number"], "description": "A node's path, as in the summary."}
         properties = {action: path}
         if action != "remove":
             properties["with"] = ref("layers")

@@ -17,6 +17,20 @@ from torch import nn
 from archspec.emit import namespace
 
 
+class Aside(nn.Module):
+    """Keeps torch's own attributes where a child bears the name of one, as `training`."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = vars(self)
+        hidden = name in own and any(
+            name in own[held] for held in ("_modules", "_parameters", "_buffers")
+        )
+        if hidden:
+            own[name] = value
+        else:
+            super().__setattr__(name, value)
+
+
 class _ByValue(nn.Module):
     """Pickles and copies instances of a generated class by its name and source.
 
@@ -31,7 +45,8 @@ class _ByValue(nn.Module):
         cls = type(self)
         if "code" not in vars(cls):
             return super().__reduce_ex__(protocol)
-        return _restore, (cls.__name__, cls.code), vars(self)
+        aside = (True,) if issubclass(cls, Aside) else ()
+        return _restore, (cls.__name__, cls.code, *aside), vars(self)
 
 
 class Generated(_ByValue):
@@ -44,17 +59,18 @@ class Chain(_ByValue, nn.Sequential):
     """Base of the blocks that are plain chains: an `nn.Sequential` with the block's name."""
 
 
-_classes: weakref.WeakValueDictionary[tuple[str, str | None], type[_ByValue]] = (
+_classes: weakref.WeakValueDictionary[tuple[str, str | None, bool], type[_ByValue]] = (
     weakref.WeakValueDictionary()
 )
 
 
-def make_class(name: str, source: str | None) -> type[_ByValue]:
+def make_class(name: str, source: str | None, aside: bool = False) -> type[_ByValue]:
     """The class `name` whose `forward` has this source, or a `Chain` where there is none.
 
-    Equal arguments give one class as long as an instance of it lives.
+    With `aside` its children may bear names of torch's attributes. Equal arguments give one class
+    as long as an instance of it lives.
     """
-    cls = _classes.get((name, source))
+    cls = _classes.get((name, source, aside))
     if cls is None:
         members: dict[str, Any] = {"code": source, "__module__": namespace.__name__}
         if source is None:
@@ -63,11 +79,11 @@ def make_class(name: str, source: str | None) -> type[_ByValue]:
             digest = hashlib.sha256(f"{name}\n{source}".encode()).hexdigest()[:12]
             filename = f"<archspec {name} {digest}>"
             members["forward"] = make_function(source, filename, vars(namespace))
-            cls = type(name, (Generated,), members)
+            cls = type(name, (Aside, Generated) if aside else (Generated,), members)
             # For tracebacks, debuggers and inspect.getsource; without a time it is never stale.
             linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
             weakref.finalize(cls, linecache.cache.pop, filename, None)
-        _classes[name, source] = cls
+        _classes[name, source, aside] = cls
     return cls
 
 
@@ -88,6 +104,6 @@ def class_name(name: str) -> str:
     return f"Net{joined}" if not joined or joined[0].isdigit() else joined
 
 
-def _restore(name: str, source: str | None) -> nn.Module:
-    cls = make_class(name, source)
+def _restore(name: str, source: str | None, aside: bool = False) -> nn.Module:
+    cls = make_class(name, source, aside)
     return cls.__new__(cls)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from archspec.emit.children import child_of
 from archspec.ir.graph import Graph, walk
 from archspec.ir.schemes import SCHEMES
 
@@ -25,7 +26,8 @@ def initialize(module: nn.Module, graph: Graph, scheme: str) -> None:
         if visit.step.op is not None and not visit.shared:
             for kernel in visit.step.op.kernels:
                 path = f"{visit.module_path}.{kernel}" if kernel else visit.module_path
-                parameter = module.get_parameter(path)
+                parameter = child_of(module, path)
+                assert isinstance(parameter, nn.Parameter)
                 if not parameter.is_meta:  # there is nothing to fill
                     fill(parameter)
 

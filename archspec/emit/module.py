@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from archspec.contracts.followed import is_following, is_needed, is_symbolic
-from archspec.emit.checks import SizeCheck
+from archspec.emit.checks import Check
+from archspec.emit.children import TAKEN, adopt
 from archspec.emit.classes import class_name, make_class
 from archspec.emit.following import Graphs, Plans, bodies_of, plain_op
 from archspec.emit.initialize import SkipFilling, initialize
-from archspec.emit.source import StepPart, check_name, forward_source, is_chain, owner
+from archspec.emit.source import StepPart, check_path, forward_source, is_chain, owner
 from archspec.ir.graph import Graph, Step
 from archspec.ir.types import FLOAT, PRECISION
 from archspec.runtime.measure import seeded
@@ -29,7 +30,7 @@ def emit(
     init: str | None = None,
     seed: int | None = None,
     precision: str | None = None,
-    checks: Sequence[SizeCheck] = (),
+    checks: Sequence[Check] = (),
 ) -> nn.Module:
     """The module that computes `graph`, in `train()` mode, with fresh weights.
 
@@ -105,9 +106,7 @@ class _Builder:
         self.classes: dict[Graphs, type[nn.Module]] = {}
         self.plans = Plans()
 
-    def build(
-        self, graphs: Graphs, name: str | None, checks: Sequence[SizeCheck] = ()
-    ) -> nn.Module:
+    def build(self, graphs: Graphs, name: str | None, checks: Sequence[Check] = ()) -> nn.Module:
         """The module of a graph; `name` is the spec's, the block's, or None for a group.
 
         More `graphs` are those of nodes that share the module at other sizes.
@@ -121,14 +120,8 @@ class _Builder:
         for step in graphs[0].steps:
             if step.frozen and (own := children.get(step.name)) is not None:
                 _freeze(own)
-        for key, child in children.items():
-            if isinstance(child, nn.Module):
-                module.add_module(key, child)
-            elif isinstance(child, nn.Parameter):
-                module.register_parameter(key, child)
-            else:
-                module.register_buffer(key, child, persistent=key not in keyless)
-        _tie(module, graphs[0])
+        _tie(children, graphs[0])
+        adopt(module, children, keyless)
         return module
 
     def _children(self, graphs: Graphs) -> dict[str, nn.Module | Tensor]:
@@ -138,7 +131,7 @@ class _Builder:
         for position, step in enumerate(graph.steps):
             if step.name in names:
                 raise ValueError(f"two nodes of one list are called {step.name!r}")
-            names.add(check_name(step.name))
+            names.add(check_path(step.name))
             bodies = bodies_of(graphs, position) if step.body is not None else ()
             if step.shares is not None:
                 used = owner(graph, step)
@@ -185,14 +178,15 @@ def _freeze(child: nn.Module | Tensor) -> None:
         parameter.requires_grad_(False)
 
 
-def _tie(module: nn.Module, graph: Graph) -> None:
+def _tie(children: Mapping[str, nn.Module | Tensor], graph: Graph) -> None:
     """Registers parameters under the second names that other steps have for them."""
     for step in graph.steps:
         for tie in step.ties:
-            parameter = module.get_parameter(f"{graph.steps[tie.owner].name}.{tie.key}")
+            source, own = children[graph.steps[tie.owner].name], children[step.name]
+            assert isinstance(source, nn.Module) and isinstance(own, nn.Module)
             *holders, name = tie.name.split(".")
-            holder = module.get_submodule(".".join([step.name, *holders]))
-            setattr(holder, name, parameter)
+            holder = own.get_submodule(".".join(holders))
+            setattr(holder, name, source.get_parameter(tie.key))
 
 
 def _class_of(
@@ -200,13 +194,14 @@ def _class_of(
     name: str | None,
     children: Mapping[str, object],
     plans: Plans,
-    checks: Sequence[SizeCheck],
+    checks: Sequence[Check],
 ) -> type[nn.Module]:
     graph, plan = graphs[0], plans.of(graphs)
     kinds = kinds_of(graph, children)
     if checks or not is_chain(graph, kinds, plan):
         source = forward_source(graph, kinds, plan, checks=checks)
-        return make_class(class_name(name or "group"), source)
+        aside = any(each.partition(".")[0] in TAKEN for each in children)
+        return make_class(class_name(name or "group"), source, aside)
     return nn.Sequential if name is None else make_class(class_name(name), None)
 
 

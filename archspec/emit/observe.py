@@ -10,6 +10,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from archspec.emit import namespace
+from archspec.emit.children import child_of, children_of
 from archspec.emit.classes import make_function
 from archspec.emit.following import Graphs, Plans, bodies_of
 from archspec.emit.module import kinds_of
@@ -50,17 +51,16 @@ def observed(
     try:
         plans = Plans()
         for block, graphs in _blocks((graph,), module, {}).items():
-            children = {**block._modules, **block._parameters, **block._buffers}
-            kinds = kinds_of(graphs[0], children)
+            kinds = kinds_of(graphs[0], children_of(block, graphs[0]))
             source = forward_source(graphs[0], kinds, plans.of(graphs), observe=True)
             variables = {**vars(namespace), "observe": observe}
             function = make_function(source, "<archspec observed>", variables)
-            block.forward = types.MethodType(function, block)
+            vars(block)["forward"] = types.MethodType(function, block)  # past a child of that name
             changed.append(block)
         yield
     finally:
         for block in changed:
-            del block.forward
+            del vars(block)["forward"]
 
 
 def _blocks(
@@ -70,7 +70,7 @@ def _blocks(
     found[module] = graphs
     for position, step in enumerate(graphs[0].steps):
         if step.body is not None:
-            child = module.get_submodule(owner(graphs[0], step).name)
-            if child not in found:
+            child = child_of(module, owner(graphs[0], step).name)
+            if isinstance(child, nn.Module) and child not in found:
                 _blocks(bodies_of(graphs, position), child, found)
     return found

@@ -21,7 +21,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 
-from archspec.emit.checks import SizeCheck
+from archspec.emit.checks import Check, check_lines
+from archspec.emit.children import TAKEN, listed, member
 from archspec.emit.following import Plan, with_numbers
 from archspec.emit.spelling import Sum, source_of
 from archspec.ir.computed import Computed, parts
@@ -30,7 +31,12 @@ from archspec.ir.op import Op
 from archspec.sizes.size import known
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
-_TAKEN = frozenset({"self", "torch", "observe", "not_legal", "getattr", "ValueError"})
+_TAKEN = frozenset(
+    (
+        *("self", "torch", "observe", "not_legal", "not_legal_together"),
+        *("getattr", "isinstance", "ValueError"),
+    )
+)
 
 
 class StepPart(Enum):
@@ -42,21 +48,28 @@ class StepPart(Enum):
     EXPRESSION = auto()
 
 
+HELD = {
+    StepPart.MODULE: "_modules",
+    StepPart.TENSOR: "_parameters",
+    StepPart.BUFFER: "_buffers",
+}
+"""Where torch's modules hold them; an expression is no child."""
+
+
 def check_name(name: str) -> str:
     """The name, if it may stand in generated code. Raises ValueError otherwise.
 
     The language has checked it; this is the one place where text of a spec's author becomes code,
     so nothing is taken on trust.
     """
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+    if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} cannot be the name of a node, an input or an output")
     return name
 
 
 def check_path(path: str) -> str:
-    """As `check_name`, for the path of a node, with `[1]` for one of its outputs."""
-    for part in re.sub(r"\[[0-9]+\]\Z", "", path).split("."):
-        check_name(part)
+    """As `check_name`, for a path of such names, with `[1]` for one of several outputs."""
+    list(map(check_name, re.sub(r"\[[0-9]+\]\Z", "", path).split(".")))
     return path
 
 
@@ -70,6 +83,8 @@ def is_chain(graph: Graph, kinds: Sequence[StepPart], plan: Plan) -> bool:
         and not plan.numbers
         and all(
             kind is StepPart.MODULE
+            and "." not in step.name
+            and step.name not in TAKEN
             and (step.op is None or type(step.op).call is Op.call)
             and step.inputs == (Ref(position - 1),)
             and len(step.outputs) == 1
@@ -94,7 +109,7 @@ def forward_source(
     plan: Plan,
     *,
     observe: bool = False,
-    checks: Sequence[SizeCheck] = (),
+    checks: Sequence[Check] = (),
 ) -> str:
     """Source of the method `forward`; `kinds` says what each step is in the module.
 
@@ -112,6 +127,7 @@ class _Writer:
         self.lines: list[str] = []
         self.values: dict[Ref, str] = {}
         self.last_use = _last_uses(graph)
+        self.lists = _lists(graph, kinds)
         self.arguments: frozenset[str] = frozenset()
         self.held: set[str] = set()  # arguments not yet rebound: the caller's, not ours to free
         self.free: list[int] = []
@@ -121,11 +137,10 @@ class _Writer:
         self.made: list[str] = []  # the variables of numbers, those that it computes first
         self.given: list[str] = []  # and those that its caller gives
 
-    def write(self, checks: Sequence[SizeCheck]) -> str:
+    def write(self, checks: Sequence[Check]) -> str:
         parameters = self._parameters()
-        for check in checks:
-            for line in check.lines(parameters):
-                self._line(line)
+        for line in check_lines(checks, parameters):
+            self._line(line)
         parameters += self._sizes(parameters)
         for position, step in enumerate(self.graph.steps):
             if not step.idle:
@@ -178,25 +193,26 @@ class _Writer:
 
     def _step(self, position: int, step: Step) -> None:
         kind = self.kinds[position]
-        name = check_name(owner(self.graph, step).name)
+        name = check_path(owner(self.graph, step).name)
+        own = member(name, self.lists, HELD[kind]) if kind in HELD else name
         is_value = kind in (StepPart.TENSOR, StepPart.BUFFER)
         is_value = is_value and step.op is not None and step.op.gives_own
         if is_value:
-            self.values[Ref(position)] = _member(name)
+            self.values[Ref(position)] = own
             if not self.observe:
                 return
         if step.training_only != self.in_training:
             self._switch(step.training_only)
         if is_value:
-            self._line(f"observe({position}, {_member(name)})")
+            self._line(f"observe({position}, {own})")
             return
         read = [self.values[ref] for ref in step.inputs]
         numbers = self._numbers(position, read)
         if step.op is None:
-            call = f"{_member(name)}({', '.join([*read, *numbers.values()])})"
+            call = f"{own}({', '.join([*read, *numbers.values()])})"
         else:
             op = _written(step.op, numbers)
-            call = op.source(_member(name), read, step.input_shapes)
+            call = op.source(own, read, step.input_shapes)
         last = position == len(self.graph.steps) - 1
         plain_end = last and self.graph.outputs == (Ref(position),) and len(step.outputs) == 1
         plain_end = plain_end and not self.graph.always_named
@@ -303,15 +319,16 @@ def _written(op: Op, sources: Mapping[int, str]) -> Op:
     return with_numbers(op, {i: Computed(known(every[i]), text) for i, text in sources.items()})
 
 
+def _lists(graph: Graph, kinds: Sequence[StepPart]) -> frozenset[str]:
+    """The holders of children that are lists."""
+    own = [(s.name, kind) for s, kind in zip(graph.steps, kinds, strict=True) if s.shares is None]
+    return listed({name: kind is StepPart.MODULE for name, kind in own if kind in HELD})
+
+
 def _last_uses(graph: Graph) -> dict[Ref, int]:
     """Position of the last step that reads each value; outputs are read after all steps."""
     last = {ref: position for position, step in enumerate(graph.steps) for ref in step.inputs}
     return last | dict.fromkeys(graph.outputs, len(graph.steps))
-
-
-def _member(name: str) -> str:
-    """A child of the module. `torch.jit.script` knows no way to one with a number but `getattr`."""
-    return f"self.{name}" if name.isidentifier() else f'getattr(self, "{name}")'
 
 
 def _arguments(names: Sequence[str]) -> list[str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, Note, Refusal, Span
 from archspec.diagnostics.suggestions import certain_word, did_you_mean
-from archspec.document.records import Node, PatchItem
+from archspec.document.records import Node
+from archspec.expand.names import Edge, PatchTree, beginnings, iteration, number_after, split_edge
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import REGISTRY
@@ -18,11 +17,26 @@ from archspec.ir.types import ValueType, typed
 from archspec.record import Record
 
 Refs: TypeAlias = tuple[Ref, ...]
+
+
+class HandedOn(tuple[Ref, ...]):
+    """The first input of `node`, which is not there; empty where that is not there either.
+
+    `before` is what the node before it gives.
+    """
+
+    node: Node
+    before: Refs
+
+    @classmethod
+    def by(cls, node: Node, passed: Refs, before: Refs) -> HandedOn:
+        made = cls(passed)
+        made.node, made.before = node, before
+        return made
+
+
 Bindings: TypeAlias = list[dict[str, Any]]
 """What a repeat binds, an iteration an entry."""
-
-_EDGE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<index>[0-9]{1,9})\])?")
-"""An edge as `size` names it."""
 
 MAX_TRAIL = 6
 """Producers shown with a shape error."""
@@ -32,24 +46,6 @@ MAX_WAY = 100
 
 class Stop(Exception):
     """The expansion is too large to go on."""
-
-
-class PatchTree:
-    """The patches below one path: those of the path itself, and by label those below it."""
-
-    def __init__(self) -> None:
-        self.items: list[PatchItem] = []
-        self.children: dict[str, PatchTree] = {}
-
-    @classmethod
-    def of(cls, items: Iterable[PatchItem]) -> PatchTree:
-        root = cls()
-        for item in items:
-            tree = root
-            for label in item.path.split("."):
-                tree = tree.children.setdefault(label, cls())
-            tree.items.append(item)
-        return root
 
 
 Levels = tuple[PatchTree | None, ...]
@@ -64,21 +60,27 @@ class Builder:
         "dead_names",
         "frozen",
         "has_trained",
+        "holders",
         "input_names",
         "input_types",
         "inputs",
+        "iterations",
         "labels",
         "levels",
         "lists",
         "loop",
+        "loops",
         "modules",
         "names",
+        "own",
         "parent",
         "position",
         "recipes",
         "steps",
+        "taken",
         "training_only",
         "uncertain",
+        "unread",
     )
 
     def __init__(
@@ -94,6 +96,8 @@ class Builder:
         # None where the node failed: its readers are not reported.
         self.names: dict[str, Refs | None] = {}
         self.dead_names: dict[str, Refs | None] = {}
+        # What names with dots begin with: there the module has holders, and no room for a node.
+        self.holders: dict[str, str] = {}
         # What each step was made of: for `share`, and for messages about it.
         self.recipes: list[Live] = []
         self.position = 0
@@ -116,6 +120,15 @@ class Builder:
         self.frozen = False
         # Whether this is the scope of a named repeat: its node keys belong to the scope.
         self.loop = False
+        # What each iteration of that scope gives, and what the whole of it does.
+        self.iterations: list[Refs] = []
+        self.own: Refs = ()
+        # Scopes of named repeats by their steps, and which of their iterations are read from here:
+        # number and output, with the position among all that are.
+        self.loops: dict[int, Builder] = {}
+        self.taken: dict[int, dict[tuple[int, int], int]] = {}
+        # The steps that nobody reads, once the list is finished.
+        self.unread: list[Step] = []
 
     @property
     def start(self) -> Refs:
@@ -154,7 +167,7 @@ class Builder:
         return tuple(map(self.shape, refs)), tuple(map(self.type, refs))
 
     def define(self, name: str, refs: Refs | None) -> None:
-        """Give a live node its name. Raises `Refusal` where the list has that name already."""
+        """Give a live node its name. Raises `Refusal` where the list has no room for it."""
         if name in self.names:
             raise Refusal(
                 f"the name {name!r} stands twice in this list",
@@ -164,7 +177,35 @@ class Builder:
             )
         if name in self.input_names:
             raise Refusal(f"{name!r} is an input of this list", code=Code.DUPLICATE_NAME)
+        if name in self.holders:
+            self._refuse_beginning(name, self.holders[name], self.holders[name])
+        if "." in name:
+            for start in beginnings(name):
+                if start in self.input_names:
+                    self.names[name] = None
+                    raise Refusal(
+                        f"{name!r} begins with {start!r}, an input of this list",
+                        code=Code.DUPLICATE_NAME,
+                        help=f"call the input {start}_in",
+                    )
+                if self.names.get(start) is not None:
+                    self._refuse_beginning(start, name, start)
+            self.holders.update(dict.fromkeys(beginnings(name), name))
         self.names[name] = refs
+
+    def _refuse_beginning(self, shorter: str, longer: str, other: str) -> None:
+        """Refuses two names, of which `other` was there first: one would be inside the other."""
+        first = self._first(other) or ""
+        self.names[shorter] = self.names[longer] = None  # it is said once; no reader is reported
+        raise Refusal(
+            f"{shorter!r} is the beginning of {longer!r}, another name of this list",
+            code=Code.DUPLICATE_NAME,
+            expected="no name that begins another: its module would have to hold the other's",
+            found=first.replace("the first", repr(other)),
+            help="name the node that has no name, and is called by its number"
+            if shorter.isdecimal()
+            else f"give one of them another name, or put both into the `layers:` of {shorter!r}",
+        )
 
     def _first(self, name: str) -> str | None:
         """Where the first node of that name stands."""
@@ -173,6 +214,8 @@ class Builder:
             return None
         step = self.steps[refs[0].step]
         line = place(step.span)
+        if step.name != name:
+            return None  # another name for its value
         if step.named:
             return f"the first is at {line}"
         return f"the node at {line}, which has no name, is called by its number"
@@ -192,6 +235,103 @@ class Builder:
             outer = outer.parent[0] if outer.parent else None
         return None
 
+    def find(self, path: str, level: int) -> Refs | None:
+        """What an edge names, without an output; None where its node failed. Raises `Refusal`.
+
+        That is a node, an iteration of a loop (`layer.2`), or all of them (`layer.*`); `y.*` also
+        stands for the nodes y.0, y.1, ….
+        """
+        if "." not in path or self.is_name(path, level):
+            return self.look_up(path, level)
+        edge = split_edge(path, lambda name: self.is_name(name, level))
+        loop = self.modules[level].get(edge.name, INPUT)
+        if loop in self.loops:
+            return self._iterations(loop, edge)
+        if path.endswith(".*"):
+            return self._numbered(path[:-2], level)
+        return self.look_up(path, level)
+
+    def is_name(self, name: str, level: int) -> bool:
+        """Whether a value of the list is called so, as the readers of a level see it."""
+        names = self.labels[level] if level < len(self.labels) else self.names
+        known = (names, self.names, self.dead_names, self.input_names)
+        return any(name in each for each in known)
+
+    def _iterations(self, loop: int, edge: Edge) -> Refs | None:
+        """What one iteration of a loop gives, or all do in order."""
+        scope, chosen = self.loops[loop], iteration(edge.rest)
+        count = len(scope.iterations)
+        if edge.rest != "*" and (chosen is None or chosen >= count):
+            inside = edge.rest.partition(".")[0]
+            raise Refusal(
+                f"{edge.rest!r} is no iteration of the loop {edge.name!r}",
+                code=Code.UNKNOWN_NODE,
+                expected=f"a number from 0 to {count - 1}, or * for all of them",
+                help=f"{edge.name}.{inside} can be read here, and no node inside it"
+                if inside != edge.rest
+                else None,
+            )
+        numbers = range(count) if chosen is None else (chosen,)
+        return tuple(
+            [
+                self._taken(loop, number, output)
+                for number in numbers
+                for output in range(len(scope.iterations[number]))
+            ]
+        )
+
+    def _taken(self, loop: int, number: int, output: int) -> Ref:
+        """A value that an iteration gives, as one more output of its loop unless it is one."""
+        scope, step = self.loops[loop], self.steps[loop]
+        inner = scope.iterations[number][output]
+        if inner.step == INPUT:
+            return step.inputs[inner.output]
+        if inner in scope.own:
+            return Ref(loop, scope.own.index(inner))
+        if scope.steps[inner.step].training_only:
+            raise Refusal(
+                f"{step.name}.{number} is training_only, and a loop gives no such value",
+                code=Code.TRAINING_ONLY,
+            )
+        taken = self.taken.setdefault(loop, {})
+        if (number, output) not in taken:
+            taken[number, output] = len(taken)
+            step.outputs = (*step.outputs, scope.shape(inner))
+            step.types = (*step.types, scope.type(inner))
+        return Ref(loop, len(scope.own) + taken[number, output])
+
+    def _numbered(self, start: str, level: int) -> Refs | None:
+        """What the nodes start.0, start.1, … give that are there."""
+        names = self.labels[level] if level < len(self.labels) else self.names
+        numbers = sorted(n for name in names if (n := number_after(start, name)) is not None)
+        found = [names[f"{start}.{number}"] for number in numbers]
+        if any(refs is None for refs in found) or self.names.get(start, ()) is None:
+            return None
+        if not found and not self._may_be_numbered(start):
+            starts = {name.rpartition(".")[0] for name in names if "." in name}
+            starts |= {self.steps[loop].name for loop in self.loops}
+            near = did_you_mean(start, starts)
+            raise Refusal(
+                f"no nodes before this one are called {start}.0, {start}.1, …",
+                code=Code.UNKNOWN_NODE,
+                expected="a loop with a name, or nodes whose names are numbered by `.{index}`",
+                help=f"{start!r} is one node, and no loop" if start in names else near,
+            )
+        return tuple([ref for refs in found if refs for ref in refs])
+
+    def _may_be_numbered(self, start: str) -> bool:
+        """Whether the text has such nodes, or a loop, that are not there."""
+        if start in self.dead_names:
+            return True
+        waiting = [node for nodes in self.lists for node in nodes]
+        while waiting:
+            node = waiting.pop()
+            if node.name is None:
+                waiting += node.form.joining()
+            elif not node.name.is_fixed and node.name.text.startswith(f"{start}."):
+                return True
+        return False
+
     def look_up(self, name: str, level: int) -> Refs | None:
         """What a name stands for; None where its node failed. Raises `Refusal`.
 
@@ -206,16 +346,18 @@ class Builder:
         if self.names.get(name, ()) is None:
             return None
         if name in self.dead_names:
-            return self.dead_names[name]
+            return _found(name, self.dead_names[name])
         if name in self.input_names:
             return (Ref(INPUT, self.input_names.index(name)),)
         for node in (node for nodes in self.lists for node in nodes):
-            if node.name is not None and node.name.text == name:
+            later = node.name.text if node.name is not None else ""
+            is_inside = later and name.startswith(f"{later}.") and not self.is_name(later, level)
+            if later == name or is_inside:
                 raise Refusal(
-                    f"{name!r} stands after the node that reads it",
+                    f"{later!r} stands after the node that reads it",
                     code=Code.FORWARD_REFERENCE,
                     expected="a node before this one: a graph has no cycles",
-                    help=f"move {name!r}, at {place(node.span)}, before its reader",
+                    help=f"move {later!r}, at {place(node.span)}, before its reader",
                 )
         known = [*names, *self.dead_names, *self.input_names]
         elsewhere = self._elsewhere(name)
@@ -243,8 +385,8 @@ class Builder:
 
     def _called(self, name: str) -> str | None:
         """Help where a node is named by its op, its position or its path."""
-        outer = name.partition(".")[0]
-        if outer != name and outer in self.names:
+        outer = split_edge(name, self.names.__contains__).name
+        if outer and outer != name:
             return f"only {outer!r} itself can be read here, and no node inside it"
         if name.isdigit() and int(name) < len(self.steps) == self.position:
             return f"the node at that position is called {self.steps[int(name)].name!r}"
@@ -265,36 +407,42 @@ class Builder:
         """
         read = [False] * len(self.steps)
         owners: set[int] = set()
+        steps = self.steps
         for ref in outputs:
             if ref.step != INPUT:
                 read[ref.step] = True
-        for index in range(len(self.steps) - 1, -1, -1):
-            step = self.steps[index]
+        for index in range(len(steps) - 1, -1, -1):
+            step = steps[index]
             if read[index]:
                 for ref in step.inputs:
                     if ref.step != INPUT:
                         read[ref.step] = True
                 if step.shares is not None:
                     owners.add(step.shares)
-            elif index in owners:
-                step.idle, step.inputs = True, ()
             if read[index] or index in owners:
                 owners.update([tie.owner for tie in step.ties])
-        steps: Sequence[Step] = self.steps
         unread: list[Step] = []
         if not all(read):
+            # Copies: a loop is finished again where others read more of it.
+            steps = [
+                step if keep else step.changed(idle=True, inputs=()) if index in owners else step
+                for index, (step, keep) in enumerate(zip(steps, read, strict=True))
+            ]
             unread = [step for step, keep in zip(steps, read, strict=True) if not keep]
             used = [keep or index in owners for index, keep in enumerate(read)]
             moved = {INPUT: INPUT}
             for index, keep in enumerate(used):
                 if keep:
                     moved[index] = len(moved) - 1
-            steps = [step for step, keep in zip(self.steps, used, strict=True) if keep]
-            for step in steps:
-                step.inputs = tuple(Ref(moved[ref.step], ref.output) for ref in step.inputs)
-                if step.shares is not None:
-                    step.shares = moved[step.shares]
-                step.ties = tuple([tie._replace(owner=moved[tie.owner]) for tie in step.ties])
+            steps = [
+                step.changed(
+                    inputs=tuple([Ref(moved[ref.step], ref.output) for ref in step.inputs]),
+                    shares=step.shares if step.shares is None else moved[step.shares],
+                    ties=tuple([tie._replace(owner=moved[tie.owner]) for tie in step.ties]),
+                )
+                for step, keep in zip(steps, used, strict=True)
+                if keep
+            ]
             outputs = tuple(Ref(moved[ref.step], ref.output) for ref in outputs)
         graph = Graph(
             *(block, self.input_names, self.inputs, self.input_types),
@@ -341,10 +489,10 @@ class Live:
     """A node that is there: its name, rendered, and what a named repeat binds in its iterations.
 
     `level` is the first level of patches that applies to it. `step` is the index of the step made
-    of it, and `levels` are the patches for the nodes inside.
+    of it, and `levels` are the patches for the nodes inside. `scope` is that of a named repeat.
     """
 
-    __slots__ = ("bindings", "env", "level", "levels", "name", "node", "step")
+    __slots__ = ("bindings", "env", "level", "levels", "name", "node", "scope", "step")
 
     def __init__(
         self, node: Node, name: str | None, bindings: Bindings | None, env: Env, level: int
@@ -353,6 +501,7 @@ class Live:
         self.env, self.level = env, level
         self.levels: Levels = ()
         self.step: int | None = None
+        self.scope: Builder | None = None
 
 
 class Site(Record):
@@ -375,19 +524,36 @@ class Site(Record):
 
     def shape(self, edge: str) -> Shape:
         """The shape of an earlier value of the list. Raises `Refusal`."""
-        found = _EDGE.fullmatch(edge)
-        name, index = (found["name"], int(found["index"] or 0)) if found else (edge, 0)
-        is_input = name == "input" and "input" not in self.builder.names
-        refs = self.start if is_input else self.builder.look_up(name, self.level)
+        b, level = self.builder, self.level
+        _, _, output = found = split_edge(edge, lambda name: b.is_name(name, level))
+        index = iteration(output or "0")
+        path = edge if index is None else found.path
+        is_input = path == "input" and "input" not in b.names
+        refs = self.start if is_input else b.find(path, level)
         if refs is None:
             raise Refusal(f"the size of {edge!r} is not known: its node is wrong")
-        if index >= len(refs) or (len(refs) > 1 and not (found and found["index"])):
+        if index is None or index >= len(refs) or (len(refs) > 1 and output is None):
+            count = f"{len(refs)} outputs, counted from 0"
             raise Refusal(
-                f"{name!r} has {len(refs)} outputs, counted from 0",
+                f"{path!r} " + ("stands for several values" if "*" in path else f"has {count}"),
                 code=Code.OUTPUT_INDEX,
-                expected=f"one of them: '{name}[0]'",
+                expected="one of them: '"
+                + (path.replace("*", "0'") if "*" in path else f"{path}[0]'"),
             )
-        return self.builder.shape(refs[index])
+        return b.shape(refs[index])
+
+
+def _found(name: str, refs: Refs | None) -> Refs | None:
+    """What the name of a node stands for that is not there. Raises `Refusal` for nothing."""
+    if refs.__class__ is HandedOn and not refs:
+        node = refs.node
+        wanted = node.inputs[0].text if node.inputs else "input"
+        raise Refusal(
+            f"{name!r} is not there, and {wanted!r}, which it would read, is not there either",
+            code=Code.ABSENT,
+            help=f"say with `else:` at {place(node.span)} what stands there",
+        )
+    return refs
 
 
 def parameter_count(step: Step) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.document.records import Node
-from archspec.expand.builder import Levels, Live, PatchTree, Refs, Site
+from archspec.expand.builder import Levels, Live, Refs, Site
 from archspec.expand.expansion import Expansion
+from archspec.expand.names import PatchTree
 from archspec.expressions.parse import Template
 
 
@@ -20,7 +21,7 @@ def patched(x: Expansion, live: Live, site: Site, refs: Refs, below: Levels) -> 
     label = live.name or str(b.counters[level])
     b.counters[level] += 1
     tree = b.levels[level]
-    found = tree.children.get(label) if tree else None
+    found = tree.at(label) if tree else None
     if found is None or not found.items:
         result = patched(x, live, site._replace(level=level + 1), refs, (*below, found))
     else:
@@ -88,6 +89,7 @@ def _replaced(
     for node in nodes:
         if name is not None and node.name is None and len(nodes) == 1:
             node.name = Template(name, (name,))
+            node.hand_down()
         current = x.node(node, site, current)
     if name is not None and name not in b.names:
         b.dead_names[name] = current

@@ -9,7 +9,7 @@ from os.path import dirname
 from types import MappingProxyType
 from typing import Any
 
-import archspec.ops  # noqa: F401 (fills the registry)
+import archspec.ops  # noqa: F401 (lists the ops)
 from archspec.analyses import lint
 from archspec.diagnostics import silencing
 from archspec.diagnostics.call_sites import once_a_line
@@ -19,7 +19,7 @@ from archspec.document import parameters
 from archspec.document.blocks import Reader
 from archspec.document.records import Layers, PatchItem, Spec
 from archspec.document.spec import chain, nearest, read_spec, root_of, said_along
-from archspec.expand.builder import Builder, PatchTree, Site, Stop
+from archspec.expand.builder import Builder, Site, Stop
 from archspec.expand.edge_help import from_the_batch
 from archspec.expand.expander import Expander
 from archspec.expand.given import given_arguments, set_text
@@ -32,6 +32,7 @@ from archspec.expand.inputs import (
     with_symbols,
     written_sizes,
 )
+from archspec.expand.names import PatchTree
 from archspec.expand.nearby_sizes import MAX_NODES, Trials, first_to_help, with_nearest_input
 from archspec.expand.nested import finish_root
 from archspec.expressions.arguments import (
@@ -433,7 +434,7 @@ def _check_patches(spec: Spec, expander: Expander, graph: Graph) -> None:
     modules = {visit.path: visit.module_path for visit in walk(graph)}
     paths = list(modules)
     for item in missed:
-        near, replacement = did_you_mean(item.path, paths) or _some(paths), None
+        near, replacement = did_you_mean(item.path, paths) or _some(graph), None
         if owner := modules.get(item.path):
             near = f"`share` takes its module from elsewhere: patch {owner!r}"
         elif over := _replaced_above(spec, item):
@@ -464,9 +465,9 @@ def _replaced_above(spec: Spec, item: PatchItem) -> PatchItem | None:
     return None
 
 
-def _some(paths: list[str]) -> str:
+def _some(graph: Graph) -> str:
     """The names of the base's own list: every path begins with one."""
-    first = list(dict.fromkeys(path.partition(".")[0] for path in paths))
+    first = [step.name for step in graph.steps]
     more = ", …" if len(first) > 16 else ""
     return f"its own list has {', '.join(first[:16])}{more}"
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.document.forms.alone import ShareAlone
-from archspec.document.records import Form
 from archspec.expand import nested as scopes
 from archspec.expand.builder import Builder, Live, Refs, Site
 from archspec.expand.expansion import Expansion
-from archspec.expressions.arguments import show_value
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import Graph, Step
 from archspec.ir.types import typed
@@ -34,15 +31,12 @@ def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
             code=Code.SHARE,
             help="write its op and its `weights` here again",
         )
-    if not isinstance(node.form, ShareAlone):
-        at = scopes.At(x, site, refs, (), node.span)
-        _check_same(at, node.share.name.text, node.form, original.form, at.within(made.env), first)
     again = site._replace(env=Env(made.env.names, None, x.budget))
     again.over(refs)
     if first.op is not None:
         step: Step | None = x.op_step(first.op, b, refs, node.span)
     elif made.bindings is not None:
-        step = scopes.loop(x, made, again, refs, made.levels)
+        step = scopes.loop(x, made, again, refs, made.levels, live)
     else:
         step = x.step(original, again, refs, made.levels)
     if step is None:
@@ -67,35 +61,6 @@ def _type_names(step: Step) -> list[str]:
 def _read(step: Step) -> list[str]:
     """What a step reads, for people."""
     return list(map(typed, step.input_shapes, step.input_types))
-
-
-def _check_same(
-    at: scopes.At, name: str, form: Form, original: Form, there: scopes.At, first: Step
-) -> None:
-    """Refuses what stands beside `share` and does not describe the module: it has no effect."""
-    alone = "write `share` alone: it says what the node is"
-    if (type(form), form.word) != (type(original), original.word):
-        raise Refusal(f"{name!r} is a {first.kind}, not a {form.word}", code=Code.SHARE, help=alone)
-    if not form.is_call:
-        raise Refusal(
-            f"the layers beside `share` could not count: {name!r} has its own",
-            code=Code.SHARE,
-            help=alone,
-        )
-    own, theirs = form.given(at), original.given(there)
-    if own and own != theirs:
-        raise Refusal(
-            f"the arguments beside `share` are not those of {name!r}",
-            code=Code.SHARE,
-            expected=_written(first.kind, theirs),
-            found=_written(form.word, own),
-            help=alone,
-        )
-
-
-def _written(kind: str, arguments: dict[str, Any]) -> str:
-    said = ", ".join(f"{name}: {show_value(value)}" for name, value in arguments.items())
-    return f"{kind}: {{{said}}}" if said else kind
 
 
 def _owner(b: Builder, name: str, level: int) -> int:

@@ -75,9 +75,21 @@ def _found(name: str, weight: Weight, reference: Reference, site: Site) -> Refs 
     names = text.split(".")
     for count in range(len(names) - 1, 0, -1):
         node, rest = ".".join(names[:count]), ".".join(names[count:])
-        if not _is_known(b, text, site.level) and _is_known(b, node, site.level):
-            return _tie(name, weight, node, rest, site)
-    refs = edges.resolve(reference, site, None)
+        if _is_known(b, text, site.level):
+            break
+        if _is_known(b, node, site.level):
+            if _is_op(b, node, site.level):
+                return _tie(name, weight, node, rest, site)
+            break
+    try:
+        refs = edges.resolve(reference, site, None)
+    except Refusal as refusal:
+        if refusal.help is None and refusal.code is Code.UNKNOWN_NODE and len(names) > 1:
+            refusal = refusal.but(
+                help="it names a value of this list, or a parameter of an op of this list; what is "
+                "inside a group or block is given to it as an input"
+            )
+        raise refusal from None
     if refs is not None and len(refs) != 1:
         raise Refusal(
             f"{text!r} has {len(refs)} outputs", code=Code.OUTPUTS, help=f"name one: {text}[0]"
@@ -90,6 +102,12 @@ def _is_known(b: Builder, name: str, level: int) -> bool:
     return name in names or name in b.dead_names or name in b.input_names
 
 
+def _is_op(b: Builder, node: str, level: int) -> bool:
+    """Whether it is an op, or failed; what is inside other nodes is no parameter to be named."""
+    owner = b.modules[level].get(node)
+    return b.names.get(node, ()) is None or (owner is not None and b.steps[owner].op is not None)
+
+
 def _tie(name: str, weight: Weight, node: str, key: str, site: Site) -> Tie | None:
     b = site.builder
     if b.names.get(node, ()) is None:
@@ -99,13 +117,7 @@ def _tie(name: str, weight: Weight, node: str, key: str, site: Site) -> Tie | No
     if step is not None and step.shares is not None:
         owner = step.shares
         step = b.steps[owner]
-    if owner is None or step is None or step.op is None:
-        raise Refusal(
-            f"{node!r} is no op with parameters",
-            code=Code.UNKNOWN_NODE,
-            expected="a value of this list, or a parameter of an op of this list",
-            help="what is inside a group or block cannot be read: give it the tensor as an input",
-        )
+    assert owner is not None and step is not None and step.op is not None
     owned = {each.name: each for each in step.op.weights(*step.input_shapes) if not each.buffer}
     if key not in owned:
         raise Refusal(

@@ -122,11 +122,15 @@ class _SpecWriter:
             if step.body is None or step.body in self.blocks or step.shares is not None:
                 continue
             self._collect(step.body)
-            if step.body.block is not None:
-                name, number = step.body.block, 1
+            block = step.body.block
+            if block is None and len(step.body.outputs) > 1:
+                # A group has no `outputs:` for what is read of single iterations.
+                block = "loop" if step.body.outputs != self._all_of_last(step.body) else None
+            if block is not None:
+                name, number = block, 1
                 while name in self.taken:
                     number += 1
-                    name = f"{step.body.block}_{number}"
+                    name = f"{block}_{number}"
                 self.taken.add(name)
                 self.blocks[step.body] = name
 
@@ -168,10 +172,11 @@ class _SpecWriter:
             yield from self._node(step, keys, reads, indent + "  ")
             written += 1
             previous = tuple(Ref(index, i) for i in range(len(step.outputs)))
-        if graph.block is None and graph is not self.program.graph and graph.outputs != previous:
+        is_group = graph is not self.program.graph and graph not in self.blocks
+        if is_group and graph.outputs != previous:
             # A node that is not there passes on what it reads: a group has no `outputs:`.
             chosen = scalar(edge(graph, graph.outputs[0]))
-            yield f"{indent}  - {{identity: , from: {chosen}, when: false}}"
+            yield f"{indent}  - {{identity: , when: false, else: {chosen}}}"
 
     def _idle_reads(self, graph: Graph, index: int) -> tuple[list[str], list[str]]:
         """Values that idle nodes may read, and the nodes that make missing ones."""

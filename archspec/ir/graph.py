@@ -99,11 +99,12 @@ class Graph:
     `output_names` is None for an unnamed single output (a tensor is returned) and for a block's
     unnamed outputs (a tuple is returned); the root graph of a spec with `outputs:` has names and
     returns a dict, or a tensor where one output is left. With `always_named` it is always a dict.
+    Of a loop the last `taken` outputs are what single iterations give, for nodes that read them.
     """
 
     __slots__ = (
         *("block", "input_names", "inputs", "input_types", "steps", "outputs"),
-        *("output_names", "always_named"),
+        *("output_names", "always_named", "taken"),
     )
 
     def __init__(
@@ -116,11 +117,12 @@ class Graph:
         outputs: tuple[Ref, ...],
         output_names: tuple[str, ...] | None = None,
         always_named: bool = False,
+        taken: int = 0,
     ) -> None:
         self.block, self.input_names = block, input_names
         self.inputs, self.input_types = inputs, input_types
         self.steps, self.outputs = steps, outputs
-        self.output_names, self.always_named = output_names, always_named
+        self.output_names, self.always_named, self.taken = output_names, always_named, taken
 
     def shape(self, ref: Ref) -> Shape:
         """Shape of a value of this graph."""

@@ -63,7 +63,7 @@ def tapped(graph: Graph, outputs: Sequence[str] | Mapping[str, str]) -> Graph:
         if not _NAME.fullmatch(name) or keyword.iskeyword(name):
             raise _refusal(Code.NAME, f"{name!r} cannot be the name of an output", None)
     nodes = {visit.path: visit for visit in walk(graph)}
-    found = {name: _find(nodes, path) for name, path in wanted.items()}
+    found = {name: _find(graph, nodes, path) for name, path in wanted.items()}
     cut = _Cutter().cut(graph, Request((), tuple(dict.fromkeys(found.values()))))
     refs = tuple(cut.graph.outputs[cut.taps[tap]] for tap in found.values())
     # All inputs of the network stay: its caller gives them, whatever is read.
@@ -90,20 +90,22 @@ def _moved(ref: Ref, inputs: tuple[int, ...]) -> Ref:
 # --- paths ---------------------------------------------------------------------------------------
 
 
-def _find(nodes: Mapping[str, Visit], text: str) -> Tap:
+def _find(graph: Graph, nodes: Mapping[str, Visit], text: str) -> Tap:
     """The tap that a path means. Raises `SpecError`."""
     match = _TAP.fullmatch(text)
     visit = nodes.get(match["path"]) if match else None
     if match is None or visit is None:
-        known = list(nodes)
         raise _refusal(
             Code.UNKNOWN_NODE,
             f"no node is at {text!r}",
             None,
             expected="a path as the summary prints it",
-            help=_near(text, known),
+            help=_near(text, nodes),
         )
-    step, count = visit.step, len(visit.step.outputs)
+    step = visit.step
+    count = len(step.outputs) - (step.body.taken if step.body else 0)
+    if not count:
+        raise _refusal(Code.UNKNOWN_NODE, f"nobody reads what {text!r} gives", step.span)
     if visit.training_only:
         raise _refusal(
             Code.TRAINING_ONLY, f"{text!r} is training_only: it is not there in eval()", step.span
@@ -128,10 +130,20 @@ def _find(nodes: Mapping[str, Visit], text: str) -> Tap:
             step.span,
             found=show(step.outputs[output]),
         )
-    return Tap(tuple(match["path"].split(".")), output)
+    return Tap(_names(graph, match["path"]), output)
 
 
-def _near(text: str, known: Sequence[str]) -> str:
+def _names(graph: Graph, path: str) -> Path:
+    """The names on the way to a node. They may have dots, and none is another's beginning."""
+    for step in graph.steps:
+        if step.name == path:
+            return (path,)
+        if step.body is not None and path.startswith(f"{step.name}."):
+            return (step.name, *_names(step.body, path[len(step.name) + 1 :]))
+    raise KeyError(path)
+
+
+def _near(text: str, known: Mapping[str, Visit]) -> str:
     """The likely node, or the nodes at the place where the path goes wrong."""
     for path in known:
         if path.endswith(f".{text}"):
@@ -140,11 +152,13 @@ def _near(text: str, known: Sequence[str]) -> str:
     while parent and parent not in known:
         parent = parent.rpartition(".")[0]
     start = f"{parent}." if parent else ""
-    below = [path[len(start) :] for path in known if path.startswith(start)]
-    there = [name for name in below if "." not in name]
+    depth = known[parent].depth + 1 if parent else 0
+    nodes = [(path, visit) for path, visit in known.items() if visit.depth == depth]
+    there = [visit.step.name for path, visit in nodes if path.startswith(start)]
     inside = f" in {parent}" if parent else ""
     listed = f"there are {', '.join(there[:12])}{', …' if len(there) > 12 else ''}{inside}"
-    return did_you_mean(text[len(start) :].partition(".")[0], there) or listed
+    rest = text[len(start) :]
+    return did_you_mean(rest, there) or did_you_mean(rest.partition(".")[0], there) or listed
 
 
 def _refusal(

@@ -109,6 +109,8 @@ def structure_help(source: Source, line: int, column: int, problem: str) -> str 
         return f"write `{shell[1]}`, or `${shell[1]}` where text is expected, without braces"
     here = text[column - 1 : column]
     if "expected ',' or" in problem:
+        if here == "{" and (name := _with_braces(text, column)):
+            return f'inside braces and brackets quote a name that has braces: "{name}"'
         if here in "]}" and here and here != problem[-2]:
             return f"`{here}` does not close what is open here: write `{problem[-2]}`"
         before = text[max(column - 1 - _LONGEST, 0) : column - 1]
@@ -120,6 +122,16 @@ def structure_help(source: Source, line: int, column: int, problem: str) -> str 
         return f"remove the `{here}`: nothing is open that it could close"
     if text[: column - 1].strip() == "" and "expected" in problem:
         return _indentation(source, line, column)
+    return None
+
+
+def _with_braces(text: str, column: int) -> str | None:
+    """The name around a brace, such as `convs.{index}`, at which a plain text ends."""
+    for found in re.finditer(
+        r"[\w.-]{1,200}(?:\{[^{}]{0,200}\}[\w.-]{0,200}){1,20}", text[:_LONGEST]
+    ):
+        if found.start() < column - 1 < found.end():
+            return found[0]
     return None
 
 

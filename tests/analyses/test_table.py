@@ -162,6 +162,8 @@ class Drawn(NamedTuple):
 def layer(path, op, arguments, output, parameters, macs, dtype="float"):
     return Layer(
         path=path,
+        name=path.rpartition(".")[2],
+        depth=path.count("."),
         op=op,
         operation=Drawn(arguments),
         reads=(),

@@ -7,6 +7,7 @@ from itertools import product
 from textwrap import dedent
 
 import pytest
+import torch
 from hypothesis import given, settings
 
 import archspec
@@ -159,6 +160,7 @@ def test_weights_that_depend_on_a_size_bound_it():
         "  H ≥ 4               0 (max_pool2d, line 2)",
         "  W ≥ 4               0 (max_pool2d, line 2)",
         "  3·⌊H/4⌋·⌊W/4⌋ = 27  2 (linear, line 2)",
+        "another network: H ≥ 4, W ≥ 4, 3·⌊H/4⌋·⌊W/4⌋ ≠ 27: the weight of 2 has other sizes",
     ]
     assert found.accepts(H=13, W=15)
     assert found.accepts(H=4, W=36)
@@ -251,3 +253,20 @@ def test_json_has_contract_and_formulas(capsys):
         {"text": "65 ≤ S ≤ 192, or S ≥ 225", "why": "the weight of 14 has other sizes"}
     ]
     assert said["formulas"]["macs"]["value"] == said["macs"]
+
+
+def test_squares_are_legal_where_code_that_follows_each_side_is_right():
+    text = """\
+input: [1, 8, 8]
+layers: [{interpolate: {size: ['4 * (in_height // in_width)', in_width]}}]
+"""
+    arch, found = contract(text, "S,S")
+    net = arch.build(seed=0)
+    assert found.text == "8 ≤ S ≤ 15"  # the code divides by 8: it knows no symbol for both sides
+    for size in range(1, 40):
+        right = arch.variant(input_shape=(1, size, size)).output_shape[1:]
+        if size >= 8:  # less gives an empty image
+            ours = tuple(net(torch.zeros(1, 1, size, size)).shape[1:])
+            assert found.accepts(S=size) is (ours == right), size
+    same = text.replace("in_height // in_width", "in_height // 2")
+    assert contract(same, "S,S")[1].text == "S ≥ 2"

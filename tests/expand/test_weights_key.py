@@ -167,3 +167,17 @@ def test_a_frozen_owner_freezes_the_second_key_and_not_the_other_way_round():
         arch = archspec.loads(TIED.replace(line, line[:-1] + ", trainable: false}"))
         assert arch.build().lm_head.weight.requires_grad is not frozen
         assert arch.verify().ok, arch.verify()
+
+
+def test_a_dotted_name_comes_before_its_parameter():
+    text = TIED.replace("wte.weight", "wte_.weight").replace("wte", "transformer.wte")
+    text = text.replace("wte_", "wte").replace("name: transformer.wte", 'name: "transformer.wte"')
+    text = text.replace("weight: transformer.wte.weight", 'weight: "transformer.wte.weight"')
+    arch = archspec.loads(text)
+    net = arch.build()
+    assert set(net.state_dict()) == {
+        *("transformer.wte.weight", "mlp.weight", "mlp.bias", "lm_head.weight")
+    }
+    assert net.lm_head.weight is net.transformer.wte.weight
+    assert arch.verify().ok, arch.verify()
+    assert archspec.loads(arch.expand()).expand() == arch.expand()

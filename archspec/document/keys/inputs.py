@@ -20,7 +20,7 @@ from archspec.expressions.arguments import (
     found_value,
     show_value,
 )
-from archspec.expressions.names import MODULE_ATTRIBUTES, check_identifier, check_node_name
+from archspec.expressions.names import check_input_name, check_node_name
 from archspec.ir.graph import Graph
 from archspec.ir.op import MAX_SIZE
 from archspec.ir.types import FLOAT, INTEGERS, NAMES, ValueType
@@ -163,9 +163,9 @@ def _named_inputs(file: File, value: Value) -> dict[str, StatedInput]:
 
 def _check_name(name: str) -> None:
     """Raises `Refusal` for what cannot name an input."""
-    check_identifier(name, "an input")
-    if name not in MODULE_ATTRIBUTES:  # an argument of forward() hides none
-        check_node_name(name)
+    check_input_name(name)
+    if name == "input":
+        check_node_name(name)  # it stands for the first input, whatever that is called
     if name in IMPORTED or name.startswith("__"):
         raise Refusal(
             f"{name!r} means something else in the code of the network",

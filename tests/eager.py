@@ -44,6 +44,7 @@ PRIMARY = {
     "to": "dtype",
 }
 NODE_KEYS = {"name", "from", "when", "else", "repeat", "share", "training_only", "merge"}
+NODE_KEYS |= {"trainable", "weights"}
 
 
 class Eager:
@@ -214,7 +215,17 @@ class Scope:
             if isinstance(act, list):
                 return self.group(act, values, place, outer)
             return self.once(act if isinstance(act, dict) else {act: None}, values, place, outer)
-        return self.op(op, args, values, place, variables)
+        result = self.op(op, args, values, place, variables)
+        return self.weighted(node, place, values[0]) if "weights" in node else result
+
+    def weighted(self, node: dict[str, Any], place: str, x: Tensor) -> Values:
+        """A convolution with another's kernel, or with one that is computed."""
+        module, edge = self.net.modules[place], node["weights"]["weight"]
+        if edge.endswith(".weight"):
+            module.weight = self.net.modules[self.places[edge[:-7]][0]].weight
+            return (module(x),)
+        (kernel,) = self.names[edge]
+        return (nn.functional.conv2d(x, kernel, module.bias),)
 
     def group(
         self, nodes: Sequence[Any], values: Values, place: str, variables: dict[str, Any]
@@ -285,7 +296,10 @@ class Scope:
         if op == "parameter":
             if place not in self.net.tensors:
                 self.net.tensors[place] = pattern(nn.Parameter(torch.empty(tuple(args["shape"]))))
-            return (self.net.tensors[place],)
+            own = self.net.tensors[place]
+            return (own.expand(len(x), *own.shape) if args.get("batch") else own,)
+        if op == "constant":
+            return (constant(args),)
         if place not in self.net.modules:
             module = made(op, args, x).train(self.net.training)
             for parameter in module.parameters():
@@ -340,6 +354,13 @@ class Scope:
                 return layer("p", "max_pool2d", x, kernel_size=2, stride=2)
 
 
+def constant(args: dict[str, Any]) -> Tensor:
+    """What torch makes of a literal, or of one of the rules that are drawn."""
+    if "full" in args:
+        return torch.full(args["full"], args["value"])
+    return torch.arange(args["arange"]) if "arange" in args else torch.tensor(args["value"])
+
+
 def made(op: str, args: dict[str, Any], x: Tensor) -> nn.Module:
     """torch's module for the op on inputs like `x`."""
     if op == "conv2d":
@@ -375,12 +396,12 @@ def merged(op: str, values: Sequence[Any]) -> Tensor:
 
 def evaluate(value: Any, x: Tensor, variables: dict[str, Any], key: str = "") -> Any:
     """An expression as Python reads it: the texts that are drawn mean the same there."""
-    if isinstance(value, str) and key not in ("padding", "dtype"):
+    if isinstance(value, str) and key not in ("padding", "dtype", "init"):
         names = {"in_shape": list(x.shape[0 if isinstance(x, nn.Parameter) else 1 :])}
         names |= {"in_channels": x.shape[1]} if x.ndim > 1 else {}
         names |= {"in_features": x.shape[-1]}
-        names |= {"true": True, "false": False} | variables
-        return eval(value, {"__builtins__": {}}, names)
+        names |= {"cos": math.cos, "range": range, "true": True, "false": False} | variables
+        return eval(value, {"__builtins__": {}, **names})
     return value
 
 

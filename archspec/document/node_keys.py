@@ -109,9 +109,10 @@ class NodeFrom(NodeKey):
     def written(self, step: Listed) -> Any:
         op = step.step.op
         in_form = op is not None and op.variadic and step.step.shares is None
-        if not step.reads or in_form or step.in_turn:
+        reads = step.reads if op is None else op.own_inputs(step.reads)
+        if not reads or in_form or step.in_turn:
             return None
-        return step.reads[0] if len(step.reads) == 1 else step.reads
+        return reads[0] if len(reads) == 1 else reads
 
 
 class NodeWhen(NodeKey):
@@ -332,6 +333,107 @@ class NodeTrainingOnly(NodeKey):
         return step.step.training_only or None
 
 
+class NodeTrainable(NodeKey):
+    """`trainable: false`, `trainable: not frozen`."""
+
+    name = "trainable"
+    doc = "Where this is false, nothing trains the parameters that the node owns."
+
+    def schema(self) -> Schema:
+        return {"anyOf": [{"type": "boolean"}, ref("expression")]}
+
+    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
+        if node.share is not None:
+            scope.report(
+                Code.STRUCTURE,
+                "`trainable` beside `share`: the parameters are those of the node that is shared",
+                key.span,
+                help="write it there",
+            )
+            return
+        with scope.reporting(value.span):
+            if not scope.is_name(value):
+                check_truth(value)
+            node.trainable = Condition(scope.argument(value, NUMBERS), value.span)
+
+    def written(self, step: Listed) -> Any:
+        made = step.step
+        return False if made.frozen and made.shares is None else None
+
+
+class NodeWeights(NodeKey):
+    """`weights: {weight: other.weight}`."""
+
+    name = "weights"
+    doc = "Tensors in the place of the op's own: values of the list, or parameters of other nodes."
+    in_loop = True
+
+    def schema(self) -> Schema:
+        return {"type": "object", "additionalProperties": ref("reference"), "minProperties": 1}
+
+    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
+        if node.share is not None:
+            scope.report(
+                Code.STRUCTURE,
+                "`weights` beside `share`: the module and its weights are those that are shared",
+                key.span,
+                help="keep one of the two",
+            )
+        elif not isinstance(value, Mapping) or not value.entries:
+            scope.report(
+                Code.STRUCTURE,
+                f"`weights` names weights of the op and what stands for them, not {kind(value)}",
+                value.span,
+                expected="a mapping, such as `weights: {weight: other.weight}`",
+            )
+        else:
+            for name, place, item in value.items():
+                for each in scope.references(item, name)[:1]:
+                    node.weights[name] = place.span, each
+
+    def written(self, step: Listed) -> Any:
+        made, op = step.step, step.step.op
+        if op is None or made.shares is not None:
+            return None
+        own = len(op.own_inputs(made.input_shapes))
+        given = dict(zip(getattr(op, "given", ()), step.reads[own:], strict=False))
+        owners = {tie.name: (step.graph.steps[tie.owner].name, tie.key) for tie in made.ties}
+        return {**given, **{name: ".".join(each) for name, each in owners.items()}} or None
+
+
+class NodeKeys(NodeKey):
+    """`keys: both`, beside `share`."""
+
+    name = "keys"
+    doc = "With `both`, the shared module has a second name: that of this node."
+    in_loop = True
+
+    def schema(self) -> Schema:
+        return {"const": "both"}
+
+    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
+        if not isinstance(value, Scalar) or value.value != "both":
+            scope.report(
+                Code.STRUCTURE,
+                f"`keys` is `both`, not {kind(value)}",
+                value.span,
+                expected="both",
+                help="without `keys`, a shared module has the keys of its owner alone",
+            )
+        elif node.share is None:
+            scope.report(
+                Code.STRUCTURE,
+                "`keys: both` stands beside `share`, and nothing is shared here",
+                key.span,
+                help="name the owner of the module: `share: other`",
+            )
+        else:
+            node.both_keys = True
+
+    def written(self, step: Listed) -> Any:
+        return "both" if step.step.both_keys else None
+
+
 REPEAT = NodeRepeat()
 PARALLEL = NodeParallel()
 KEYS: tuple[NodeKey, ...] = (
@@ -343,6 +445,9 @@ KEYS: tuple[NodeKey, ...] = (
     PARALLEL,
     NodeShare(),
     NodeTrainingOnly(),
+    NodeTrainable(),
+    NodeWeights(),
+    NodeKeys(),
     NodeMerge(),
 )
 NODE_KEYS = tuple(key.name for key in KEYS)

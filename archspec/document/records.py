@@ -192,6 +192,7 @@ class Node:
         *("form", "span", "inputs", "named", "name", "name_span"),
         *("when", "otherwise", "repeat", "parallel", "merge"),
         *("share", "shares_one", "training_only"),
+        *("trainable", "weights", "both_keys"),
     )
 
     def __init__(
@@ -212,7 +213,11 @@ class Node:
         self.otherwise: Node | None = None
         self.share: Reference | None = None
         self.shares_one = False
+        self.both_keys = False
         self.training_only = False
+        self.trainable: Condition | None = None
+        # What stands in the place of the op's weights, by name, each with the place of the name.
+        self.weights: dict[str, tuple[Span, Reference]] = {}
 
     def hand_down(self) -> None:
         """Gives the node under `else` the name and inputs of this one, unless it has inputs."""
@@ -224,6 +229,7 @@ class Node:
         if other.inputs is None:
             other.inputs = self.inputs
         other.training_only |= self.training_only
+        other.trainable = other.trainable or self.trainable
         other.hand_down()
 
     @property
@@ -238,6 +244,8 @@ class Node:
             and self.merge is None
             and self.share is None
             and not self.training_only
+            and self.trainable is None
+            and not self.weights
         )
 
 

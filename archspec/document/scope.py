@@ -17,7 +17,7 @@ from archspec.document.records import Block, Node, Parameter, Reference
 from archspec.document.reporting import Reporter
 from archspec.document.validate import Ops
 from archspec.expressions.arguments import Argument, LocatedError, Reading, compile_value
-from archspec.expressions.evaluate import EDGES, MAGIC
+from archspec.expressions.evaluate import EDGES, MAGIC, NUMBERS_BY_NAME
 from archspec.expressions.names import check_node_name
 from archspec.expressions.parse import Template, inserted, parse, template, unknown_name
 from archspec.text.limits import Limits
@@ -118,6 +118,7 @@ class Scope(Reporter, ABC):
                 or name == EDGES
                 or name == self.rest
                 or name.startswith("len(")
+                or name in NUMBERS_BY_NAME
                 or name in self.loops
                 or name in self.params
             ):

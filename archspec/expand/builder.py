@@ -12,7 +12,7 @@ from archspec.expand.names import Edge, PatchTree, beginnings, iteration, number
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import REGISTRY
-from archspec.ir.shape import Shape, product
+from archspec.ir.shape import Shape, is_batched, product, show
 from archspec.ir.types import ValueType, typed
 from archspec.record import Record
 
@@ -62,6 +62,7 @@ class Builder:
         "before",
         "counters",
         "dead_names",
+        "frozen",
         "has_trained",
         "holders",
         "input_names",
@@ -124,6 +125,8 @@ class Builder:
         self.has_trained = False
         # Set while the nodes of a training_only repeat or branches join the list.
         self.training_only = False
+        # Set while the nodes of a repeat or branches that nothing trains join the list.
+        self.frozen = False
         # Whether this is the scope of a named repeat: its node keys belong to the scope.
         self.loop = False
         # What each iteration of that scope gives, and what the whole of it does.
@@ -140,6 +143,19 @@ class Builder:
     def start(self) -> Refs:
         """What the first node reads: the first input."""
         return (Ref(INPUT, 0),) if self.inputs else ()
+
+    def batch(self, kind: str) -> Ref:
+        """An input of the list that has the batch axis, for an op to take its size from."""
+        found = next((i for i, x in enumerate(self.inputs) if is_batched(x)), None)
+        if found is None:
+            raise Refusal(
+                f"{kind}: `batch: true` needs a list one of whose inputs has the batch axis",
+                code=Code.UNBATCHED,
+                expected="an input whose first axis is N",
+                found=", ".join(map(show, self.inputs)),
+                help="leave `batch` out, or write it in the list around this one",
+            )
+        return Ref(INPUT, found)
 
     def shape(self, ref: Ref) -> Shape:
         if ref.step == INPUT:
@@ -438,6 +454,8 @@ class Builder:
                         read[ref.step] = True
                 if step.shares is not None:
                     owners.add(step.shares)
+            if read[index] or index in owners:
+                owners.update([tie.owner for tie in step.ties])
         unread: list[Step] = []
         if not all(read):
             # Copies: a loop is finished again where others read more of it.
@@ -455,6 +473,7 @@ class Builder:
                 step.changed(
                     inputs=tuple([Ref(moved[ref.step], ref.output) for ref in step.inputs]),
                     shares=step.shares if step.shares is None else moved[step.shares],
+                    ties=tuple([tie._replace(owner=moved[tie.owner]) for tie in step.ties]),
                 )
                 for step, keep in zip(steps, used, strict=True)
                 if keep

@@ -250,8 +250,9 @@ class Expander(Expansion):
 
     def in_place(self, node: Node, site: Site, join: Callable[[], Refs | None]) -> Refs | None:
         """Lets nodes join the list, training_only where the node around them is."""
-        b, before = site.builder, site.builder.training_only
-        b.training_only = before or node.training_only
+        b, before = site.builder, (site.builder.training_only, site.builder.frozen)
+        b.training_only = b.training_only or node.training_only
+        b.frozen = b.frozen or self._is_frozen(node, site.env)
         self.joined += 1
         refs = None
         try:
@@ -262,8 +263,18 @@ class Expander(Expansion):
         else:
             refs = join()
         self.joined -= 1
-        b.training_only = before
+        b.training_only, b.frozen = before
         return refs
+
+    def _is_frozen(self, node: Node, env: Env) -> bool:
+        """Whether the node says that nothing trains its parameters; a mistake is reported."""
+        if node.trainable is None:
+            return False
+        try:
+            return not truth(node.trainable.argument.value(env), "`trainable`")
+        except Refusal as refusal:
+            self.report(refusal, node.trainable.span)
+            return False
 
     # --- placing: numbers and names --------------------------------------------------------------
 
@@ -305,6 +316,8 @@ class Expander(Expansion):
             return None
         step.name, step.named = label, live.name is not None
         step.training_only = b.training_only or (node.training_only and not b.loop)
+        if step.shares is None:
+            step.frozen = b.frozen or (not b.loop and self._is_frozen(node, site.env))
         index = len(b.steps)
         count = len(step.outputs)
         result = (Ref(index),) if count == 1 else tuple([Ref(index, i) for i in range(count)])
@@ -368,6 +381,10 @@ class Expander(Expansion):
                 return scope(self, live, site, refs, levels)
             if node.share is not None:
                 return sharing.shared(self, live, site, refs)
+            if node.weights:
+                from archspec.expand.weighted import weighted
+
+                return weighted(self, node, site, refs, levels)
             return self.step(node, site, refs, levels)
         except Refusal as refusal:
             trail = site.builder.trail(refs) if refusal.code.is_shape else ()

@@ -36,6 +36,8 @@ class Expansion(ABC):
     ) -> None:
         self.limits, self.diagnostics = limits, diagnostics
         self.budget = Budget(limits)
+        # Ops that are given weights, each made once.
+        self.weighted: dict[Any, Op] = {}
         if is_trial:  # one of many trials: each may do a part of the work
             self.budget.steps = limits.evaluation_steps - limits.evaluation_steps // 20
         # The blocks and groups that are being expanded, the outermost first.
@@ -237,7 +239,7 @@ class Expansion(ABC):
     def op_step(self, op: Op, b: Builder, refs: Refs, span: Span) -> Step:
         """The step of an op on these values. Raises `Refusal` where its shape rule does."""
         if op.num_inputs == 0 and not op.variadic:
-            refs = ()
+            refs = (b.batch(op.op_name),) if op.arity else ()
         shapes, given = b.read(refs)
         key = (id(op), shapes, given)
         made = self._inferred.get(key)

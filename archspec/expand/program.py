@@ -422,7 +422,7 @@ def _named_outputs(graph: Graph) -> str:
 
 def _unbatched_output(shape: Shape, to_batch: str | None) -> Refusal:
     return Refusal(
-        "the network returns a learned tensor, which does not depend on the input",
+        "the network returns a tensor without the batch axis, which does not depend on the input",
         code=Code.UNBATCHED,
         expected="an output whose first axis is N",
         found=show(shape),

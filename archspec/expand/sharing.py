@@ -23,6 +23,14 @@ def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
     owner = _owner(b, name, live.level)
     made = b.recipes[owner]
     original, first = made.node, b.steps[owner]
+    if first.op is not None and len(first.op.own_inputs(first.input_shapes)) < len(
+        first.input_shapes
+    ):
+        raise Refusal(
+            f"{name!r} is given weights that are values, and has no module of its own for them",
+            code=Code.SHARE,
+            help="write its op and its `weights` here again",
+        )
     again = site._replace(env=Env(made.env.names, None, x.budget))
     again.over(refs)
     if first.op is not None:
@@ -40,7 +48,7 @@ def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
     if step is None:
         raise Refusal(f"{name!r} cannot be applied to this input", code=Code.SHARE)
     check_fits(first, step, name)
-    step.shares = owner
+    step.shares, step.frozen, step.both_keys = owner, first.frozen, node.both_keys
     return step
 
 
@@ -113,7 +121,7 @@ def _module(step: Step) -> Any:
 
 def _place(step: Step) -> Any:
     """What decides the place of a step in its module, and when it runs."""
-    marks = step.training_only, step.idle
+    marks = step.training_only, step.idle, step.frozen, step.ties, step.both_keys
     return step.name, step.inputs, step.shares, marks, len(step.outputs)
 
 

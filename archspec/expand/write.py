@@ -181,7 +181,9 @@ class _SpecWriter:
         previous: tuple[Ref, ...] = (Ref(INPUT, 0),)
         written = 0  # a node without a name has the number of those before it
         for index, step in enumerate(graph.steps):
-            reads, in_turn = [edge(graph, ref) for ref in step.inputs], step.inputs == previous
+            reads = [edge(graph, ref) for ref in step.inputs]
+            own = step.inputs if step.op is None else step.op.own_inputs(step.inputs)
+            in_turn = own == previous
             if step.idle:
                 reads, stand_ins = self._idle_reads(graph, index)
                 yield from (f"{indent}  - {line}" for line in stand_ins)

@@ -24,6 +24,7 @@ from archspec.expressions.evaluate import (
     FUNCTIONS,
     LENGTH,
     MAGIC,
+    NUMBERS_BY_NAME,
     RESERVED,
     SIZE,
     Env,
@@ -101,7 +102,7 @@ class _Compiler:
         if name in CONSTANTS:
             constant = CONSTANTS[name]
             return lambda env: constant
-        if name in FUNCTIONS and name != SIZE:
+        if name in FUNCTIONS and name in RESERVED:
             refuse(f"{name} is a function", Code.EXPRESSION, help=f"call it: {name}(…)")
         if name not in self.bound:
             self.names.add(name)
@@ -112,6 +113,8 @@ class _Compiler:
             try:
                 return env.names[name]
             except KeyError:
+                if name in NUMBERS_BY_NAME:
+                    return NUMBERS_BY_NAME[name]
                 if LENGTH.format(name) in env.names:
                     refuse(
                         f"{name!r} stands for values, which an expression can only count",
@@ -319,7 +322,10 @@ def unknown_name(name: str, known: Iterable[str], literals: Iterable[str] = ()) 
         f"the name {name!r} is not known here",
         code=Code.UNKNOWN_NAME,
         expected=f"one of {in_scope}",
-        help=did_you_mean(name, [*literals, *near])
+        help=(
+            f"it is a function: call it: {name}(…)" if name in FUNCTIONS and name != SIZE else None
+        )
+        or did_you_mean(name, [*literals, *near])
         or f"declare it under `params:`; text in an expression stands in quotes: '{name}'",
     )
 

@@ -69,7 +69,7 @@ def result_types(op: Op, types: Sequence[ValueType], count: int) -> tuple[ValueT
 
 def check_types(op: Op, types: Sequence[ValueType]) -> None:
     """Raises `Refusal` for an input of a type that `op` does not take."""
-    for given in types:
+    for given in op.own_inputs(types):
         if given.name not in op.takes:
             raise Refusal(
                 f"it takes {_either(op.takes)}, and reads {given.name}",
@@ -94,6 +94,7 @@ def _too_large(what: str, elements: int, each: str = "") -> Refusal:
 
 
 def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:
+    inputs = op.own_inputs(inputs)
     count, arity = len(inputs), op.arity
     if count < 2 if arity is None else count != arity:
         wanted = "two or more inputs" if arity is None else f"{arity} input(s)"
@@ -110,7 +111,7 @@ def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:
         for shape in inputs:
             if not is_batched(shape):
                 raise Refusal(
-                    f"{op.op_name} needs a batched input, and {show(shape)} is a learned tensor",
+                    f"{op.op_name} needs a batched input, and {show(shape)} has no batch axis",
                     code=Code.UNBATCHED,
                     expected="an input whose first axis is N",
                     found=show(shape),

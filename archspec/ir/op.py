@@ -19,6 +19,7 @@ from typing import (
     dataclass_transform,
 )
 
+from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.computed import is_computed, parts
 from archspec.ir.fields import ArgumentsError, Bounds, Field, Problem, fields_of, taken
 from archspec.ir.registry import Registry
@@ -212,6 +213,20 @@ class Op:
         return None if self.variadic else self.num_inputs
 
     @property
+    def gives_own(self) -> bool:
+        """Whether its value is the tensor that it builds, and no code computes it."""
+        return self.arity == 0
+
+    @property
+    def keyless(self) -> bool:
+        """Whether the tensor that it builds has no key in the state dict."""
+        return False
+
+    def own_inputs(self, inputs: Sequence[Any]) -> Sequence[Any]:
+        """What it reads, of all its inputs: not what stands in the place of its weights."""
+        return inputs
+
+    @property
     def foreign(self) -> str | None:
         """The path of another package's code that it runs, which must be allowed before `infer`."""
         return None
@@ -271,7 +286,7 @@ class Op:
         """Its module, torch-initialised; None where `expression` is all.
 
         An op that owns a single tensor under its own path returns that: an `nn.Parameter` is
-        learned, any other tensor becomes a buffer. Without inputs it is the op's value.
+        learned, any other tensor becomes a buffer. Where it `gives_own` it is the op's value.
 
         By default it calls the class at `module_path` with all arguments and those `inferred`.
         """
@@ -325,6 +340,20 @@ class Op:
         May use `torch`, the values and literals made of validated numbers; never a user's text.
         """
         raise NotImplementedError(f"{type(self).__name__}.expression")
+
+    def with_weights(
+        self, values: Sequence[str], weights: Mapping[str, str], inputs: Sequence[Shape]
+    ) -> str:
+        """Python source that applies it with tensors in the place of some of its weights.
+
+        `weights` are the variables of all, by name. Raises `Refusal`, which an op need not define.
+        """
+        raise Refusal(
+            f"{self.op_name} takes no other tensors in the place of its weights",
+            code=Code.STRUCTURE,
+            expected="an op that does, such as linear, conv2d, embedding or layer_norm",
+            help="a parameter of another node may stand there: `weights: {weight: other.weight}`",
+        )
 
     def functional(self, values: Sequence[str]) -> str:
         """Python source that calls its `function`."""

@@ -114,8 +114,11 @@ class PReLU(Activation, name="prelu"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        tape.save(x)
-        return empty_like(tape, x, requires_grad=True)
+        weight = tape.weight()
+        learns = x.requires_grad or weight.requires_grad
+        if learns:
+            tape.save(x, weight)
+        return empty_like(tape, x, requires_grad=learns)
 
 
 class Hardtanh(Activation, name="hardtanh"):

@@ -79,11 +79,19 @@ class MultiHeadAttention(Op, name="multi_head_attention", primary="num_heads"):
         rows = (length * batch, features)
         # torch puts the sequence first, and its result is a transposed look at such a tensor.
         sequence = x.viewed((length, batch, features), (x.strides[1], x.strides[0], x.strides[2]))
-        tape.save(tapes.reshape(tape, sequence, rows))
-        qkv = tape.new((3, length, batch, features), requires_grad=True)
-        self._record_attention(tape, qkv, batch * self.num_heads, length)
-        tape.save(tape.new(rows, requires_grad=True))  # what the output projection reads
-        y = tape.new((length, batch, features), requires_grad=True)
+        learns = not tape.frozen or x.requires_grad
+        if not tape.frozen:
+            tape.save(tapes.reshape(tape, sequence, rows))
+        qkv = tape.new((3, length, batch, features), requires_grad=learns)
+        if learns:
+            self._record_attention(tape, qkv, batch * self.num_heads, length)
+        fused = not tape.training or self.dropout == 0
+        if learns and (fused or not tape.frozen):
+            # What the output projection reads; the fused kernel keeps it too.
+            tape.save(tape.new(rows, requires_grad=True))
+        if not (learns or tape.training) and self.bias and self.num_heads % 2 == 0:
+            return tape.new(x.shape, requires_grad=False)  # torch's fast path
+        y = tape.new((length, batch, features), requires_grad=learns)
         return y.viewed(x.shape, (y.strides[1], y.strides[0], y.strides[2]))
 
     def _record_attention(self, tape: Tape, qkv: Tensor, heads: int, length: int) -> None:
@@ -142,8 +150,10 @@ class QKVLinearOp(Op, name="qkv_linear", primary="features"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        tape.save(tapes.reshape(tape, x, (x.numel // x.shape[-1], x.shape[-1])))
-        return tape.new((*x.shape[:-1], 3 * self.features), requires_grad=True)
+        if not tape.frozen:
+            tape.save(tapes.reshape(tape, x, (x.numel // x.shape[-1], x.shape[-1])))
+        learns = x.requires_grad or not tape.frozen
+        return tape.new((*x.shape[:-1], 3 * self.features), requires_grad=learns)
 
     def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
         return {"in_features": inputs[0][-1]}

@@ -19,6 +19,7 @@ MODULES = {
     "chunk": "archspec.ops.reshape",
     "clamp": "archspec.ops.elementwise",
     "concat": "archspec.ops.merge",
+    "constant": "archspec.ops.constant",
     "conv1d": "archspec.ops.conv",
     "conv2d": "archspec.ops.conv",
     "conv_transpose2d": "archspec.ops.conv",

@@ -226,6 +226,8 @@ def record(op: Constructed, tape: Tape, x: tapes.Tensor) -> tapes.Tensor | list[
 
     with seeded(0), torch.device("cpu"), torch.enable_grad():
         module = made(op).train(tape.training)
+        if tape.frozen:
+            module.requires_grad_(False)
         if tape.precision != PRECISION:
             module.to(dtype_of(FLOAT, tape.precision))
         value = _laid_out(x, tape.precision)

@@ -76,8 +76,13 @@ def counting_macs() -> Iterator[Callable[[], int]]:
     kernels that it does not know and for what runs without grad on the CPU.
     """
     counter = FlopCounterMode(display=False)
-    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), counter:
-        yield lambda: int(counter.get_total_flops()) // 2
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # where nothing is learned: it does not count
+    try:
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+            yield lambda: int(counter.get_total_flops()) // 2
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def measure_macs(run: Callable[[], object]) -> int:

@@ -97,6 +97,9 @@ def facts(graph: Graph) -> list[Any]:
             visit.step.shares,
             visit.step.idle,
             visit.step.training_only,
+            visit.step.frozen,
+            visit.step.ties,
+            visit.step.both_keys,
             visit.step.body and visit.step.body.outputs,
         )
         for visit in walk(graph)
@@ -144,7 +147,7 @@ class _Draft:
             forms = [self.plain] * 4 + [self.residual, self.gate, self.halves, self.learned]
             if depth:
                 forms += [self.group, self.branches, self.repeat, self.loop, self.call] * 2
-                forms += [self.sharing, self.condition, self.library]
+                forms += [self.sharing, self.condition, self.library, self.weighted]
                 forms += [self.choice, self.choice, self.either_halves, self.recursion]
                 forms += [self.in_turn, self.iterations]
             found += self.choose(*forms)(depth, names)
@@ -191,14 +194,21 @@ class _Draft:
         ]
 
     def learned(self, depth: int, names: Sequence[str]) -> list[Data]:
-        """A learned tensor: one value for each channel, or a position embedding."""
+        """A learned tensor or a constant: a value for each channel, or one for each position."""
         name, whole = self.name(), self.name()
         shape: Data = self.choose("[in_channels, 1, 1]", "[1] + in_shape", "in_shape")
         if self.careless:
             shape = self.choose(shape, [2, 1], [3], [1, 2, 3, 4])
+        tensor: Data = self.choose(
+            *[{"parameter": {"shape": shape}}] * 3,
+            {"parameter": {"shape": "in_shape", "init": "arange", "batch": True}},
+            {"constant": {"full": shape, "value": 0.5}},
+            {"constant": {"arange": "in_features"}},
+            {"constant": {"value": "[cos(i) for i in range(in_features)]", "persistent": True}},
+        )
         return [
             _named(whole, self.draw(self.same())),
-            {**_named(name, {"parameter": {"shape": shape}}), "from": whole},
+            {**_named(name, tensor), "from": whole},
             {self.choose("add", "mul"): [whole, name]},
         ]
 
@@ -326,6 +336,23 @@ class _Draft:
             node = {"layers": [node, "batch_norm", "relu"]}
         between = [self.draw(self.same())]
         return [_named(name, node), *between, {"share": name}]
+
+    def weighted(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """A convolution whose kernel is computed, or another's; one of the two may be frozen."""
+        first, second = self.name(), self.name()
+        conv: Data = {"conv2d": {"out_channels": "in_channels", "kernel_size": 1}}
+        node = {**_named(first, conv), "trainable": self.choose(True, False)}
+        weights: Data = {"weight": f"{first}.weight"}
+        if self.choose(True, False):
+            return [node, {**_named(second, conv), "weights": weights}]
+        tensor: Data = {"parameter": {"shape": "[in_channels, in_channels, 1, 1]"}}
+        kernel, scaled = self.name(), self.name()
+        return [
+            node,
+            {**_named(kernel, tensor), "from": first, "trainable": self.choose(True, False)},
+            _named(scaled, "sigmoid"),
+            {**_named(second, conv), "from": first, "weights": {"weight": scaled}},
+        ]
 
     def call(self, depth: int, names: Sequence[str]) -> list[Data]:
         """A call of a block of the file, with a size and with layers; or one with two inputs."""

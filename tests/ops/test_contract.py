@@ -96,7 +96,12 @@ OWN_DEFAULTS = {
     "div": {"other", "rounding_mode"},
     **{name: {"axes"} for name in ("layer_norm", "rms_norm")},
     "module": {"args", "kwargs"},
-    "parameter": {"init", "mean", "std", "low", "high"},  # tests/ops/test_parameter.py
+    "mul": {"other"},
+    "constant": {
+        *("value", "arange", "linspace", "eye", "tril", "diagonal", "full"),
+        *("dtype", "persistent", "batch"),
+    },
+    "parameter": {"init", "mean", "std", "low", "high", "batch"},  # tests/ops/test_parameter.py
     "relative_position_bias": {"flat"},
     "round": {"decimals"},
     "slice": {"start", "end", "step"},

@@ -115,7 +115,11 @@ class OpCall(Call):
         return Mapping(rest, value.span, value.size, value.flow)
 
     def step(self, place: Place) -> Step | None:
-        return place.op(self.ready or place.make(self.op, self.args, self.span))
+        return place.op(self.made(place))
+
+    def made(self, place: Place) -> Op:
+        """The validated op. Raises `LocatedError`."""
+        return self.ready or place.make(self.op, self.args, self.span)
 
     def input_names(self, env: Env) -> Inputs | None:
         return Inputs(self.op.input_names) if self.op.input_names else None

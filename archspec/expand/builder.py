@@ -359,7 +359,7 @@ class Builder:
                     expected="a node before this one: a graph has no cycles",
                     help=f"move {later!r}, at {place(node.span)}, before its reader",
                 )
-        known = [*names, *self.dead_names, *self.input_names]
+        known = [*dict.fromkeys((*names, *self.dead_names, *self.input_names))]
         elsewhere = self._elsewhere(name)
         if "input" not in known:
             known.append("input")

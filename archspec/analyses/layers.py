@@ -47,8 +47,8 @@ class Layer(Record):
     shares: str | None
     training_only: bool
     idle: bool
-    frozen: bool
     span: Span
+    frozen: bool = False
 
     @property
     def parent(self) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from archspec.contracts.chosen import Elsewhere
     from archspec.contracts.contract import Contract
     from archspec.contracts.formulas import Formulas
-    from archspec.emit.checks import SizeCheck
+    from archspec.emit.checks import Check
     from archspec.ir.precision import DType
     from archspec.recipe.layers import Located
     from archspec.verify import Report
@@ -223,10 +223,14 @@ class Architecture:
         )
 
     def expand(self) -> str:
-        """The spec as YAML with everything evaluated. It reads back as the same graph."""
+        """The spec as YAML with everything evaluated. It reads back as the same graph.
+
+        Numbers that follow sizes which the spec declares stay expressions over sizes of values.
+        """
         from archspec.expand.write import write
 
-        return write(self._program)
+        followed = self.emitted if self.sizes else self.graph
+        return write(self._program, None if followed is self.graph else followed)
 
     def build(
         self,
@@ -287,7 +291,7 @@ class Architecture:
 
         return recomputing(net, recompute)
 
-    def size_checks(self) -> tuple[SizeCheck, ...]:
+    def size_checks(self) -> tuple[Check, ...]:
         """What a module checks when it is called, where the spec declares sizes."""
         if not self.sizes:
             return ()

@@ -18,7 +18,7 @@ from archspec.analyses.memory import saved_bytes
 from archspec.contracts.chosen import Elsewhere
 from archspec.diagnostics.diagnostic import Span
 from archspec.emit import emit
-from archspec.emit.checks import SizeCheck
+from archspec.emit.checks import Check
 from archspec.emit.observe import Executed, execution, observed
 from archspec.ir.graph import Graph, trained_only, walk
 from archspec.ir.op import Weight
@@ -138,7 +138,7 @@ def verify(
     name: str,
     emitted: Graph | None = None,
     elsewhere: Sequence[Elsewhere] = (),
-    checks: Sequence[SizeCheck] = (),
+    checks: Sequence[Check] = (),
     batch_sizes: Sequence[int] = (2, 3, 5),
     device: torch.device | str = "cpu",
     build: Callable[[], nn.Module] | None = None,

@@ -43,7 +43,7 @@ PRIMARY = {
     "reshape": "shape",
     "to": "dtype",
 }
-NODE_KEYS = {"name", "from", "when", "repeat", "share", "training_only", "merge"}
+NODE_KEYS = {"name", "from", "when", "else", "repeat", "share", "training_only", "merge"}
 
 
 class Eager:
@@ -118,12 +118,27 @@ class Scope:
             reads = node["from"] if isinstance(node["from"], list) else [node["from"]]
             values = tuple(value for name in reads for value in self.read(name))
         if "when" in node and not evaluate(node["when"], values[0], self.variables):
-            return values[:1]
+            return self.instead(node, values) if "else" in node else values[:1]
         if "repeat" in node:
             return self.repeat(node, values)
         self.count += 1
         place = f"{self.path}.{self.count}"
         return self.named(node, self.once(node, values, place, self.variables), place)
+
+    def instead(self, node: dict[str, Any], values: Values) -> Values:
+        """What stands under `else`: an edge, values, a list of nodes or a node."""
+        other = node["else"]
+        if isinstance(other, str):
+            other = {"from": other}
+        if isinstance(other, list):
+            other = {"layers": other}
+        if other.keys() != {"from"}:
+            return self.node({**{k: v for k, v in node.items() if k == "name"}, **other}, values)
+        reads = other["from"] if isinstance(other["from"], list) else [other["from"]]
+        result = tuple(value for name in reads for value in self.read(name))
+        if "name" in node:
+            self.names[node["name"]] = result
+        return result
 
     def named(self, node: dict[str, Any], result: Values, place: str) -> Values:
         if "name" in node:
@@ -224,7 +239,9 @@ class Scope:
         variables: dict[str, Any],
     ) -> Values:
         inner: dict[str, Any] = {}
-        if "params" in block:
+        if "levels" in block.get("params", {}):
+            inner["levels"] = evaluate(args["levels"], values[0], variables)
+        elif "params" in block:
             inner["size"] = evaluate(args["size"], values[0], variables)
             inner["act"] = (args["act"], variables) if "act" in args else ("relu", {})
         inputs = block.get("inputs", ["input"])

@@ -117,6 +117,21 @@ def test_the_table_of_contracts_has_what_is_derived(name: str) -> None:
     assert f"| {found.compiles_text} | {found.text} |" in row
 
 
+CHOOSING = (ROOT / "docs" / "language" / "choosing.md").read_text(encoding="utf-8")
+
+
+def test_the_page_on_choosing_says_what_its_specs_become() -> None:
+    family, _, tree = fenced(CHOOSING, "yaml")
+    keys = set(archspec.loads(family).build(device="meta").state_dict())
+    assert {"0.conv.weight", "2.shortcut.weight", "4.shortcut.weight", "5.weight"} <= keys
+    assert "0.shortcut.weight" not in keys
+    other = archspec.loads(family, {"norm": False})
+    assert [each.path for each in other.layers if each.op == "dropout"] == ["1", "3", "5"]
+    grown = archspec.loads(tree)
+    assert "tree.tree1.tree1.tree1.conv.weight" in grown.build(device="meta").state_dict()
+    assert grown.num_parameters == 8 * (8 * 8 * 9 + 16) + 7 * (16 * 8 + 8)
+
+
 def test_the_page_on_names_shows_the_code_of_its_example() -> None:
     page = (ROOT / "docs" / "language" / "names.md").read_text(encoding="utf-8")
     first, second = [archspec.loads(text) for text in fenced(page, "yaml")]

@@ -17,6 +17,7 @@ def forms_of(arch):
     """The forms of its nodes, each once."""
     found = {visit.step.kind for visit in walk(arch.graph)}
     found |= {"share" for step in arch.graph.steps if step.shares is not None}
+    found |= {"tree" for kind in found if kind.endswith("_tree")}
     return found | {"training_only" for step in arch.graph.steps if step.training_only}
 
 
@@ -43,6 +44,7 @@ def test_archspec_and_torch_agree_on_random_graphs():
         "concat",
         "add",
         "residual",
+        "tree",
     ):
         assert forms[form] >= 3, (form, forms)
 

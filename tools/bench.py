@@ -1,7 +1,7 @@
 """Speed of archspec against named alternatives, as ratios within one run.
 
     python tools/bench.py                      everything (about two minutes)
-    python tools/bench.py process compile growth forward meta check
+    python tools/bench.py process compile growth symbols forward meta check
     python tools/bench.py --against WORKTREE   this revision against another one
 
 Every figure is the median of paired runs. The two sides take turns, so that a change in the
@@ -31,7 +31,9 @@ print(torchinfo.summary(torchvision.models.densenet121(), (1, 3, 224, 224)))
 
 FIRST_LOAD = """
 import os, sys, time, archspec
+from archspec.ir.op import REGISTRY
 archspec.loads("input: [3]\\nlayers: [relu]").macs
+list(REGISTRY.values())  # imports every op: what that costs is in the figure of a whole process
 text, folder = open(sys.argv[1]).read(), os.path.dirname(sys.argv[1])
 start = time.process_time()
 arch = archspec.loads(text, folder=folder)
@@ -101,16 +103,39 @@ def bench_process() -> Figures:
     ]
 
 
-def cold_load(text: str, folder: Path) -> None:
-    """From text to a checked graph with shapes and costs, without cached blocks or expressions."""
-    import archspec
+def forget() -> None:
+    """Drops blocks and expressions that were read before."""
     from archspec.document import blocks
     from archspec.expressions import parse as expressions
 
     blocks._LIBRARY.clear()
     expressions.parse.cache_clear()
+
+
+def cold_load(text: str, folder: Path) -> None:
+    """From text to a checked graph with shapes and costs, without cached blocks or expressions."""
+    import archspec
+
+    forget()
     arch = archspec.loads(text, folder=folder)
     assert arch.num_parameters and arch.macs
+
+
+def cold_symbols(text: str, folder: Path) -> None:
+    """The same of a spec that declares sizes, which stay symbols: shapes and costs are formulas."""
+    from archspec.analyses.cost import Costs
+    from archspec.contracts.derive import declared_sizes
+    from archspec.diagnostics.diagnostic import Source
+    from archspec.expand.program import read_document, trial
+    from archspec.sizes.formula import Ring
+    from archspec.sizes.size import Size
+    from archspec.text.limits import DEFAULT
+
+    forget()
+    spec, given = read_document(Source("spec", text), str(folder), {}, DEFAULT, False)
+    found = trial(spec, given, None, {}, declared_sizes(spec), DEFAULT, Ring())
+    assert found.graph is not None
+    assert isinstance(Costs(found.graph).total.macs, Size)
 
 
 def bench_compile() -> Figures:
@@ -126,6 +151,17 @@ def bench_compile() -> Figures:
     print(f"  archspec, text to costs {ours * 1e3:8.1f} ms")
     print(f"  one meta forward        {theirs * 1e3:8.1f} ms")
     return [("of the time of a meta forward", ours / theirs, 0.2, ours / theirs <= 0.2)]
+
+
+def bench_symbols() -> Figures:
+    """From text to costs of densenet121 with symbols for the sizes of images, against numbers."""
+    numbers, folder = DENSENET121.read_text(), DENSENET121.parent
+    stated = "input: [3, 224, 224]"
+    assert stated in numbers
+    symbols = numbers.replace(stated, "sizes: {H: 224, W: 224}\ninput: [3, H, W]")
+    a, b = paired(lambda: cold_symbols(symbols, folder), lambda: cold_load(numbers, folder), 31)
+    print(f"  symbols {a * 1e3:8.1f} ms, numbers {b * 1e3:8.1f} ms")
+    return [("of the time with numbers", a / b, 1.5, a / b <= 1.5)]
 
 
 def chain(length: int) -> str:
@@ -240,6 +276,7 @@ BENCHES = {
     "check": bench_check,
     "compile": bench_compile,
     "growth": bench_growth,
+    "symbols": bench_symbols,
     "forward": bench_forward,
     "meta": bench_meta,
 }

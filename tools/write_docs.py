@@ -1,5 +1,5 @@
-"""Writes docs/ops.md from the ops and blocks, docs/errors.md from the table of codes, and the
-table of docs/training.md from the fields of a recipe.
+"""Writes docs/ops.md from the ops and blocks, docs/errors.md from the table of codes, the table of
+docs/training.md from the fields of a recipe, and archspec/ops/names.py from the ops.
 
 python tools/write_docs.py           write them
 python tools/write_docs.py --check   exit with 1 if one is not up to date
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import archspec.ops  # noqa: F401 (fills the registry)
+import archspec.ops  # noqa: F401 (lists the ops)
 from archspec.diagnostics.catalogue import CATALOGUE, Explanation
 from archspec.diagnostics.diagnostic import Code
 from archspec.document.blocks import library_block
@@ -27,7 +27,8 @@ from archspec.ir.types import EVERY, FLOATS, NAMES, typed
 from archspec.recipe.recipe import documented
 from archspec.text.files import library_blocks
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 
 HEAD = """\
 # Ops and blocks
@@ -107,6 +108,8 @@ def op_lines(op: type[Op]) -> Iterator[str]:
     yield " ".join((inspect.getdoc(op) or "").split())
     if op.takes != FLOATS and (op.num_inputs or op.variadic):
         yield f"\nTakes {taken_types(op)}."
+    if op.since:
+        yield f"\nSince archspec {op.since}."
     if op.fields():
         yield "\n| argument | default | takes |\n| --- | --- | --- |"
     for name, field in op.fields().items():
@@ -155,6 +158,16 @@ def training_lines() -> Iterator[str]:
     yield "\n" + end + after.removesuffix("\n")
 
 
+def name_lines() -> Iterator[str]:
+    """The module of names of ops."""
+    yield '"""The module of each op. Written by `tools/write_docs.py`."""\n'
+    yield "MODULES = {"
+    for name, op in sorted(REGISTRY.items()):
+        if op.__module__.startswith("archspec."):
+            yield f'    "{name}": "{op.__module__}",'
+    yield "}"
+
+
 def _first_line(doc: str | None) -> str:
     return (doc or "").strip().splitlines()[0].rstrip(".") if doc else ""
 
@@ -169,17 +182,18 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="only compare")
     check = parser.parse_args().check
     status = 0
-    for name, written in (
-        ("ops.md", lines()),
-        ("errors.md", error_lines()),
-        ("training.md", training_lines()),
+    for path, written in (
+        (DOCS / "ops.md", lines()),
+        (DOCS / "errors.md", error_lines()),
+        (DOCS / "training.md", training_lines()),
+        (ROOT / "archspec" / "ops" / "names.py", name_lines()),
     ):
-        page, path = "\n".join(written) + "\n", DOCS / name
+        page = "\n".join(written) + "\n"
         if not check:
             path.write_text(page, encoding="utf-8")
             print(f"wrote {path}")
         elif not path.exists() or path.read_text(encoding="utf-8") != page:
-            print(f"docs/{name} is not up to date")
+            print(f"{path.relative_to(ROOT)} is not up to date")
             status = 1
     return status
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archspec.ir.graph import Graph, Step
 from archspec.ir.op import Weights
-from archspec.ir.shape import Shape, product
+from archspec.ir.shape import Shape, product, total
 from archspec.ir.types import PRECISION
 from archspec.record import Record
 
@@ -79,7 +79,7 @@ class Costs:
         known = self._graphs.get(graph)
         if known is None:
             costs = [self.of_step(step) for step in graph.steps]
-            known = Cost(*map(sum, zip(*costs, strict=True))) if costs else NOTHING
+            known = Cost(*map(total, zip(*costs, strict=True))) if costs else NOTHING
             self._graphs[graph] = known
         return known
 

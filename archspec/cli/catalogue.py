@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 
-import archspec.ops  # noqa: F401 (fills the registry)
+import archspec.ops  # noqa: F401 (lists the ops)
 from archspec.analyses.table import cut
 from archspec.cli.command import Arguments
 from archspec.cli.output import columns, write, write_json

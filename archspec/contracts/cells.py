@@ -6,74 +6,23 @@ is not covered, until none is left, covers them all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from typing import Any, TypeAlias
 
+from archspec.contracts.regions import Region, Solver, Values
 from archspec.diagnostics.diagnostic import Diagnostic
 from archspec.expand.program import Trial
 from archspec.ir.graph import Graph
 from archspec.record import Record
-from archspec.sizes.sets import ALL, NONE, Sizes, Unsolved
+from archspec.sizes.sets import ALL, Unsolved
 from archspec.sizes.size import Conditions
-from archspec.sizes.solve import Condition, follows, where
-
-Values: TypeAlias = Mapping[str, int]
-Box: TypeAlias = dict[str, Sizes]
-"""For each symbol a set: the cases in which each is in its own."""
+from archspec.sizes.solve import Condition
 
 MOST_CELLS = 24
-MOST_BOXES = 64
-"""Boxes that are left at most: more are not looked into."""
+MOST_REGIONS = 64
+"""Regions that are left at most: more are not looked into."""
 MAX_WORK = 300_000
 """Nodes that are placed for all cells of one spec."""
-LARGEST = 2**31 - 1
-"""The largest size of an input."""
-
-
-class Region(Record):
-    """Sizes that meet conditions: those of one symbol as a box, and those that join several."""
-
-    box: Box
-    joint: tuple[Condition, ...] = ()
-
-    def holds(self, values: Values) -> bool:
-        """Whether it has these sizes."""
-        return all(values[name] in sizes for name, sizes in self.box.items()) and all(
-            condition.holds(values) for condition in self.joint
-        )
-
-    def meeting(self, conditions: Sequence[Condition], solver: Solver) -> Region:
-        """Those that meet further conditions."""
-        box, joint = dict(self.box), list(self.joint)
-        for condition in conditions:
-            symbols = condition.formula.symbols
-            if len(symbols) > 1:
-                joint.append(condition)
-                continue
-            for name in symbols or list(box)[:1]:
-                try:
-                    box[name] &= solver.where(condition)
-                except Unsolved:
-                    joint.append(condition)
-        kept = [each for each in joint if not follows(each, box)]
-        return Region(box, tuple(kept))
-
-    def __bool__(self) -> bool:
-        return all(self.box.values())
-
-
-class Solver:
-    """Solves each condition of one symbol once."""
-
-    def __init__(self) -> None:
-        self._known: dict[Condition, Sizes] = {}
-
-    def where(self, condition: Condition) -> Sizes:
-        """The sizes that meet it. Raises `Unsolved`."""
-        if condition not in self._known:
-            self._known[condition] = where(*condition)
-        return self._known[condition]
 
 
 class Cell(Record):
@@ -86,7 +35,7 @@ class Cell(Record):
     witness: dict[str, int]
     region: Region
     conditions: Conditions
-    limits: Conditions
+    limits: Collection[Condition]
     graph: Graph | None
     mistake: Diagnostic | None
 
@@ -102,14 +51,14 @@ class Cell(Record):
 class Cells:
     """The cells of one spec that are known, `compile` giving more. `left` is what none covers.
 
-    `is_complete` says that every size is in one of them; where conditions join symbols, or cells
-    are many, some are found only when `at` asks for them.
+    `is_complete` says that every size is in one of them; where cells are many, or it is not seen
+    that conditions that join symbols leave none, some are found only when `at` asks for them.
     """
 
     def __init__(self, compile: Callable[[Values], Trial], stated: Values) -> None:
         self._compile, self.solver = compile, Solver()
         self.stated = dict(stated)
-        self.left: list[Box] = [dict.fromkeys(stated, ALL)]
+        self.left = [Region(dict.fromkeys(stated, ALL))]
         self.known: list[Cell] = []
         self.is_complete = True
         self._work = 0
@@ -126,21 +75,19 @@ class Cells:
 
     def explore(self, most: int = MOST_CELLS, work: int = MAX_WORK) -> None:
         """Compiles at one size after another that is not covered, until none is left."""
+        unseen: list[Region] = []
         with suppress(Unsolved):
-            while (witness := self._uncovered()) is not None:
-                is_much = self._work >= work or len(self.left) > MOST_BOXES
+            while self.left:
+                is_much = self._work >= work or len(self.left) > MOST_REGIONS
                 if is_much or len(self.known) >= most:
                     break
-                self._cover(self._add(witness))
+                witness = self.left[0].witness(self.stated)
+                if witness is None:
+                    unseen.append(self.left.pop(0))
+                else:
+                    self._cover(self._add(witness))
+        self.left += unseen
         self.is_complete &= not self.left
-
-    def _uncovered(self) -> dict[str, int] | None:
-        for box in self.left:
-            least = {name: sizes.least for name, sizes in box.items()}
-            found = {name: size for name, size in least.items() if size and size <= LARGEST}
-            if len(found) == len(least):
-                return found
-        return None
 
     def _add(self, values: Values) -> Cell:
         trial = self._compile(values)
@@ -156,30 +103,7 @@ class Cells:
             trial.mistake,
         )
         self.known.append(cell)
-        if region.joint:
-            self.is_complete = False
         return cell
 
     def _cover(self, cell: Cell) -> None:
-        self.left = [part for box in self.left for part in without(box, cell.region.box)]
-
-
-def without(box: Box, other: Box) -> Iterator[Box]:
-    """What is left of a box, as boxes that do not meet."""
-    inside: dict[str, Any] = {}
-    names = list(box)
-    for number, name in enumerate(names):
-        outside = box[name] - other[name]
-        if outside:
-            yield {**inside, name: outside, **{later: box[later] for later in names[number + 1 :]}}
-        inside[name] = box[name] & other[name]
-        if not inside[name]:
-            return
-
-
-def hull_of(regions: Sequence[Region], symbols: Iterable[str]) -> Box:
-    """For each symbol the sizes that it has in some region."""
-    hull = dict.fromkeys(symbols, NONE)
-    for region in regions:
-        hull = {name: hull[name] | sizes for name, sizes in region.box.items()}
-    return hull
+        self.left = [part for region in self.left for part in region.without(cell.region)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from archspec.contracts.cells import Values
 from archspec.contracts.contract import Contract
+from archspec.contracts.regions import Values
 from archspec.ir.graph import Graph
 from archspec.record import Record
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from archspec.contracts.cells import Box, Cell, Cells, Region, Solver, Values, hull_of, without
+from archspec.contracts.cells import Cell, Cells
 from archspec.contracts.networks import Need, graph_at, needs
+from archspec.contracts.regions import Box, Region, Solver, Values, hull_of, merged
 from archspec.contracts.requirements import requirements
 from archspec.ir.graph import Graph
 from archspec.record import Record
-from archspec.sizes.sets import Sizes, Unsolved
+from archspec.runtime.sizes import nearest_text
+from archspec.sizes.sets import ALL, Sizes, Unsolved
+from archspec.sizes.solve import Condition
 from archspec.sizes.words import condition_text, sizes_text
 
 Shapes: TypeAlias = Callable[[Values], dict[str, tuple[int, ...]]]
@@ -32,31 +35,39 @@ class Contract:
     """At which sizes a spec compiles to the network that it is at the `stated` ones.
 
     `text` is the whole of it in words and `requirements` its conditions, each with its node;
-    `sizes` are those of each symbol, where further conditions may join symbols, and `compiles`
+    `regions` have all legal sizes; `sizes` are those of each symbol by itself, and `compiles`
     those of any network; `others` are sizes of other networks. Where it is not `is_complete`, sizes
     that it does not list may be legal too: `accepts` compiles there to find out.
     """
 
-    def __init__(self, cells: Cells, shapes: Shapes) -> None:
+    def __init__(self, cells: Cells, shapes: Shapes, emitted: Graph | None = None) -> None:
+        """`emitted` has the numbers that code computes, where they may be others than its own."""
         self._cells, self._shapes = cells, shapes
+        self._built = emitted or cells.main.graph
         self.symbols = tuple(cells.stated)
         self.stated = dict(cells.stated)
         self._fitting: dict[int, tuple[Region | None, str]] = {}
         cells.explore()
         self.is_complete = cells.is_complete
-        self._regions = [region for cell in cells.known if (region := self._fit(cell)[0])]
+        self.regions = self._merged([each for cell in cells.known if (each := self._fit(cell)[0])])
         found = self._needs(cells.main)
         assert not isinstance(found, str)
-        compiling = [cell.region for cell in cells.known if cell.graph is not None]
-        self.sizes, self.compiles = self._hull(self._regions), self._hull(compiling)
+        self._compiling = self._merged([each.region for each in cells.known if each.graph])
+        self.sizes, self.compiles = self._hull(self.regions), self._hull(self._compiling)
         self.requirements = tuple(
-            requirements(cells.main, found, self._regions, self.sizes, cells.solver)
+            requirements(cells.main, found, self.regions, self.sizes, cells.solver)
         )
         self.others: tuple[Other, ...] = ()
         try:
             self.others = tuple(self._other_networks())
         except Unsolved:
             self.is_complete = False
+
+    def _merged(self, regions: Sequence[Region]) -> list[Region]:
+        try:
+            return merged(regions)
+        except Unsolved:
+            return list(regions)
 
     def _hull(self, regions: Sequence[Region]) -> Box:
         """For each symbol the sizes of all regions; of the main one alone if they are too mixed."""
@@ -65,6 +76,15 @@ class Contract:
         except Unsolved:
             self.is_complete = False
             return hull_of(regions[:1], self.symbols)
+
+    @property
+    def refused(self) -> list[Region]:
+        """What is known not to be legal."""
+        found: list[Region] = []
+        for cell in self._cells.known:
+            fits = self._fit(cell)[0]
+            found += [cell.region] if fits is None else cell.region.without(fits)
+        return self._merged(found)
 
     @property
     def main(self) -> Cell:
@@ -81,14 +101,13 @@ class Contract:
     @property
     def text(self) -> str:
         """The legal sizes in words."""
-        joined = [each.text for each in self.requirements if each.symbol is None]
-        return _text(self.sizes, joined)
+        said = {each.condition: each.text for each in self.requirements}
+        return _text(self.regions, self.sizes, said)
 
     @property
     def compiles_text(self) -> str:
         """In words the sizes at which the spec compiles to any network."""
-        joined = [condition_text(condition) for condition in self._cells.main.region.joint]
-        return _text(self.compiles, joined)
+        return _text(self._compiling, self.compiles, {})
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -173,6 +192,8 @@ class Contract:
         return self._fit(cell)[1] or self.text
 
     def _nearest(self, values: Values) -> str:
+        if len(self.regions) > 1 or any(region.joint for region in self.regions):
+            return nearest_text(values, lambda each: any(r.holds(each) for r in self.regions))
         texts = []
         for name, pair in self.neighbours(**values).items():
             found = [str(each) for each in pair if each is not None]
@@ -206,35 +227,49 @@ class Contract:
         return self._fitting[id(cell)]
 
     def _needs(self, cell: Cell) -> list[Need] | str:
-        main = self._cells.main.graph
-        assert main is not None
+        assert self._built is not None
         assert cell.graph is not None
-        return needs(main, cell.graph)
+        return needs(self._built, cell.graph)
 
     def _other_networks(self) -> Iterator[Other]:
         """Sizes that compile and do not fit, those with one reason together."""
-        by_reason: dict[str, list[Box]] = {}
+        by_reason: dict[str, list[Region]] = {}
         for cell in self._cells.known:
             if cell.graph is None:
                 continue
-            (fits, why), box = self._fit(cell), cell.region.box
-            boxes = [box] if fits is None else list(without(box, fits.box))
-            if boxes:
-                by_reason.setdefault(why, []).extend(boxes)
-        for why, boxes in by_reason.items():
+            fits, why = self._fit(cell)
+            found = [cell.region] if fits is None else list(cell.region.without(fits))
+            if found:
+                by_reason.setdefault(why, []).extend(found)
+        for why, regions in by_reason.items():
             if len(self.symbols) == 1:
-                boxes = [hull_of([Region(box) for box in boxes], self.symbols)]
-            for box in boxes:
-                texts = [sizes_text(sizes, name) for name, sizes in box.items()]
-                yield Other(", ".join(texts), why)
+                regions = [Region(hull_of(regions, self.symbols))]
+            for region in self._merged(regions):
+                yield Other(_region_text(region), why)
 
 
-def _text(sizes: Mapping[str, Sizes], joined: Sequence[str]) -> str:
-    by_set: dict[Sizes, list[str]] = {}
-    for name, each in sizes.items():
-        by_set.setdefault(each, []).append(name)
-    said = [sizes_text(each, _and(names)) for each, names in by_set.items()]
-    return "; ".join([*said, *joined])
+MOST_SAID = 6
+"""Regions that are written out."""
+
+
+def _text(regions: Sequence[Region], hull: Box, said: Mapping[Condition | None, str]) -> str:
+    """The sizes of regions in words; `said` are better words for conditions that join symbols."""
+    if len(regions) < 2:
+        joined = [condition for region in regions for condition in region.joint]
+        by_set: dict[Sizes, list[str]] = {}
+        for name, sizes in hull.items():
+            by_set.setdefault(sizes, []).append(name)
+        texts = [sizes_text(sizes, _and(names)) for sizes, names in by_set.items()]
+        return "; ".join([*texts, *[said.get(each) or condition_text(each) for each in joined]])
+    shown = [_region_text(region, said) for region in regions[:MOST_SAID]]
+    return "; or ".join(shown) + ("; or others" if len(regions) > MOST_SAID else "")
+
+
+def _region_text(region: Region, said: Mapping[Condition | None, str] | None = None) -> str:
+    joined = [(said or {}).get(each) or condition_text(each) for each in region.joint]
+    bound = {name: each for name, each in region.box.items() if each != ALL}
+    shown = bound if bound or joined else region.box
+    return ", ".join([*[sizes_text(sizes, name) for name, sizes in shown.items()], *joined])
 
 
 def _and(names: Sequence[str]) -> str:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
-from archspec.contracts.cells import Cells, Values, hull_of
+from archspec.contracts.cells import Cells
 from archspec.contracts.contract import Contract, Shapes
+from archspec.contracts.followed import declared_sizes, emitted_with, is_needed, read
+from archspec.contracts.regions import Values, hull_of
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, SpecError
-from archspec.document.records import Spec
-from archspec.document.spec import chain, said_along
 from archspec.expand.nearby_sizes import MAX_EXPANDED, MAX_PRODUCTS
-from archspec.expand.program import Origin, Trial, read_document, stated_inputs, trial
-from archspec.expressions.arguments import Argument
+from archspec.expand.program import Origin, Trial, stated_inputs, trial
 from archspec.expressions.names import check_identifier
 from archspec.ir.shape import Shape
+from archspec.record import Record
 from archspec.sizes.formula import Ring
 from archspec.sizes.sets import Unsolved
 
@@ -24,7 +25,7 @@ DEFAULT_NAMES = {1: ("F",), 2: ("T", "F"), 3: ("H", "W"), 4: ("D", "H", "W")}
 MOST_SYMBOLS = 4
 """Symbols of a spec whose nearest legal sizes are sought."""
 
-Axes = dict[str, tuple[str | None, ...]]
+Axes: TypeAlias = dict[str, tuple[str | None, ...]]
 
 
 def derived(origin: Origin, symbols: Sequence[str] | None) -> Contract:
@@ -35,11 +36,14 @@ def derived(origin: Origin, symbols: Sequence[str] | None) -> Contract:
 
     Raises `SpecError` where they do not suit the spec, or it does not compile.
     """
-    compile, shapes, stated = _compiler(origin, symbols)
-    first = compile(stated)
+    way = _way(origin, symbols)
+    first = way.compile(way.stated)
     if first.mistake is not None:
         raise SpecError([first.mistake])
-    return Contract(Cells(compile, stated), shapes)
+    emitted = None
+    if way.axes and first.graph is not None and is_needed(first.graph):
+        emitted = emitted_with(origin, way.ring, way.axes)
+    return Contract(Cells(way.compile, way.stated), way.shapes, emitted)
 
 
 def nearest_legal(origin: Origin) -> str | None:
@@ -51,8 +55,10 @@ def nearest_legal(origin: Origin) -> str | None:
         return None
     limits = origin.limits._replace(evaluation_steps=origin.limits.evaluation_steps // 10)
     try:
-        compile, _, stated = _compiler(origin._replace(limits=limits), None, MAX_PRODUCTS)
-        return _nearest(Cells(compile, stated), stated) if len(stated) <= MOST_SYMBOLS else None
+        way = _way(origin._replace(limits=limits), None, MAX_PRODUCTS)
+        if len(way.stated) > MOST_SYMBOLS:
+            return None
+        return _nearest(Cells(way.compile, way.stated), way.stated)
     except (Unsolved, RecursionError, SpecError):
         return None
 
@@ -76,22 +82,18 @@ def _nearest(cells: Cells, stated: Mapping[str, int]) -> str | None:
     return "; ".join(texts) or None
 
 
-def read(origin: Origin) -> tuple[Spec, dict[str, Argument]]:
-    """The checked document, and the values given for its parameters."""
-    return read_document(
-        origin.source, origin.folder, origin.params, origin.limits, origin.allow_outside
-    )
+class _Way(Record):
+    """How a spec is compiled with symbols: what compiles with values of theirs, the sizes of the
+    inputs for these, the stated ones, and the names of axes that the caller gives."""
+
+    compile: Callable[[Values], Trial]
+    shapes: Shapes
+    stated: dict[str, int]
+    axes: Axes
+    ring: Ring
 
 
-def declared_sizes(spec: Spec) -> dict[str, int]:
-    """The symbols that a spec declares, with the sizes that it states."""
-    return dict(said_along(chain(spec))["sizes"])
-
-
-def _compiler(
-    origin: Origin, symbols: Sequence[str] | None, products: float = math.inf
-) -> tuple[Callable[[Values], Trial], Shapes, dict[str, int]]:
-    """What compiles with symbols; the sizes of the inputs for values of theirs; the stated ones."""
+def _way(origin: Origin, symbols: Sequence[str] | None, products: float = math.inf) -> _Way:
     spec, given = read(origin)
     limits, ring = origin.limits, Ring(products)
     declared = {**declared_sizes(spec), **origin.sizes}
@@ -101,7 +103,10 @@ def _compiler(
             found = stated_inputs(spec, given, None, limits, values)
             return {name: shape[1:] for name, shape in found.items()}
 
-        return lambda values: trial(spec, given, None, {}, values, limits, ring), own, declared
+        def compile_own(values: Values) -> Trial:
+            return trial(spec, given, None, {}, values, limits, ring)
+
+        return _Way(compile_own, own, declared, {}, ring)
     inputs = stated_inputs(spec, given, origin.input_shape, limits, declared)
     axes = _axes(inputs, symbols)
 
@@ -111,7 +116,7 @@ def _compiler(
     def compile(values: Values) -> Trial:
         return trial(spec, given, sizes(values), axes, {}, limits, ring)
 
-    return compile, sizes, _stated(inputs, axes)
+    return _Way(compile, sizes, _stated(inputs, axes), axes, ring)
 
 
 def _sizes(

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from archspec.contracts.derive import declared_sizes, read
-from archspec.expand.program import Origin, Trial, stated_inputs, trial
+from collections.abc import Mapping, Sequence
+
+from archspec.contracts.networks import with_formulas
+from archspec.document.records import Spec
+from archspec.document.spec import chain, said_along
+from archspec.expand.program import Origin, Trial, read_document, stated_inputs, trial
+from archspec.expressions.arguments import Argument
 from archspec.ir.computed import parts
-from archspec.ir.graph import Graph, Step
+from archspec.ir.graph import Graph, is_following
 from archspec.ir.op import Op
 from archspec.sizes.formula import Ring
-from archspec.sizes.size import depends
+from archspec.sizes.size import depends, known
+
+
+def read(origin: Origin) -> tuple[Spec, dict[str, Argument]]:
+    """The checked document, and the values given for its parameters."""
+    return read_document(
+        origin.source, origin.folder, origin.params, origin.limits, origin.allow_outside
+    )
+
+
+def declared_sizes(spec: Spec) -> dict[str, int]:
+    """The symbols that a spec declares, with the sizes that it states."""
+    return dict(said_along(chain(spec))["sizes"])
 
 
 def followed(origin: Origin) -> Graph | None:
@@ -22,12 +39,39 @@ def followed(origin: Origin) -> Graph | None:
     limits, ring = origin.limits, Ring()
     if origin.input_shape is None and declared:
         return _needed(trial(spec, given, None, {}, declared, limits, ring))
-    inputs = stated_inputs(spec, given, origin.input_shape, limits, declared)
+    return _needed(_with_every_size(origin, ring))
+
+
+def emitted_with(
+    origin: Origin, ring: Ring, axes: Mapping[str, Sequence[str | None]]
+) -> Graph | None:
+    """What `followed` has of a spec whose inputs are given, where `axes` gives names to its sizes.
+
+    Code follows each size by itself. So where one name is given to two of them, or a size has none,
+    its numbers may be others than those of a compilation that knows as much.
+    """
+    found = _with_every_size(origin, ring)
+    if found.graph is None:
+        return None
+    graph, values = found.graph, {}
+    for name, shape in zip(graph.input_names, graph.inputs, strict=True):
+        symbols = axes.get(name) or (None,) * (len(shape) - 1)
+        for axis, symbol in enumerate(symbols, start=1):
+            size = known(shape[axis])
+            values[f"{name}[{axis}]"] = ring.symbol(symbol) if symbol else ring.constant(size)
+    return with_formulas(graph, values)
+
+
+def _with_every_size(origin: Origin, ring: Ring) -> Trial:
+    """A compilation in which each size of each input is a symbol."""
+    spec, given = read(origin)
+    declared = {**declared_sizes(spec), **origin.sizes}
+    inputs = stated_inputs(spec, given, origin.input_shape, origin.limits, declared)
     sizes = {name: shape[1:] for name, shape in inputs.items()}
     axes = {
         name: [f"{name}[{axis}]" for axis in range(1, len(shape))] for name, shape in inputs.items()
     }
-    return _needed(trial(spec, given, sizes, axes, {}, limits, ring))
+    return trial(spec, given, sizes, axes, {}, origin.limits, ring)
 
 
 def _needed(found: Trial) -> Graph | None:
@@ -37,12 +81,6 @@ def _needed(found: Trial) -> Graph | None:
 
 def _nobody() -> None:
     """Asks for nothing."""
-
-
-def is_following(step: Step) -> bool:
-    """Whether code computes the arguments of a step's op: a weight has its size for good."""
-    op = step.op
-    return op is not None and op.follows and not op.weights(*step.input_shapes)
 
 
 def is_symbolic(op: Op) -> bool:

@@ -8,8 +8,8 @@ from typing import Any
 from archspec.analyses.cost import Costs
 from archspec.analyses.layers import Layer, layers
 from archspec.analyses.memory import Memory, memory
-from archspec.contracts.cells import Box, Region, Solver
 from archspec.contracts.contract import Contract
+from archspec.contracts.regions import Box, Region, Solver
 from archspec.ir.graph import Graph, trained_only
 from archspec.ir.types import PRECISION
 from archspec.record import Record

@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
-from archspec.contracts.cells import Values
+from archspec.contracts.regions import Values
 from archspec.ir.graph import Graph, Step
 from archspec.ir.op import Op
 from archspec.record import Record
+from archspec.sizes.formula import Formula
 from archspec.sizes.size import Size, depends, everywhere, known
 from archspec.sizes.solve import Condition
 
 
 def graph_at(graph: Graph, values: Values) -> Graph:
     """The graph of plain numbers for these values of the symbols, which must be in its cell."""
-    return _At(values).graph(graph)
+    return _Changed(lambda size: size.at(values)).graph(graph)
 
 
-class _At:
-    def __init__(self, values: Values) -> None:
-        self.values = values
+def with_formulas(graph: Graph, formulas: Mapping[str, Formula]) -> Graph:
+    """The graph with other formulas for its symbols, which have the same values."""
+
+    def replaced(size: Size) -> Any:
+        formula = size.formula
+        for name in size.formula.symbols:
+            formula = formula.replaced(name, formulas[name])
+        return size.value if formula.is_constant else Size(size.path, size.value, formula)
+
+    return _Changed(replaced).graph(graph)
+
+
+class _Changed:
+    """Makes graphs with something else for each of their sizes that depend on symbols."""
+
+    def __init__(self, change: Callable[[Size], Any]) -> None:
+        self.change = change
         self._graphs: dict[Graph, Graph] = {}
         self._ops: dict[int, Op] = {}
 
     def number(self, value: Any) -> Any:
-        return value.at(self.values) if depends(value) else value
+        return self.change(value) if depends(value) else value
 
     def shapes(self, shapes: Any) -> Any:
         return everywhere(self.number, shapes)

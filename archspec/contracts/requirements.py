@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
-from archspec.contracts.cells import Cell, Region, Solver, Values
+from archspec.contracts.cells import Cell
 from archspec.contracts.networks import Need
+from archspec.contracts.regions import Region, Solver, Values
 from archspec.diagnostics.call_sites import CallSite, located
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Span
 from archspec.ir.graph import Graph

@@ -58,6 +58,7 @@ class Code(StrEnum):
     OUTPUTS = "AS505"
     TRAINING_ONLY = "AS506"
     SHARE = "AS507"
+    ABSENT = "AS508"
     # 6xx: other files and blocks
     FILE = "AS601"
     EXTENDS = "AS602"
@@ -80,6 +81,7 @@ class Code(StrEnum):
     UNREAD_INPUT = "AS908"
     ONE_VALUE_NORMALISED = "AS909"
     CHANNELS_LAST = "AS910"
+    HIDDEN_OP = "AS911"
 
     @property
     def is_shape(self) -> bool:

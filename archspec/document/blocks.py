@@ -11,6 +11,7 @@ from archspec.diagnostics.diagnostic import (
     Diagnostic,
     Refusal,
     Source,
+    Span,
     SpecError,
 )
 from archspec.document import parameters, plugins, wording
@@ -102,7 +103,10 @@ class File(Reporter):
         return files.stem(name) if name.endswith(files.SUFFIX) else "network"
 
     def find(self, name: str) -> Block | None:
-        """A block by name: the file's own, then those of `use:`, then the standard ones."""
+        """A block by name: the file's own, then those of `use:`, then the standard ones.
+
+        An op goes before a standard block; it hides none that the file brings itself.
+        """
         if name in self.blocks:
             if name in self.undeclared and not self.foreseeing:
                 _declare(self, self.undeclared[name])
@@ -110,7 +114,7 @@ class File(Reporter):
         for other in self.used:
             if name in other.blocks:
                 return other.blocks[name]
-        return library_block(name)
+        return None if name in REGISTRY else library_block(name)
 
     def known_blocks(self) -> Iterable[str]:
         names = {*self.blocks, *files.library_blocks()}
@@ -226,7 +230,7 @@ def declare_blocks(file: File, value: Value | None) -> None:
             continue
         try:
             check_identifier(name, "a block")
-            if name in REGISTRY or name in FIXED:
+            if name in FIXED or (name in REGISTRY and not REGISTRY[name].since):
                 raise Refusal(
                     f"{name!r} is a primitive op and cannot name a block",
                     code=Code.NAME,
@@ -240,9 +244,22 @@ def declare_blocks(file: File, value: Value | None) -> None:
             file.broken.add(name)
             continue
         file.blocks[name] = Block(name, key.span, body, file.in_library)
+        if name in REGISTRY:
+            _warn_hidden(file, name, key.span)
     file.undeclared = dict(file.blocks)
     for block in file.blocks.values():
         fill_block(file, block)
+
+
+def _warn_hidden(file: File, name: str, at: Span) -> None:
+    file.report(
+        Code.HIDDEN_OP,
+        f"the block {name!r} hides the op of that name, which came with archspec "
+        f"{REGISTRY[name].since}",
+        at,
+        severity="warning",
+        help=f"call it my_{name}, and both can be used",
+    )
 
 
 _SIGNATURE = re.compile(r"(\w+)\s*\(([\w\s,]*)\)")
@@ -261,7 +278,7 @@ def _declare(file: File, block: Block) -> None:
     file.check_keys(raw, tuple(BLOCK_KEYS), what)
     block.doc = file.text(raw.get("doc"), "doc")
     parser = file.parser({})
-    parser.hidden, parser.called = file.params, block.calls
+    parser.hidden, parser.around = file.params, raw.get("layers")
     # A default may call this very block, and needs its names.
     file.foreseeing = True
     block.params = parameters.foreseen(parser, raw.get("params"))

@@ -116,6 +116,21 @@ class NodeWhen(NodeKey):
             node.when = Condition(scope.argument(value, NUMBERS), value.span)
 
 
+class NodeElse(NodeKey):
+    """`else: input`, `else: {linear: 4}`, `else: [relu, {linear: 4}]`."""
+
+    name = "else"
+    doc = "What stands there where `when` is false: an earlier value, a node, or a list of nodes."
+
+    def schema(self) -> Schema:
+        return {"anyOf": [ref("reference"), ref("node"), ref("nodes")]}
+
+    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
+        from archspec.document.otherwise import alternative  # few specs have one
+
+        node.otherwise = alternative(scope, value)
+
+
 class NodeRepeat(NodeKey):
     """`repeat: 3`, `repeat: {stage: stages}`. It is read first: the others see its variables."""
 
@@ -229,6 +244,7 @@ KEYS: tuple[NodeKey, ...] = (
     NodeName(),
     NodeFrom(),
     NodeWhen(),
+    NodeElse(),
     REPEAT,
     NodeShare(),
     NodeTrainingOnly(),

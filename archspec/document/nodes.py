@@ -12,7 +12,7 @@ from archspec.diagnostics.diagnostic import Code, Edit, Help, Span
 from archspec.diagnostics.suggestions import suggestion
 from archspec.document import other_forms, wording
 from archspec.document.forms import FIXED
-from archspec.document.forms.alone import ShareAlone
+from archspec.document.forms.alone import FromAlone, ShareAlone
 from archspec.document.forms.block import BlockCall
 from archspec.document.forms.form import FixedForm
 from archspec.document.forms.insert import Insert
@@ -129,7 +129,11 @@ class NodeParser(Scope):
         finally:
             self.loops = outer
         if node is not None:
-            self._read_keys(node, value, in_loop=False)
+            self.read_keys(node, value, in_loop=False)
+            if "else" in value.entries:
+                from archspec.document.otherwise import check  # few nodes have one
+
+                check(self, node, value)
         return node
 
     def _looped(
@@ -146,13 +150,12 @@ class NodeParser(Scope):
         if isinstance(form, FixedForm):
             form.read_keys(self, value)
         node = Node(form, form.span, inputs=form.inputs, repeat=repeat)
-        self._read_keys(node, value, in_loop=True)
+        self.read_keys(node, value, in_loop=True)
         if repeat is not None and node.name is None:
             self._refuse_fixed_names(node)
         return node
 
-    def _read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:
-        """Reads the keys beside the form: those of each iteration, or those of the whole loop."""
+    def read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:
         for known in KEYS:
             if known.in_loop is in_loop and (entry := value.entries.get(known.name)):
                 key, item = entry
@@ -164,7 +167,7 @@ class NodeParser(Scope):
     def _refuse_fixed_names(self, node: Node) -> None:
         """Refuses a fixed name in a repeat without a scope, where each iteration would bear it."""
         for inner in node.form.joining():
-            if inner.name is not None and inner.name.is_fixed and inner.when is None:
+            if inner.name is not None and inner.name.is_fixed and _is_there(inner):
                 self.report(
                     Code.DUPLICATE_NAME,
                     f"every iteration would be called {inner.name.text!r}",
@@ -191,14 +194,30 @@ class NodeParser(Scope):
             return None
         if not known:
             if not others and "share" in value.entries:
+                if "else" in value.entries:
+                    self._refuse_beside_share(value.key("else"), value)
+                    return None
                 return None, None
             self._no_op(value, others)
             return None
         key, item = known[0]
+        if "share" in value.entries:
+            self._refuse_beside_share(key, value)
+            return None
         wrong = [other for other, _ in others if other is not key]
         for other in wrong:
             self._unknown_node_key(other, key, item, value.entries)
         return None if wrong else (key, item)
+
+    def _refuse_beside_share(self, key: Scalar, value: Mapping) -> None:
+        owner = value.get("share")
+        shown = owner.text if isinstance(owner, Scalar) else "…"
+        self.report(
+            Code.SHARE,
+            f"`share` says what the node is, and {key.text!r} stands beside it",
+            key.span,
+            help=f"write `share: {shown}` alone, with what it reads: `from: …`",
+        )
 
     def _no_op(self, value: Mapping, others: list[tuple[Scalar, Value]]) -> None:
         if others:
@@ -242,11 +261,10 @@ class NodeParser(Scope):
         )
 
     def _fields(self, name: str) -> Iterable[str]:
-        op = REGISTRY.get(name)
-        if op is not None:
-            return op.fields()
         block = self.find(name)
-        return block.params if block else ()
+        if block is not None:
+            return block.params
+        return REGISTRY[name].fields() if name in REGISTRY else ()
 
     def _top_level(self, key: str) -> Help | None:
         """The help for a key of the whole file that stands in a node."""
@@ -273,7 +291,7 @@ class NodeParser(Scope):
             return FIXED[word].read(self, span, value)
         if word.startswith("$"):
             return Insert.read(self, word[1:], span, value)
-        block = None if word in REGISTRY else self.find(word)
+        block = self.find(word)
         if block is not None:
             return BlockCall.read(self, block, span, value)
         if word in REGISTRY:
@@ -328,6 +346,13 @@ class NodeParser(Scope):
         return Argument(
             value.span, None, lambda env: Layers(nodes, env, names, text, is_one), names
         )
+
+
+def _is_there(node: Node) -> bool:
+    """Whether a node stands there whatever its `when` says."""
+    if node.when is None:
+        return not isinstance(node.form, FromAlone)
+    return node.otherwise is not None and _is_there(node.otherwise)
 
 
 _EMPTY = Env({}, None, None)  # type: ignore[arg-type]

@@ -14,7 +14,12 @@ SAME = {f"{norm}{n}d": f"{norm[:-4]}_norm" for norm in ("batchnorm", "instanceno
 """Classes of torch that an op chooses from by the rank of its input."""
 
 OPS = {
-    "add": "addn eltwise plus sum",
+    "abs": "absolute",
+    "add": "addn eltwise plus",
+    "all": "reduceall",
+    "amax": "reducemax",
+    "amin": "reducemin",
+    "any": "reduceany",
     "avg_pool2d": "averagepool averagepooling averagepooling2d avgpool avgpooling meanpool",
     "batch_norm": "batchnormalization bn syncbatchnorm",
     "clamp": "clip hardclip",
@@ -23,35 +28,52 @@ OPS = {
     "conv2d": "conv convolution convolution2d lazyconv2d",
     "conv_transpose2d": "conv2dtranspose convtranspose deconv deconv2d deconvolution "
     "lazyconvtranspose2d transposedconv upconv",
+    "div": "divide truedivide",
     "dropout2d": "featuredropout spatialdropout spatialdropout2d",
     "embedding": "embeddings lookuptable tokenembedding wordembedding",
+    "eq": "equal",
+    "ge": "greaterequal greaterorequal",
     "global_avg_pool2d": "gap globalaveragepool globalaveragepooling globalaveragepooling2d "
     "globalpool",
     "group_norm": "gn groupnormalization",
+    "gt": "greater",
     "hardsigmoid": "hsigmoid",
     "hardswish": "hswish",
     "identity": "noop passthrough",
     "instance_norm": "instancenormalization",
     "layer_norm": "layernormalization ln",
+    "le": "lessequal lessorequal",
     "leaky_relu": "leaky lrelu",
     "linear": "fc fullyconnected gemm innerproduct lazylinear",
     "local_response_norm": "lrn",
+    "logsumexp": "reducelogsumexp",
+    "lt": "less",
     "matmul": "bmm dot mm",
     "max_pool2d": "maxpool maxpooling maxpooling2d",
+    "mean": "average reducemean",
     "mlp": "feedforward ffn",
     "mul": "multiply product",
     "multi_head_attention": "attention mha multiheadselfattention selfattention",
+    "ne": "notequal",
+    "neg": "negative",
     "normalize": "l2norm l2normalization l2normalize unitnormalization",
     "permute": "moveaxis movedim swapaxes swapdims transpose",
+    "pow": "power",
+    "prod": "reduceprod",
     "reshape": "view",
+    "rms_norm": "rmsnormalization",
     "sigmoid": "logistic",
     "silu": "swish",
     "slice": "crop cropping2d narrow",
     "squeeze_excitation": "se seblock selayer",
     "stochastic_depth": "dropconnect droppath",
+    "sub": "subtract",
+    "sum": "reducesum",
     "to": "astype cast totype",
     "unflatten": "expanddims",
     "upsample": "upsampling upsampling2d upsamplingnearest2d",
+    "vector_norm": "norm",
+    "where": "maskedselect select",
 }
 """Ops and blocks with other words for them."""
 
@@ -64,7 +86,6 @@ HOW = {
     "dense": "a fully connected layer is `linear: 10`; `dense` is a block of such convolutions as "
     "DenseNet has",
     "depthwiseconv depthwiseconv2d": f"give each channel a group: {_DEPTHWISE}",
-    "div divide truedivide": "for division by a number write `scale: 1 / 2`",
     "bfloat16 double float float16 float32 float64 half": "write `to: float`: a float has the "
     "network's own precision",
     "int int64 long": "write `to: int64`",
@@ -73,9 +94,6 @@ HOW = {
     ),
     "input inputlayer": "`input:` stands at the top of the file, beside `layers:`",
     "layernorm2d": "put the channels last for it: `permute: [0, 2, 3, 1]`, `layer_norm`, and back",
-    "max amax": "the greatest over height and width: `adaptive_max_pool2d: 1`",
-    "mean": "over height and width: `global_avg_pool2d`",
-    "neg negative": "write `scale: -1`",
     "output": "`outputs:` stands at the top of the file, beside `layers:`",
     "rescaling": "by one number: `scale: 1 / 255`; by one for each channel: `rescale`",
     "resize resizing": "write `interpolate: {size: [16, 16]}`",
@@ -85,10 +103,9 @@ HOW = {
     ),
     "sequential modulelist": "a list of nodes within a node: `layers: [relu]`",
     "split": "for equal parts write `chunk: 2`; `slice` takes any part",
-    "square": "write `mul: [a, a]`",
+    "square": "write `pow: 2`",
     "squeeze": "`reshape` lists the sizes that are left, without the batch; `flatten` leaves one",
     "stack": "`concat` joins along an axis that is there, and `unflatten` makes one",
-    "sub subtract": "change the sign of one with `scale: -1`, then `add: [a, b]`",
     "transformerencoderlayer": "torch's normalises after each sum, unless it has `norm_first`; the "
     "block `transformer_encoder_layer` before it, as ViT does",
     "unsqueeze": "make two axes of one: `unflatten: {dim: 1, unflattened_size: [1, 4]}`",
@@ -104,16 +121,14 @@ UNLIKE = ("dense", "transformerencoderlayer")
 """Words of other libraries that are blocks here, and mean something else."""
 
 CLASSES = {
-    "": "AlphaDropout CELU Dropout1d Dropout3d FeatureAlphaDropout GLU Hardshrink Hardtanh "
-    "LogSigmoid Mish RReLU SELU Softmax2d Softshrink Softsign Tanhshrink",
+    "": "Dropout1d Dropout3d Softmax2d",
     "[1]": "AdaptiveAvgPool1d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool3d CircularPad1d "
-    "CircularPad2d CircularPad3d LogSoftmax ReflectionPad1d ReflectionPad2d ReflectionPad3d "
+    "CircularPad2d CircularPad3d ReflectionPad1d ReflectionPad2d ReflectionPad3d "
     "ReplicationPad1d ReplicationPad2d ReplicationPad3d Softmin ZeroPad1d ZeroPad3d",
     "[2]": "AvgPool1d AvgPool3d MaxPool1d MaxPool3d PixelShuffle PixelUnshuffle Unfold",
     "[2, 2]": "LPPool1d LPPool2d LPPool3d",
-    "[1, 0.5]": "ConstantPad1d ConstantPad2d ConstantPad3d Threshold",
+    "[1, 0.5]": "ConstantPad1d ConstantPad2d ConstantPad3d",
     "[2, 4]": "FractionalMaxPool2d FractionalMaxPool3d",
-    "[$in_features]": "RMSNorm",
     "[$in_channels, 8, 3]": "Conv3d ConvTranspose1d ConvTranspose3d",
 }
 """Classes of torch.nn from one value to one that no op has, by arguments that show how."""

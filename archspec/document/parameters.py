@@ -20,6 +20,7 @@ from archspec.expressions.arguments import (
 )
 from archspec.expressions.evaluate import Env, Table, type_name
 from archspec.expressions.names import check_identifier
+from archspec.ir.op import REGISTRY
 from archspec.sizes.size import Ratio, Size
 from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
 
@@ -80,7 +81,9 @@ def foreseen(parser: NodeParser, value: Value | None) -> dict[str, Parameter]:
     found: dict[str, Parameter] = {}
     for name, key, item in value.items() if isinstance(value, Mapping) else ():
         written = item.text if isinstance(item, Scalar) and item.plain else ""
-        type_ = written if written in TYPES else "layers" if is_layers(parser, item) else "any"
+        type_ = written if written in TYPES else "any"
+        if type_ == "any" and _holds_layers(parser, name, item):
+            type_ = "layers"
         found[name] = Parameter(name, type_, key.span, None, False, item)
     return found
 
@@ -88,7 +91,7 @@ def foreseen(parser: NodeParser, value: Value | None) -> dict[str, Parameter]:
 def _declare_one(parser: NodeParser, name: str, key: Scalar, item: Value) -> Parameter:
     if isinstance(item, Scalar) and item.plain and item.text in TYPES:
         return Parameter(name, item.text, key.span, None, True, item)
-    if is_layers(parser, item):
+    if _holds_layers(parser, name, item):
         return Parameter(name, "layers", key.span, parser.layers_argument(item), False, item)
     _refuse_other_types(name, item)
     argument = parser.argument(item, TEXT)
@@ -122,21 +125,72 @@ def _refuse_other_types(name: str, item: Value) -> None:
     )
 
 
-def is_layers(parser: NodeParser, value: Value) -> bool:
-    """Whether a default is layers: the name of an op or block, a node, a list of nodes."""
+_OF_FORMS = {*FIXED, *(key for form in FIXED.values() for key in form.keys)}
+"""The words of forms, and the keys that only they have."""
+
+
+def _holds_layers(parser: NodeParser, name: str, default: Value) -> bool:
+    """Whether a default is layers.
+
+    A word that was no op when the file was written goes on being a text, unless it is used as an
+    op: the text could not be.
+    """
+    if not is_layers(parser, default):
+        return False
+    return is_layers(parser, default, later=False) or _is_inserted(parser, name, parser.around)
+
+
+def _is_inserted(parser: NodeParser, name: str, value: Value | None, of: str = "") -> bool:
+    """Whether `$name` stands for a node, or for a layers parameter of a block, in a value.
+
+    `of` is the op or block whose argument the value is.
+    """
+    word = f"${name}"
+    if isinstance(value, Items):
+        return any(
+            item.value == word if isinstance(item, Scalar) else _is_inserted(parser, name, item)
+            for item in (() if of in REGISTRY or of in NODE_KEYS else value)
+        )
+    if not isinstance(value, Mapping):
+        return False
+    block = parser.find(of) if of and of not in NODE_KEYS else None
+    for key, _, item in value.items():
+        if key == word:
+            return True
+        if isinstance(item, Scalar):
+            declared = block.params.get(key) if block else None
+            takes = declared.type == "layers" if declared else key in _OF_FORMS
+            if takes and item.value == word:
+                return True
+        elif _is_inserted(parser, name, item, key):
+            return True
+    return False
+
+
+def is_layers(parser: NodeParser, value: Value, later: bool = True) -> bool:
+    """Whether a default is layers: the name of an op or block, a node, a list of nodes.
+
+    Without `later` only the first ops count, which no older file could mean as a text.
+    """
     if isinstance(value, Scalar):
         if not isinstance(value.value, str):
             return False
         if value.value.startswith("$"):
             passed = (parser.params or {}).get(value.value[1:])
             return passed is not None and passed.type == "layers"
-        return parser.is_target(value.value)
+        return _begins_node(parser, value.value, later)
     if isinstance(value, Items):
-        return bool(value.items) and all(is_layers(parser, item) for item in value)
+        return bool(value.items) and all(is_layers(parser, item, later) for item in value)
     # A node has one key beside its node keys; a row of a table has several, some like an op's name.
     beside = {*NODE_KEYS, *(key for form in FIXED.values() for key in form.keys)}
     words = [word for word in value.entries if word not in beside]
-    return len(words) == 1 and parser.is_target(words[0])
+    return len(words) == 1 and _begins_node(parser, words[0], later)
+
+
+def _begins_node(parser: NodeParser, word: str, later: bool) -> bool:
+    if not parser.is_target(word):
+        return False
+    return later or word not in REGISTRY or not REGISTRY[word].since or bool(parser.find(word))
 
 
 def given(parser: NodeParser, name: str, value: Value, layers: bool) -> Parameter:

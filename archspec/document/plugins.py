@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from functools import cache
 
+from archspec.ir.op import REGISTRY
+
 OPS, BLOCKS = "archspec.ops", "archspec.blocks"
 
 
@@ -17,6 +19,7 @@ def load_ops() -> None:
     """Import every module listed under `archspec.ops`; defining an op registers it."""
     from importlib.metadata import entry_points
 
+    REGISTRY.load()
     for point in entry_points(group=OPS):
         point.load()
 

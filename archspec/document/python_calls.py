@@ -33,11 +33,10 @@ def as_node(text: str, names: Iterable[str], find: Callable[[str], Block | None]
         return None
     given = [_written(value) for value in call.args]
     named = {each.arg: _written(each.value) for each in call.keywords if each.arg is not None}
-    if name in REGISTRY:
-        return _node(name, _op_arguments(REGISTRY[name], given, named), REGISTRY[name].primary)
     block = find(name)
     if block is None:
-        return None
+        op = REGISTRY.get(name)
+        return None if op is None else _node(name, _op_arguments(op, given, named), op.primary)
     found = {**dict(zip(block.params, given, strict=False)), **named}
     return _node(name, {key: value for key, value in found.items() if key in block.params}, None)
 

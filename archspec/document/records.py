@@ -28,6 +28,15 @@ class Reference(Record):
     output: Expression | None
     span: Span
 
+    @property
+    def is_written_out(self) -> bool:
+        """Whether nothing in it is computed."""
+        return self.name.is_fixed and not (self.output and self.output.names)
+
+    @property
+    def text(self) -> str:
+        return self.name.text + (f"[{self.output.text}]" if self.output else "")
+
 
 class Repeat(Record):
     """A loop: over a count (`repeat: 3`) or over lists walked together."""
@@ -110,8 +119,6 @@ class Form(ABC):
 
     keys: ClassVar[tuple[str, ...]] = ()
     """Keys that only nodes of this form have."""
-    is_call: ClassVar[bool] = False
-    """Whether it is an op or block with arguments, which may stand beside `share`."""
     joins_list: ClassVar[bool] = False
     """Whether its nodes join the list around it where it has no name."""
     joins_in_repeat: ClassVar[bool] = False
@@ -128,13 +135,10 @@ class Form(ABC):
         Raises `Refusal` and `LocatedError`.
         """
 
-    def output_count(self, place: Place) -> int:
-        """How many values it would give; 1 where that is not known."""
-        return 1
-
-    def given(self, place: Place) -> dict[str, Any]:
-        """The arguments that are written, evaluated, to compare with another's."""
-        return {}
+    @property
+    def count(self) -> int | None:
+        """How many values it gives; None where its text does not say."""
+        return None
 
     @property
     def members(self) -> tuple[Node, ...]:
@@ -151,7 +155,7 @@ class Node:
 
     __slots__ = (
         *("form", "span", "inputs", "name", "name_span"),
-        *("when", "repeat", "share", "training_only"),
+        *("when", "otherwise", "repeat", "share", "training_only"),
     )
 
     def __init__(
@@ -166,8 +170,21 @@ class Node:
         self.name, self.repeat = name, repeat
         self.name_span = span if name is not None else None
         self.when: Condition | None = None
+        self.otherwise: Node | None = None
         self.share: Reference | None = None
         self.training_only = False
+
+    def hand_down(self) -> None:
+        """Gives the node under `else` the name and inputs of this one, unless it has inputs."""
+        other = self.otherwise
+        if other is None:
+            return
+        if self.repeat is None or (self.name is not None and self.name.is_fixed):
+            other.name, other.name_span = self.name, self.name_span
+        if other.inputs is None:
+            other.inputs = self.inputs
+        other.training_only |= self.training_only
+        other.hand_down()
 
     @property
     def is_bare(self) -> bool:
@@ -253,10 +270,7 @@ class Output(Record):
 
 
 class Block:
-    """A named graph with parameters. `in_library` blocks come with archspec or a package.
-
-    `calls` are the blocks that its text calls.
-    """
+    """A named graph with parameters. `in_library` blocks come with archspec or a package."""
 
     def __init__(self, name: str, span: Span, raw: Mapping, in_library: bool) -> None:
         self.name, self.span, self.raw, self.in_library = name, span, raw, in_library
@@ -265,17 +279,6 @@ class Block:
         self.inputs: tuple[str, ...] = ("input",)
         self.body: tuple[Node, ...] = ()
         self.outputs: tuple[Output, ...] | None = None
-        self.calls: set[Block] = set()
-
-    def reaches(self, other: Block) -> bool:
-        """Whether its text calls the other block, itself or through blocks that it calls."""
-        seen: set[Block] = set()
-        ahead = [self]
-        while ahead:
-            for called in ahead.pop().calls - seen:
-                seen.add(called)
-                ahead.append(called)
-        return other in seen
 
 
 class PatchItem(Record):

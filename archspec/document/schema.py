@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 
-import archspec.ops  # noqa: F401 (fills the registry)
+import archspec.ops  # noqa: F401 (lists the ops)
 from archspec.document import keys
 from archspec.document.blocks import BLOCK_KEYS, library_block
 from archspec.document.forms import FIXED

@@ -21,7 +21,7 @@ from archspec.expressions.evaluate import EDGES, MAGIC
 from archspec.expressions.names import check_node_name
 from archspec.expressions.parse import Template, inserted, parse, template, unknown_name
 from archspec.text.limits import Limits
-from archspec.text.values import Items, Scalar, Value, kind, shorten
+from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
 
 _REFERENCE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<index>[^\[\]]*)\])?\Z")
 
@@ -55,9 +55,10 @@ class Scope(Reporter, ABC):
         self.following: Value | None = None
         self.broken: Container[str] = ()
         self.lost = False
-        self.called: set[Block] = set()
         # Parameters of the file around a block, which the block does not see.
         self.hidden: Container[str] = ()
+        # The block or spec whose body it is, as it is written.
+        self.around: Value | None = None
         # Keys of the whole file, to recognise one that stands in a node by mistake.
         self.file_keys: Container[str] = ()
 
@@ -74,6 +75,10 @@ class Scope(Reporter, ABC):
     @abstractmethod
     def node_or_list(self, value: Value, what: str) -> tuple[Node, ...]:
         """A list of nodes, or one node alone."""
+
+    @abstractmethod
+    def read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:
+        """Reads the keys beside a form: those of each iteration, or those of the whole loop."""
 
     @abstractmethod
     def layers_argument(self, value: Value) -> Argument:

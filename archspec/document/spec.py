@@ -49,6 +49,7 @@ def read_spec(
     spec = Spec(start, said, base, _override_parser(file))
     is_root = base is None and "extends" not in value.entries
     if is_root:
+        parser.around = value.get("layers")
         spec.params = parameters.declare(parser, params, "the spec")
         spec.body = _body(file, parser, value)
     if base is not None:

@@ -8,14 +8,14 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from archspec.contracts.followed import is_following, is_needed, is_symbolic
-from archspec.emit.checks import SizeCheck
+from archspec.contracts.followed import is_needed, is_symbolic
+from archspec.emit.checks import Check
 from archspec.emit.children import TAKEN, adopt
 from archspec.emit.classes import class_name, make_class
 from archspec.emit.following import Graphs, Plans, bodies_of, plain_op
 from archspec.emit.initialize import SkipFilling, initialize
 from archspec.emit.source import StepPart, check_path, forward_source, is_chain, owner
-from archspec.ir.graph import Graph, Step
+from archspec.ir.graph import Graph, Step, is_following
 from archspec.ir.types import FLOAT, PRECISION
 from archspec.runtime.measure import seeded
 from archspec.runtime.values import dtype_of
@@ -30,7 +30,7 @@ def emit(
     init: str | None = None,
     seed: int | None = None,
     precision: str | None = None,
-    checks: Sequence[SizeCheck] = (),
+    checks: Sequence[Check] = (),
 ) -> nn.Module:
     """The module that computes `graph`, in `train()` mode, with fresh weights.
 
@@ -106,9 +106,7 @@ class _Builder:
         self.classes: dict[Graphs, type[nn.Module]] = {}
         self.plans = Plans()
 
-    def build(
-        self, graphs: Graphs, name: str | None, checks: Sequence[SizeCheck] = ()
-    ) -> nn.Module:
+    def build(self, graphs: Graphs, name: str | None, checks: Sequence[Check] = ()) -> nn.Module:
         """The module of a graph; `name` is the spec's, the block's, or None for a group.
 
         More `graphs` are those of nodes that share the module at other sizes.
@@ -171,7 +169,7 @@ def _class_of(
     name: str | None,
     children: Mapping[str, object],
     plans: Plans,
-    checks: Sequence[SizeCheck],
+    checks: Sequence[Check],
 ) -> type[nn.Module]:
     graph, plan = graphs[0], plans.of(graphs)
     kinds = kinds_of(graph, children)

@@ -5,6 +5,6 @@ A real module, since `torch.compile` looks a function's globals up in the module
 
 import torch
 
-from archspec.runtime.sizes import not_legal
+from archspec.runtime.sizes import not_legal, not_legal_together
 
-__all__ = ["not_legal", "torch"]
+__all__ = ["not_legal", "not_legal_together", "torch"]

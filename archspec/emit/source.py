@@ -21,17 +21,22 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 
-from archspec.emit.checks import SizeCheck
+from archspec.emit.checks import Check, check_lines
 from archspec.emit.children import TAKEN, listed, member
 from archspec.emit.following import Plan, with_numbers
-from archspec.emit.spelling import Sum, source_of
 from archspec.ir.computed import Computed, parts
 from archspec.ir.graph import INPUT, Graph, Ref, Step, trained_only
 from archspec.ir.op import Op
+from archspec.ir.spelling import Sum, source_of
 from archspec.sizes.size import known
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
-_TAKEN = frozenset({"self", "torch", "observe", "not_legal", "getattr", "ValueError"})
+_TAKEN = frozenset(
+    (
+        *("self", "torch", "observe", "not_legal", "not_legal_together"),
+        *("getattr", "isinstance", "ValueError"),
+    )
+)
 
 
 class StepPart(Enum):
@@ -104,7 +109,7 @@ def forward_source(
     plan: Plan,
     *,
     observe: bool = False,
-    checks: Sequence[SizeCheck] = (),
+    checks: Sequence[Check] = (),
 ) -> str:
     """Source of the method `forward`; `kinds` says what each step is in the module.
 
@@ -132,11 +137,10 @@ class _Writer:
         self.made: list[str] = []  # the variables of numbers, those that it computes first
         self.given: list[str] = []  # and those that its caller gives
 
-    def write(self, checks: Sequence[SizeCheck]) -> str:
+    def write(self, checks: Sequence[Check]) -> str:
         parameters = self._parameters()
-        for check in checks:
-            for line in check.lines(parameters):
-                self._line(line)
+        for line in check_lines(checks, parameters):
+            self._line(line)
         parameters += self._sizes(parameters)
         for position, step in enumerate(self.graph.steps):
             if not step.idle:

@@ -17,6 +17,24 @@ from archspec.ir.types import ValueType, typed
 from archspec.record import Record
 
 Refs: TypeAlias = tuple[Ref, ...]
+
+
+class HandedOn(tuple[Ref, ...]):
+    """The first input of `node`, which is not there; empty where that is not there either.
+
+    `before` is what the node before it gives.
+    """
+
+    node: Node
+    before: Refs
+
+    @classmethod
+    def by(cls, node: Node, passed: Refs, before: Refs) -> HandedOn:
+        made = cls(passed)
+        made.node, made.before = node, before
+        return made
+
+
 Bindings: TypeAlias = list[dict[str, Any]]
 """What a repeat binds, an iteration an entry."""
 
@@ -180,6 +198,8 @@ class Builder:
             return None
         step = self.steps[refs[0].step]
         line = place(step.span)
+        if step.name != name:
+            return None  # another name for its value
         if step.named:
             return f"the first is at {line}"
         return f"the node at {line}, which has no name, is called by its number"
@@ -314,7 +334,7 @@ class Builder:
         if self.names.get(name, ()) is None:
             return None
         if name in self.dead_names:
-            return self.dead_names[name]
+            return _found(name, self.dead_names[name])
         if name in self.input_names:
             return (Ref(INPUT, self.input_names.index(name)),)
         for node in (node for nodes in self.lists for node in nodes):
@@ -327,7 +347,7 @@ class Builder:
                     expected="a node before this one: a graph has no cycles",
                     help=f"move {later!r}, at {place(node.span)}, before its reader",
                 )
-        known = [*names, *self.dead_names, *self.input_names]
+        known = [*dict.fromkeys((*names, *self.dead_names, *self.input_names))]
         elsewhere = self._elsewhere(name)
         if "input" not in known:
             known.append("input")
@@ -506,6 +526,19 @@ class Site(Record):
                 + (path.replace("*", "0'") if "*" in path else f"{path}[0]'"),
             )
         return b.shape(refs[index])
+
+
+def _found(name: str, refs: Refs | None) -> Refs | None:
+    """What the name of a node stands for that is not there. Raises `Refusal` for nothing."""
+    if refs.__class__ is HandedOn and not refs:
+        node = refs.node
+        wanted = node.inputs[0].text if node.inputs else "input"
+        raise Refusal(
+            f"{name!r} is not there, and {wanted!r}, which it would read, is not there either",
+            code=Code.ABSENT,
+            help=f"say with `else:` at {place(node.span)} what stands there",
+        )
+    return refs
 
 
 def parameter_count(step: Step) -> int:

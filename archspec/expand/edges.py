@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.document.records import Reference
-from archspec.expand.builder import Refs, Site
+from archspec.expand.builder import HandedOn, Refs, Site, place
 from archspec.expressions.arguments import found_value
 from archspec.expressions.evaluate import Env
 from archspec.expressions.parse import Expression
@@ -30,6 +30,14 @@ def resolve(reference: Reference, site: Site, own: str | None) -> Refs | None:
         refs = b.find(name, site.level)
     if refs is None or reference.output is None:
         return refs
+    if isinstance(refs, HandedOn):
+        raise Refusal(
+            f"{name!r} is not there: its name stands for one value, which it would read",
+            code=Code.ABSENT,
+            expected=f"`{name}` alone",
+            found=reference.text,
+            help=f"say with `else:` at {place(refs.node.span)} what stands there",
+        )
     if name.endswith("*"):
         raise Refusal(
             f"{name!r} stands for several values",

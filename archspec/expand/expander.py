@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.document.forms.alone import FromAlone
 from archspec.document.forms.branches import Branches
 from archspec.document.records import Form, Node, Reference
-from archspec.expand import edges, patching, sharing
+from archspec.expand import choosing, edges, patching, sharing
 from archspec.expand import nested as scopes
-from archspec.expand.builder import Bindings, Builder, Levels, Live, Refs, Site, Stop
+from archspec.expand.builder import Bindings, Builder, HandedOn, Levels, Live, Refs, Site, Stop
 from archspec.expand.edge_help import from_the_batch, second_input, several_in_a_repeat
 from archspec.expand.expansion import Expansion
 from archspec.expand.loops import bindings
@@ -46,29 +47,50 @@ class Expander(Expansion):
         return current
 
     def node(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
+        self.meet(node)
+        if node.when is not None:
+            return choosing.chosen(self, node, site, current)
+        return self.present(node, site, current)
+
+    def meet(self, node: Node) -> None:
         try:
             self.budget.count(1)
         except Refusal as refusal:
             self.report(refusal, node.span)
             raise Stop from None
         self.at, self.label = node.span, None
-        refs = current
-        if node.inputs is not None:
-            refs = self.resolve(node.inputs, site, node.name.text if node.name else None)
+
+    def present(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
+        refs = self._reads(node, site, current)
         if refs is None:
             self.poison(node, site)
             return None
-        env = site.over(refs)
-        if node.when is not None:
-            alive = self.condition(node, env)
-            if alive is None:
-                self.poison(node, site)
-                return None
-            if not alive:
-                return self.pass_through(node, site, refs)
+        site.over(refs)
         if node.repeat is not None:
             return self._repeat(node, site, refs)
+        if isinstance(node.form, FromAlone):
+            return self._called(node, site, refs)
         return self.place(node, site, refs)
+
+    def _reads(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
+        if node.inputs is not None:
+            return self.resolve(node.inputs, site, node.name.text if node.name else None)
+        if isinstance(current, HandedOn) and choosing.reads(node):
+            self.report(choosing.unclear(current, site.builder), node.span)
+            return None
+        return current
+
+    def _called(self, node: Node, site: Site, refs: Refs) -> Refs | None:
+        """Gives values a name, which no other node may bear."""
+        try:
+            name = self._name(node, site.env)
+            if name is not None:
+                site.builder.define(name, refs)
+                site.builder.dead_names[name] = refs
+        except Refusal as refusal:
+            self.report(refusal, node.name_span or node.span)
+            return None
+        return refs
 
     def resolve(
         self, references: tuple[Reference, ...], site: Site, own: str | None
@@ -95,7 +117,8 @@ class Expander(Expansion):
         return tuple(found) if sound else None
 
     def condition(self, node: Node, env: Env) -> bool | None:
-        assert node.when is not None
+        if node.when is None:
+            return True
         try:
             return truth(node.when.argument.value(env), "`when`")
         except Refusal as refusal:
@@ -114,20 +137,16 @@ class Expander(Expansion):
             except Refusal:
                 return
 
-    def pass_through(self, node: Node, site: Site, refs: Refs) -> Refs:
-        passed = refs[:1]
-        if node.form.output_count(At(self, site, refs, (), node.span)) > 1:
-            self._refuse_when(node)
+    def stand_for(self, node: Node, site: Site, refs: Refs | None) -> None:
+        if node.name is None or (node.repeat is not None and not node.name.is_fixed):
+            return  # the name of each iteration
         try:
-            name = None if node.repeat else self._name(node, site.env)
+            name = self._name(node, site.env)
         except Refusal as refusal:
             self.report(refusal, node.name_span or node.span)
-            return passed
-        if name is None and node.repeat and node.name is not None and node.name.is_fixed:
-            name = node.name.text
+            return
         if name is not None:
-            site.builder.dead_names[name] = passed
-        return passed
+            site.builder.dead_names[name] = refs
 
     def _name(self, node: Node, env: Env) -> str | None:
         """The node's name, rendered; None for a node without one. Raises `Refusal`."""
@@ -138,17 +157,6 @@ class Expander(Expansion):
         name = node.name.render(env)
         check_node_name(name)
         return name
-
-    def _refuse_when(self, node: Node) -> None:
-        assert node.when is not None
-        self.report(
-            Refusal(
-                "`when` cannot stand on a node with several outputs",
-                code=Code.STRUCTURE,
-                help="put it on the nodes that read them",
-            ),
-            node.when.span,
-        )
 
     # --- repeat ----------------------------------------------------------------------------------
 
@@ -162,7 +170,8 @@ class Expander(Expansion):
             self.poison(node, site)
             return None
         if not bound:
-            return self.pass_through(node, site, refs)
+            self.stand_for(node, site, refs[:1])
+            return refs[:1]
         if node.name is not None and node.name.is_fixed:
             return self.place(node, site._replace(start=refs), refs, bound)
         return self._in_place(node, site, lambda: self.iterate(node, site, refs, bound))
@@ -263,8 +272,6 @@ class Expander(Expansion):
                 refusal = refusal.but(help=self._other_name(live, site, label))
             self.report(refusal, node.name_span or node.span)
             return None
-        if node.when is not None and count > 1:
-            self._refuse_when(node)
         live.step, live.levels = index, levels
         b.modules[-1][label] = index
         if live.scope is not None:

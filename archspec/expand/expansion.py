@@ -65,6 +65,7 @@ class Expansion(ABC):
         self.at: Span | None = None
         self.label: str | None = None
         self._inferred: dict[Any, tuple[tuple[Shape, ...], Types]] = {}
+        self._checked: set[Shape] = set()
 
     # --- nodes -----------------------------------------------------------------------------------
 
@@ -110,15 +111,23 @@ class Expansion(ABC):
 
     @abstractmethod
     def condition(self, node: Node, env: Env) -> bool | None:
-        """Whether the node is there; None (and a diagnostic) where that is not known."""
+        """Whether its `when`, if any, is true; None (and a diagnostic) where that is not known."""
 
     @abstractmethod
     def poison(self, node: Node, site: Site) -> None:
         """Counts a node whose input failed. Its readers are not reported either."""
 
     @abstractmethod
-    def pass_through(self, node: Node, site: Site, refs: Refs) -> Refs:
-        """A node that is not there: its name stands for what it would have read."""
+    def meet(self, node: Node) -> None:
+        """Counts a node as work, and notes it as the one that asks of sizes."""
+
+    @abstractmethod
+    def present(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
+        """A node that is there, whatever its `when` says: its inputs, its iterations."""
+
+    @abstractmethod
+    def stand_for(self, node: Node, site: Site, refs: Refs | None) -> None:
+        """Lets the name of a node that is not there, if it has one, stand for values."""
 
     @abstractmethod
     def trial(self) -> Expansion:
@@ -129,6 +138,8 @@ class Expansion(ABC):
     def report(self, refusal: Refusal, span: Span, trail: tuple[Note, ...] = ()) -> None:
         """A refusal becomes a diagnostic at the user's own line, inner places below it."""
         self.add(Diagnostic.of(refusal, span, trail=trail))
+        if refusal.code is Code.BLOCK_CYCLE:
+            raise Stop  # a block that calls itself twice would come here very many times
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Moves a place inside a library block to the user's call, and notes the way there."""
@@ -153,7 +164,29 @@ class Expansion(ABC):
     def check_depth(self) -> None:
         """Raises `Refusal` where lists stand too deep within each other."""
         depth = len(self.calls) + self.joined
+        if depth > self.limits.depth:
+            self._check_recursion()
         self.limits.check("depth", depth, "the nesting of blocks and groups")
+
+    def _check_recursion(self) -> None:
+        """Raises `Refusal` where the innermost call that was entered before stands in itself."""
+        calls = [(place, block) for (_, block), place in zip(self.calls, self.entered, strict=True)]
+        for index in range(len(calls) - 1, -1, -1):
+            place, block = calls[index]
+            earlier = [i for i in range(index) if block and calls[i][0] == place]
+            if block is None or not earlier:
+                continue
+            circle = [each.name for _, each in calls[earlier[-1] : index + 1] if each]
+            raise Refusal(
+                f"the block {block.name!r} calls itself, and {len(earlier) + 1} such calls within "
+                "each other do not end it",
+                code=Code.BLOCK_CYCLE,
+                expected="a `when` on the call that becomes false: blocks and groups may stand "
+                f"{self.limits.depth} deep",
+                found=" → ".join(circle),
+                help="count a parameter down, as in `{tree: {levels: levels - 1}, when: levels > "
+                "1}`; to stack a block, write `repeat: N` beside its call",
+            )
 
     # --- ops -------------------------------------------------------------------------------------
 
@@ -223,5 +256,5 @@ class Expansion(ABC):
                     code=Code.MODULE,
                 )
         check_types(op, types)  # before the code of a package runs on floats
-        outputs = infer(op, shapes)
+        outputs = infer(op, shapes, self._checked)
         return outputs, result_types(op, types, len(outputs))

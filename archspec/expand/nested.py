@@ -17,6 +17,7 @@ from archspec.expand.builder import (
     parameter_count,
     place,
 )
+from archspec.expand.choosing import settled
 from archspec.expand.expansion import Expansion
 from archspec.expand.other_arguments import with_other_arguments
 from archspec.expressions.arguments import LocatedError
@@ -96,7 +97,7 @@ def call(
 
     `written` is the place of the call itself, where it stands for a layers parameter at `span`.
     """
-    _check_call(x, block, refs, written)
+    _check_call(block, refs)
     b, reported = site.builder, len(x.diagnostics)
     shapes, types = b.read(refs)
     inner = Env({}, shapes[0] if shapes else None, x.budget)
@@ -126,23 +127,13 @@ def call(
     return graph_step(graph, b, refs, span)
 
 
-def _check_call(x: Expansion, block: Block, refs: Refs, written: Span) -> None:
+def _check_call(block: Block, refs: Refs) -> None:
     if len(refs) != len(block.inputs):
         raise Refusal(
             f"{block.name} takes {len(block.inputs)} input(s), got {len(refs)}",
             code=Code.ARITY,
             expected=f"inputs {', '.join(block.inputs)}",
             help=f"say `from: [{', '.join(block.inputs)}]`" if len(block.inputs) > 1 else None,
-        )
-    # A block may stand in the layers that it is given; its own text may not call it.
-    if written in x.entered and block.reaches(block):
-        first = x.entered.index(written)
-        names = [c.name for _, c in x.calls[first:] if c]
-        raise Refusal(
-            f"the block {block.name!r} calls itself",
-            code=Code.BLOCK_CYCLE,
-            found=" → ".join([*names, block.name]),
-            help="to stack a block, write `repeat: N` beside its call",
         )
 
 
@@ -249,20 +240,12 @@ def branches(
     if len(results) < len(found):
         site.builder.position += 1
         return None
-    site.over(results)
-    if merge.when is not None:
-        alive = x.condition(merge, site.env)
-        if alive is None:
-            x.poison(merge, site)
-            return None
-        if not alive:
-            return x.pass_through(merge, site, results)
-    return x.place(merge, site, results)
+    return x.node(merge, site, results)
 
 
 def _branch(x: Expansion, branch: Branch, site: Site, refs: Refs) -> Ref | None:
     """What one path gives; None (and a diagnostic) where that is not one value."""
-    found = x.run(branch.nodes, site)
+    found = settled(x, x.run(branch.nodes, site), site.builder)
     if branch.name is not None and not branch.nodes:
         try:
             site.builder.dead_names[branch.name.render(site.env)] = found
@@ -288,8 +271,7 @@ def finish(
 ) -> Graph | None:
     """The graph of a nested list. Warns of each node that nobody reads."""
     b = site.builder
-    if outputs is not None:
-        last = _outputs(x, outputs, site)
+    last = settled(x, last, b) if outputs is None else _outputs(x, outputs, site)
     if last is None:
         return None
     if any(ref.step >= 0 and b.steps[ref.step].training_only for ref in last):
@@ -310,7 +292,9 @@ def finish_root(
 ) -> Graph | None:
     """As `finish`, for the spec's own list, whose outputs may have names."""
     names: tuple[str, ...] = ()
-    if outputs is not None:
+    if outputs is None:
+        last = settled(x, last, site.builder)
+    else:
         last = _outputs(x, outputs, site)
         names = tuple(output.name for output in outputs if output.name is not None)
     return None if last is None else _closed(x, site.builder, None, last, names or None)

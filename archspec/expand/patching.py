@@ -89,6 +89,7 @@ def _replaced(
     for node in nodes:
         if name is not None and node.name is None and len(nodes) == 1:
             node.name = Template(name, (name,))
+            node.hand_down()
         current = x.node(node, site, current)
     if name is not None and name not in b.names:
         b.dead_names[name] = current

@@ -9,7 +9,7 @@ from os.path import dirname
 from types import MappingProxyType
 from typing import Any
 
-import archspec.ops  # noqa: F401 (fills the registry)
+import archspec.ops  # noqa: F401 (lists the ops)
 from archspec.analyses import lint
 from archspec.diagnostics import silencing
 from archspec.diagnostics.call_sites import once_a_line

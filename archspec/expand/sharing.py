@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.document.forms.alone import ShareAlone
-from archspec.document.records import Form
 from archspec.expand import nested as scopes
 from archspec.expand.builder import Builder, Live, Refs, Site
 from archspec.expand.expansion import Expansion
-from archspec.expressions.arguments import show_value
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import Graph, Step
 from archspec.ir.types import typed
@@ -26,9 +23,6 @@ def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
     owner = _owner(b, name, live.level)
     made = b.recipes[owner]
     original, first = made.node, b.steps[owner]
-    if not isinstance(node.form, ShareAlone):
-        at = scopes.At(x, site, refs, (), node.span)
-        _check_same(at, node.share.name.text, node.form, original.form, at.within(made.env), first)
     again = site._replace(env=Env(made.env.names, None, x.budget))
     again.over(refs)
     if first.op is not None:
@@ -61,35 +55,6 @@ def _read(step: Step) -> list[str]:
     return list(map(typed, step.input_shapes, step.input_types))
 
 
-def _check_same(
-    at: scopes.At, name: str, form: Form, original: Form, there: scopes.At, first: Step
-) -> None:
-    """Refuses what stands beside `share` and does not describe the module: it has no effect."""
-    alone = "write `share` alone: it says what the node is"
-    if (type(form), form.word) != (type(original), original.word):
-        raise Refusal(f"{name!r} is a {first.kind}, not a {form.word}", code=Code.SHARE, help=alone)
-    if not form.is_call:
-        raise Refusal(
-            f"the layers beside `share` could not count: {name!r} has its own",
-            code=Code.SHARE,
-            help=alone,
-        )
-    own, theirs = form.given(at), original.given(there)
-    if own and own != theirs:
-        raise Refusal(
-            f"the arguments beside `share` are not those of {name!r}",
-            code=Code.SHARE,
-            expected=_written(first.kind, theirs),
-            found=_written(form.word, own),
-            help=alone,
-        )
-
-
-def _written(kind: str, arguments: dict[str, Any]) -> str:
-    said = ", ".join(f"{name}: {show_value(value)}" for name, value in arguments.items())
-    return f"{kind}: {{{said}}}" if said else kind
-
-
 def _owner(b: Builder, name: str, level: int) -> int:
     """The step whose module the node called `name` uses. Raises `Refusal` where it has none."""
     found = b.modules[level].get(name)
@@ -114,8 +79,10 @@ def _serves(first: Step, again: Step, known: dict[tuple[Graph, Graph], bool]) ->
         known[ours, theirs] = (
             ours.outputs == theirs.outputs
             and len(ours.steps) == len(theirs.steps)
-            and all(map(_alike, ours.steps, theirs.steps))
+            and all(_place(a) == _place(b) for a, b in zip(ours.steps, theirs.steps, strict=True))
+            # Arguments before code: comparing texts would not record what it asks of sizes.
             and all(_serves(a, b, known) for a, b in zip(ours.steps, theirs.steps, strict=True))
+            and all(_code(a) == _code(b) for a, b in zip(ours.steps, theirs.steps, strict=True))
         )
     return known[ours, theirs]
 
@@ -124,11 +91,6 @@ def _module(step: Step) -> Any:
     """What decides the module of an op, beside its arguments."""
     assert step.op is not None
     return step.op.weights(*step.input_shapes), step.op.module_key(*step.input_shapes)
-
-
-def _alike(a: Step, b: Step) -> bool:
-    """Whether two steps have the same place in a module, and its code applies them alike."""
-    return _place(a) == _place(b) and _code(a) == _code(b)
 
 
 def _place(step: Step) -> Any:

@@ -18,29 +18,41 @@ MAX_RANK = 64
 """Largest number of axes of one value: torch's kernels go no further."""
 
 
-def infer(op: Op, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
-    """Output shapes of `op`. Raises `Refusal` (without place) where the node cannot run."""
+def infer(op: Op, inputs: Sequence[Shape], checked: set[Shape] | None = None) -> tuple[Shape, ...]:
+    """Output shapes of `op`. Raises `Refusal` (without place) where the node cannot run.
+
+    `checked` are outputs of other nodes, which need no second look; it gets those of this one.
+    """
     _check_inputs(op, inputs)
     result = op.infer(*inputs)
     outputs = tuple(result) if isinstance(result, list) else (result,)
+    if checked is None:
+        checked = set()
     for shape in outputs:
-        if len(shape) > MAX_RANK:
-            raise Refusal(
-                f"the output would have {len(shape)} axes",
-                code=Code.LIMIT,
-                expected=f"at most {MAX_RANK}",
-            )
-        sizes = shape[is_batched(shape) :]
-        for dim in sizes:
-            if dim < 1:
-                position = len(shape) - len(sizes) + sizes.index(dim)
-                expect_positive(dim, f"size of dim {position} of the output {show(shape)}")
-        if (elements := product(sizes)) > MAX_ELEMENTS:
-            raise _too_large(f"the output {show(shape)}", elements, " per sample")
+        if shape not in checked:
+            _check_output(shape)
+            checked.add(shape)
     for weight in op.weights(*inputs):
         if (elements := product(weight.shape)) > MAX_ELEMENTS:
             raise _too_large(f"its {weight.name or 'tensor'}", elements)
     return outputs
+
+
+def _check_output(shape: Shape) -> None:
+    if len(shape) > MAX_RANK:
+        raise Refusal(
+            f"the output would have {len(shape)} axes",
+            code=Code.LIMIT,
+            expected=f"at most {MAX_RANK}",
+        )
+    sizes = shape[is_batched(shape) :]
+    for dim in sizes:
+        if dim < 1:
+            position = len(shape) - len(sizes) + sizes.index(dim)
+            expect_positive(dim, f"size of dim {position} of the output {show(shape)}")
+    # From the last axis on: an image's height times its width is the same at many nodes.
+    if (elements := product(sizes[::-1])) > MAX_ELEMENTS:
+        raise _too_large(f"the output {show(shape)}", elements, " per sample")
 
 
 def infer_types(op: Op, types: Sequence[ValueType], count: int) -> tuple[ValueType, ...]:
@@ -86,7 +98,7 @@ def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:
     if count < 2 if arity is None else count != arity:
         wanted = "two or more inputs" if arity is None else f"{arity} input(s)"
         if op.variadic and arity is not None:
-            wanted = "one input beside a number"
+            wanted = "one input beside a number" if arity == 1 else f"{arity} inputs"
         raise Refusal(
             f"{op.op_name} takes {wanted}, got {count}",
             code=Code.ARITY,
@@ -109,6 +121,8 @@ def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:
 def _arity_help(op: Op, count: int) -> str | None:
     if op.arity is None:
         return f"name them: `{op.op_name}: [a, b]`"
+    if op.variadic and op.arity > 1:
+        return f"name them: `{op.op_name}: [{', '.join('abc'[: op.arity])}]`"
     if op.variadic:
         return "join the others in a node before it, or leave the number out"
     if count > op.arity:

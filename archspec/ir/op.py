@@ -21,6 +21,7 @@ from typing import (
 
 from archspec.ir.computed import is_computed, parts
 from archspec.ir.fields import ArgumentsError, Bounds, Field, Problem, fields_of, taken
+from archspec.ir.registry import Registry
 from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
 from archspec.ir.types import FLOAT, FLOATS, ValueType, promoted
@@ -84,8 +85,8 @@ class Example(Record):
         return tuple(self.types) or (FLOAT,) * len(self.inputs)
 
 
-REGISTRY: dict[str, type[Op]] = {}
-"""Every op by its name in a spec. Filled by defining a subclass of `Op` with a `name`."""
+REGISTRY: Registry[type[Op]] = Registry()
+"""Every op by its name in a spec. A subclass of `Op` with a `name` enters itself."""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -107,8 +108,10 @@ class Op:
     the module of an `any_rank` op is the same for inputs of every rank. Where the arguments of an
     op that `follows` are sizes of values, generated code computes them when it runs: in its
     `expression` or `call`, or by calling the `function` that does what its module would.
-    `sized_like` is the argument for sizes of the axes after the channels, in whose place a spec may
-    name a value that has them with `like`.
+    An op that `gives_several` may give another number of outputs than one. `sized_like` is the
+    argument for sizes of the axes after the channels, in whose place a spec may name a value that
+    has them with `like`. `since` is the version of archspec that an op came with, where files that
+    are older may have a block of its name, which hides it there.
 
     Facts that warnings ask for: `is_activation` ops apply a fixed function to each element; `drops`
     ops zero elements at random in training; `passes_through` ops return their input; outputs of
@@ -125,6 +128,8 @@ class Op:
     num_inputs: ClassVar[int] = 1
     takes: ClassVar[frozenset[str]] = FLOATS
     takes_unbatched: ClassVar[bool] = False
+    gives_several: ClassVar[bool] = False
+    since: ClassVar[str] = ""
     sized_like: ClassVar[str | None] = None
     module: ClassVar[str | None] = None
     kernels: ClassVar[tuple[str, ...]] = ()
@@ -149,7 +154,7 @@ class Op:
         if primary is not None:
             cls.primary = primary
         if name is not None:
-            if name in REGISTRY:
+            if REGISTRY.is_taken(name, cls.__module__):
                 raise TypeError(f"op {name!r} is defined twice: {REGISTRY[name]} and {cls}")
             cls.op_name = name
             REGISTRY[name] = cls

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias, TypeVar, cast
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.sizes.size import known, scaled_size
+from archspec.sizes.size import Size, known, scaled_size, sum_of_sizes
 
 Dim: TypeAlias = int
 Shape: TypeAlias = tuple[Dim, ...]
@@ -45,6 +45,11 @@ def concrete(shape: Shape, batch: int) -> tuple[int, ...]:
 def product(dims: Iterable[Dim]) -> Dim:
     """Number of elements of a block of these sizes (1 for none)."""
     return math.prod(dims)
+
+
+def total(figures: Sequence[Dim]) -> Dim:
+    """Their sum."""
+    return sum_of_sizes(figures) if Size in map(type, figures) else sum(figures)
 
 
 def expect_rank(x: Shape, *ranks: int, unbatched: int | None = None) -> None:
@@ -100,6 +105,11 @@ def keep_batch(dim: int, rank: int) -> int:
             help="name another dim; N counts as 0" if rank > 1 else ALONE,
         )
     return position
+
+
+def own_axis(dim: int, x: Shape) -> int:
+    """An axis of `x`, counted from the front: any of a learned tensor, all but N of a batch."""
+    return keep_batch(dim, len(x)) if is_batched(x) else axis(dim, len(x))
 
 
 def equal(a: Dim, b: Dim, what: str) -> Dim:

@@ -1,45 +1,8 @@
-"""The primitive ops, one family a file. Importing this package fills the registry."""
+"""The primitive ops, one family a file, which is imported when one of its ops is asked for."""
 
-from archspec.ops import (
-    activation,
-    arithmetic,
-    attention,
-    batch_norm_scratch,
-    cast,
-    conv,
-    embedding,
-    linear,
-    matmul,
-    merge,
-    module,
-    norm,
-    parameter,
-    pool,
-    regularization,
-    relative_position,
-    reshape,
-    resize,
-    slicing,
-)
+from archspec.ir.op import REGISTRY
+from archspec.ops.names import MODULES
 
-__all__ = [
-    "activation",
-    "arithmetic",
-    "attention",
-    "batch_norm_scratch",
-    "cast",
-    "conv",
-    "embedding",
-    "linear",
-    "matmul",
-    "merge",
-    "module",
-    "norm",
-    "parameter",
-    "pool",
-    "regularization",
-    "relative_position",
-    "reshape",
-    "resize",
-    "slicing",
-]
+REGISTRY.expect(__name__, MODULES)
+
+__all__: list[str] = []

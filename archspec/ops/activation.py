@@ -6,21 +6,25 @@ its input, or its result where the derivative can be had from that.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
 
 from archspec.diagnostics.diagnostic import Refusal
+from archspec.ir.fields import Problem
 from archspec.ir.op import (
     Doubt,
     Example,
     Float,
+    NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     ShapeKeeping,
     Weight,
     Weights,
 )
-from archspec.ir.shape import Shape, keep_batch, show
+from archspec.ir.shape import Shape, divide, own_axis, replaced, show
 from archspec.ir.tape import Tape, Tensor, elementwise, empty_like
+from archspec.ops.arithmetic import CONSTANT
 
 
 class Activation(ShapeKeeping):
@@ -114,12 +118,130 @@ class PReLU(Activation, name="prelu"):
         return empty_like(tape, x, requires_grad=True)
 
 
+class Hardtanh(Activation, name="hardtanh"):
+    """The element, clipped to `min_val`..`max_val`."""
+
+    min_val: Float = -1.0
+    max_val: Float = 1.0
+
+    since = "0.2"
+    module = "torch.nn.Hardtanh"
+    examples = (
+        *Activation.examples,
+        Example({"min_val": -2.0, "max_val": 0.5}, inputs=[("N", 3, 4)]),
+    )
+
+    def problems(self, given: Mapping[str, Any]) -> Iterator[Problem]:
+        if self.min_val >= self.max_val:
+            yield Problem(
+                "rule", "", f"min_val is {self.min_val:g}, which is not below {self.max_val:g}"
+            )
+
+    def _made(self, tape: Tape, x: Tensor) -> Tensor:
+        return empty_like(tape, x, requires_grad=x.requires_grad)
+
+
+class Threshold(Activation, name="threshold"):
+    """The element where it is above `threshold`, and `value` elsewhere."""
+
+    threshold: Float
+    value: Float
+
+    since = "0.2"
+    module = "torch.nn.Threshold"
+    examples = (
+        Example({"threshold": 0.1, "value": 20.0}, inputs=[("N", 3, 4, 5)]),
+        Example({"threshold": 0.0, "value": 0.0}, inputs=[("N", 7)]),
+    )
+
+
+class Hardshrink(Activation, name="hardshrink", primary="lambd"):
+    """The element, and 0 where its absolute value is at most `lambd`."""
+
+    lambd: Float = 0.5
+
+    since = "0.2"
+    module = "torch.nn.Hardshrink"
+
+
+class Softshrink(Activation, name="softshrink", primary="lambd"):
+    """The element, `lambd` nearer to 0, and 0 where it is not as far from 0 as that."""
+
+    lambd: NonNegativeFloat = 0.5
+
+    since = "0.2"
+    module = "torch.nn.Softshrink"
+
+
+class Tanhshrink(Activation, name="tanhshrink"):
+    """The element less its hyperbolic tangent."""
+
+    since = "0.2"
+    module = "torch.nn.Tanhshrink"
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        squashed = elementwise(tape, x)
+        if x.requires_grad:
+            tape.save(squashed)
+        return elementwise(tape, x, squashed)
+
+
+class RReLU(Activation, name="rrelu"):
+    """Leaky ReLU whose slope is drawn for each element in training, from `lower` to `upper`.
+
+    In evaluation the slope is the mean of the two (Xu et al., 2015).
+    """
+
+    lower: Float = 1 / 8
+    upper: Float = 1 / 3
+
+    since = "0.2"
+    module = "torch.nn.RReLU"
+    examples = (
+        *Activation.examples,
+        Example({"lower": 0.1, "upper": 0.1}, inputs=[("N", 3, 4)]),
+    )
+
+    def problems(self, given: Mapping[str, Any]) -> Iterator[Problem]:
+        if self.lower > self.upper:
+            yield Problem("rule", "", f"lower is {self.lower:g}, above upper, {self.upper:g}")
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        noise = empty_like(tape, x, requires_grad=False)
+        if x.requires_grad:
+            tape.save(x, noise)
+        return tape.new(x.shape, requires_grad=x.requires_grad)
+
+
 class ELU(Activation, name="elu"):
     """The element where it is positive, `alpha * (exp(x) - 1)` elsewhere."""
 
     alpha: Float = 1.0
 
     module = "torch.nn.ELU"
+
+
+class CELU(Activation, name="celu", primary="alpha"):
+    """The element where it is positive, `alpha * (exp(x / alpha) - 1)` elsewhere (Barron, 2017)."""
+
+    alpha: Float = 1.0
+
+    since = "0.2"
+    module = "torch.nn.CELU"
+    examples = (*Activation.examples, Example({"alpha": 0.5}, inputs=[("N", 3, 4)]))
+
+    def problems(self, given: Mapping[str, Any]) -> Iterator[Problem]:
+        if self.alpha == 0:
+            yield Problem("rule", "alpha", "it divides by 0")
+
+
+class SELU(Activation, name="selu"):
+    """ELU scaled so that layers keep mean 0 and deviation 1 (Klambauer et al., 2017)."""
+
+    since = "0.2"
+    module = "torch.nn.SELU"
 
 
 class GELU(Activation, name="gelu"):
@@ -143,11 +265,32 @@ class SiLU(Activation, name="silu"):
     module = "torch.nn.SiLU"
 
 
+class Mish(Activation, name="mish"):
+    """The element times the hyperbolic tangent of its softplus (Misra, 2019)."""
+
+    since = "0.2"
+    module = "torch.nn.Mish"
+
+
 class Sigmoid(Activation, name="sigmoid"):
     """`1 / (1 + exp(-x))`."""
 
     module = "torch.nn.Sigmoid"
     saves = "output"
+
+
+class LogSigmoid(Activation, name="logsigmoid"):
+    """The logarithm of the sigmoid of the element."""
+
+    since = "0.2"
+    module = "torch.nn.LogSigmoid"
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        buffer = tape.new(x.shape, requires_grad=False)
+        if x.requires_grad:
+            tape.save(x, buffer)
+        return tape.new(x.shape, requires_grad=x.requires_grad)
 
 
 class Tanh(Activation, name="tanh"):
@@ -169,6 +312,20 @@ class Hardsigmoid(Activation, name="hardsigmoid"):
     module = "torch.nn.Hardsigmoid"
 
 
+class Softsign(Activation, name="softsign"):
+    """`x / (1 + |x|)`."""
+
+    since = "0.2"
+    module = "torch.nn.Softsign"
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        divisor = elementwise(tape, elementwise(tape, x), CONSTANT)
+        if x.requires_grad:
+            tape.save(x, divisor)
+        return elementwise(tape, x, divisor)
+
+
 class Softplus(Activation, name="softplus"):
     """`log(1 + exp(beta * x)) / beta`; linear where `beta * x` exceeds `threshold`."""
 
@@ -178,24 +335,67 @@ class Softplus(Activation, name="softplus"):
     module = "torch.nn.Softplus"
 
 
-class Softmax(Activation, name="softmax", primary="dim"):
-    """`exp(x)` divided by its sum along `dim`, which counts N as 0 and may not be it."""
+class GLU(ShapeKeeping, name="glu", primary="dim"):
+    """The first half along `dim` times the sigmoid of the second (Dauphin et al., 2017)."""
 
-    dim: int
+    dim: int = -1
 
-    takes_unbatched = False
-    is_activation = False
-    gives_probabilities = True
-    module = "torch.nn.Softmax"
+    since = "0.2"
+    takes_unbatched = True
+    any_rank = True
+    module = "torch.nn.GLU"
     examples = (
-        Example({"dim": 1}, inputs=[("N", 3, 4, 5)]),
-        Example({"dim": -1}, inputs=[("N", 4, 7)]),
+        Example(inputs=[("N", 3, 4, 6)]),
+        Example({"dim": 1}, inputs=[("N", 4, 5, 3)]),
+        Example({"dim": 0}, inputs=[(2, 7)]),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        keep_batch(self.dim, len(x))
+        dim = own_axis(self.dim, x)
+        return replaced(x, dim, divide(x[dim], 2, f"dim {self.dim} in halves"))
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        if x.requires_grad:
+            tape.save(x)
+        dim = self.dim % len(x.shape)
+        half = x.viewed(replaced(x.shape, dim, x.shape[dim] // 2), x.strides)
+        return elementwise(tape, half, half)
+
+
+class _AlongAxis(ShapeKeeping):
+    """Base of softmax and its logarithm."""
+
+    dim: int
+
+    primary = "dim"
+    takes_unbatched = True
+    any_rank = True
+    examples: ClassVar[tuple[Example, ...]] = (
+        Example({"dim": 1}, inputs=[("N", 3, 4, 5)]),
+        Example({"dim": -1}, inputs=[("N", 4, 7)]),
+        Example({"dim": 0}, inputs=[(3, 4)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        own_axis(self.dim, x)
         return x
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+        (x,) = inputs
+        y = tape.new(x.shape, requires_grad=x.requires_grad)  # the kernel writes row-major only
+        if y.requires_grad:
+            tape.save(y)
+        return y
+
+
+class Softmax(_AlongAxis, name="softmax"):
+    """`exp(x)` divided by its sum along `dim`, which counts N as 0 and may not be it."""
+
+    gives_probabilities = True
+    module = "torch.nn.Softmax"
 
     def doubt(self, *inputs: Shape) -> Doubt | None:
         (x,) = inputs
@@ -206,9 +406,18 @@ class Softmax(Activation, name="softmax", primary="dim"):
             "for one number between 0 and 1 write `sigmoid`",
         )
 
-    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
+
+class LogSoftmax(_AlongAxis, name="log_softmax"):
+    """The logarithm of the softmax along `dim`, which counts N as 0 and may not be it."""
+
+    since = "0.2"
+    module = "torch.nn.LogSoftmax"
+
+    def doubt(self, *inputs: Shape) -> Doubt | None:
         (x,) = inputs
-        y = tape.new(x.shape, requires_grad=x.requires_grad)  # the kernel writes row-major only
-        if y.requires_grad:
-            tape.save(y)
-        return y
+        if x[self.dim] != 1:
+            return None
+        return Doubt(
+            f"log_softmax along dim {self.dim} of {show(x)}, of size 1, gives 0 for any input",
+            "for the logarithm of one number between 0 and 1 write `logsigmoid`",
+        )

@@ -1,11 +1,13 @@
-"""Functions of each element with constants that are not learned, and scaling to unit length."""
+"""Scaling by constants that are not learned, and to unit length."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, TypeAlias
+from collections.abc import Sequence
+from typing import Annotated, TypeAlias
 
-from archspec.ir.fields import Bounds, Problem
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ir.computed import is_computed
+from archspec.ir.fields import Bounds
 from archspec.ir.op import (
     MAX_SIZE,
     Doubt,
@@ -24,10 +26,39 @@ from archspec.ir.tape import (
     contiguous_strides,
     elementwise,
 )
-from archspec.ir.types import ValueType
+from archspec.ir.types import BOOL, INT64, ValueType
 
 CONSTANT = Tensor((), (), Storage(0), requires_grad=False)
 """A number as torch sees it: an operand without axes, which decides the strides of a result."""
+
+Number: TypeAlias = Annotated[int, Bounds(ge=-MAX_SIZE, le=MAX_SIZE)] | Float
+"""An operand that is no value. Whole numbers keep integers integers."""
+
+
+def beside(kind: ValueType, number: float, argument: str = "other") -> ValueType:
+    """The type of a value and a number together.
+
+    Raises `Refusal` where torch would make float32, whatever the precision of the network.
+    """
+    if kind.is_float:
+        return kind
+    if isinstance(number, float):
+        whole = f", or write `{argument}: {int(number)}`" if number.is_integer() else ""
+        raise Refusal(
+            f"{kind.name} and the number {number} would make float32, "
+            "whatever the precision of the network",
+            code=Code.DTYPE,
+            expected=f"a float beside {number}",
+            found=kind.name,
+            help=f"put `to: float` before it{whole}",
+        )
+    return INT64 if kind == BOOL else kind
+
+
+def number_source(number: float) -> str:
+    """A number as an operand in Python source. It may be one that code computes."""
+    return f"({number})" if is_computed(number) and " " in str(number) else repr(number)
+
 
 Constants: TypeAlias = Annotated[tuple[float, ...], Bounds(min_length=1)]
 
@@ -53,51 +84,6 @@ class Scale(ShapeKeeping, name="scale", primary="factor"):
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         return f"{values[0]} * {self.factor!r}"
-
-
-class Exp(ShapeKeeping, name="exp"):
-    """The exponential function of each element."""
-
-    takes_unbatched = True
-    examples: ClassVar[tuple[Example, ...]] = (
-        Example(inputs=[("N", 3, 4)]),
-        Example(inputs=[(3, 1, 1)]),
-    )
-
-    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
-        y = elementwise(tape, *inputs)
-        if y.requires_grad:
-            tape.save(y)
-        return y
-
-    def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        return f"{values[0]}.exp()"
-
-
-class Clamp(ShapeKeeping, name="clamp"):
-    """Each element, raised to `min` and lowered to `max`; one of them may be left out."""
-
-    min: Float | None = None
-    max: Float | None = None
-
-    takes_unbatched = True
-    examples = (
-        Example({"max": 4.6}, inputs=[(3, 1, 1)]),
-        Example({"min": -1.0, "max": 1.0}, inputs=[("N", 3, 4)]),
-    )
-
-    def problems(self, given: Mapping[str, Any]) -> Iterator[Problem]:
-        if self.min is None and self.max is None:
-            yield Problem("rule", "", "give `min`, `max` or both")
-
-    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
-        (x,) = inputs
-        if x.requires_grad:
-            tape.save(x)
-        return elementwise(tape, x)
-
-    def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        return f"{values[0]}.clamp({self.min!r}, {self.max!r})"
 
 
 class Normalize(ShapeKeeping, name="normalize"):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from typing import Annotated, ClassVar, TypeAlias
+from typing import ClassVar
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.ir.computed import is_computed
-from archspec.ir.fields import Bounds
-from archspec.ir.op import MAX_SIZE, Example, Float, ProductFree
+from archspec.ir.op import Example, ProductFree
 from archspec.ir.shape import (
     N,
     Shape,
@@ -22,7 +20,7 @@ from archspec.ir.shape import (
 )
 from archspec.ir.tape import Tape, Tensor, channels_last_strides, contiguous_strides, elementwise
 from archspec.ir.types import BOOL, EVERY, FLOAT, INT32, INT64, ValueType, joined, promoted
-from archspec.ops.arithmetic import CONSTANT
+from archspec.ops.arithmetic import CONSTANT, Number, beside, number_source
 
 
 class _Merge(ProductFree):
@@ -33,9 +31,6 @@ class _Merge(ProductFree):
 
 MAX_TERMS = 500
 """Inputs of one sum or product: it is one Python expression, which Python nests."""
-
-
-Number: TypeAlias = Annotated[int, Bounds(ge=-MAX_SIZE, le=MAX_SIZE)] | Float
 
 
 class _Fold(_Merge):
@@ -62,19 +57,7 @@ class _Fold(_Merge):
 
     def result_type(self, *types: ValueType) -> ValueType:
         result = promoted(types)
-        if self.other is None or result.is_float:
-            return result
-        if isinstance(self.other, float):
-            whole = f", or write `other: {int(self.other)}`" if self.other.is_integer() else ""
-            raise Refusal(
-                f"{result.name} and the number {self.other} would make float32, "
-                "whatever the precision of the network",
-                code=Code.DTYPE,
-                expected=f"a float beside {self.other}",
-                found=result.name,
-                help=f"put `to: float` before it{whole}",
-            )
-        return INT64 if result == BOOL else result
+        return result if self.other is None else beside(result, self.other)
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         if self.other is not None:
@@ -87,9 +70,7 @@ class _Fold(_Merge):
         raise NotImplementedError
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        number = [] if self.other is None else [repr(self.other)]
-        if is_computed(self.other) and " " in str(self.other):
-            number = [f"({self.other})"]
+        number = [] if self.other is None else [number_source(self.other)]
         return f" {self.symbol} ".join([*values, *number])
 
 

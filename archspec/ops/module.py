@@ -39,6 +39,7 @@ class ForeignModule(Op, name="module", primary="type"):
     kwargs: Mapping[str, Value] = {}
 
     any_rank = True
+    gives_several = True
     examples = (
         Example({"type": "torch.nn.Softsign"}, inputs=[("N", 3, 4)]),
         Example({"type": "torch.nn.GLU", "kwargs": {"dim": 1}}, inputs=[("N", 6, 5)]),

@@ -89,15 +89,69 @@ class Dropout2d(Dropout, name="dropout2d", primary="p"):
     )
 
     def infer(self, *inputs: Shape) -> Shape:
+        return _with_channels(inputs[0], self.p)
+
+    def _factors(self, tape: Tape, x: Tensor) -> Tensor:
+        return tape.new((*x.shape[:2], *(1 for _ in x.shape[2:])), requires_grad=False)
+
+
+class _AlphaDropping(ShapeKeeping):
+    """Base of the dropouts that keep mean and deviation."""
+
+    p: Probability = 0.5
+
+    since = "0.2"
+    primary = "p"
+    drops = True
+    any_rank = True
+
+    def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        if len(x) < 2 and 0 < self.p < 1:
-            raise Refusal(
-                "needs an input with channels to drop",
-                code=Code.RANK,
-                expected="2-D input or more (N included)",
-                found=show(x),
-            )
-        return x
+        if not tape.training or self.p == 0:
+            return x
+        if self.p == 1:
+            zero = tape.new((), requires_grad=False)
+            if x.requires_grad:
+                tape.save(zero)
+            return elementwise(tape, x, zero)
+        noise = self._factors(tape, x)
+        if x.requires_grad:
+            tape.save(noise)
+        return elementwise(tape, elementwise(tape, x, noise), elementwise(tape, noise))
+
+    def _factors(self, tape: Tape, x: Tensor) -> Tensor:
+        return empty_like(tape, x, requires_grad=False)
+
+
+class AlphaDropout(_AlphaDropping, name="alpha_dropout"):
+    """Sets each element to the least value of SELU with probability `p` in training.
+
+    The result is scaled and shifted so that mean 0 and deviation 1 stay so (Klambauer et al.,
+    2017). In evaluation it is the identity.
+    """
+
+    takes_unbatched = True
+    module = "torch.nn.AlphaDropout"
+    examples = (
+        Example(inputs=[("N", 7)]),
+        Example({"p": 0.2}, inputs=[("N", 3, 4, 5)]),
+        Example({"p": 0.0}, inputs=[("N", 7)]),
+        Example({"p": 1.0}, inputs=[("N", 7)]),
+    )
+
+
+class FeatureAlphaDropout(_AlphaDropping, name="feature_alpha_dropout"):
+    """Alpha dropout of whole channels: one draw for each sample and each index of axis 1."""
+
+    module = "torch.nn.FeatureAlphaDropout"
+    examples = (
+        Example(inputs=[("N", 3, 4, 5)]),
+        Example({"p": 0.2}, inputs=[("N", 3, 4)]),
+        Example({"p": 1.0}, inputs=[("N", 3, 4, 5)]),
+    )
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return _with_channels(inputs[0], self.p)
 
     def _factors(self, tape: Tape, x: Tensor) -> Tensor:
         return tape.new((*x.shape[:2], *(1 for _ in x.shape[2:])), requires_grad=False)
@@ -129,3 +183,15 @@ class StochasticDepthOp(_Dropping, name="stochastic_depth", primary="p"):
     def _noise(self, tape: Tape, x: Tensor) -> Tensor:
         rows = x.shape[0] if self.mode == "row" else 1
         return tape.new((rows, *(1 for _ in x.shape[1:])), requires_grad=False)
+
+
+def _with_channels(x: Shape, p: float) -> Shape:
+    """The input of a dropout of channels. Raises `Refusal` where it has none."""
+    if len(x) < 2 and 0 < p < 1:
+        raise Refusal(
+            "needs an input with channels to drop",
+            code=Code.RANK,
+            expected="2-D input or more (N included)",
+            found=show(x),
+        )
+    return x

@@ -176,6 +176,8 @@ class Chunk(_Rearrangement, name="chunk", primary="chunks"):
     lone part is the value itself, and no tuple of one.
     """
 
+    gives_several = True
+
     chunks: PositiveInt
     dim: int = 1
 

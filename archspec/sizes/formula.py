@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from operator import add, mul
 from typing import TypeAlias, TypeVar
 
@@ -69,24 +70,31 @@ def _once(operate: Callable[[Formula, T], Formula]) -> Callable[[Formula, T], Fo
 class Formula:
     """One formula of a ring. Compare with `is`; `ring` makes others of it."""
 
-    __slots__ = (
-        *("_known", "_needed", "constant", "degree", "is_constant", "period", "ring", "symbols"),
-        "terms",
-    )
-
     def __init__(self, ring: Ring, terms: Terms) -> None:
         self.ring, self.terms = ring, terms
-        self._needed: list[int] | None = None
         self._known: dict[tuple[str, Formula | int], Formula] = {}
         self.constant = terms[0][1] if terms and not terms[0][0] else 0
-        atoms = [ring.atoms[number] for monomial, _ in terms for number in monomial]
-        self.symbols: frozenset[str] = frozenset().union(*[atom.symbols for atom in atoms])
-        self.is_constant = not self.symbols
-        self.period = math.lcm(*[atom.period for atom in atoms])
-        self.degree = max(
-            [sum([ring.atoms[number].degree for number in monomial]) for monomial, _ in terms],
-            default=0,
-        )
+        self.is_constant = not (terms and terms[-1][0])  # the constant term comes first
+
+    @cached_property
+    def symbols(self) -> frozenset[str]:
+        """The names of the symbols that it depends on."""
+        atoms = self.ring.atoms
+        names = [atoms[number].symbols for monomial, _ in self.terms for number in monomial]
+        return frozenset().union(*names)
+
+    @cached_property
+    def period(self) -> int:
+        """It is a polynomial on each residue class of this period."""
+        atoms = self.ring.atoms
+        return math.lcm(*[atoms[n].period for monomial, _ in self.terms for n in monomial])
+
+    @cached_property
+    def degree(self) -> int:
+        """The largest degree of a term; 0 of a constant."""
+        atoms = self.ring.atoms
+        degrees = [sum([atoms[n].degree for n in monomial]) for monomial, _ in self.terms]
+        return max(degrees, default=0)
 
     @property
     def is_large(self) -> bool:
@@ -105,12 +113,12 @@ class Formula:
     @property
     def work(self) -> int:
         """How many atoms and terms its value takes."""
-        return len(self._all_atoms()) + len(self.terms)
+        return len(self._all_atoms) + len(self.terms)
 
     def at(self, values: Mapping[str, int]) -> int:
         """Its value for these values of the symbols."""
         known: dict[int, int] = {}
-        for number in self._all_atoms():
+        for number in self._all_atoms:
             atom = self.ring.atoms[number]
             if atom.numerator is None:
                 known[number] = values[atom.name]
@@ -121,7 +129,7 @@ class Formula:
     def values(self, count: int) -> list[int]:
         """Its values for 1, 2, … up to a count. It depends on one symbol."""
         known: dict[int, list[int]] = {}
-        for number in self._all_atoms():
+        for number in self._all_atoms:
             atom = self.ring.atoms[number]
             if atom.numerator is None:
                 known[number] = list(range(1, count + 1))
@@ -149,10 +157,9 @@ class Formula:
             total += coefficient
         return total
 
+    @cached_property
     def _all_atoms(self) -> list[int]:
         """The numbers of its atoms and of those inside them: what a floor needs comes before it."""
-        if self._needed is not None:
-            return self._needed
         found: set[int] = set()
         waiting = [self]
         while waiting:
@@ -162,8 +169,7 @@ class Formula:
                     if number not in found and numerator is not None:
                         waiting.append(numerator)
                     found.add(number)
-        self._needed = sorted(found)
-        return self._needed
+        return sorted(found)
 
     def rise(self, period: int) -> int:
         """How much it grows over `period`, a multiple of its own. It has degree 1, one symbol."""
@@ -176,10 +182,7 @@ class Formula:
 
     @_once
     def __add__(self, other: Formula) -> Formula:
-        terms = dict(self.terms)
-        for monomial, coefficient in other.terms:
-            terms[monomial] = terms.get(monomial, 0) + coefficient
-        return self.ring.made(terms)
+        return self.ring.total((self, other))
 
     def __sub__(self, other: Formula) -> Formula:
         return self if other.terms == () else self + other.times(-1)
@@ -230,6 +233,23 @@ class Formula:
         else:
             inner = left._reduced_floor(divisor)
         return self.ring.made(whole) + inner
+
+    def replaced(self, name: str, other: Formula) -> Formula:
+        """It, with another formula for a symbol. Raises `Unkept`."""
+        if name not in self.symbols:
+            return self
+        found = self.ring.constant(0)
+        for monomial, coefficient in self.terms:
+            product = self.ring.constant(coefficient)
+            for number in monomial:
+                atom = self.ring.atoms[number]
+                if atom.numerator is not None:
+                    part = atom.numerator.replaced(name, other).floor(atom.divisor)
+                else:
+                    part = other if atom.name == name else self.ring.symbol(atom.name)
+                product = product * part
+            found = found + product
+        return found
 
     def quotient(self, divisor: Formula) -> Formula | None:
         """The formula that makes this one of the divisor, as their product; None for none."""
@@ -299,6 +319,14 @@ class Ring:
                 raise Unkept
             known = self._formulas[ordered] = Formula(self, ordered)
         return known
+
+    def total(self, formulas: Iterable[Formula]) -> Formula:
+        """Their sum."""
+        terms: dict[Monomial, int] = {}
+        for formula in formulas:
+            for monomial, coefficient in formula.terms:
+                terms[monomial] = terms.get(monomial, 0) + coefficient
+        return self.made(terms)
 
     def constant(self, number: int) -> Formula:
         """The formula that is a number alone."""

@@ -95,6 +95,13 @@ class Sizes:
         return min([changes[0] for changes in self.classes if changes], default=None)
 
     @property
+    def greatest(self) -> int | None:
+        """Its greatest member; None where it has none, or has ever larger ones."""
+        return (
+            None if any(len(changes) % 2 for changes in self.classes) else self.below(self.settled)
+        )
+
+    @property
     def settled(self) -> int:
         """From here on it is periodic."""
         return max([changes[-1] for changes in self.classes if changes], default=1)

@@ -10,12 +10,12 @@ number asks for `__index__`, which *pins* the size: it records that the formula 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from archspec.sizes.formula import MAX_COEFFICIENT, Formula, Ring, Unkept
+from archspec.sizes.formula import MAX_COEFFICIENT, Formula, Ring, Unkept, leading
 from archspec.sizes.solve import Condition, Relation
 
 MAX_POWER = 8
@@ -35,14 +35,30 @@ class Path:
     def __init__(self, ring: Ring, asker: Callable[[], Any]) -> None:
         self.ring, self.asker = ring, asker
         self.conditions: Conditions = {}
-        self.limits: Conditions = {}
         self.is_open = True
+        self._limits: dict[Condition, None] = {}
+        # Formulas with numbers from `LIMIT` on that they did not exceed.
+        self._bounds: dict[tuple[Formula, int], None] = {}
         # What was answered before, which need not be recorded again.
-        self._asked: set[tuple[Formula, str]] = set()
+        self._asked: set[tuple[Formula, str | int]] = set()
+        self._sizes: dict[Formula, Size] = {}
 
     def size(self, name: str, value: int) -> Size:
         """The symbol of that name, with its value."""
-        return Size(self, value, self.ring.symbol(name))
+        return self.made(value, self.ring.symbol(name))
+
+    def made(self, value: int, formula: Formula) -> Size:
+        """The size of this formula, which has this value: one object for each formula."""
+        size = self._sizes.get(formula)
+        if size is None:
+            size = self._sizes[formula] = Size(self, value, formula)
+        return size
+
+    @property
+    def limits(self) -> dict[Condition, None]:
+        """The conditions that bound the sizes to what a machine can run."""
+        bounds = [formula.times(-1).plus(number) for formula, number in self._bounds]
+        return self._limits | {Condition(bound, ">="): None for bound in bounds}
 
     def close(self) -> None:
         """From here on questions are answered and not recorded, as where a message is written."""
@@ -51,12 +67,32 @@ class Path:
     @contextmanager
     def apart(self) -> Iterator[Conditions]:
         """Records what is asked meanwhile by itself."""
-        before = self.conditions, self.limits, self._asked, self.is_open
-        self.conditions, self.limits, self._asked, self.is_open = {}, {}, set(), True
+        before = self.conditions, self._limits, self._bounds, self._asked, self.is_open
+        self.conditions, self._limits, self._bounds = {}, {}, {}
+        self._asked, self.is_open = set(), True
         try:
             yield self.conditions
         finally:
-            self.conditions, self.limits, self._asked, self.is_open = before
+            self.conditions, self._limits, self._bounds, self._asked, self.is_open = before
+
+    def at_least(self, size: Size, number: int) -> bool:
+        """Whether the size is at least a number."""
+        if self.is_open and (size.formula, number) not in self._asked:
+            self._asked.add((size.formula, number))
+            less = size - number
+            if depends(less):
+                self.at_least_zero(less.formula, less.value)
+        return size.value >= number
+
+    def at_most(self, size: Size, number: int) -> bool:
+        """Whether the size is at most a number."""
+        if size.value <= number and number - size.formula.constant >= LIMIT - 1:
+            # What a machine can run: the formula of the rest is made where it is asked for.
+            if self.is_open:
+                self._bounds[size.formula, number] = None
+            return True
+        less = number - size
+        return self.at_least_zero(less.formula, less.value) if depends(less) else bool(less >= 0)
 
     def at_least_zero(self, formula: Formula, value: int) -> bool:
         """Whether the formula, which has this value, is at least 0."""
@@ -69,21 +105,26 @@ class Path:
         """Whether the formula, which has this value, is 0."""
         if (formula, "=") not in self._asked and self.is_open:
             self._asked.add((formula, "="))
+            if formula.terms and leading(formula.terms)[1] < 0:
+                formula = formula.times(-1)  # is 0 at the same sizes: one condition for both
             self._record(formula, "!=" if value else "=")
         return not value
 
     def limit(self, formula: Formula) -> None:
         """Records that the formula, which is at least 0, has to be that for a machine to cope."""
-        self._record(formula, ">=", is_limit=True)
-
-    def _record(self, formula: Formula, relation: Relation, is_limit: bool = False) -> None:
         if self.is_open and not formula.is_constant:
-            # That a size is beyond such a bound is no limit: it decides what is refused.
-            apart = is_limit or (relation == ">=" and formula.constant >= LIMIT - 1)
-            kept = self.limits if apart else self.conditions
+            self._limits[Condition(formula, ">=")] = None
+
+    def _record(self, formula: Formula, relation: Relation) -> None:
+        # That a size is beyond such a bound is no limit: it decides what is refused.
+        if relation == ">=" and formula.constant >= LIMIT - 1:
+            self.limit(formula)
+        elif self.is_open and not formula.is_constant:
+            if relation != ">=" and leading(formula.terms)[1] < 0:
+                formula = formula.times(-1)  # H - W = 0 and W - H = 0 are one condition
             condition = Condition(formula, relation)
-            if condition not in kept:
-                kept[condition] = self.asker()
+            if condition not in self.conditions:
+                self.conditions[condition] = self.asker()
 
 
 class Size:
@@ -100,8 +141,7 @@ class Size:
     def __format__(self, spec: str) -> str:
         return format(self.value, spec)
 
-    def __hash__(self) -> int:
-        return hash(self.formula)
+    __hash__ = object.__hash__  # a path has one size for each formula
 
     def __index__(self) -> int:
         self.path.is_zero(self.formula.plus(-self.value), 0)
@@ -150,10 +190,12 @@ class Size:
         return _made(self.path, self.value - other.value, formula)
 
     def _shifted(self, number: int) -> Any:
+        if not number:
+            return self
         formula = self.formula.plus(number)
         if abs(formula.constant) >= MAX_COEFFICIENT:
             return _pinned(self) + number
-        return Size(self.path, self.value + number, formula)
+        return self.path.made(self.value + number, formula)
 
     def __rsub__(self, other: Any) -> Any:
         return (-self) + other
@@ -161,6 +203,8 @@ class Size:
     def __mul__(self, other: Any) -> Any:
         try:
             if other.__class__ is int:
+                if other == 1:
+                    return self
                 return _made(self.path, self.value * other, self.formula.times(other))
             if other.__class__ is Size:
                 formula = self.formula * other.formula
@@ -199,6 +243,8 @@ class Size:
             return self._divided(divisor)
         if divisor.__class__ is not int:
             return _pinned(self) // divisor
+        if divisor == 1:
+            return self
         if not divisor:
             return self.value // divisor  # refused: it has no value at any size
         if divisor < 0:
@@ -244,6 +290,8 @@ class Size:
     # --- questions ---------------------------------------------------------------------------
 
     def __eq__(self, other: object) -> bool:
+        if other is self:
+            return True
         if other.__class__ is float:
             return bool(_pinned(self) == other)
         if other.__class__ not in WHOLE:
@@ -252,6 +300,8 @@ class Size:
         return self.path.is_zero(less.formula, less.value) if depends(less) else not less
 
     def __ge__(self, other: Any) -> bool:
+        if other.__class__ is int:
+            return self.path.at_least(self, other)
         if other.__class__ is float:
             return bool(_pinned(self) >= other)
         less = self - other
@@ -263,6 +313,8 @@ class Size:
         return not self <= other
 
     def __le__(self, other: Any) -> bool:
+        if other.__class__ is int:
+            return self.path.at_most(self, other)
         if other.__class__ is float:
             return bool(_pinned(self) <= other)
         less = other - self
@@ -409,7 +461,7 @@ WHOLE: frozenset[type] = frozenset((int, Size))
 
 def _made(path: Path, value: int, formula: Formula) -> Any:
     """The size of this formula; a plain number where it depends on no symbol."""
-    return value if formula.is_constant else Size(path, value, formula)
+    return value if formula.is_constant else path.made(value, formula)
 
 
 def _ratio(size: Any, divisor: int) -> Any:
@@ -423,6 +475,18 @@ def _pinned(value: Any) -> Any:
 def plain(value: Any) -> Any:
     """A number of Python's own; what depends on symbols is pinned."""
     return float(value) if isinstance(value, Ratio) else _pinned(value)
+
+
+def sum_of_sizes(values: Sequence[Any]) -> Any:
+    """The sum of whole numbers, of which some depend on symbols: one formula, not one a term."""
+    sizes = [value for value in values if value.__class__ is Size]
+    number = sum([value for value in values if value.__class__ is not Size])
+    path = sizes[0].path
+    try:
+        formula = path.ring.total([size.formula for size in sizes])
+    except Unkept:
+        return sum(values)
+    return _made(path, sum([size.value for size in sizes]), formula) + number
 
 
 def known(value: Any) -> Any:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from archspec.record import Record
 from archspec.sizes.factors import factors
-from archspec.sizes.formula import Formula
+from archspec.sizes.formula import Formula, Ring, Unkept
 from archspec.sizes.sets import ALL, MAX_PERIOD, NONE, Changes, Sizes, Unsolved
 
 Relation: TypeAlias = Literal[">=", "=", "!="]
@@ -39,6 +40,13 @@ class Condition(Record):
         if self.relation == ">=":
             return value >= 0
         return (value == 0) is (self.relation == "=")
+
+    @property
+    def negated(self) -> Condition:
+        """What holds where this does not."""
+        if self.relation == ">=":
+            return Condition(self.formula.times(-1).plus(-1), ">=")
+        return Condition(self.formula, "!=" if self.relation == "=" else "=")
 
 
 def where(formula: Formula, relation: Relation) -> Sizes:
@@ -134,18 +142,126 @@ def _crossing(differences: Sequence[int], start: int, end: int | None, inside: b
 # --- several symbols -----------------------------------------------------------------------------
 
 
-def follows(condition: Condition, box: Mapping[str, Sizes]) -> bool:
-    """Whether a condition that joins symbols plainly holds wherever each is in its own set.
+def negated(condition: Condition) -> Condition:
+    """What holds where it does not."""
+    formula, relation = condition
+    if relation == ">=":
+        return Condition(formula.times(-1).plus(-1), ">=")
+    return Condition(formula, "!=" if relation == "=" else "=")
+
+
+def follows(
+    condition: Condition, box: Mapping[str, Sizes], others: Sequence[Condition] = ()
+) -> bool:
+    """Whether it plainly holds wherever each symbol is in its own set, and the others hold too.
 
     So it is for a product of sizes that must not be empty. False where that is not seen.
     """
+    with suppress(Unkept, Unsolved):
+        if any(_implied(condition, other) for other in others):
+            return True
+        for other in others:
+            equal = _solved(other.formula) if other.relation == "=" else None
+            if equal is not None and equal[0] in condition.formula.symbols:
+                replaced = Condition(condition.formula.replaced(*equal), condition.relation)
+                if follows(replaced, box, [each for each in others if each is not other]):
+                    return True
+        for name in condition.formula.symbols:
+            if box[name].is_single:
+                size = condition.formula.ring.constant(box[name].least or 0)
+                condition = condition._replace(formula=condition.formula.replaced(name, size))
+        if len(condition.formula.symbols) < 2:
+            return all(
+                sizes <= where(*condition)
+                for name, sizes in box.items()
+                if name in condition.formula.symbols or condition.formula.is_constant
+            )
+        return _holds_by_bounds(condition, box)
+    return False
+
+
+def _implied(condition: Condition, other: Condition) -> bool:
+    """Whether one holds wherever another does, whose formula is the same but for a number."""
+    (formula, relation), (known, holds) = condition, other
+    for sign in (1, -1):
+        apart = formula - known.times(sign)
+        if not apart.is_constant:
+            continue
+        number = apart.constant
+        if holds == "=":
+            return {">=": number >= 0, "=": number == 0, "!=": number != 0}[relation]
+        if holds == "!=":
+            return relation == "!=" and number == 0
+        if sign > 0:
+            return (relation == ">=" and number >= 0) or (relation == "!=" and number > 0)
+        return relation == "!=" and number < 0
+    return False
+
+
+def _solved(formula: Formula) -> tuple[str, Formula] | None:
+    """A symbol, and what it is where the formula is 0: none is inside a floor of its own."""
+    for monomial, coefficient in formula.terms:
+        if len(monomial) != 1 or abs(coefficient) != 1:
+            continue
+        atom = formula.ring.atoms[monomial[0]]
+        rest = formula - formula.ring.made({monomial: coefficient})
+        if atom.numerator is None and atom.name not in rest.symbols:
+            return atom.name, rest.times(-coefficient)
+    return None
+
+
+def _holds_by_bounds(condition: Condition, box: Mapping[str, Sizes]) -> bool:
     formula, relation = condition
-    if relation == "=" or len(formula.symbols) < 2:
+    if relation == "=":
         return False
     if relation == "!=":
         sides = formula.plus(-1), formula.times(-1).plus(-1)
-        return any(follows(Condition(side, ">="), box) for side in sides)
+        return any(_holds_by_bounds(Condition(side, ">="), box) for side in sides)
+    least = _least_sum(formula, box)
+    if least is not None and least >= 0:
+        return True
     return any(_least(formula.plus(number), box, -number) for number in (1, 0, -formula.constant))
+
+
+def _least_sum(formula: Formula, box: Mapping[str, Sizes]) -> int | None:
+    """A number that it is never below, term by term; None where none is seen."""
+    return _ends(formula, box)[0]
+
+
+Ends: TypeAlias = tuple[int | None, int | None]
+
+
+def _ends(formula: Formula, box: Mapping[str, Sizes]) -> Ends:
+    """Numbers between which it always is, None where it has no such end."""
+    least: int | None = 0
+    most: int | None = 0
+    for monomial, coefficient in formula.terms:
+        low: int | None = 1
+        high: int | None = 1
+        for number in monomial:
+            first, last = _ends_of_atom(formula.ring, number, box)
+            if first is None or first < 0:
+                low = high = None
+                break
+            low = None if low is None else low * first
+            high = None if high is None or last is None else high * last
+        if coefficient < 0:
+            low, high = high, low
+        least = None if least is None or low is None else least + coefficient * low
+        most = None if most is None or high is None else most + coefficient * high
+    return least, most
+
+
+def _ends_of_atom(ring: Ring, number: int, box: Mapping[str, Sizes]) -> Ends:
+    atom = ring.atoms[number]
+    if atom.numerator is None:
+        sizes = box[atom.name]
+        return sizes.least, sizes.greatest
+    low, high = _ends(atom.numerator, box)
+    return (
+        None if low is None else low // atom.divisor,
+        None if high is None else high // atom.divisor,
+    )
 
 
 def _least(formula: Formula, box: Mapping[str, Sizes], number: int) -> bool:

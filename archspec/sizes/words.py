@@ -296,9 +296,29 @@ def _tail(tail: Sizes, name: str, first: int) -> str:
 def condition_text(condition: Condition, number: int = 0) -> str:
     """`⌈H/32⌉·⌈W/32⌉ = 49`: a condition on a formula that was compared with the number."""
     formula, relation = condition
+    if relation == "=" and not number and (found := _whole_quotient(formula)) is not None:
+        numerator, divisor = found
+        return f"{formula_text(numerator)} a multiple of {divisor}"
+    if len(formula.terms) == 2 and not number and not formula.constant:
+        (one, times), (other, less) = formula.terms
+        if times == -less and relation != ">=":
+            sides = [formula_text(formula.ring.made({each: 1})) for each in (one, other)]
+            return f"{sides[0]} {'=' if relation == '=' else '≠'} {sides[1]}"
     choices = (number, 1, 0, -formula.constant)
     number = min(choices, key=lambda each: len(factors(formula.plus(each))[1]) < 2)
     left, sign = formula.plus(number), {">=": "≥", "=": "=", "!=": "≠"}[relation]
     if leading(left.terms)[1] < 0:
         left, number, sign = left.times(-1), -number, sign.replace("≥", "≤")
     return f"{formula_text(left)} {sign} {number}"
+
+
+def _whole_quotient(formula: Formula) -> tuple[Formula, int] | None:
+    """What is divided by which number, where the formula is what is left over."""
+    for monomial, coefficient in formula.terms:
+        atom = formula.ring.atoms[monomial[0]] if len(monomial) == 1 else None
+        if atom is None or atom.numerator is None or abs(coefficient) != atom.divisor:
+            continue
+        rest = formula - formula.ring.made({monomial: coefficient})
+        if rest is atom.numerator.times(1 if coefficient < 0 else -1):
+            return atom.numerator, atom.divisor
+    return None

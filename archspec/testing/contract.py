@@ -37,7 +37,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 from torch import Tensor, nn
 
-import archspec.ops  # noqa: F401 (fills the registry)
+import archspec.ops  # noqa: F401 (lists the ops)
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir import tape as tapes
 from archspec.ir.fields import ArgumentsError
@@ -118,8 +118,10 @@ def _calls(draw: DrawFn, kind: type[Op]) -> OpCase:
         return OpCase(made, inputs, types)
     with suppress(ArgumentsError):  # the fields are fine one by one, and not together
         made = kind(**draw(_arguments(kind, example)))
-    if made.arity is None and len(inputs) == 1:
-        inputs, types = inputs * 2, types * 2
+    wanted = 2 if made.arity is None else made.arity
+    if made.variadic and len(inputs) < wanted:
+        more = wanted - len(inputs)
+        inputs, types = (*inputs, *inputs[-1:] * more), (*types, *types[-1:] * more)
     return OpCase(made, inputs[: made.arity], types[: made.arity])
 
 
@@ -419,6 +421,7 @@ def check_call(
             f"torch runs {call}, refused: {refusal}"
         )
         return False
+    assert len(outputs) == 1 or call.op.gives_several, f"{call} gives several values"
     for batch, training, layout, requires_grad in product(
         BATCH_SIZES, (True, False), layouts, (True, False)
     ):

@@ -34,8 +34,9 @@ ACTIVATIONS = ("relu", "gelu", "sigmoid", "tanh", "identity", "hardswish")
 
 @st.composite
 def specs(draw: DrawFn, max_nodes: int = 4) -> dict[str, Data]:
-    """Specs of ops, groups, blocks, branches, repeats, conditions, merges, nodes with several
-    outputs, shared modules, layers as parameters and training_only heads, all small.
+    """Specs of ops, groups, blocks, branches, repeats, conditions with and without an `else`,
+    merges, nodes with several outputs, blocks that call themselves, shared modules, layers as
+    parameters and training_only heads, all small.
 
     About half of them are drawn without care for shapes, and most of those are refused.
     """
@@ -143,7 +144,8 @@ class _Draft:
             forms = [self.plain] * 4 + [self.residual, self.gate, self.halves, self.learned]
             if depth:
                 forms += [self.group, self.branches, self.repeat, self.loop, self.call] * 2
-                forms += [self.sharing, self.condition, self.library, self.library]
+                forms += [self.sharing, self.condition, *[self.library] * 3]
+                forms += [self.choice, self.choice, self.either_halves, self.recursion]
                 forms += [self.in_turn, self.iterations]
             found += self.choose(*forms)(depth, names)
         return found
@@ -263,6 +265,58 @@ class _Draft:
     def condition(self, depth: int, names: Sequence[str]) -> list[Data]:
         when = self.choose("in_channels > 2", "in_channels == 4", "true", "false")
         return [{**_mapping(self.draw(self.op(names))), "when": when}]
+
+    def choice(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """A node, and what stands there where its condition is false; then its name is read."""
+        before, name = self.name(), self.name()
+        found: list[Data] = [_named(before, self.draw(self.same()))]
+        node = {**_named(name, self.draw(self.same())), **self.chosen(before, names, 2)}
+        if self.choose(True, False):
+            node["from"] = self.choose("input", before)
+        if self.choose(True, False):
+            del node["name"]
+            return [*found, node, self.draw(self.same())]
+        return [*found, node, {self.choose("add", "concat"): [name, before]}]
+
+    def chosen(self, before: str, names: Sequence[str], more: int) -> dict[str, Data]:
+        """A condition, and an edge, a node, a list or a further condition under its `else`."""
+        draw = self.draw
+        match self.choose("edge", "values", "node", "list", *["chain"] * more):
+            case "edge":
+                other: Data = self.choose("input", before)
+            case "values":
+                other = {"from": self.choose("input", before)}
+            case "node":
+                other = _mapping(draw(self.op(names) if self.careless else self.same()))
+            case "list":
+                other = [draw(self.same()) for _ in range(draw(st.integers(0, 2)))]
+            case _:
+                own = {"from": before} if self.choose(True, False) else {}
+                other = {**_mapping(draw(self.same())), **own}
+                other |= self.chosen(before, names, more - 1)
+        when = self.choose("in_channels > 2", "in_features == 8", "true", "false")
+        return {"when": when, "else": other}
+
+    def either_halves(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """Two values, whichever side stands there."""
+        first, halves = self.name(), self.name()
+        when = self.choose("in_channels % 2 == 0 and in_channels > 2", "false")
+        node = {"chunk": {"chunks": 2, "dim": 1}, "when": when, "else": {"from": [first, "input"]}}
+        return [
+            _named(first, self.draw(self.same())),
+            _named(halves, node),
+            {"concat": [f"{halves}[0]"] * 2 if self.choose(True, False) else [halves]},
+        ]
+
+    def recursion(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """A block that calls itself, and ends."""
+        block, inner = self.name() + "_tree", self.name()
+        call = {block: {"levels": "levels - 1"}}
+        node = {**_named(inner, self.draw(self.same())), "when": "levels < 1", "else": call}
+        again = {**call, "when": "levels > 1"}
+        body = [self.draw(self.same()), node, *([again] if self.choose(True, False) else [])]
+        self.blocks[block] = {"params": {"levels": "int"}, "layers": body}
+        return [{block: {"levels": self.draw(st.integers(0, 3))}}]
 
     def sharing(self, depth: int, names: Sequence[str]) -> list[Data]:
         """A module used twice, on values of one shape (or not)."""

@@ -72,7 +72,7 @@ def test_against_autograd(torch_saved_bytes):
     import torch
     from torch import nn
 
-    import archspec.ops  # noqa: F401 (fills the registry)
+    import archspec.ops  # noqa: F401 (lists the ops)
 
     net = Builder((N, 3, 8, 8))
     conv = {"out_channels": 4, "kernel_size": 3}

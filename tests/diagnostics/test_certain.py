@@ -36,6 +36,7 @@ SLIPS = Path(__file__).with_name("slips.txt")
 
 NO_LONGER = {
     "shape": "an argument of `reshape` and `parameter`, not a slip of the key `share`",
+    **dict.fromkeys(("g9lu", "sqlu"), "as near to `glu`"),
     "shared": "an argument of torch.from_file, not a slip of `share`: it is suggested still",
     "bins": "an argument of torch.histc, not a slip of `bias`",
     "axis": "what torch's functions also call `dim`, not a slip of `axes`",
@@ -160,6 +161,7 @@ def rewritten() -> dict[tuple[str, str], str]:
 OWN_EXAMPLES = {
     "channel_shuffle": [Example({"groups": 2}, inputs=[("N", 4, 3, 3)])],
     "chunk": [Example({"chunks": 2}, inputs=[("N", 6, 3)])],
+    "where": [REGISTRY["where"].examples[0]],
 }
 INFERRED = {
     **dict.fromkeys(("in_channels", "num_features", "num_channels"), 1),
@@ -189,7 +191,7 @@ def by_torch(thing: Any, args: dict[str, Any], inputs: list[torch.Tensor], state
         args = {name: value for name, value in args.items() if name not in OF_THE_CLASS}
     if args.get("padding_mode") == "zeros":
         del args["padding_mode"]
-    if args.pop("axes", None) is None and "layer_norm" in thing.__name__:
+    if args.pop("axes", None) is None and thing.__name__ in ("layer_norm", "rms_norm"):
         weights["normalized_shape"] = state["weight"].shape
     if "instance_norm" in thing.__name__:
         weights["use_input_stats"] = "running_mean" not in state
@@ -212,9 +214,10 @@ def in_torch(name: str, op: str, example: Example, inputs: list[Any], state: Any
         full = {field: getattr(made, field) for field in made.fields()}
     if op == "to":
         full["dtype"] = getattr(torch, full["dtype"])
-    for thing in {getattr(home, name) for home in HOMES if callable(getattr(home, name, None))}:
+    things = {getattr(home, name) for home in HOMES if callable(getattr(home, name, None))}
+    for thing in things - {torch.Tensor.where}:  # whose condition is not the first
         for args in (full.copy(), {key: full[key] for key in example.args}):
-            with suppress(TypeError, ValueError, KeyError):
+            with suppress(TypeError, ValueError, KeyError, NotImplementedError):
                 yield by_torch(thing, args, inputs, state)
                 break
 
@@ -248,7 +251,7 @@ def compared(name: str, op: str) -> int:
             for each, shape, kind in zip(names, shapes, types, strict=True)
         }
         edges = names if len(names) > 1 else "x0"
-        parts = example.args.get("chunks", 1)
+        parts = 2 if op in ("max", "min") else example.args.get("chunks", 1)
         spec = {
             "inputs": head,
             "layers": [
@@ -267,7 +270,11 @@ def compared(name: str, op: str) -> int:
         state = {key.partition(".")[2]: value for key, value in net.state_dict().items()}
         for theirs in in_torch(name, op, example, inputs, state):
             expected = ours if isinstance(ours, torch.Tensor) else tuple(ours.values())
-            torch.testing.assert_close(theirs, expected, msg=lambda text: f"{name}: {op}: {text}")
+            if name.endswith("_") and expected.dtype == torch.bool:
+                theirs = theirs.bool()
+            torch.testing.assert_close(
+                theirs, expected, equal_nan=True, msg=lambda text: f"{name}: {op}: {text}"
+            )
             count += 1
     return count
 

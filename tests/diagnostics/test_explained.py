@@ -104,4 +104,4 @@ def test_explain_refuses_what_is_no_code(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["explain", "AS999"])
     assert stop.value.code == 2
-    assert "there is no code 'AS999': codes are AS101 to AS910" in capsys.readouterr().err
+    assert "there is no code 'AS999': codes are AS101 to AS911" in capsys.readouterr().err

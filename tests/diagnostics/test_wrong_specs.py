@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ def test_there_are_many_mistakes_and_no_text_without_a_spec():
 
 
 def update() -> None:
+    warnings.simplefilter("ignore")
     for path in WRONG:
         with contextlib.chdir(path.parent):
             path.with_suffix(".txt").write_text(said(path), encoding="utf-8")

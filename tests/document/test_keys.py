@@ -36,7 +36,7 @@ layers:
   - {name: first, linear: width}
   - {name: other, from: input, mlp: {size: width}}
   - {name: again, share: first, from: input}
-  - {when: width > 9, relu: }
+  - {when: width > 9, relu: , else: {sigmoid}}
   - {repeat: 2, tanh: }
   - {add: [first, again], name: sum}
   - {name: pair, from: [first, other], both: {width: 2}}
@@ -71,6 +71,7 @@ NODE_WRITTEN = {
     "name": "- name: first\n",
     "from": "from: input\n",
     "when": None,
+    "else": None,
     "repeat": None,
     "share": "share: first\n",
     "training_only": "training_only: true\n",

@@ -113,7 +113,7 @@ def test_a_word_that_torch_has_gets_no_near_word():
         ("nn.BatchNorm3d", "it is called 'batch_norm' here"),
         ("global_max_pool2d", "write `adaptive_max_pool2d: 1`"),
         ("GlobalMaxPooling2D", "write `adaptive_max_pool2d: 1`"),
-        ("mean: [2, 3]", "over height and width: `global_avg_pool2d`"),
+        ("average: [2, 3]", "it is called 'mean' here"),
         ("cast: int64", "it is called 'to' here"),
         ("long", "write `to: int64`"),
         ("half", "write `to: float`: a float has the network's own precision"),
@@ -123,7 +123,7 @@ def test_a_word_that_torch_has_gets_no_near_word():
         ("nn.Embedding(9, 4)", "arguments follow a colon, by name: "
          "`embedding: {num_embeddings: 9, embedding_dim: 4}`"),
         ("to: uint8", "write `to: int32`"),
-        ("div: 2", "for division by a number write `scale: 1 / 2`"),
+        ("divide: 2", "it is called 'div' here"),
         ("CrossEntropyLoss", "a spec states no loss: the trainer has it"),
         ("conv2d: {filters: 8, kernel_size: 3}", "it is called 'out_channels' here"),
         ("linear: {units: 8}", "it is called 'out_features' here"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from listing import first_line, listed, refused
+from listing import first_line, listed, loaded, refused
 
 
 def test_a_false_condition_takes_no_number_and_makes_no_module():
@@ -34,14 +34,30 @@ def test_a_merge_passes_its_first_input_through():
     ) == ["conv = relu(input) -> 4x8x8", "1 = tanh(conv) -> 4x8x8"]
 
 
-@pytest.mark.parametrize("condition", ["true", "false"])
-def test_on_a_node_with_several_outputs_it_is_an_error(condition):
-    assert refused(f"- {{name: h, chunk: 2, when: {condition}}}\n- {{relu: , from: 'h[0]'}}") == (
-        "<text>:3:31: error AS201: `when` cannot stand on a node with several outputs\n"
-        f"  3 |   - {{name: h, chunk: 2, when: {condition}}}\n"
-        f"    |                               {'^' * len(condition)}\n"
-        "  help: put it on the nodes that read them"
+def test_on_a_node_of_several_values_it_needs_an_else():
+    assert refused("- {name: h, chunk: 2, when: true}\n- {relu: , from: 'h[0]'}") == (
+        "<text>:3:31: error AS201: a node of 2 values with a `when` needs an `else`\n"
+        "  3 |   - {name: h, chunk: 2, when: true}\n"
+        "    |                               ^^^^\n"
+        "  expected: an `else:` with 2 values: a node that is not there hands on one, its first "
+        "input\n"
+        "  help: say what stands there, or put the `when` on the nodes that read them"
     )
+
+
+def test_values_of_a_node_that_is_not_there_cannot_be_counted():
+    assert refused("- {name: h, chunk: 2, when: false}\n- {relu: , from: 'h[0]'}") == (
+        "<text>:4:20: error AS508: 'h' is not there: its name stands for one value, which it "
+        "would read\n"
+        "  4 |   - {relu: , from: 'h[0]'}\n"
+        "    |                    ^^^^^^\n"
+        "  expected: `h` alone\n"
+        "  found:    h[0]\n"
+        "  help: say with `else:` at line 3 what stands there"
+    )
+    assert listed("- {name: h, chunk: 2, when: false}\n- {relu: , from: h}") == [
+        "0 = relu(input) -> 4x8x8"
+    ]
 
 
 @pytest.mark.parametrize("condition", ["true", "false"])
@@ -50,7 +66,7 @@ def test_on_a_block_with_several_outputs_too(condition):
         f"- {{two: , when: {condition}}}\n- tanh",
         head="blocks: {two: {outputs: [a, b], layers: [{name: a, relu}, {name: b, tanh}]}}\n",
     )
-    assert "error AS201: `when` cannot stand on a node with several outputs" in said
+    assert "error AS201: a node of 2 values with a `when` needs an `else`" in said
 
 
 def test_two_nodes_may_bear_one_name_where_at_most_one_is_alive():
@@ -76,6 +92,71 @@ def test_in_channels_belongs_to_the_node_itself():
         "r.0 = tanh(input) -> 4x8x8",
         "r.1 = tanh(0) -> 4x8x8",
     ]
+
+
+def test_what_it_hands_on_is_read_by_position_where_it_stood_before():
+    text = "- {name: x, relu}\n- {add: [%s], when: false}\n- {linear: 3, when: false}\n- tanh"
+    assert listed(text % "x, input") == ["x = relu(input) -> 4x8x8", "1 = tanh(x) -> 4x8x8"]
+    assert refused(text % "input, x") == (
+        "<text>:6:5: error AS508: what this reads is not clear: the add at line 4 is not there, "
+        "and its first input is not what stands before it\n"
+        "  6 |   - tanh\n"
+        "    |     ^^^^\n"
+        "  found:    its first input is 'input', and before it stands 'x'\n"
+        "  help: say what: `from: input` or `from: x`"
+    )
+    said = refused((text % "input, x").replace("tanh", "{repeat: 2, tanh}"))
+    assert first_line(said).startswith("6:17: error AS508: what this reads is not clear")
+
+
+def test_a_list_gives_what_is_not_there_only_where_that_is_clear():
+    inner = "{name: x, relu}, {name: y, tanh}, {linear: 8, from: x, when: false}"
+    for layers in (
+        f"- {{layers: [{inner}]}}",
+        f"- {{branches: [[{inner}], []], merge: add}}",
+        f"- {{repeat: 2, name: r, layers: [{inner}]}}",
+    ):
+        said = refused(layers)
+        assert "error AS508: what this list gives is not clear: the linear at line 3" in said
+        assert "help: say beside the `when` what stands there: `else: x` or `else: y`" in said
+        assert loaded(layers.replace("when: false", "when: false, else: x")).layers
+    both = "- {name: x, relu}\n- {linear: 8, from: input, when: false}"
+    assert "AS508" in refused(both)
+    assert listed(both, head="outputs: x\n") == ["x = relu(input) -> 4x8x8"]
+    again = "- {repeat: 2, layers: [{name: 'x{index}', relu}, {linear: 8, from: input, when: no_}]}"
+    assert "AS508" in refused(again, head="params: {no_: false}\n")
+
+
+def test_learned_tensors_read_nothing_and_so_nothing_unclear():
+    rows = listed(
+        "- {name: x, relu}\n- {linear: 8, from: input, when: false}\n"
+        "- {name: w, parameter: [4, 1, 1]}\n- mul: [x, w]"
+    )
+    assert rows[1:] == ["w = parameter() -> [4x1x1]", "2 = mul(x, w) -> 4x8x8"]
+
+
+def test_of_what_is_not_there_no_edge_with_braces_is_computed():
+    for edge in ("h{1 - 2}", "{1 // 0}", "x[in_channels]"):
+        text = f"- {{name: x, relu}}\n- {{name: s, add: [x, '{edge}'], when: false}}\n- tanh"
+        assert listed(text)[1] == "1 = tanh(x) -> 4x8x8"
+    text = "- {name: h1, relu}\n- {name: s, from: 'h{%d}', tanh, when: false}\n- add: [s, h1]"
+    assert listed(text % 1)[1] == "1 = add(h1, h1) -> 4x8x8"
+    assert refused(text % 2) == (
+        "<text>:5:11: error AS508: 's' is not there, and 'h{2}', which it would read, is not there "
+        "either\n"
+        "  5 |   - add: [s, h1]\n"
+        "    |           ^\n"
+        "  help: say with `else:` at line 4 what stands there"
+    )
+    # A condition that asks for the sizes of the input needs the first edge.
+    said = refused((text % 2).replace("when: false", "when: in_channels > 9"))
+    assert first_line(said) == "4:21: error AS501: no node before this one is called 'h2'"
+
+
+@pytest.mark.parametrize("key", ["from: h2, tanh: ", "share: h2", "add: [input, h2]"])
+def test_of_what_is_not_there_a_name_written_out_is_looked_up(key):
+    said = refused(f"- relu\n- {{{key}, when: false}}\n- tanh")
+    assert "error AS501: no node before this one is called 'h2'" in said
 
 
 def test_what_is_not_there_need_not_fit():

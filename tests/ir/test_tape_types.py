@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import archspec.ops  # noqa: F401 (fills the registry)
+import archspec.ops  # noqa: F401 (lists the ops)
 from archspec.ir.op import REGISTRY
 from archspec.ir.tape import Storage, Tape, Tensor, contiguous_strides, elementwise
 from archspec.ir.types import BOOL, FLOAT, INT32, INT64

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archspec.ir.shape import broadcast, chunk_sizes, scaled, sliced, window
+from archspec.ir.shape import broadcast, chunk_sizes, scaled, sliced, total, window
 from archspec.sizes.formula import Ring
 from archspec.sizes.sets import ALL, from_to
 from archspec.sizes.size import LIMIT, Path, Ratio, Size, known
@@ -148,3 +148,28 @@ def test_what_is_beyond_a_bound_is_a_condition():
     result, path = traced(lambda h: h * h > 2**40, 2**21)
     assert result is True
     assert cell(path) == from_to(2**20 + 1)
+
+
+def test_a_bound_of_a_machine_holds_up_to_its_number():
+    _, path = traced(lambda h: 3 * h + 5 > 2**40, 16)
+    (limit,) = path.limits
+    last = (2**40 - 5) // 3
+    assert limit.holds({"H": last})
+    assert not limit.holds({"H": last + 1})
+
+
+def test_sums_are_those_of_each_symbol():
+    path = Path(Ring(), lambda: None)
+    h, w = path.size("H", 8), path.size("W", 5)
+    found = total([3, 2 * h, w, h * w, -h, 4])
+    assert known(found) == 3 + 16 + 5 + 40 - 8 + 4
+    assert found.at({"H": 10, "W": 20}) == 3 + 20 + 20 + 200 - 10 + 4
+    assert total([h, 1, -h]) == 1
+    assert total([1, 2]) == 3
+
+
+def test_a_sum_that_is_too_large_is_pinned_as_a_sum_of_two():
+    path = Path(Ring(), lambda: None)
+    sizes = [path.size(f"s{number}", number) for number in range(1, 67)]
+    assert known(total(sizes)) == 66 * 67 // 2
+    assert path.conditions

@@ -73,7 +73,8 @@ def test_conditions_have_their_number_on_the_right():
     assert condition_text(Condition(product.plus(-256), "="), 256) == (
         "16·(W - 2)·(⌈H/32⌉ - 2) = 256"
     )
-    assert condition_text(Condition(H - W, "=")) == "H - W = 0"
+    assert condition_text(Condition(H - W, "=")) == "H = W"
+    assert condition_text(Condition(H - H.floor(4).times(4), "=")) == "H a multiple of 4"
     assert condition_text(Condition((H * W).times(-1).plus(100), ">=")) == "H·W ≤ 100"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-import archspec.ops  # noqa: F401 (fills the registry)
+import archspec.ops  # noqa: F401 (lists the ops)
 from archspec.ir.op import REGISTRY
 from archspec.text.files import BLOCKS, SPECS
 from fuzzing.trees import Raw, tree
@@ -16,7 +16,7 @@ from fuzzing.trees import Raw, tree
 HEAD = "input: [4, 8, 8]\n"
 
 EXTRA = (
-    HEAD + "layers: [relu, {name: a, linear: 3}, {linear: 3, share: a, from: input}]\n",
+    HEAD + "layers: [relu, {name: a, linear: 3}, {share: a, from: input}]\n",
     HEAD + "layers:\n- branches: {x: [{conv2d: {out_channels: 2, kernel_size: 1}}], y: []}\n"
     "  merge: concat\n  name: both\n- {chunk: 2, name: halves}\n"
     "- add: ['halves[0]', 'halves[1]']\n",
@@ -32,6 +32,12 @@ EXTRA = (
     "    - {add: [c, input], when: r}\nlayers:\n- repeat: {d: depths}\n  layers:\n"
     "  - repeat: d\n    name: stage{index}\n    b: {n: '4 * (index + 1)', act: $act}\n"
     "- {linear: w, when: in_features > 3}\n",
+    HEAD + "params: {c: true, n: 3}\nblocks:\n  tree:\n    params: {n: int}\n    layers:\n"
+    "    - {name: a, relu, when: n == 1, else: {tree: {n: n - 1}}}\n"
+    "    - {name: b, linear: 2, from: input, when: n > 1, else: a}\n    - tanh\nlayers:\n"
+    "- {name: s, linear: 8, when: c, else: [relu, {linear: 8}]}\n- tree: {n: n}\n"
+    "- {name: h, chunk: 2, when: c, else: {from: [s, s]}}\n- concat: ['h[0]', 'h[1]']\n"
+    "- {name: t, relu, when: n > 5, else: {tanh, from: s, when: c, else: input}}\n",
 )
 """Texts with what the bundled specs use too little."""
 
@@ -50,7 +56,9 @@ def trees() -> tuple[tuple[str, Any], ...]:
     return tuple((name, tree(yaml.safe_load(text))) for name, text in texts())
 
 
-NODE_KEYS = ("name", "from", "when", "repeat", "share", "training_only", "merge", "layers")
+NODE_KEYS = (
+    *("name", "from", "when", "else", "repeat", "share", "training_only", "merge", "layers"),
+)
 TOP_KEYS = (
     *("archspec", "name", "doc", "input", "inputs", "params", "layers", "outputs", "blocks"),
     *("use", "extends", "patch", "init", "train", "ignore"),
@@ -153,6 +161,10 @@ LIMIT_NODES = (
     {"repeat": 2, "layers": [{"name": "fixed", "relu": None}]},
     {"when": False, "add": ["input", "input"], "name": "gone"},
     {"when": "in_channels > 3", "chunk": 2},
+    {"when": "in_channels > 3", "chunk": 2, "else": "input"},
+    {"when": False, "relu": None, "from": "h{index}", "else": {"from": "relu", "when": "x"}},
+    {"when": False, "relu": None, "else": {"tanh": None, "when": False, "else": []}},
+    {"when": False, "linear": 3, "from": "input", "name": "a"},
     {"branches": [[], []], "merge": "add"},
     {"branches": {"a": ["relu"], "b": []}, "merge": {"concat": {"dim": 2}}, "name": "both"},
     {"branches": [["relu"], ["relu"], []], "merge": "mul", "repeat": 2},
@@ -250,6 +262,7 @@ TOKENS: tuple[bytes, ...] = (
     *(
         b"repeat: ",
         b"when: ",
+        b"else: ",
         b"from: ",
         b"name: ",
         b"layers:",

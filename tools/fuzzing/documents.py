@@ -192,7 +192,8 @@ def _node_key(document: Any, rng: random.Random) -> None:
         slot.set(Pairs([[slot.value, None]]))
     key = rng.choice(corpus.NODE_KEYS)
     values = {"repeat": (2, 3, "[1, 2]", 10**6), "when": (False, "index == 0", "in_channels > 4"),
-              "training_only": (True, "$x")}  # fmt: skip
+              "training_only": (True, "$x"),
+              "else": ("input", [], ["relu"], Pairs([["relu", None]]))}  # fmt: skip
     value = rng.choice((*values.get(key, ("input", "a", "0", "a{index}", "1")), _scalar(rng)))
     slot.value.append([key, value])
 

@@ -1,4 +1,4 @@
-"""`share: other_node` with nothing beside it that says what the node is."""
+"""Nodes without an op: `share: other_node`, and `from: [a, b]`."""
 
 from __future__ import annotations
 
@@ -17,3 +17,15 @@ class ShareAlone(Form):
 
     def step(self, place: Place) -> Step | None:
         raise AssertionError("a shared module is applied by its owner's form")
+
+
+class FromAlone(Form):
+    """The name stands for the values that `from` names: no module, no number."""
+
+    __slots__ = ()
+
+    def __init__(self, span: Span) -> None:
+        super().__init__("from", span)
+
+    def step(self, place: Place) -> Step | None:
+        raise AssertionError("values that are named are no step")

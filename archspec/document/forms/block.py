@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from archspec.diagnostics.diagnostic import Span
 from archspec.document.forms.call import Call
-from archspec.document.records import Arguments, Block, Layers, Place
+from archspec.document.records import Arguments, Block, Place
 from archspec.document.scope import Scope, missing_argument
-from archspec.expressions.arguments import NUMBERS, TEXT, Argument, check_truth
-from archspec.expressions.evaluate import Env
+from archspec.expressions.arguments import NUMBERS, TEXT, check_truth
 from archspec.ir.graph import Step
 from archspec.text.values import Value
 
@@ -28,7 +26,6 @@ class BlockCall(Call):
     def read(cls, scope: Scope, block: Block, span: Span, value: Value | None) -> BlockCall:
         """The call as written; mistakes are reported."""
         call, reported = cls(block, span), len(scope.diagnostics)
-        scope.called.add(block)
         call.args = call.read_arguments(scope, value)
         if scope.partial or len(scope.diagnostics) > reported:
             return call  # a misspelt argument is not also a missing one
@@ -59,20 +56,6 @@ class BlockCall(Call):
     def step(self, place: Place) -> Step | None:
         return place.call(self.block, self.args, self.span)
 
-    def output_count(self, place: Place) -> int:
-        return len(self.block.outputs or ()) or 1
-
-    def given(self, place: Place) -> dict[str, Any]:
-        return {name: _comparable(argument, place.env) for name, argument in self.args.items()}
-
-
-def _comparable(argument: Argument, env: Env) -> Any:
-    """A value that can be compared. Layers are compared by their text."""
-    value = argument.value(env)
-    if not isinstance(value, Layers):
-        return value
-    span = argument.span
-    lines = [span.source.line(number) for number in range(span.line, span.end_line + 1)]
-    lines[-1] = lines[-1][: span.end_column - 1]
-    lines[0] = lines[0][span.column - 1 :]
-    return " ".join(" ".join(lines).split())
+    @property
+    def count(self) -> int | None:
+        return len(self.block.outputs or ()) or None

@@ -18,8 +18,6 @@ class Call(Form):
 
     __slots__ = ("args",)
 
-    is_call = True
-
     def __init__(self, word: str, span: Span) -> None:
         super().__init__(word, span)
         self.args: Arguments = {}

@@ -52,5 +52,7 @@ def joining(nodes: tuple[Node, ...]) -> Iterator[Node]:
     """Nodes, and those that join their list through one of them."""
     for node in nodes:
         yield node
-        if node.form.joins_list and node.name is None and node.repeat is None:
-            yield from node.form.joining()
+        if node.name is None:
+            yield from joining(() if node.otherwise is None else (node.otherwise,))
+            if node.form.joins_list and node.repeat is None:
+                yield from node.form.joining()

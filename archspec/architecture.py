@@ -223,10 +223,14 @@ class Architecture:
         )
 
     def expand(self) -> str:
-        """The spec as YAML with everything evaluated. It reads back as the same graph."""
+        """The spec as YAML with everything evaluated. It reads back as the same graph.
+
+        Numbers that follow sizes which the spec declares stay expressions over sizes of values.
+        """
         from archspec.expand.write import write
 
-        return write(self._program)
+        followed = self.emitted if self.sizes else self.graph
+        return write(self._program, None if followed is self.graph else followed)
 
     def build(
         self,

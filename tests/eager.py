@@ -89,6 +89,7 @@ class Scope:
         self.net, self.path, self.variables = net, path, variables
         self.names: dict[str, Values] = dict(inputs)
         self.places: dict[str, tuple[str, Any]] = {}
+        self.iterations: dict[str, list[Values]] = {}
         self.training_only: set[str] = set()
         self.before: Values = ()
         self.count = 0
@@ -103,6 +104,15 @@ class Scope:
         if reference == -1:
             return self.before
         name, bracket, index = reference.partition("[")
+        start, _, last = name.rpartition(".")
+        if last == "*":
+            numbered = {
+                n[len(start) + 1 :]: v for n, v in self.names.items() if n.startswith(start)
+            }
+            found = self.iterations.get(start) or [numbered[n] for n in sorted(numbered, key=int)]
+            return tuple(value for values in found for value in values)
+        if name not in self.names:
+            return self.iterations[start][int(last)]
         values = self.names[name]
         return (values[int(index[:-1])],) if bracket else values
 
@@ -138,27 +148,43 @@ class Scope:
 
     def named(self, node: dict[str, Any], result: Values, place: str) -> Values:
         if "name" in node:
-            assert node["name"] not in self.names
-            self.names[node["name"]] = result
-            self.places[node["name"]] = place, node
+            index = str(self.variables.get("index"))
+            name = node["name"].replace("{index}", index)
+            assert name not in self.names
+            self.names[name] = result
+            self.places[name] = place, node
             if node.get("training_only"):
-                self.training_only.add(node["name"])
+                self.training_only.add(name)
         return result
 
     def repeat(self, node: dict[str, Any], values: Values) -> Values:
+        self.count += 1
+        place, name = f"{self.path}.{self.count}", node.get("name", "{")
+        found = self.iterate(node, values, place)
+        if "{" not in name:
+            self.names[name], self.iterations[name] = found[-1], found
+            self.places[name] = place, node
+        return found[-1]
+
+    def iterate(self, node: dict[str, Any], values: Values, place: str) -> list[Values]:
+        """What each iteration of a loop gives, whose modules are kept below `place`."""
         repeat = node["repeat"]
         if isinstance(repeat, dict):
             ((variable, items),) = repeat.items()
         else:
             variable, items = "index", range(repeat)
-        result = values
+        found: list[Values] = []
         for index, item in enumerate(items):
             bound = {**self.variables, "index": index, variable: item}
-            self.count += 1
-            result = self.once(node, result, f"{self.path}.{self.count}", bound)
-        if "name" in node and "{" not in node["name"]:
-            self.names[node["name"]] = result
-        return result
+            inner = f"{place}.{index}"
+            if "name" not in node and "layers" in node:  # its nodes are read from this list
+                scope = Scope(self.net, inner, {}, bound)
+                values = scope.run(node["layers"], values)
+                self.names |= {name: v for name, v in scope.names.items() if "." in name}
+            else:
+                values = self.once(node, values, inner, bound)
+            found.append(values)
+        return found
 
     def once(
         self, node: dict[str, Any], values: Values, place: str, variables: dict[str, Any]
@@ -166,6 +192,8 @@ class Scope:
         """The node itself, applied to these values with its modules kept at `place`."""
         if "share" in node:
             place, node = self.places[node["share"]]
+            if "repeat" in node:
+                return self.iterate(node, values, place)[-1]
         if "layers" in node:
             (alone,) = values
             return self.group(node["layers"], (alone,), place, variables)

@@ -11,19 +11,22 @@ from pathlib import Path
 
 import fuzz
 import pytest
-from fuzzing import documents, networks, semantics, texts
+from fuzzing import documents, networks, semantics, sizes, texts
 from fuzzing.oracle import diagnostics_findings
 from fuzzing.sandbox import Case, Sandbox, Verdict
 
 import archspec
 from archspec.diagnostics.diagnostic import Refusal
 from archspec.ops.linear import Linear
+from archspec.sizes.sets import ALL
 
 FINDINGS = sorted((Path(__file__).parent / "fuzz_findings").glob("*.yaml"))
 HEAD = "input: [3, 8, 8]\nlayers:\n"
 
 
-@pytest.mark.parametrize(("name", "most"), [("bytes", 250), ("document", 120), ("semantic", 50)])
+@pytest.mark.parametrize(
+    ("name", "most"), [("bytes", 250), ("document", 120), ("semantic", 50), ("sizes", 30)]
+)
 def test_nothing_is_found(name, most, monkeypatch):
     monkeypatch.setattr(networks, "DRAWN", 40)  # enough to choose fifty from, and soon drawn
     result = fuzz.fuzz(name, seed=1, most=most)
@@ -42,6 +45,8 @@ def test_what_was_found_once_stays_mended(path):
         assert documents.check(case).findings == []
     if path.stem.startswith("semantic"):
         assert semantics.check(case).findings == []
+    if path.stem.startswith("sizes"):
+        assert sizes.check(case).findings == []
 
 
 def many(line: str, count: int = 8_000) -> str:
@@ -154,6 +159,16 @@ def test_torch_is_not_asked_about_the_trials_of_a_help(monkeypatch):
     monkeypatch.setattr(contract, "real_call", counted)
     assert semantics.check(Case(text.encode(), "")) == Verdict("refused by a shape rule")
     assert {shape[2] for shape in seen} == {9, 4}  # and not 8
+
+
+def test_a_wrong_contract_and_a_module_that_does_not_follow_are_found(monkeypatch):
+    case = Case((HEAD + "  - {slice: {dim: 2, end: in_height // 2}}\n").encode(), "")
+    assert sizes.check(case) == Verdict("accepted")
+    monkeypatch.setattr("archspec.contracts.followed.is_needed", lambda graph: False)
+    assert "in eval()" in str(sizes.check(case).findings)
+    case = Case((HEAD + "  - {max_pool2d: 4}\n").encode(), "")
+    monkeypatch.setattr("archspec.contracts.cells.where", lambda formula, relation: ALL)
+    assert "S = 1: it does not compile" in sizes.check(case).findings
 
 
 def test_a_diagnostic_without_a_place_is_found(monkeypatch):

@@ -3,6 +3,7 @@
     python tools/fuzz.py bytes    --minutes 5 --seed 1   mutated bytes: an answer, always
     python tools/fuzz.py document --minutes 5 --seed 1   mutated documents: an answer that holds
     python tools/fuzz.py semantic --minutes 5 --seed 1   mutated networks, held against real runs
+    python tools/fuzz.py sizes    --minutes 5 --seed 1   random graphs at other sizes of their input
 
 * `bytes`: any bytes give a network or a `SpecError`, within bounds of time and memory. With
   `--engine atheris` the mutations are guided by coverage (`pip install atheris`).
@@ -13,6 +14,8 @@
   `train()` and `eval()` at N = 2, 3 and 5, with the stated shapes. What a shape rule refuses fails
   there too, or falls under a documented rule. At least a third of the mutants that the schema lets
   through must be refused, or the fuzzer is too tame.
+* `sizes`: random graphs. Their contract must say what compiling at each size does, and one module,
+  built at their own size, must give the bits of a module built at others that it accepts.
 
 The cases run in another process, with limits of time and address space. Inputs with a finding are
 written to `--out`, and the exit status is then 1. Equal arguments give equal cases.
@@ -48,6 +51,7 @@ FUZZERS = {
     "bytes": Fuzzer("fuzzing.texts", 20.0, 1 * 2**30),
     "document": Fuzzer("fuzzing.documents", 20.0, 2 * 2**30),
     "semantic": Fuzzer("fuzzing.semantics", 60.0, 6 * 2**30),
+    "sizes": Fuzzer("fuzzing.sizes", 60.0, 6 * 2**30),
 }
 
 SHARE = 1 / 3

@@ -10,7 +10,7 @@ from archspec.document.spec import chain, said_along
 from archspec.expand.program import Origin, Trial, read_document, stated_inputs, trial
 from archspec.expressions.arguments import Argument
 from archspec.ir.computed import parts
-from archspec.ir.graph import Graph, Step
+from archspec.ir.graph import Graph, is_following
 from archspec.ir.op import Op
 from archspec.sizes.formula import Ring
 from archspec.sizes.size import depends, known
@@ -81,12 +81,6 @@ def _needed(found: Trial) -> Graph | None:
 
 def _nobody() -> None:
     """Asks for nothing."""
-
-
-def is_following(step: Step) -> bool:
-    """Whether code computes the arguments of a step's op: a weight has its size for good."""
-    op = step.op
-    return op is not None and op.follows and not op.weights(*step.input_shapes)
 
 
 def is_symbolic(op: Op) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import combinations, islice, product
+from itertools import combinations, product
 from typing import Any, TypeAlias
 
 from archspec.record import Record
@@ -87,14 +87,14 @@ class Region(Record):
 
     def witness(self, stated: Values) -> dict[str, int] | None:
         """Some sizes that it has, none of them very large; None where none are found."""
-        names = sorted(self.box, key=lambda name: _members(self.box[name], stated[name])[1:] != [])
         if not self.joint:
             least = {name: sizes.least for name, sizes in self.box.items()}
             found = {name: size for name, size in least.items() if size and size <= LARGEST}
             return found if len(found) == len(least) else None
-        *others, last = names
-        choices = [_members(self.box[name], stated[name]) for name in others]
-        for sizes in islice(sorted(product(*choices), key=sum), MOST_TRIED):
+        *others, last = sorted(self.box, key=lambda name: not self.box[name].is_single)
+        most = int(MOST_TRIED ** (1 / max(len(others), 1)))
+        choices = [_members(self.box[name], stated[name])[:most] for name in others]
+        for sizes in sorted(product(*choices), key=sum):
             values = dict(zip(others, sizes, strict=True))
             size = self._least_with(last, values)
             if size is not None and size <= LARGEST:

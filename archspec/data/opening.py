@@ -56,6 +56,7 @@ def open_dataset(
     device: torch.device | str = "cpu",
     progress: Progress = nothing_shown,
     identify: bool = False,
+    sets: PictureSets | None = None,
 ) -> Data:
     """The data set `name` (`digits`, `image_folder:PATH`), split and ready for batches on `device`.
 
@@ -68,7 +69,7 @@ def open_dataset(
     stream them (false), or as it fits. augment: names as in `random_crop:4`, applied while
     training. normalize: mean and std of each channel, for pixels of 0 to 1. progress: called as
     `progress("reading pictures", 256, 20000)`. identify: take the data's fingerprint too, which
-    reads files. Raises `DataError`.
+    reads files. sets: what `picture_sets` has found. Raises `DataError`.
 
     >>> data = open_dataset("digits", resize=28)
     >>> images, labels = next(data.train.batches(16, device="cpu"))
@@ -80,7 +81,7 @@ def open_dataset(
     from archspec.data.unreadable import Unreadable
 
     # 1. the pictures, and which of them are for what
-    steps, size, sets = parse(augment), _size(resize), _found(name, root)
+    steps, size, sets = parse(augment), _size(resize), sets or picture_sets(name, root)
     parts = divide(sets, seed, validation, limit_train, limit_test)
     # 2. what they are like
     bad = Unreadable()
@@ -88,7 +89,7 @@ def open_dataset(
     shape = found.shape(channels, size)
     # 3. their bytes, on the device or on the way to it
     keeper = _keeper(size, steps, normalize, shape, device, progress)
-    left, splits, statement = keeper.keep(parts, resident, bad, skip_unreadable)
+    left, (train, held, test), statement = keeper.keep(parts, resident, bad, skip_unreadable)
     # 4. what is to be said of them
     total = sum(len(part.rows) for part in parts)
     notes = (
@@ -96,17 +97,12 @@ def open_dataset(
         *([bad.statement(total)] if len(bad) else []),
     )
     identity = fingerprint(sets, left) if identify else None
-    train, held, test = splits
-    shown = tuple(map(one_line, notes))
-    return Data(name, sets.classes, *shape, train, held, test, statement, shown, identity)
+    said = statement, tuple(map(one_line, notes)), identity
+    return Data(name, sets.classes, *shape, train, held, test, *said)
 
 
-def natural_size(name: str, root: str | Path | None = None) -> tuple[int, int] | None:
-    """Height and width of a data set whose images are kept in one size; None for other ones.
-
-    Raises `DataError`, as `open_dataset` does.
-    """
-    sets = _found(name, root)
+def natural_size(sets: PictureSets) -> tuple[int, int] | None:
+    """Height and width of a data set whose images are kept in one size; None for other ones."""
     parts = [part for part in (sets.train, sets.validation, sets.test) if part is not None]
     sizes = {None if part.array is None else tuple(part.array.shape[2:]) for part in parts}
     found = sizes.pop() if len(sizes) == 1 else None
@@ -130,7 +126,8 @@ def _keeper(
     return Keeper(prepared(size, augment, normalize, shape[0], place), shape, place, progress)
 
 
-def _found(name: str, root: str | Path | None) -> PictureSets:
+def picture_sets(name: str, root: str | Path | None = None) -> PictureSets:
+    """The pictures of a data set as it has them, not yet divided. Raises `DataError`."""
     entry, argument = find(name)
     sets: PictureSets = entry.opener(data_root(root), *([argument] if argument else []))
     return sets

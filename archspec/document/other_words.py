@@ -61,6 +61,7 @@ OPS = {
     "pow": "power",
     "prod": "reduceprod",
     "reshape": "view",
+    "rms_norm": "rmsnormalization",
     "sigmoid": "logistic",
     "silu": "swish",
     "slice": "crop cropping2d narrow",
@@ -128,7 +129,6 @@ CLASSES = {
     "[2, 2]": "LPPool1d LPPool2d LPPool3d",
     "[1, 0.5]": "ConstantPad1d ConstantPad2d ConstantPad3d",
     "[2, 4]": "FractionalMaxPool2d FractionalMaxPool3d",
-    "[$in_features]": "RMSNorm",
     "[$in_channels, 8, 3]": "Conv3d ConvTranspose1d ConvTranspose3d",
 }
 """Classes of torch.nn from one value to one that no op has, by arguments that show how."""

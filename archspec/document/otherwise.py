@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from archspec.diagnostics.diagnostic import Code
+from archspec.diagnostics.suggestions import certain_word
 from archspec.document.forms import FIXED
 from archspec.document.forms.alone import FromAlone
 from archspec.document.forms.group import Group
 from archspec.document.records import Node
 from archspec.document.scope import Scope
+from archspec.ir.op import REGISTRY
 from archspec.text.values import Items, Mapping, Scalar, Value
 
 FROM_KEYS = frozenset(("from", "when", "else"))
@@ -23,6 +27,9 @@ def alternative(scope: Scope, value: Value) -> Node | None:
         if isinstance(value, Scalar):
             return _word(scope, value)
         if isinstance(value, Items):
+            if names := _names(scope, value.items):
+                _refuse_names(scope, value, names)
+                return None
             return Node(Group(value.span, scope.nodes(value, "else")), value.span)
         _check_no_name(scope, value)
         if "from" in value.entries and not value.entries.keys() - FROM_KEYS:
@@ -57,8 +64,29 @@ def _word(scope: Scope, value: Scalar) -> Node | None:
             help=f"write {', or '.join(ways)}",
         )
         return None
+    if isinstance(value.value, str) and "," in word:
+        _refuse_names(scope, value, [each.strip() for each in word.strip("[]() ").split(",")])
+        return None
     inputs = scope.references(value, "else")
     return Node(FromAlone(value.span), value.span, inputs=inputs) if inputs else None
+
+
+def _names(scope: Scope, items: Sequence[Value]) -> list[str]:
+    """The words of a list in which there is nothing but names of values."""
+    words = [item.text for item in items if isinstance(item, Scalar) and not item.is_absent]
+    if len(words) < len(items) or any(map(scope.is_target, words)):
+        return []
+    known = {*REGISTRY, *scope.known_blocks()}
+    return [] if any(certain_word(word, known) for word in words) else words
+
+
+def _refuse_names(scope: Scope, value: Value, names: Sequence[str]) -> None:
+    scope.report(
+        Code.STRUCTURE,
+        "a list under `else` is a list of nodes, and these are names of values",
+        value.span,
+        help=f"write `else: {{from: [{', '.join(names)}]}}`, or the one that is meant",
+    )
 
 
 def _values(scope: Scope, value: Mapping) -> Node:

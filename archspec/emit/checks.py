@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from archspec.contracts.contract import Contract
 from archspec.contracts.regions import Region
-from archspec.emit.spelling import Axis, Quotient, Sum, as_sum, source_of
+from archspec.ir.spelling import Axis, Quotient, Sum, as_sum, source_of
 from archspec.record import Record
 from archspec.sizes.formula import Formula, Monomial, Ring
 from archspec.sizes.sets import ALL, Sizes
@@ -21,6 +21,9 @@ MOST_RANGES = 32
 """A set of more ranges is not checked: the line would be too long to read."""
 MOST_REGIONS = 16
 """Nor are more regions."""
+
+MOST_SYMBOLS = 4
+"""What is asked of more symbols together is left to torch."""
 
 Symbols: TypeAlias = dict[str, Sum]
 """Where `forward` finds the size of each symbol."""
@@ -197,7 +200,8 @@ def _asked(contract: Contract, symbol: str) -> str:
 
 def _joint_checks(contract: Contract, symbols: Symbols) -> Iterator[JointCheck]:
     legal = tuple(contract.regions)
-    if len(symbols) < len(contract.symbols) or len(legal) > MOST_REGIONS:
+    is_known = MOST_SYMBOLS >= len(symbols) == len(contract.symbols)
+    if not is_known or len(legal) > MOST_REGIONS:
         return
     if not contract.is_complete:
         refused = contract.refused

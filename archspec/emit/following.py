@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, TypeAlias
 
-from archspec.contracts.followed import is_following, is_symbolic
-from archspec.emit.spelling import Sum, evaluated, spelled
+from archspec.contracts.followed import is_symbolic
 from archspec.ir.computed import parts
-from archspec.ir.graph import Graph, Step
+from archspec.ir.graph import Graph, Step, is_following
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape
+from archspec.ir.spelling import Sum, evaluated, spelled
 from archspec.record import Record
 from archspec.sizes.size import depends, everywhere, known
 

@@ -8,14 +8,14 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor, nn
 
-from archspec.contracts.followed import is_following, is_needed, is_symbolic
+from archspec.contracts.followed import is_needed, is_symbolic
 from archspec.emit.checks import Check
 from archspec.emit.children import TAKEN, adopt
 from archspec.emit.classes import class_name, make_class
 from archspec.emit.following import Graphs, Plans, bodies_of, plain_op
 from archspec.emit.initialize import SkipFilling, initialize
 from archspec.emit.source import StepPart, check_path, forward_source, is_chain, owner
-from archspec.ir.graph import Graph, Step
+from archspec.ir.graph import Graph, Step, is_following
 from archspec.ir.types import FLOAT, PRECISION
 from archspec.runtime.measure import seeded
 from archspec.runtime.values import dtype_of

@@ -24,10 +24,10 @@ from enum import Enum, auto
 from archspec.emit.checks import Check, check_lines
 from archspec.emit.children import TAKEN, listed, member
 from archspec.emit.following import Plan, with_numbers
-from archspec.emit.spelling import Sum, source_of
 from archspec.ir.computed import Computed, parts
 from archspec.ir.graph import INPUT, Graph, Ref, Step, trained_only
 from archspec.ir.op import Op
+from archspec.ir.spelling import Sum, source_of
 from archspec.sizes.size import known
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")

@@ -240,6 +240,10 @@ class Builder:
         loop = self.modules[level].get(edge.name, INPUT)
         if loop in self.loops:
             return self._iterations(loop, edge)
+        if self.names.get(edge.name, ()) is None:
+            return None
+        if self.uncertain < math.inf and self._may_be_numbered(path.rpartition(".")[0]):
+            return None  # the loop that would have made it is wrong, or stands behind what is
         if path.endswith(".*"):
             return self._numbered(path[:-2], level)
         return self.look_up(path, level)
@@ -355,7 +359,7 @@ class Builder:
                     help=f"move {later!r}, at {place(node.span)}, before its reader",
                 )
         rest = [self.rest] if self.rest else []
-        known = [*names, *self.dead_names, *self.input_names, *rest]
+        known = [*dict.fromkeys((*names, *self.dead_names, *self.input_names, *rest))]
         elsewhere = self._elsewhere(name)
         if "input" not in known:
             known.append("input")

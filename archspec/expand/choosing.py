@@ -188,9 +188,9 @@ def _unclear(handed: HandedOn, message: str, found: str, help_: str) -> Refusal:
 
 def _ways(handed: HandedOn, b: Builder) -> tuple[str, list[str]]:
     """What is found, in words, and the edges that may be meant."""
-    first = handed.node.inputs[0].text if handed.node.inputs else "none"
-    ways = [first] if handed else []
-    found = f"its first input is {first!r}"
+    first = handed.node.inputs[0].text if handed.node.inputs else None
+    ways = [first] if handed and first else []
+    found = f"its first input is {first!r}" if first else "it names no input"
     if handed.before:
         ref = handed.before[0]
         name = b.input_edge(ref.output) if ref.step == INPUT else b.steps[ref.step].name

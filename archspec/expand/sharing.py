@@ -97,8 +97,10 @@ def _serves(first: Step, again: Step, known: dict[tuple[Graph, Graph], bool]) ->
         known[ours, theirs] = (
             ours.outputs == theirs.outputs
             and len(ours.steps) == len(theirs.steps)
-            and all(map(_alike, ours.steps, theirs.steps))
+            and all(_place(a) == _place(b) for a, b in zip(ours.steps, theirs.steps, strict=True))
+            # Arguments before code: comparing texts would not record what it asks of sizes.
             and all(_serves(a, b, known) for a, b in zip(ours.steps, theirs.steps, strict=True))
+            and all(_code(a) == _code(b) for a, b in zip(ours.steps, theirs.steps, strict=True))
         )
     return known[ours, theirs]
 
@@ -107,11 +109,6 @@ def _module(step: Step) -> Any:
     """What decides the module of an op, beside its arguments."""
     assert step.op is not None
     return step.op.weights(*step.input_shapes), step.op.module_key(*step.input_shapes)
-
-
-def _alike(a: Step, b: Step) -> bool:
-    """Whether two steps have the same place in a module, and its code applies them alike."""
-    return _place(a) == _place(b) and _code(a) == _code(b)
 
 
 def _place(step: Step) -> Any:

@@ -4,31 +4,51 @@ Repeats are unrolled, conditions decided, expressions replaced by their values. 
 becomes an entry of `blocks:` without parameters. Nodes that were left out leave gaps in the
 numbering, so a node behind one bears its number as a name: paths stay as they were. An idle node
 reads nothing; it is given something of the right shape to read, and stays idle.
+
+Where the spec declares sizes, a number that follows them is written as an expression over those of
+earlier values of its list.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from archspec.document.keys import KEYS
 from archspec.document.listed import Listed, edge
 from archspec.document.node_keys import KEYS as NODE
 from archspec.expand.program import Program
-from archspec.ir.graph import INPUT, Graph, Ref, Step
+from archspec.ir.graph import INPUT, Graph, Ref, is_following
 from archspec.ir.op import REGISTRY, Op
 from archspec.ir.shape import Shape, is_batched
+from archspec.ir.spelling import source_of, spelled
 from archspec.ir.types import FLOAT, ValueType
+from archspec.sizes.size import depends, everywhere, known
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 _KEYWORDS = frozenset(("true", "false", "null", "True", "False", "Null", "TRUE", "FALSE", "NULL"))
 
 
-def write(program: Program) -> str:
-    """The resolved spec of a compiled program as YAML text."""
-    return "\n".join(_SpecWriter(program).lines()) + "\n"
+def write(program: Program, followed: Graph | None = None) -> str:
+    """The resolved spec of a compiled program as YAML text.
+
+    `followed` is its graph with formulas for the numbers that follow sizes which it declares. Where
+    one of them is no formula of values of its own list, the text declares no sizes.
+    """
+    if followed is not None:
+        try:
+            return "\n".join(_SpecWriter(program, followed).lines()) + "\n"
+        except _Unwritten:
+            said = {**program.said, "sizes": {}, "input_sizes": None}
+            program = program._replace(said=said)
+    return "\n".join(_SpecWriter(program, program.graph).lines()) + "\n"
+
+
+class _Unwritten(Exception):
+    """A number follows sizes that its node cannot name."""
 
 
 def scalar(value: Any) -> str:
@@ -87,13 +107,13 @@ def _stand_in(name: str, shape: Shape, kind: ValueType, graph: Graph) -> Iterato
 
 
 class _SpecWriter:
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self, program: Program, graph: Graph) -> None:
+        self.program, self.graph = program, graph
         self.blocks: dict[Graph, str] = {}
         self.taken: set[str] = set(REGISTRY)
 
     def lines(self) -> Iterator[str]:
-        graph = self.program.graph
+        graph = self.graph
         self._collect(graph)
         yield from self._said(late=False)
         if self.blocks:
@@ -169,10 +189,10 @@ class _SpecWriter:
                 in_turn = False
             listed = Listed(graph, step, written, tuple(reads), in_turn)
             keys = {key.name: said for key in NODE if (said := key.written(listed)) is not None}
-            yield from self._node(step, keys, reads, indent + "  ")
+            yield from self._node(listed, keys, indent + "  ")
             written += 1
             previous = tuple(Ref(index, i) for i in range(len(step.outputs)))
-        is_group = graph is not self.program.graph and graph not in self.blocks
+        is_group = graph is not self.graph and graph not in self.blocks
         if is_group and graph.outputs != previous:
             # A node that is not there passes on what it reads: a group has no `outputs:`.
             chosen = scalar(edge(graph, graph.outputs[0]))
@@ -201,15 +221,14 @@ class _SpecWriter:
             reads.append(name)
         return reads, lines
 
-    def _node(
-        self, step: Step, keys: dict[str, Any], reads: Sequence[str], indent: str
-    ) -> Iterator[str]:
+    def _node(self, listed: Listed, keys: dict[str, Any], indent: str) -> Iterator[str]:
+        step = listed.step
         entries = [f"{key}: {scalar(value)}" for key, value in keys.items()]
         body: Graph | None = None
         if step.shares is not None:
             pass  # the owner says what the node is
         elif step.op is not None:
-            entries.append(self._op(step.op, reads))
+            entries.append(self._op(step.op, listed))
         elif step.body in self.blocks:
             entries.append(f"{self.blocks[step.body]}:")
         else:
@@ -226,8 +245,12 @@ class _SpecWriter:
             yield lead + first.lstrip()
             yield from lines
 
-    def _op(self, op: Op, reads: Sequence[str]) -> str:
-        args = {name: _verbatim(value) for name, value in op.arguments().items()}
+    def _op(self, op: Op, listed: Listed) -> str:
+        reads = listed.reads
+        args = {
+            name: _verbatim(everywhere(partial(_number, listed), value))
+            for name, value in op.arguments().items()
+        }
         if op.variadic:
             if not args:
                 return f"{op.op_name}: {scalar(reads)}"
@@ -237,3 +260,28 @@ class _SpecWriter:
         if op.primary is not None and list(args) == [op.primary]:
             return f"{op.op_name}: {scalar(args[op.primary])}"
         return f"{op.op_name}: {scalar(args)}"
+
+
+def _number(listed: Listed, value: Any) -> Any:
+    """A number of an op's arguments; one that follows sizes as an expression over earlier values.
+
+    Raises `_Unwritten` where there is none.
+    """
+    if not depends(value):
+        return value
+    if not is_following(listed.step):
+        return known(value)
+    graph, step = listed.graph, listed.step
+    own = [(edge(graph, Ref(INPUT, i)), shape) for i, shape in enumerate(graph.inputs)]
+    for values in (list(zip(listed.reads, step.input_shapes, strict=True)), own):
+        found = spelled(value, [shape for _, shape in values])
+        if found is not None:
+            text = source_of(found, [f"v{number}" for number in range(len(values))])
+            for number, (name, _) in enumerate(values):
+                quoted = name if _NAME.match(name) else repr(name)
+                text = re.sub(rf"\bv{number}\.shape\[(\d+)\]", rf"size({quoted}, \1)", text)
+            return text
+    raise _Unwritten
+
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")

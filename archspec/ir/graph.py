@@ -210,3 +210,9 @@ def _walk(
                 step_training,
                 step_idle,
             )
+
+
+def is_following(step: Step) -> bool:
+    """Whether code computes the arguments of a step's op: a weight has its size for good."""
+    op = step.op
+    return op is not None and op.follows and not op.weights(*step.input_shapes)

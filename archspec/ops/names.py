@@ -86,6 +86,7 @@ MODULES = {
     "relu6": "archspec.ops.activation",
     "rescale": "archspec.ops.arithmetic",
     "reshape": "archspec.ops.reshape",
+    "rms_norm": "archspec.ops.rms_norm",
     "roll": "archspec.ops.slicing",
     "round": "archspec.ops.elementwise",
     "rrelu": "archspec.ops.activation",

@@ -224,7 +224,8 @@ class VectorNorm(_Reduction, name="vector_norm"):
     )
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        order = f"float({self.ord!r})" if isinstance(self.ord, str) else repr(self.ord)
+        infinite = {"inf": "torch.inf", "-inf": "-torch.inf"}
+        order = infinite[self.ord] if isinstance(self.ord, str) else repr(self.ord)
         keepdim = ", keepdim=True" if self.keepdim else ""
         return f"torch.linalg.vector_norm({values[0]}, ord={order}, dim={self.dim!r}{keepdim})"
 

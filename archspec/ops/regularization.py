@@ -103,6 +103,7 @@ class _AlphaDropping(ShapeKeeping):
     since = "0.2"
     primary = "p"
     drops = True
+    any_rank = True
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
@@ -130,7 +131,6 @@ class AlphaDropout(_AlphaDropping, name="alpha_dropout"):
     """
 
     takes_unbatched = True
-    any_rank = True
     module = "torch.nn.AlphaDropout"
     examples = (
         Example(inputs=[("N", 7)]),

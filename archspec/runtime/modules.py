@@ -84,6 +84,30 @@ class LayerNormOver(nn.LayerNorm):
         return f"axes={self.axes}, {super().extra_repr()}"
 
 
+class RMSNormOver(nn.RMSNorm):
+    """`nn.RMSNorm` over `axes` that are not the trailing ones: they are viewed as the last ones."""
+
+    def __init__(
+        self,
+        axes: tuple[int, ...],
+        rank: int,
+        normalized_shape: tuple[int, ...],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+    ) -> None:
+        super().__init__(list(normalized_shape), eps, elementwise_affine)
+        self.axes = axes
+        self.order = (*(dim for dim in range(rank) if dim not in axes), *axes)
+        self.inverse = tuple(self.order.index(dim) for dim in range(rank))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.rms_norm(x.permute(self.order), self.normalized_shape, self.weight, self.eps)
+        return x.permute(self.inverse)
+
+    def extra_repr(self) -> str:
+        return f"axes={self.axes}, {super().extra_repr()}"
+
+
 class RowMajorLocalResponseNorm(nn.LocalResponseNorm):
     """Local response normalisation of 5-D and larger tensors of any layout.
 

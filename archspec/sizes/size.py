@@ -120,6 +120,8 @@ class Path:
         if relation == ">=" and formula.constant >= LIMIT - 1:
             self.limit(formula)
         elif self.is_open and not formula.is_constant:
+            if relation != ">=" and leading(formula.terms)[1] < 0:
+                formula = formula.times(-1)  # H - W = 0 and W - H = 0 are one condition
             condition = Condition(formula, relation)
             if condition not in self.conditions:
                 self.conditions[condition] = self.asker()

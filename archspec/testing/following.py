@@ -68,14 +68,16 @@ def following_mismatches(
         own.load_state_dict(net.state_dict())
         for training in (False, True):
             a, b = (_results(each.train(training), there.graph) for each in (net, own))
-            if len(a) != len(b) or not all(map(_same, a, b)):
+            if len(a) != len(b) or not all(map(same_bits, a, b)):
                 yield f"{shape} in {'train' if training else 'eval'}()"
 
 
-def _same(a: Tensor | None, b: Tensor | None) -> bool:
+def same_bits(a: Tensor | None, b: Tensor | None) -> bool:
+    """Whether two values have the same shape, type and bits, those of NaN among them."""
     if a is None or b is None:
         return a is b
-    return a.shape == b.shape and torch.equal(a, b)
+    bits = [each.detach().reshape(-1).contiguous().view(torch.uint8) for each in (a, b)]
+    return a.shape == b.shape and a.dtype == b.dtype and torch.equal(*bits)
 
 
 def _results(net: nn.Module, graph: Graph) -> list[Tensor | None]:

@@ -243,7 +243,9 @@ class _Draft:
         """Nodes with dotted names that run in turn, and what all of one kind give."""
         convs, acts = (f"{self.name()}.{part}" for part in ("convs", "acts.inner"))
         body = [
-            _named(f"{convs}.{{index}}", self.draw(self.same())),
+            _named(
+                f"{convs}.{{index}}", self.draw(self.op(names) if self.careless else self.same())
+            ),
             _named(f"{acts}.{{index}}", self.draw(self.same())),
         ]
         reads = self.choose([f"{acts}.*"], [f"{convs}.*", f"{acts}.0"], [f"{convs}.1", "input"])
@@ -252,7 +254,8 @@ class _Draft:
     def iterations(self, depth: int, names: Sequence[str]) -> list[Data]:
         """A loop of which single iterations are read, or all of them."""
         name = self.name() + self.choose("", ".inner")
-        node = self.choose(self.draw(self.same()), {"layers": self.nodes(0, (*names, "index"))})
+        one = self.draw(self.op(names) if self.careless else self.same())
+        node = self.choose(one, {"layers": self.nodes(0, (*names, "index"))})
         found: list[Data] = [{"repeat": 3, **_named(name, node)}]
         if self.choose(True, False, False):
             found += [{"share": name, "name": f"{self.name()}"}]

@@ -48,6 +48,7 @@ from archspec.training.synchronised import synchronised
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
     from archspec.data import Data
+    from archspec.data.pictures import PictureSets
     from archspec.data.survey import Progress
 
 
@@ -97,6 +98,7 @@ class _Stages:
         self.locked: list[Path] = []
         self.recipe = session.recipe
         self.statements: list[str] = []
+        self.sets: PictureSets | None = None  # once they were opened to ask for their size
 
     def run(self) -> Finished:
         if self.recipe.deterministic:
@@ -144,9 +146,10 @@ class _Stages:
         own = compatibility.image_size(arch, recipe.resize)
         if recipe.resize is not None or not arch.sizes:
             return own
-        from archspec.data.opening import natural_size
+        from archspec.data.opening import natural_size, picture_sets
 
-        found = natural_size(recipe.dataset, self.session.data_root)
+        self.sets = picture_sets(recipe.dataset, self.session.data_root)
+        found = natural_size(self.sets)
         if found is None or found == own:
             return own
         (height, width), stated = found, f"{own[0]}×{own[1]}"
@@ -183,7 +186,9 @@ class _Stages:
             device=self.place,
             progress=self.session.reading if self.processes.is_main else nothing_shown,
             identify=self.processes.is_main,
+            sets=self.sets,
         )
+        self.sets = None
         self._say(
             f"data: {data.name}, {len(data.train):,} images to train on, "
             f"{len(data.validation):,} to choose by, {len(data.test):,} to test on; "

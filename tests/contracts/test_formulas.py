@@ -9,7 +9,7 @@ import pytest
 import archspec
 from archspec.analyses.cost import Costs
 from archspec.analyses.memory import memory
-from archspec.contracts.derive import _compiler
+from archspec.contracts.derive import _way
 from archspec.sizes.formula import Formula
 from archspec.sizes.size import Size
 
@@ -62,7 +62,7 @@ def test_few_formulas_are_made_for_the_many_nodes_of_densenet(monkeypatch):
     made: list[Formula] = []
     begin = Formula.__init__
     monkeypatch.setattr(Formula, "__init__", lambda *args: made.append(begin(*args)))
-    compile, _, stated = _compiler(archspec.load("torchvision/densenet121")._origin, ("H", "W"))
-    graph = compile(stated).graph
+    way = _way(archspec.load("torchvision/densenet121")._origin, ("H", "W"))
+    graph = way.compile(way.stated).graph
     assert isinstance(Costs(graph).total.macs, Size)
     assert 100 < len(made) < 300  # there are 427 ops, in 66 groups and blocks

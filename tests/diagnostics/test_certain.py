@@ -161,6 +161,7 @@ def rewritten() -> dict[tuple[str, str], str]:
 OWN_EXAMPLES = {
     "channel_shuffle": [Example({"groups": 2}, inputs=[("N", 4, 3, 3)])],
     "chunk": [Example({"chunks": 2}, inputs=[("N", 6, 3)])],
+    "where": [REGISTRY["where"].examples[0]],
 }
 INFERRED = {
     **dict.fromkeys(("in_channels", "num_features", "num_channels"), 1),
@@ -190,7 +191,7 @@ def by_torch(thing: Any, args: dict[str, Any], inputs: list[torch.Tensor], state
         args = {name: value for name, value in args.items() if name not in OF_THE_CLASS}
     if args.get("padding_mode") == "zeros":
         del args["padding_mode"]
-    if args.pop("axes", None) is None and "layer_norm" in thing.__name__:
+    if args.pop("axes", None) is None and thing.__name__ in ("layer_norm", "rms_norm"):
         weights["normalized_shape"] = state["weight"].shape
     if "instance_norm" in thing.__name__:
         weights["use_input_stats"] = "running_mean" not in state

@@ -288,3 +288,15 @@ def test_what_expand_writes_is_the_same_network():
         again = archspec.loads(arch.expand(), warn=False)
         assert again.expand() == arch.expand().replace("ignore: [AS901]\n", "")
         assert keys(again) == keys(arch)
+
+
+def test_names_with_dots_stand_for_either_side():
+    text = "- {name: a.b, linear: 8}\n- {name: c.d, tanh, when: c, else: a.b}\n- {add: [c.d, a.b]}"
+    there, absent = both(text)
+    assert (there[-1], absent[-1]) == (
+        "2 = add(c.d, a.b) -> 4x8x8",
+        "1 = add(a.b, a.b) -> 4x8x8",
+    )
+    said = refused("- {name: a, repeat: 3, relu, when: false, else: input}\n- {tanh, from: a.1}")
+    assert "AS501: no node before this one is called 'a.1'" in said
+    assert "one of a, input\n" in said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from archspec.diagnostics.diagnostic import Refusal
@@ -78,7 +78,7 @@ def test_an_expression_holds_for_all_sizes_that_answer_alike(text, size):
         for condition in path.conditions:
             cell &= where(*condition)
     except Unsolved:
-        return
+        reject()
     assert size in cell
     for other in (*range(1, 45), 97, 224):
         if other in cell and all(limit.holds({"H": other}) for limit in path.limits):

@@ -94,7 +94,7 @@ OWN_DEFAULTS = {
     "clamp": {"min", "max"},  # a method of tensors, which has no signature
     "concat": {"dim"},  # torch's is the batch
     "div": {"other", "rounding_mode"},
-    "layer_norm": {"axes"},
+    **{name: {"axes"} for name in ("layer_norm", "rms_norm")},
     "module": {"args", "kwargs"},
     "parameter": {"init", "mean", "std", "low", "high"},  # tests/ops/test_parameter.py
     "relative_position_bias": {"flat"},

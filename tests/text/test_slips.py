@@ -340,13 +340,13 @@ def test_wrong_specs(text, message):
 
 
 def test_independent_mistakes_are_reported_together_in_the_order_of_the_text():
-    text = spec("- rleu\n- conv2d: {kernel_size: 0}\n- {tanh: , name: class}\n- linear: x")
+    text = spec("- rleu\n- conv2d: {kernel_size: 0}\n- {tanh: , name: a b}\n- linear: x")
     lines = [line for line in refusal(text).splitlines() if line.startswith("<text>")]
     assert lines == [
         "<text>:3:5: error AS204: 'rleu' is not an op, nor a block that this file can see",
         "<text>:4:5: error AS207: conv2d needs the argument 'out_channels'",
         "<text>:4:27: error AS205: conv2d: kernel_size cannot be 0",
-        "<text>:5:20: error AS208: 'class' is a Python keyword and cannot name a node",
+        "<text>:5:20: error AS208: 'a b' cannot name a node",
         "<text>:6:13: error AS302: the name 'x' is not known here",
     ]
 

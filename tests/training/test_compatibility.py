@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 import archspec
+from archspec.data import opening
 from archspec.diagnostics.diagnostic import SpecError
 from archspec.ir.op import REGISTRY
 from archspec.ir.types import EVERY
@@ -219,3 +220,17 @@ def test_images_keep_their_size_where_it_is_legal(kernel, resize, size, said, tm
     resolved = archspec.load(tmp_path / "run" / "spec.yaml")
     assert resolved.input_shape == ("N", 1, size, size)
     assert type(net).__name__ == "Open"
+
+
+def test_a_data_set_is_opened_once(tmp_path, monkeypatch):
+    opened = []
+    entry, argument = opening.find("digits")
+
+    def opener(root):
+        opened.append(root)
+        return entry.opener(root)
+
+    monkeypatch.setattr(opening, "find", lambda name: (entry._replace(opener=opener), argument))
+    given = {"limit_train": 32, "limit_test": 10, "epochs": 1, "validation": 0, "quiet": True}
+    archspec.train(archspec.loads(OPEN), run=tmp_path / "run", dataset="digits", **given)
+    assert len(opened) == 1

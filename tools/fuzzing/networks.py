@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache, partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import yaml
 
@@ -14,6 +14,9 @@ from archspec.expand.write import scalar
 from archspec.ir.op import REGISTRY, Op
 from archspec.ir.shape import N
 from fuzzing.trees import slots, tree, write
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
 
 Seed: TypeAlias = tuple[str, Callable[[], str | None]]
 """A name, and a function that gives the text; None where the network cannot be made small."""
@@ -113,18 +116,26 @@ def _outputs(kind: type[Op], example: Any) -> Any:
 
 
 def _drawn(seed: int) -> list[Seed]:
+    from archspec.testing.graphs import specs
+
+    texts = drawn(specs(), seed, DRAWN)
+    return [(f"drawn {number}", partial(str, text)) for number, text in enumerate(texts)]
+
+
+def drawn(specs: SearchStrategy[Any], seed: int, count: int) -> list[str]:
+    """Texts of specs that a strategy draws; the same for equal seeds."""
     from hypothesis import Phase, given, settings
     from hypothesis import seed as seeded
 
-    from archspec.testing import graphs as testing_graphs
+    from archspec.testing.graphs import to_text
 
-    found: list[Seed] = []
+    found: list[str] = []
 
     @seeded(seed)
-    @settings(max_examples=DRAWN, database=None, phases=[Phase.generate], deadline=None)
-    @given(testing_graphs.specs())
+    @settings(max_examples=count, database=None, phases=[Phase.generate], deadline=None)
+    @given(specs)
     def collect(spec: Any) -> None:
-        found.append((f"drawn {len(found)}", partial(testing_graphs.to_text, spec)))
+        found.append(to_text(spec))
 
     collect()
     return found

@@ -55,7 +55,7 @@ def _form(node: Node, site: Site) -> Form:
 
 def _without_names(node: Node) -> Refusal:
     word = node.form.word
-    what = "a group" if word == "layers" else word
+    what = {"layers": "a group", "from": "a name for values"}.get(word, word)
     first = next((each.name for each in node.named or () if each.name != "input"), "x")
     edge = node.inputs[0].name.text if node.inputs else "stem"
     return Refusal(

@@ -387,9 +387,11 @@ class NodeWeights(NodeKey):
                 expected="a mapping, such as `weights: {weight: other.weight}`",
             )
         else:
-            for name, place, item in value.items():
-                for each in scope.references(item, name)[:1]:
-                    node.weights[name] = place.span, each
+            node.weights = {
+                name: (place.span, each)
+                for name, place, item in value.items()
+                for each in scope.references(item, name)[:1]
+            }
 
     def written(self, step: Listed) -> Any:
         made, op = step.step, step.step.op
@@ -451,3 +453,5 @@ KEYS: tuple[NodeKey, ...] = (
     NodeMerge(),
 )
 NODE_KEYS = tuple(key.name for key in KEYS)
+SPECIAL = frozenset(NODE_KEYS) - {"name", "from", "training_only"}
+"""The keys of nodes that are not `plain`."""

@@ -180,19 +180,23 @@ class Form(ABC):
         return iter(())
 
 
+NO_WEIGHTS: dict[str, tuple[Span, Reference]] = {}
+
+
 class Node:
     """One entry of a `layers:` list: its form, and the keys that stand beside it.
 
     It has a `repeat` or is `parallel`, or neither. `merge` joins what the elements of a parallel
     give, or branches. With `shares_one` a loop has one module, which every iteration applies.
-    `named` says which inputs its references are, where `from` gives them by name.
+    `named` says which inputs its references are, where `from` gives them by name. A `plain` node
+    has but a name, edges and `training_only` beside its form, and is one step: most are.
     """
 
     __slots__ = (
         *("form", "span", "inputs", "named", "name", "name_span"),
         *("when", "otherwise", "repeat", "parallel", "merge"),
         *("share", "shares_one", "training_only"),
-        *("trainable", "weights", "both_keys"),
+        *("trainable", "weights", "both_keys", "plain"),
     )
 
     def __init__(
@@ -217,7 +221,8 @@ class Node:
         self.training_only = False
         self.trainable: Condition | None = None
         # What stands in the place of the op's weights, by name, each with the place of the name.
-        self.weights: dict[str, tuple[Span, Reference]] = {}
+        self.weights = NO_WEIGHTS
+        self.plain = False
 
     def hand_down(self) -> None:
         """Gives the node under `else` the name and inputs of this one, unless it has inputs."""
@@ -230,6 +235,7 @@ class Node:
             other.inputs = self.inputs
         other.training_only |= self.training_only
         other.trainable = other.trainable or self.trainable
+        other.plain = other.plain and other.trainable is None
         other.hand_down()
 
     @property

@@ -549,10 +549,10 @@ class Live:
         self.node, self.name = node, name
         self.bindings: Bindings | None = None
         self.elements: list[Element] | None = None
-        if node.parallel is None:
-            self.bindings = cast("Bindings | None", bound)
-        else:
-            self.elements = cast("list[Element] | None", bound)
+        if bound is not None and node.parallel is None:
+            self.bindings = cast("Bindings", bound)
+        elif bound is not None:
+            self.elements = cast("list[Element]", bound)
         self.env, self.level = env, level
         self.levels: Levels = ()
         self.step: int | None = None

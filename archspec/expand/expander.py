@@ -60,6 +60,8 @@ class Expander(Expansion):
     def node(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
         self.meet(node)
         site.builder.before = current
+        if node.plain:
+            return self.present(node, site, current)
         if node.parallel is not None:
             from archspec.expand.parallel import side_by_side  # for few nodes
 
@@ -82,6 +84,8 @@ class Expander(Expansion):
             self.poison(node, site)
             return None
         site.over(refs)
+        if node.plain:
+            return self.place(node, site, refs)
         if node.repeat is not None:
             return self._repeat(node, site, refs)
         if isinstance(node.form, FromAlone):
@@ -252,7 +256,7 @@ class Expander(Expansion):
         """Lets nodes join the list, training_only where the node around them is."""
         b, before = site.builder, (site.builder.training_only, site.builder.frozen)
         b.training_only = b.training_only or node.training_only
-        b.frozen = b.frozen or self._is_frozen(node, site.env)
+        b.frozen = b.frozen or not self._trains(node, site.env)
         self.joined += 1
         refs = None
         try:
@@ -266,15 +270,15 @@ class Expander(Expansion):
         b.training_only, b.frozen = before
         return refs
 
-    def _is_frozen(self, node: Node, env: Env) -> bool:
-        """Whether the node says that nothing trains its parameters; a mistake is reported."""
+    def _trains(self, node: Node, env: Env) -> bool:
+        """Whether the parameters of the node are trained; a mistake is reported."""
         if node.trainable is None:
-            return False
+            return True
         try:
-            return not truth(node.trainable.argument.value(env), "`trainable`")
+            return truth(node.trainable.argument.value(env), "`trainable`")
         except Refusal as refusal:
             self.report(refusal, node.trainable.span)
-            return False
+            return True
 
     # --- placing: numbers and names --------------------------------------------------------------
 
@@ -286,10 +290,10 @@ class Expander(Expansion):
         bound: Bindings | list[Element] | None = None,
         anonymous: bool = False,
     ) -> Refs | None:
-        in_place = node.form.joins_list and node.name is None and node.share is None
-        in_place = in_place and not node.shares_one
-        if in_place and bound is None:
-            return self.in_place(node, site, lambda: self._joined(node.form, site, refs))
+        if not node.plain and bound is None:
+            in_place = node.form.joins_list and node.name is None and node.share is None
+            if in_place and not node.shares_one:
+                return self.in_place(node, site, lambda: self._joined(node.form, site, refs))
         try:
             name = None if anonymous else self._name(node, site.env)
         except Refusal as refusal:
@@ -317,7 +321,7 @@ class Expander(Expansion):
         step.name, step.named = label, live.name is not None
         step.training_only = b.training_only or (node.training_only and not b.loop)
         if step.shares is None:
-            step.frozen = b.frozen or (not b.loop and self._is_frozen(node, site.env))
+            step.frozen = b.frozen or not (node.plain or b.loop or self._trains(node, site.env))
         index = len(b.steps)
         count = len(step.outputs)
         result = (Ref(index),) if count == 1 else tuple([Ref(index, i) for i in range(count)])
@@ -334,10 +338,12 @@ class Expander(Expansion):
             return None
         live.step, live.levels = index, levels
         b.modules[-1][label] = index
-        if live.scope is not None:
-            b.loops[index] = live.scope
         b.steps.append(step)
         b.recipes.append(live)
+        if node.plain:
+            return result
+        if live.scope is not None:
+            b.loops[index] = live.scope
         if node.shares_one:
             from archspec.expand.one_module import others  # for few nodes
 
@@ -368,6 +374,8 @@ class Expander(Expansion):
         node = live.node
         try:
             self.limits.check("nodes", self.nodes, "the number of nodes")
+            if node.plain:
+                return self.step(node, site, refs, levels)
             if node.shares_one:
                 from archspec.expand import one_module  # for few nodes
 

@@ -5,7 +5,10 @@ import references
 import zoo
 
 REFERENCES = references.load()
-SMALL = ["bert", "gpt2", "llama", "t5_encoder", "whisper_encoder"]
+SMALL = [
+    *("albert", "bert", "clip_text", "clip_vision", "distilbert", "electra", "gpt2", "llama"),
+    *("mistral", "phi", "qwen2", "t5_encoder", "vit_base", "whisper_encoder"),
+]
 
 
 @pytest.mark.parametrize("name", SMALL)

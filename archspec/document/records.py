@@ -39,10 +39,14 @@ class Reference(Record):
 
 
 class Inputs(Record):
-    """The inputs of a block or op by name. `rest` takes any number of values behind the others."""
+    """The inputs of a block or op by name. `rest` takes any number of values behind the others.
+
+    The last `optional` names may be left out.
+    """
 
     names: tuple[str, ...]
     rest: str | None = None
+    optional: int = 0
 
     def __str__(self) -> str:
         return ", ".join([*self.names, *([f"{self.rest}..."] if self.rest else [])])

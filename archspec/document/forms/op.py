@@ -122,7 +122,11 @@ class OpCall(Call):
         return self.ready or place.make(self.op, self.args, self.span)
 
     def input_names(self, env: Env) -> Inputs | None:
-        return Inputs(self.op.input_names) if self.op.input_names else None
+        return (
+            Inputs(self.op.input_names, optional=self.op.optional_inputs)
+            if self.op.input_names
+            else None
+        )
 
 
 LIKE = "like"

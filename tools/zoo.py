@@ -16,8 +16,10 @@ import copy
 import fnmatch
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from comparing import SEED, count_lines, fill, one_deterministic_thread, settle, unfilled
@@ -80,7 +82,8 @@ def compare(reference: Reference) -> Comparison:
     settle(module, lambda: applied(reference, module, inputs), generator)
     compare_macs(found, reference, module, arch, small)
     # Built for the spec's own sizes, it runs at the small ones too: one module serves all.
-    net = arch.build(device="meta").to_empty(device="cpu")
+    with unfilled():
+        net = arch.build()
     try:
         net.load_state_dict(module.state_dict(), strict=True)
     except RuntimeError as error:
@@ -177,11 +180,21 @@ def compare_outputs(
         found.expect("outputs", len(expected) == len(result), f"{len(result)} outputs")
         return
     doubled = [each.double() if each.is_floating_point() else each for each in inputs]
-    with torch.no_grad():
+    with torch.no_grad(), wide():
         exact = applied(reference, copy.deepcopy(module).double().eval(), doubled)
         ours = list(tensors(copy.deepcopy(net).double().eval()(*doubled)))
     found.said["outputs"] = "rounding"
     found.expect("outputs", near(exact, ours), f"they differ by {apart(exact, ours):.2g}")
+
+
+@contextmanager
+def wide() -> Iterator[None]:
+    """Modules that ask for float32, whatever their own precision, get float64 inside."""
+    with (
+        patch.multiple(torch, float32=torch.float64, float=torch.float64),
+        patch.object(Tensor, "float", Tensor.double),
+    ):
+        yield
 
 
 def same(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
@@ -224,7 +237,9 @@ def compare_training(
         torch.autograd.backward(loss, cotangents)
         gradients = {k: p.grad for k, p in model.named_parameters() if p.grad is not None}
         named = {f"output {i}": each.detach() for i, each in enumerate(outputs)}
-        return named | gradients | dict(model.named_buffers())
+        kept = model.state_dict().keys()
+        buffers = {key: each for key, each in model.named_buffers() if key in kept}
+        return named | gradients | buffers
 
     call = reference.call or (lambda model, *values: model(*values))
     plain = lambda model, *values: model(*values)  # noqa: E731
@@ -235,7 +250,8 @@ def compare_training(
     unequal = [key for key in expected if not torch.equal(expected[key], result[key])]
     if not unequal:
         return
-    exact, ours = step(module, call, torch.float64), step(net, plain, torch.float64)
+    with wide():
+        exact, ours = step(module, call, torch.float64), step(net, plain, torch.float64)
     wrong = [key for key in exact if not near([exact[key]], [ours[key]])]
     found.said["train"] = "rounding"
     found.expect("train", not wrong, f"differ: {', '.join(wrong[:5])}")

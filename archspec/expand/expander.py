@@ -60,13 +60,7 @@ class Expander(Expansion):
     def node(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
         self.meet(node)
         site.builder.before = current
-        if node.plain:
-            return self.present(node, site, current)
-        if node.parallel is not None:
-            from archspec.expand.parallel import side_by_side  # for few nodes
-
-            return side_by_side(self, node, site, current)
-        if node.when is not None:
+        if not node.plain and node.when is not None and node.parallel is None:
             return choosing.chosen(self, node, site, current)
         return self.present(node, site, current)
 
@@ -79,6 +73,10 @@ class Expander(Expansion):
         self.at, self.label = node.span, None
 
     def present(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
+        if node.parallel is not None:
+            from archspec.expand.parallel import side_by_side  # for few nodes
+
+            return side_by_side(self, node, site, current)
         refs = self._reads(node, site, current)
         if refs is None:
             self.poison(node, site)

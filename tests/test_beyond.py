@@ -2,6 +2,7 @@
 
 import pytest
 import references
+
 import zoo
 
 REFERENCES = references.load()

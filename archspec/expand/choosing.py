@@ -74,17 +74,19 @@ def _before(x: Expansion, node: Node, site: Site, current: Refs | None) -> Refs 
         for index, each in enumerate(node.inputs)
         if each.is_written_out or (asks and index == 0)
     ]
-    refs = x.resolve(tuple(known), site, node.name.text if node.name else None)
+    own, names_values = node.name.text if node.name else None, isinstance(node.form, FromAlone)
+    refs = x.resolve(tuple(known), site, own, may_be_none=names_values)
     return refs if refs is None or known[:1] == [*node.inputs[:1]] else ()
 
 
 def _look_up(x: Expansion, node: Node, site: Site) -> int | None:
     """How many values a node that is not there would give; None where its text does not say."""
     edges_ = [each for each in node.inputs or () if each.is_written_out]
-    refs = x.resolve(tuple(edges_), site, node.name.text if node.name else None)
+    own, names_values = node.name.text if node.name else None, isinstance(node.form, FromAlone)
+    refs = x.resolve(tuple(edges_), site, own, may_be_none=names_values)
     if node.share is not None and node.share.is_written_out:
         x.resolve((node.share,), site, None)
-    if isinstance(node.form, FromAlone):
+    if names_values:
         return len(refs) if refs is not None and len(edges_) == len(node.inputs or ()) else None
     return node.form.count
 

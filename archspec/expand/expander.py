@@ -104,7 +104,9 @@ class Expander(Expansion):
             from archspec.expand.named_inputs import in_order  # for few nodes
 
             return in_order(self, node, site)
-        return self.resolve(references, site, node.name.text if node.name else None)
+        names_values = isinstance(node.form, FromAlone)
+        own = node.name.text if node.name else None
+        return self.resolve(references, site, own, may_be_none=names_values)
 
     def _called(self, node: Node, site: Site, refs: Refs) -> Refs | None:
         """Gives values a name, which no other node may bear."""
@@ -119,7 +121,11 @@ class Expander(Expansion):
         return refs
 
     def resolve(
-        self, references: tuple[Reference, ...], site: Site, own: str | None
+        self,
+        references: tuple[Reference, ...],
+        site: Site,
+        own: str | None,
+        may_be_none: bool = False,
     ) -> Refs | None:
         found: list[Ref] = []
         sound = True
@@ -140,7 +146,7 @@ class Expander(Expansion):
                 sound = False
             else:
                 found.extend(refs)
-        if sound and references and not found:
+        if sound and references and not found and not may_be_none:
             nothing = f"{references[0].name.text!r} stands for no value here"
             help_ = "no such node is there: put `when:` on the node that reads them"
             self.report(Refusal(nothing, code=Code.ARITY, help=help_), references[0].span)

@@ -70,8 +70,9 @@ def scope(
     (again or live).scope = inner.builder
     with scopes.Entered(x, node.span, None):
         found = _placed(x, node, inner, elements, anonymous=True)
-        inner.builder.own = last = _merged(x, node, inner, found) or ()
-        graph = scopes.finish(x, inner, last) if last else None
+        last = _merged(x, node, inner, found)
+        inner.builder.own = last or ()
+        graph = scopes.finish(x, inner, last)
     return scopes.graph_step(graph, site.builder, refs, node.span)
 
 

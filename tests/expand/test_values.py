@@ -165,3 +165,29 @@ def test_like_takes_an_edge_with_expressions(like):
     rows = listing(loaded(layers, input="[4, 16, 16]"))
     sizes = [row.split("-> 4x")[1] for row in rows if "interpolate" in row]
     assert sizes == [f"{index[1]}x{index[1]}"]
+
+
+TREE = """
+blocks:
+  join:
+    inputs: [x, xs...]
+    params: {more: false}
+    layers:
+      - {name: y, linear: 8, from: x}
+      - {name: all, from: [xs, y], when: more, else: xs}
+      - {concat: [x, y, all]}
+  none:
+    inputs: [x, xs...]
+    layers: [{name: all, from: xs}]
+"""
+
+
+def test_a_name_may_stand_for_no_value():
+    def rows(call):
+        return listing(loaded(f"- {{name: j, {call}}}", input="[8]", head=TREE))[-1]
+
+    assert rows("join: ") == "j.1 = concat(x, y) -> 16"
+    assert rows("join: {more: true}") == "j.1 = concat(x, y, y) -> 24"
+    assert rows("join: {more: false}, from: [input, input]") == "j.1 = concat(x, y, xs_0) -> 24"
+    said = refused("- {name: j, none: }", input="[8]", head=TREE)
+    assert "this list gives no value" in first_line(said)

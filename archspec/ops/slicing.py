@@ -8,7 +8,7 @@ from typing import Annotated
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import Bounds
 from archspec.ir.op import MAX_SIZE, Example, Float, NonNegativeInt, PositiveInt, ProductFree
-from archspec.ir.shape import Shape, each, keep_batch, replaced, show, sliced
+from archspec.ir.shape import Shape, each, keep_batch, own_axis, replaced, show, sliced
 from archspec.ir.tape import (
     Tape,
     Tensor,
@@ -137,9 +137,11 @@ class Roll(ProductFree, name="roll"):
     dims: int | Annotated[tuple[int, ...], Bounds(min_length=1)]
 
     takes = EVERY
+    takes_unbatched = True
     follows = True
     examples = (
         Example({"shifts": 1, "dims": 2}, inputs=[("N", 3, 4)]),
+        Example({"shifts": -1, "dims": 0}, inputs=[(3, 4)]),
         Example({"shifts": (-2, -1), "dims": (1, 2)}, inputs=[("N", 4, 5, 3)]),
         Example({"shifts": (0, 7), "dims": (-1, 1)}, inputs=[("N", 4, 5, 3)]),
     )
@@ -147,7 +149,7 @@ class Roll(ProductFree, name="roll"):
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         for dim in self._dims():
-            keep_batch(dim, len(x))
+            own_axis(dim, x)
         if len(self._shifts()) != len(self._dims()):
             raise Refusal(
                 f"{len(self._shifts())} shifts do not go with {len(self._dims())} dims",

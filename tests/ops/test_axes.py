@@ -96,7 +96,7 @@ def test_parts_that_are_too_few_are_refused_with_the_sum():
     [
         "- stack: {inputs: [input, input], dim: 2}\n",
         "- {name: p, split: 4}\n- concat: ['p[1]', 'p[0]']\n",
-        "- {name: split, split: ['size(input, 1) - 2', 2]}\n- {name: s, sigmoid, from: 'split[0]'}\n",
+        "- {name: p, split: ['size(input, 1) - 2', 2]}\n- {name: s, sigmoid, from: 'p[0]'}\n",
         "- unsqueeze: 1\n- expand: [2, 'size(input, 1)', -1]\n",
         "- tile: [2, 1]\n",
         "- flip: 1\n",

@@ -106,6 +106,7 @@ OWN_DEFAULTS = {
     "relative_position_bias": {"flat"},
     "round": {"decimals"},
     "slice": {"start", "end", "step"},
+    **{name: {"dim"} for name in ("split", "stack", "unbind")},  # torch's is the batch
     "stochastic_depth": {"mode"},  # torchvision has no default for it
     "where": {"input", "other"},
 }

@@ -179,6 +179,10 @@ OF_THE_CLASS = {
 
 def by_torch(thing: Any, args: dict[str, Any], inputs: list[torch.Tensor], state: Any) -> Any:
     """What torch's class or function gives for these arguments, with the weights of `state`."""
+    if isinstance(thing, type) and issubclass(thing, torch.nn.RNNBase):
+        module = thing(inputs[0].shape[-1], batch_first=True, **args).eval()
+        module.load_state_dict(state)
+        return module(inputs[0])[0]
     if isinstance(thing, type):
         known = set(torch_names.arguments(thing))
         told = {name: inputs[0].shape[axis] for name, axis in INFERRED.items() if name in known}

@@ -182,7 +182,9 @@ def by_torch(thing: Any, args: dict[str, Any], inputs: list[torch.Tensor], state
     if isinstance(thing, type) and issubclass(thing, torch.nn.RNNBase):
         module = thing(inputs[0].shape[-1], batch_first=True, **args).eval()
         module.load_state_dict(state)
-        return module(inputs[0])[0]
+        states = [x.transpose(0, 1).contiguous() for x in inputs[1:]]
+        given = [tuple(states)] if len(states) > 1 else states
+        return module(inputs[0], *given)[0]
     if isinstance(thing, type):
         known = set(torch_names.arguments(thing))
         told = {name: inputs[0].shape[axis] for name, axis in INFERRED.items() if name in known}

@@ -189,9 +189,13 @@ def by_torch(thing: Any, args: dict[str, Any], inputs: list[torch.Tensor], state
         known = set(torch_names.arguments(thing))
         told = {name: inputs[0].shape[axis] for name, axis in INFERRED.items() if name in known}
         first = {"batch_first": True} if "batch_first" in known else {}
+        if first and len(inputs) > 1:
+            told.update(kdim=inputs[1].shape[-1], vdim=inputs[2].shape[-1])
+        if len(inputs) > 3:
+            raise ValueError("masks: tests/ops/test_cross_attention.py has them")
         module = thing(**{**told, **first, **args}).eval()
         module.load_state_dict(state)
-        return module(*inputs * 3)[0] if first else module(*inputs)
+        return module(*(inputs * 3)[:3])[0] if first else module(*inputs)
     weights = {name: x for name, x in state.items() if name != "num_batches_tracked"}
     if weights:
         args = {name: value for name, value in args.items() if name not in OF_THE_CLASS}

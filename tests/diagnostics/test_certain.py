@@ -137,8 +137,8 @@ def test_the_list_holds_all_names_of_this_torch():
 # --- every name of torch as an op ----------------------------------------------------------------
 
 HOMES = (nn, functional, torch, torch.Tensor)
-NOT_CALLED = {"Module", "Parameter"}
-"""Classes that compute nothing; their namesakes here bring what a class or tensor of one's own."""
+NOT_CALLED = {"Module", "Parameter", "gru", "lstm"}
+"""Classes that compute nothing, whose namesakes here bring what one has; functions of weights."""
 
 
 def written(name: str) -> set[str]:
@@ -181,13 +181,23 @@ OF_THE_CLASS = {
 
 def by_torch(thing: Any, args: dict[str, Any], inputs: list[torch.Tensor], state: Any) -> Any:
     """What torch's class or function gives for these arguments, with the weights of `state`."""
+    if isinstance(thing, type) and issubclass(thing, torch.nn.RNNBase):
+        module = thing(inputs[0].shape[-1], batch_first=True, **args).eval()
+        module.load_state_dict(state)
+        states = [x.transpose(0, 1).contiguous() for x in inputs[1:]]
+        given = [tuple(states)] if len(states) > 1 else states
+        return module(inputs[0], *given)[0]
     if isinstance(thing, type):
         known = set(torch_names.arguments(thing))
         told = {name: inputs[0].shape[axis] for name, axis in INFERRED.items() if name in known}
         first = {"batch_first": True} if "batch_first" in known else {}
+        if first and len(inputs) > 1:
+            told.update(kdim=inputs[1].shape[-1], vdim=inputs[2].shape[-1])
+        if len(inputs) > 3:
+            raise ValueError("masks: tests/ops/test_cross_attention.py has them")
         module = thing(**{**told, **first, **args}).eval()
         module.load_state_dict(state)
-        return module(*inputs * 3)[0] if first else module(*inputs)
+        return module(*(inputs * 3)[:3])[0] if first else module(*inputs)
     weights = {name: x for name, x in state.items() if name != "num_batches_tracked"}
     if weights:
         args = {name: value for name, value in args.items() if name not in OF_THE_CLASS}

@@ -16,6 +16,7 @@ from archspec.expressions.parse import Expression, Template
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
 from archspec.record import Record
+from archspec.sizes.size import plain
 from archspec.text.values import Mapping, Value
 
 Arguments: TypeAlias = dict[str, Argument]
@@ -36,6 +37,16 @@ class Reference(Record):
     @property
     def text(self) -> str:
         return self.name.text + (f"[{self.output.text}]" if self.output else "")
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that its expressions read."""
+        return self.name.names | (self.output.names if self.output else frozenset())
+
+    def render(self, env: Env) -> str:
+        """The edge without expressions. Raises `Refusal` where one of them has no value."""
+        output = f"[{plain(self.output.evaluate(env))}]" if self.output else ""
+        return self.name.render(env) + output
 
 
 class Inputs(Record):

@@ -63,7 +63,7 @@ class OpCall(Call):
     def read_one(self, scope: Scope, name: str, value: Value) -> Arguments:
         with scope.reporting(value.span):
             if name == LIKE and self.op.sized_like:
-                return {self.op.sized_like: _sizes_of(value)}
+                return _sizes_of(scope, self.op.sized_like, value)
             if name in truths(self.op) and not scope.is_name(value):
                 check_truth(value)
             return {name: scope.argument(value, op_kinds(self.op)[name])}
@@ -129,7 +129,7 @@ LIKE = "like"
 """The argument that names a value, of which an op takes the sizes after the channels."""
 
 
-def _sizes_of(value: Value) -> Argument:
+def _sizes_of(scope: Scope, name: str, value: Value) -> Arguments:
     """The sizes after the channels of the value that is named. Raises `Refusal`."""
     if not isinstance(value, Scalar) or value.value is None or isinstance(value.value, bool):
         raise Refusal(
@@ -137,10 +137,14 @@ def _sizes_of(value: Value) -> Argument:
             code=Code.ARGUMENT,
             expected="the name of a node before this one",
         )
-    edge = value.text
-    return Argument(
-        value.span, None, lambda env: shape_of(env, edge, f"`{LIKE}`")[2:], frozenset((EDGES,))
-    )
+    reference = scope.reference(value.text, value.span)
+    if reference is None:
+        return {}
+
+    def sizes(env: Env) -> Any:
+        return shape_of(env, reference.render(env), f"`{LIKE}`")[2:]
+
+    return {name: Argument(value.span, None, sizes, reference.names | {EDGES})}
 
 
 def _is_inserted(value: Value) -> bool:

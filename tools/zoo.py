@@ -6,7 +6,7 @@
 * outputs in `eval()` have equal bits; or, where both compute the same in another order, are equal
   in double precision but for its rounding (1e-9 of the largest): then the cell says `rounding`;
 * outputs, gradients and moving statistics of a step in `train()` likewise, with one seed;
-* changing any one tensor of the state dict changes the outputs;
+* the outputs depend on each tensor of the state dict;
 * parameters and MACs are those of the reference, whole. No spec uses `module:`.
 """
 
@@ -16,8 +16,10 @@ import copy
 import fnmatch
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from comparing import SEED, count_lines, fill, one_deterministic_thread, settle, unfilled
@@ -80,7 +82,8 @@ def compare(reference: Reference) -> Comparison:
     settle(module, lambda: applied(reference, module, inputs), generator)
     compare_macs(found, reference, module, arch, small)
     # Built for the spec's own sizes, it runs at the small ones too: one module serves all.
-    net = arch.build(device="meta").to_empty(device="cpu")
+    with unfilled():
+        net = arch.build()
     try:
         net.load_state_dict(module.state_dict(), strict=True)
     except RuntimeError as error:
@@ -177,11 +180,21 @@ def compare_outputs(
         found.expect("outputs", len(expected) == len(result), f"{len(result)} outputs")
         return
     doubled = [each.double() if each.is_floating_point() else each for each in inputs]
-    with torch.no_grad():
+    with torch.no_grad(), wide():
         exact = applied(reference, copy.deepcopy(module).double().eval(), doubled)
         ours = list(tensors(copy.deepcopy(net).double().eval()(*doubled)))
     found.said["outputs"] = "rounding"
     found.expect("outputs", near(exact, ours), f"they differ by {apart(exact, ours):.2g}")
+
+
+@contextmanager
+def wide() -> Iterator[None]:
+    """Modules that ask for float32, whatever their own precision, get float64 inside."""
+    with (
+        patch.multiple(torch, float32=torch.float64, float=torch.float64),
+        patch.object(Tensor, "float", Tensor.double),
+    ):
+        yield
 
 
 def same(a: Sequence[Tensor], b: Sequence[Tensor]) -> bool:
@@ -224,7 +237,9 @@ def compare_training(
         torch.autograd.backward(loss, cotangents)
         gradients = {k: p.grad for k, p in model.named_parameters() if p.grad is not None}
         named = {f"output {i}": each.detach() for i, each in enumerate(outputs)}
-        return named | gradients | dict(model.named_buffers())
+        kept = model.state_dict().keys()
+        buffers = {key: each for key, each in model.named_buffers() if key in kept}
+        return named | gradients | buffers
 
     call = reference.call or (lambda model, *values: model(*values))
     plain = lambda model, *values: model(*values)  # noqa: E731
@@ -235,7 +250,8 @@ def compare_training(
     unequal = [key for key in expected if not torch.equal(expected[key], result[key])]
     if not unequal:
         return
-    exact, ours = step(module, call, torch.float64), step(net, plain, torch.float64)
+    with wide():
+        exact, ours = step(module, call, torch.float64), step(net, plain, torch.float64)
     wrong = [key for key in exact if not near([exact[key]], [ours[key]])]
     found.said["train"] = "rounding"
     found.expect("train", not wrong, f"differ: {', '.join(wrong[:5])}")
@@ -244,19 +260,31 @@ def compare_training(
 def compare_tensors(
     found: Comparison, reference: Reference, net: nn.Module, inputs: Sequence[Tensor]
 ) -> None:
-    """Changes each tensor of the state dict, one at a time: the outputs must change."""
-    net.eval()
-    with torch.no_grad():
-        before = list(tensors(net(*inputs)))
-        for key, tensor in net.state_dict().items():
-            inert = any(fnmatch.fnmatchcase(key, pattern) for pattern in reference.inert)
-            if inert or not tensor.is_floating_point():
-                continue
+    """Whether the outputs depend on each tensor of the state dict.
+
+    One backward pass shows it for what has a gradient. Moving statistics have none: their
+    derivatives are those of the scale and shift of the same norm, times numbers that are not 0.
+    All else is changed, one at a time.
+    """
+    net.eval().zero_grad()
+    before = list(tensors(net(*inputs)))
+    loss = [each for each in before if each.requires_grad]
+    generator = torch.Generator().manual_seed(SEED + 3)
+    torch.autograd.backward(loss, [torch.randn(each.shape, generator=generator) for each in loss])
+    moved = {k for k, p in net.named_parameters() if p.grad is not None and p.grad.any()}
+    moved |= {f"{k.removesuffix('bias')}running_mean" for k in moved if k.endswith("bias")}
+    moved |= {f"{k.removesuffix('weight')}running_var" for k in moved if k.endswith("weight")}
+    net.zero_grad()
+    for key, tensor in net.state_dict().items():
+        inert = any(fnmatch.fnmatchcase(key, pattern) for pattern in reference.inert)
+        if inert or key in moved or not tensor.is_floating_point():
+            continue
+        with torch.no_grad():
             kept = tensor.clone()
             tensor.mul_(1.5).add_(0.25)
             after = list(tensors(net(*inputs)))
             tensor.copy_(kept)
-            found.expect("tensors", not same(before, after), f"{key} changes nothing")
+        found.expect("tensors", not same(before, after), f"{key} changes nothing")
 
 
 def source_lines(module: nn.Module) -> int:
@@ -269,14 +297,16 @@ def source_lines(module: nn.Module) -> int:
     )
 
 
-def row(found: Comparison) -> tuple[str, ...]:
-    """The cells of its line."""
+def cells(found: Comparison) -> tuple[str, ...]:
+    """What is said of a network: its figures, its lengths and the verdict of each check."""
     macs = "not counted" if found.macs is None else f"{found.macs:,}"
-    return (
-        found.name.ljust(30),
-        f"{found.parameters:,}".rjust(12),
-        macs.rjust(15),
-        f"{found.yaml_lines}".rjust(4),
-        f"{found.python_lines}".rjust(5),
-        *(f"{check} {found.verdict(check)}" for check in CHECKS),
-    )
+    lengths = (f"{found.yaml_lines}", f"{found.python_lines}")
+    return (found.name, f"{found.parameters:,}", macs, *lengths, *map(found.verdict, CHECKS))
+
+
+def row(found: Comparison) -> tuple[str, ...]:
+    """The cells of its line for a terminal."""
+    name, parameters, macs, yaml, python, *verdicts = cells(found)
+    figures = (parameters.rjust(12), macs.rjust(15), yaml.rjust(4), python.rjust(5))
+    checks = [f"{check} {said}" for check, said in zip(CHECKS, verdicts, strict=True)]
+    return (name.ljust(30), *figures, *checks)

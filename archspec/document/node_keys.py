@@ -156,7 +156,9 @@ class NodeRepeat(NodeKey):
         loop = {
             "type": "object",
             "propertyNames": {"pattern": IDENTIFIER},
-            "additionalProperties": {"anyOf": [{"type": "array"}, ref("expression")]},
+            "additionalProperties": {
+                "anyOf": [{"type": "array"}, {"type": "integer", "minimum": 0}, ref("expression")]
+            },
             "minProperties": 1,
         }
         return {"anyOf": [{"type": "integer", "minimum": 0}, ref("expression"), loop]}
@@ -387,9 +389,11 @@ class NodeWeights(NodeKey):
                 expected="a mapping, such as `weights: {weight: other.weight}`",
             )
         else:
-            for name, place, item in value.items():
-                for each in scope.references(item, name)[:1]:
-                    node.weights[name] = place.span, each
+            node.weights = {
+                name: (place.span, each)
+                for name, place, item in value.items()
+                for each in scope.references(item, name)[:1]
+            }
 
     def written(self, step: Listed) -> Any:
         made, op = step.step, step.step.op
@@ -451,3 +455,5 @@ KEYS: tuple[NodeKey, ...] = (
     NodeMerge(),
 )
 NODE_KEYS = tuple(key.name for key in KEYS)
+SPECIAL = frozenset(NODE_KEYS) - {"name", "from", "training_only"}
+"""The keys of nodes that are not `plain`."""

@@ -16,7 +16,7 @@ from archspec.document.forms.alone import FromAlone, ShareAlone, check_values
 from archspec.document.forms.block import BlockCall
 from archspec.document.forms.insert import Insert
 from archspec.document.forms.op import OpCall
-from archspec.document.node_keys import KEYS, NODE_KEYS, PARALLEL, REPEAT
+from archspec.document.node_keys import KEYS, NODE_KEYS, PARALLEL, REPEAT, SPECIAL
 from archspec.document.records import Form, Layers, Node, Repeat
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import TEXT, Argument, missing_space
@@ -99,7 +99,11 @@ class NodeParser(Scope):
             )
             return None
         form = self._form(text, value.span, None)
-        return None if form is None else Node(form, form.span, inputs=form.inputs)
+        if form is None:
+            return None
+        node = Node(form, form.span, inputs=form.inputs)
+        node.plain = not form.joins_list
+        return node
 
     def _no_node(self, value: Scalar) -> Help:
         from archspec.document.python_calls import as_node, callee  # for a mistake alone
@@ -133,14 +137,14 @@ class NodeParser(Scope):
             self.loops = outer
         if node is not None:
             self.read_keys(node, value, in_loop=False)
-            if isinstance(node.form, FromAlone):
+            alone = isinstance(node.form, FromAlone)
+            node.plain = SPECIAL.isdisjoint(value.entries) and not (alone or node.form.joins_list)
+            if alone:
                 check_values(self, node)
             if "else" in value.entries:
                 from archspec.document.otherwise import check  # few nodes have one
 
                 check(self, node, value)
-                if node.parallel is not None:
-                    self._refuse_else_of_elements(value.key("else"))
         return node
 
     def _looped(
@@ -177,14 +181,6 @@ class NodeParser(Scope):
                     self.report(Code.STRUCTURE, f"`{known.name}` has no value", key.span)
                 else:
                     known.read(self, node, key, item)
-
-    def _refuse_else_of_elements(self, key: Scalar) -> None:
-        self.report(
-            Code.STRUCTURE,
-            "`else` cannot stand beside `parallel`",
-            key.span,
-            help="nest the choice: `{parallel: …, layers: [{when: …, …, else: …}]}`",
-        )
 
     def _two_loops(self, parallel: Repeat) -> None:
         self.report(

@@ -40,20 +40,25 @@ class Reference(Record):
 
     @property
     def names(self) -> frozenset[str]:
-        """The names that its expressions read."""
-        return self.name.names | (self.output.names if self.output else frozenset())
+        """What its expressions read."""
+        parts = [part.names for part in self.name.parts if not isinstance(part, str)]
+        return frozenset().union(*parts, self.output.names if self.output else ())
 
     def render(self, env: Env) -> str:
-        """The edge without expressions. Raises `Refusal` where one of them has no value."""
-        output = f"[{plain(self.output.evaluate(env))}]" if self.output else ""
-        return self.name.render(env) + output
+        """The edge with its expressions evaluated. Raises `Refusal`."""
+        name = self.name.render(env)
+        return name if self.output is None else f"{name}[{plain(self.output.evaluate(env))}]"
 
 
 class Inputs(Record):
-    """The inputs of a block or op by name. `rest` takes any number of values behind the others."""
+    """The inputs of a block or op by name. `rest` takes any number of values behind the others.
+
+    The last `optional` names may be left out.
+    """
 
     names: tuple[str, ...]
     rest: str | None = None
+    optional: int = 0
 
     def __str__(self) -> str:
         return ", ".join([*self.names, *([f"{self.rest}..."] if self.rest else [])])
@@ -112,8 +117,8 @@ class Place(Protocol):
     ) -> Op:
         """A validated op; `added` arguments are evaluated `there`. Raises `LocatedError`."""
 
-    def op(self, op: Op) -> Step:
-        """The step of an op on what the node reads. Raises `Refusal`."""
+    def op(self, op: Op) -> Step | None:
+        """The step of an op on what the node reads; None where that failed. Raises `Refusal`."""
 
     def call(self, block: Block, args: Arguments, written: Span) -> Step | None:
         """The step of a block, whose call is written at `written`. Raises `Refusal`."""
@@ -191,19 +196,23 @@ class Form(ABC):
         return iter(())
 
 
+NO_WEIGHTS: dict[str, tuple[Span, Reference]] = {}
+
+
 class Node:
     """One entry of a `layers:` list: its form, and the keys that stand beside it.
 
     It has a `repeat` or is `parallel`, or neither. `merge` joins what the elements of a parallel
     give, or branches. With `shares_one` a loop has one module, which every iteration applies.
-    `named` says which inputs its references are, where `from` gives them by name.
+    `named` says which inputs its references are, where `from` gives them by name. A `plain` node
+    has but a name, edges and `training_only` beside its form, and is one step: most are.
     """
 
     __slots__ = (
         *("form", "span", "inputs", "named", "name", "name_span"),
         *("when", "otherwise", "repeat", "parallel", "merge"),
         *("share", "shares_one", "training_only"),
-        *("trainable", "weights", "both_keys"),
+        *("trainable", "weights", "both_keys", "plain"),
     )
 
     def __init__(
@@ -228,7 +237,8 @@ class Node:
         self.training_only = False
         self.trainable: Condition | None = None
         # What stands in the place of the op's weights, by name, each with the place of the name.
-        self.weights: dict[str, tuple[Span, Reference]] = {}
+        self.weights = NO_WEIGHTS
+        self.plain = False
 
     def hand_down(self) -> None:
         """Gives the node under `else` the name and inputs of this one, unless it has inputs."""
@@ -238,9 +248,10 @@ class Node:
         if self.repeat is None or (self.name is not None and self.name.is_fixed):
             other.name, other.name_span = self.name, self.name_span
         if other.inputs is None:
-            other.inputs = self.inputs
+            other.inputs, other.named = self.inputs, self.named
         other.training_only |= self.training_only
         other.trainable = other.trainable or self.trainable
+        other.plain = other.plain and other.trainable is None
         other.hand_down()
 
     @property

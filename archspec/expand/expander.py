@@ -60,11 +60,7 @@ class Expander(Expansion):
     def node(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
         self.meet(node)
         site.builder.before = current
-        if node.parallel is not None:
-            from archspec.expand.parallel import side_by_side  # for few nodes
-
-            return side_by_side(self, node, site, current)
-        if node.when is not None:
+        if not node.plain and node.when is not None and node.parallel is None:
             return choosing.chosen(self, node, site, current)
         return self.present(node, site, current)
 
@@ -77,11 +73,17 @@ class Expander(Expansion):
         self.at, self.label = node.span, None
 
     def present(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
+        if node.parallel is not None:
+            from archspec.expand.parallel import side_by_side  # for few nodes
+
+            return side_by_side(self, node, site, current)
         refs = self._reads(node, site, current)
         if refs is None:
             self.poison(node, site)
             return None
         site.over(refs)
+        if node.plain:
+            return self.place(node, site, refs)
         if node.repeat is not None:
             return self._repeat(node, site, refs)
         if isinstance(node.form, FromAlone):
@@ -102,7 +104,9 @@ class Expander(Expansion):
             from archspec.expand.named_inputs import in_order  # for few nodes
 
             return in_order(self, node, site)
-        return self.resolve(references, site, node.name.text if node.name else None)
+        names_values = isinstance(node.form, FromAlone)
+        own = node.name.text if node.name else None
+        return self.resolve(references, site, own, may_be_none=names_values)
 
     def _called(self, node: Node, site: Site, refs: Refs) -> Refs | None:
         """Gives values a name, which no other node may bear."""
@@ -117,7 +121,11 @@ class Expander(Expansion):
         return refs
 
     def resolve(
-        self, references: tuple[Reference, ...], site: Site, own: str | None
+        self,
+        references: tuple[Reference, ...],
+        site: Site,
+        own: str | None,
+        may_be_none: bool = False,
     ) -> Refs | None:
         found: list[Ref] = []
         sound = True
@@ -138,7 +146,7 @@ class Expander(Expansion):
                 sound = False
             else:
                 found.extend(refs)
-        if sound and references and not found:
+        if sound and references and not found and not may_be_none:
             nothing = f"{references[0].name.text!r} stands for no value here"
             help_ = "no such node is there: put `when:` on the node that reads them"
             self.report(Refusal(nothing, code=Code.ARITY, help=help_), references[0].span)
@@ -252,7 +260,7 @@ class Expander(Expansion):
         """Lets nodes join the list, training_only where the node around them is."""
         b, before = site.builder, (site.builder.training_only, site.builder.frozen)
         b.training_only = b.training_only or node.training_only
-        b.frozen = b.frozen or self._is_frozen(node, site.env)
+        b.frozen = b.frozen or not self._trains(node, site.env)
         self.joined += 1
         refs = None
         try:
@@ -266,15 +274,15 @@ class Expander(Expansion):
         b.training_only, b.frozen = before
         return refs
 
-    def _is_frozen(self, node: Node, env: Env) -> bool:
-        """Whether the node says that nothing trains its parameters; a mistake is reported."""
+    def _trains(self, node: Node, env: Env) -> bool:
+        """Whether the parameters of the node are trained; a mistake is reported."""
         if node.trainable is None:
-            return False
+            return True
         try:
-            return not truth(node.trainable.argument.value(env), "`trainable`")
+            return truth(node.trainable.argument.value(env), "`trainable`")
         except Refusal as refusal:
             self.report(refusal, node.trainable.span)
-            return False
+            return True
 
     # --- placing: numbers and names --------------------------------------------------------------
 
@@ -286,10 +294,10 @@ class Expander(Expansion):
         bound: Bindings | list[Element] | None = None,
         anonymous: bool = False,
     ) -> Refs | None:
-        in_place = node.form.joins_list and node.name is None and node.share is None
-        in_place = in_place and not node.shares_one
-        if in_place and bound is None:
-            return self.in_place(node, site, lambda: self._joined(node.form, site, refs))
+        if not node.plain and bound is None:
+            in_place = node.form.joins_list and node.name is None and node.share is None
+            if in_place and not node.shares_one:
+                return self.in_place(node, site, lambda: self._joined(node.form, site, refs))
         try:
             name = None if anonymous else self._name(node, site.env)
         except Refusal as refusal:
@@ -317,7 +325,7 @@ class Expander(Expansion):
         step.name, step.named = label, live.name is not None
         step.training_only = b.training_only or (node.training_only and not b.loop)
         if step.shares is None:
-            step.frozen = b.frozen or (not b.loop and self._is_frozen(node, site.env))
+            step.frozen = b.frozen or not (node.plain or b.loop or self._trains(node, site.env))
         index = len(b.steps)
         count = len(step.outputs)
         result = (Ref(index),) if count == 1 else tuple([Ref(index, i) for i in range(count)])
@@ -334,10 +342,12 @@ class Expander(Expansion):
             return None
         live.step, live.levels = index, levels
         b.modules[-1][label] = index
-        if live.scope is not None:
-            b.loops[index] = live.scope
         b.steps.append(step)
         b.recipes.append(live)
+        if node.plain:
+            return result
+        if live.scope is not None:
+            b.loops[index] = live.scope
         if node.shares_one:
             from archspec.expand.one_module import others  # for few nodes
 
@@ -368,6 +378,8 @@ class Expander(Expansion):
         node = live.node
         try:
             self.limits.check("nodes", self.nodes, "the number of nodes")
+            if node.plain:
+                return self.step(node, site, refs, levels)
             if node.shares_one:
                 from archspec.expand import one_module  # for few nodes
 

@@ -34,13 +34,14 @@ def in_order(x: Expansion, node: Node, site: Site) -> Refs | None:
             sound = False
     if known.rest is not None:
         values.setdefault(known.rest, ())
-    missing = [name for name in known.names if all(each.name != name for each in node.named)]
+    required = known.names[: len(known.names) - known.optional]
+    missing = [name for name in required if all(each.name != name for each in node.named)]
     if missing and sound:
         x.report(_missing(form.word, missing, known), node.span)
     if missing or not sound:
         return None
     order = [*known.names, *([known.rest] if known.rest else [])]
-    return tuple([ref for name in order for ref in values[name]])
+    return tuple([ref for name in order for ref in values.get(name, ())])
 
 
 def _form(node: Node, site: Site) -> Form:

@@ -451,11 +451,6 @@ class Template(Record):
     def is_fixed(self) -> bool:
         return len(self.parts) == 1 and isinstance(self.parts[0], str)
 
-    @property
-    def names(self) -> frozenset[str]:
-        """The names that its expressions read."""
-        return frozenset().union(*(p.names for p in self.parts if isinstance(p, Expression)))
-
     def render(self, env: Env) -> str:
         """The name; raises `Refusal` where an expression gives neither text nor whole number."""
         if self.is_fixed:

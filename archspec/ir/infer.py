@@ -96,8 +96,9 @@ def _too_large(what: str, elements: int, each: str = "") -> Refusal:
 def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:
     inputs = op.own_inputs(inputs)
     count, arity = len(inputs), op.arity
-    if count < 2 if arity is None else count != arity:
-        wanted = "two or more inputs" if arity is None else f"{arity} input(s)"
+    least = 2 if arity is None else arity - op.optional_inputs
+    if count < least or (arity is not None and count > arity):
+        wanted = "two or more inputs" if arity is None else f"{_span(least, arity)} input(s)"
         if op.variadic and arity is not None:
             wanted = "one input beside a number" if arity == 1 else f"{arity} inputs"
         raise Refusal(
@@ -119,6 +120,10 @@ def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:
                 )
 
 
+def _span(least: int, most: int) -> str:
+    return f"{most}" if least == most else f"{least} to {most}"
+
+
 def _arity_help(op: Op, count: int) -> str | None:
     if op.arity is None:
         return f"name them: `{op.op_name}: [a, b]`"
@@ -126,6 +131,8 @@ def _arity_help(op: Op, count: int) -> str | None:
         return f"name them: `{op.op_name}: [{', '.join('abc'[: op.arity])}]`"
     if op.variadic:
         return "join the others in a node before it, or leave the number out"
+    if op.optional_inputs:
+        return f"its inputs are {', '.join(op.input_names)}, in this order"
     if count > op.arity:
         return "name one value: `from: name`, or one output of several: `from: name[0]`"
     return None

@@ -101,19 +101,19 @@ class Op:
     A class is called as torch calls its module, with `Op` at the end where archspec has another
     class of that name.
 
-    Class facts: `primary` is the argument that may stand alone (`linear: 10`); `variadic` ops
-    read two or more inputs, written as their primary argument (`add: [a, b]`); `num_inputs`
-    counts the inputs of all others, and `input_names` names them where `from` may give them by
-    name; `takes_unbatched` ops also read learned tensors, which have
-    no batch axis; `takes` names the types of values that it reads; `module` is the path of the
-    class that `build` calls; `kernels` names the weights that a network-wide `init:` scheme fills;
-    the module of an `any_rank` op is the same for inputs of every rank. Where the arguments of an
-    op that `follows` are sizes of values, generated code computes them when it runs: in its
-    `expression` or `call`, or by calling the `function` that does what its module would.
-    An op that `gives_several` may give another number of outputs than one. `sized_like` is the
-    argument for sizes of the axes after the channels, in whose place a spec may name a value that
-    has them with `like`. `since` is the version of archspec that an op came with, where files that
-    are older may have a block of its name, which hides it there.
+    Class facts: `primary` is the argument that may stand alone (`linear: 10`); `variadic` ops read
+    two or more inputs, written as their primary argument (`add: [a, b]`); `num_inputs` counts the
+    inputs of all others, the last `optional_inputs` of which may be left out, and `input_names`
+    names them where `from` may give them by name; `takes_unbatched` ops also read learned tensors,
+    which have no batch axis; `takes` names the types of values that it reads; `module` is the path
+    of the class that `build` calls; `kernels` names the weights that a network-wide `init:` scheme
+    fills; the module of an `any_rank` op is the same for inputs of every rank. Where the arguments
+    of an op that `follows` are sizes of values, generated code computes them when it runs: in its
+    `expression` or `call`, or by calling the `function` that does what its module would. An op that
+    `gives_several` may give another number of outputs than one. `sized_like` is the argument for
+    sizes of the axes after the channels, in whose place a spec may name a value that has them with
+    `like`. `since` is the version of archspec that an op came with, where files that are older may
+    have a block of its name, which hides it there.
 
     Facts that warnings ask for: `is_activation` ops apply a fixed function to each element; `drops`
     ops zero elements at random in training; `passes_through` ops return their input; outputs of
@@ -129,6 +129,7 @@ class Op:
     variadic: ClassVar[bool] = False
     num_inputs: ClassVar[int] = 1
     input_names: ClassVar[tuple[str, ...]] = ()
+    optional_inputs: ClassVar[int] = 0
     takes: ClassVar[frozenset[str]] = FLOATS
     takes_unbatched: ClassVar[bool] = False
     gives_several: ClassVar[bool] = False

@@ -95,7 +95,7 @@ def _operands(tape: Tape, a: Tensor, b: Tensor, batch: Sizes) -> tuple[Tensor, T
             (*b.strides[:-2], b.strides[-1], b.strides[-2]),
         )
         return a, tapes.reshape(tape, turned, (b.numel // b.shape[-2], b.shape[-2]))
-    return _as_batch_of_matrices(tape, a, batch), _as_batch_of_matrices(tape, b, batch)
+    return as_batch_of_matrices(tape, a, batch), as_batch_of_matrices(tape, b, batch)
 
 
 def _folds(a: Tensor, b: Tensor) -> bool:
@@ -111,7 +111,7 @@ def _folds(a: Tensor, b: Tensor) -> bool:
     return all(strides[i] == strides[i + 1] * shape[i + 1] for i in range(len(shape) - 2))
 
 
-def _as_batch_of_matrices(tape: Tape, x: Tensor, batch: Sizes) -> Tensor:
+def as_batch_of_matrices(tape: Tape, x: Tensor, batch: Sizes) -> Tensor:
     """`x` with its leading axes expanded to `batch` and folded into one, as torch prepares it."""
     missing = len(batch) - (len(x.shape) - 2)
     sizes, strides = (1,) * missing + x.shape[:-2], (0,) * missing + x.strides[:-2]

@@ -93,6 +93,7 @@ MODULES = {
     "rrelu": "archspec.ops.activation",
     "rsqrt": "archspec.ops.elementwise",
     "scale": "archspec.ops.arithmetic",
+    "scaled_dot_product_attention": "archspec.ops.scaled_dot_product",
     "selu": "archspec.ops.activation",
     "shifted_window_mask": "archspec.ops.attention",
     "sigmoid": "archspec.ops.activation",

@@ -172,6 +172,29 @@ def _replace(document: Any, rng: random.Random) -> None:
         slot.set(new)
 
 
+def _key(document: Any, rng: random.Random) -> None:
+    """A node stands several times, in a chain or side by side, or only under a condition."""
+    nodes = _nodes(document)
+    if not nodes:
+        return
+    slot = rng.choice(nodes)
+    if not isinstance(slot.value, Pairs):
+        slot.set(Pairs([[slot.value, None]]))
+    added: list[list[Any]] = rng.choice(
+        (
+            [["repeat", 2]],
+            [["repeat", 2], ["share", True]],
+            [["parallel", 2], ["merge", rng.choice(("add", "concat"))]],
+            [["parallel", 2], ["share", True], ["merge", "mul"]],
+            [["parallel", 3], ["when", "index != 1"], ["else", "input"], ["merge", "add"]],
+            [["when", False], ["else", rng.choice(("input", ["relu"], Pairs([["relu", None]])))]],
+            [["trainable", False]],
+        )
+    )
+    words = [key for key, _ in added]
+    slot.value[:] = [*[pair for pair in slot.value if pair[0] not in words], *added]
+
+
 def _some_op(rng: random.Random) -> Pairs:
     name = rng.choice([n for n, kind in sorted(REGISTRY.items()) if kind.examples])
     kind = REGISTRY[name]
@@ -208,6 +231,8 @@ MUTATIONS = (
         _edge,
         _edge,
         _insert,
+        _key,
+        _key,
         _replace,
         _replace,
     ),

@@ -98,6 +98,6 @@ def ssd300_vgg16() -> nn.Module:
     return made
 
 
-@reference(sizes={"H": 64, "W": 96})
+@reference(sizes={"H": 32, "W": 64})
 def ssdlite320_mobilenet_v3_large() -> nn.Module:
     return Heads(detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None))

@@ -6,7 +6,16 @@ import references
 import zoo
 
 REFERENCES = references.load()
-SMALL = ["bert", "gpt2", "llama", "t5_encoder", "whisper_encoder"]
+SMALL = [
+    "bert",
+    "fasterrcnn_box_head",
+    "gpt2",
+    "llama",
+    "raft_small_encoders",
+    "ssdlite320_mobilenet_v3_large",
+    "t5_encoder",
+    "whisper_encoder",
+]
 
 
 @pytest.mark.parametrize("name", SMALL)

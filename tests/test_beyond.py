@@ -6,7 +6,10 @@ import references
 import zoo
 
 REFERENCES = references.load()
-SMALL = ["bert", "gpt2", "llama", "t5_encoder", "whisper_encoder"]
+SMALL = [
+    *("bert", "gpt2", "llama", "t5_encoder", "whisper_encoder"),
+    *("dcgan_discriminator", "dcgan_generator", "espcn", "nerf", "tcn", "vae"),
+]
 
 
 @pytest.mark.parametrize("name", SMALL)

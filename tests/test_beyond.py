@@ -7,14 +7,9 @@ import zoo
 
 REFERENCES = references.load()
 SMALL = [
-    "bert",
-    "fasterrcnn_box_head",
-    "gpt2",
-    "llama",
-    "raft_small_encoders",
-    "ssdlite320_mobilenet_v3_large",
-    "t5_encoder",
-    "whisper_encoder",
+    *("bert", "gpt2", "llama", "t5_encoder", "whisper_encoder"),
+    *("dcgan_discriminator", "dcgan_generator", "espcn", "nerf", "tcn", "vae"),
+    *("fasterrcnn_box_head", "raft_small_encoders", "ssdlite320_mobilenet_v3_large"),
 ]
 
 

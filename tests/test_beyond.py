@@ -2,12 +2,15 @@
 
 import pytest
 import references
+
 import zoo
 
 REFERENCES = references.load()
 SMALL = [
     *("albert", "bert", "clip_text", "clip_vision", "distilbert", "electra", "gpt2", "llama"),
     *("mistral", "phi", "qwen2", "t5_encoder", "vit_base", "whisper_encoder"),
+    *("dcgan_discriminator", "dcgan_generator", "espcn", "nerf", "tcn", "vae"),
+    *("fasterrcnn_box_head", "raft_small_encoders", "ssdlite320_mobilenet_v3_large"),
 ]
 
 

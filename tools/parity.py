@@ -333,7 +333,9 @@ def digest(reference: references.Reference) -> str:
     return made.hexdigest()
 
 
-def compare_zoo(wanted: Sequence[references.Reference], state: Path | None) -> list[str]:
+def compare_zoo(
+    wanted: Sequence[references.Reference], state: Path | None, *, write: bool
+) -> list[str]:
     """Compares the networks beyond the 80, a line each; returns what disagrees."""
     done = json.loads(state.read_text()) if state is not None and state.exists() else {}
     found = []
@@ -348,6 +350,10 @@ def compare_zoo(wanted: Sequence[references.Reference], state: Path | None) -> l
                 os.replace(partial, state)
         found.append(zoo.Comparison(**{k: v for k, v in entry.items() if k != "digest"}))
         print("  ".join(zoo.row(found[-1])), flush=True)
+    if write:
+        kept = parity_page.kept_rows(table="beyond", head=parity_page.BEYOND)
+        rows = kept | {each.name: tuple(map(str.strip, zoo.cells(each))) for each in found}
+        parity_page.rewrite("beyond", parity_page.beyond_lines(rows))
     for kind, package in references.MISSING.items():
         print(f"left out, since {package} is not installed: {kind}")
     equal = sum(not each.failures for each in found)
@@ -399,7 +405,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         size = SMALL if options.small else None
         failures += compare_classifiers(classifiers, size, write=options.write)
     if further := [beyond[name] for name in wanted if name in beyond]:
-        failures += compare_zoo(further, options.state)
+        failures += compare_zoo(further, options.state, write=options.write)
     for failure in failures:
         print(failure, file=sys.stderr)
     return 1 if failures else 0

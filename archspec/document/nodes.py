@@ -145,8 +145,6 @@ class NodeParser(Scope):
                 from archspec.document.otherwise import check  # few nodes have one
 
                 check(self, node, value)
-                if node.parallel is not None:
-                    self._refuse_else_of_elements(value.key("else"))
         return node
 
     def _looped(
@@ -183,14 +181,6 @@ class NodeParser(Scope):
                     self.report(Code.STRUCTURE, f"`{known.name}` has no value", key.span)
                 else:
                     known.read(self, node, key, item)
-
-    def _refuse_else_of_elements(self, key: Scalar) -> None:
-        self.report(
-            Code.STRUCTURE,
-            "`else` cannot stand beside `parallel`",
-            key.span,
-            help="nest the choice: `{parallel: …, layers: [{when: …, …, else: …}]}`",
-        )
 
     def _two_loops(self, parallel: Repeat) -> None:
         self.report(

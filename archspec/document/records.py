@@ -16,6 +16,7 @@ from archspec.expressions.parse import Expression, Template
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
 from archspec.record import Record
+from archspec.sizes.size import plain
 from archspec.text.values import Mapping, Value
 
 Arguments: TypeAlias = dict[str, Argument]
@@ -36,6 +37,17 @@ class Reference(Record):
     @property
     def text(self) -> str:
         return self.name.text + (f"[{self.output.text}]" if self.output else "")
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What its expressions read."""
+        parts = [part.names for part in self.name.parts if not isinstance(part, str)]
+        return frozenset().union(*parts, self.output.names if self.output else ())
+
+    def render(self, env: Env) -> str:
+        """The edge with its expressions evaluated. Raises `Refusal`."""
+        name = self.name.render(env)
+        return name if self.output is None else f"{name}[{plain(self.output.evaluate(env))}]"
 
 
 class Inputs(Record):
@@ -105,8 +117,8 @@ class Place(Protocol):
     ) -> Op:
         """A validated op; `added` arguments are evaluated `there`. Raises `LocatedError`."""
 
-    def op(self, op: Op) -> Step:
-        """The step of an op on what the node reads. Raises `Refusal`."""
+    def op(self, op: Op) -> Step | None:
+        """The step of an op on what the node reads; None where that failed. Raises `Refusal`."""
 
     def call(self, block: Block, args: Arguments, written: Span) -> Step | None:
         """The step of a block, whose call is written at `written`. Raises `Refusal`."""
@@ -236,7 +248,7 @@ class Node:
         if self.repeat is None or (self.name is not None and self.name.is_fixed):
             other.name, other.name_span = self.name, self.name_span
         if other.inputs is None:
-            other.inputs = self.inputs
+            other.inputs, other.named = self.inputs, self.named
         other.training_only |= self.training_only
         other.trainable = other.trainable or self.trainable
         other.plain = other.plain and other.trainable is None

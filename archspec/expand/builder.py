@@ -59,6 +59,7 @@ class Builder:
     """Collects the steps of one list. `parent` is where it is called, and what it was given."""
 
     __slots__ = (
+        "applied",
         "before",
         "counters",
         "dead_names",
@@ -136,6 +137,8 @@ class Builder:
         # number and output, with the position among all that are.
         self.loops: dict[int, Builder] = {}
         self.taken: dict[int, dict[tuple[int, int], int]] = {}
+        # What each iteration gives of a loop that has one module, by the step of the first.
+        self.applied: dict[int, list[Refs]] = {}
         # The steps that nobody reads, once the list is finished.
         self.unread: list[Step] = []
 
@@ -254,7 +257,7 @@ class Builder:
             return self.look_up(path, level)
         edge = split_edge(path, lambda name: self.is_name(name, level))
         loop = self.modules[level].get(edge.name, INPUT)
-        if loop in self.loops:
+        if loop in self.applied or loop in self.loops:
             return self._iterations(loop, edge)
         if self.names.get(edge.name, ()) is None:
             return None
@@ -272,8 +275,9 @@ class Builder:
 
     def _iterations(self, loop: int, edge: Edge) -> Refs | None:
         """What one iteration of a loop gives, or all do in order."""
-        scope, chosen = self.loops[loop], iteration(edge.rest)
-        count = len(scope.iterations)
+        given, chosen = self.applied.get(loop), iteration(edge.rest)
+        made = self.loops[loop].iterations if given is None else given
+        count = len(made)
         if edge.rest != "*" and (chosen is None or chosen >= count):
             inside = edge.rest.partition(".")[0]
             raise Refusal(
@@ -285,11 +289,13 @@ class Builder:
                 else None,
             )
         numbers = range(count) if chosen is None else (chosen,)
+        if given is not None:
+            return tuple([ref for number in numbers for ref in given[number]])
         return tuple(
             [
                 self._taken(loop, number, output)
                 for number in numbers
-                for output in range(len(scope.iterations[number]))
+                for output in range(len(made[number]))
             ]
         )
 
@@ -520,12 +526,29 @@ class Builder:
             ref = step.inputs[0]
 
 
+class Choice(Record):
+    """The node of a chain of `else` that stands there, or the last one where none does.
+
+    `refs` is what its condition saw. `absent` are the others, with how many values each would give.
+    """
+
+    node: Node
+    is_there: bool
+    refs: Refs
+    absent: list[tuple[Node, int | None]]
+
+
 class Element(Record):
-    """One element of a `parallel`: what it binds and reads, and whether it is there."""
+    """One element of a `parallel`: what it binds and reads, and the node that stands there.
+
+    That is the node itself or what its `else` says; None where the first value is handed on.
+    `choice` says why, where there is a `when`.
+    """
 
     binding: dict[str, Any]
     reads: Refs
-    is_there: bool
+    node: Node | None
+    choice: Choice | None
 
 
 class Live:

@@ -60,13 +60,7 @@ class Expander(Expansion):
     def node(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
         self.meet(node)
         site.builder.before = current
-        if node.plain:
-            return self.present(node, site, current)
-        if node.parallel is not None:
-            from archspec.expand.parallel import side_by_side  # for few nodes
-
-            return side_by_side(self, node, site, current)
-        if node.when is not None:
+        if not node.plain and node.when is not None and node.parallel is None:
             return choosing.chosen(self, node, site, current)
         return self.present(node, site, current)
 
@@ -79,6 +73,10 @@ class Expander(Expansion):
         self.at, self.label = node.span, None
 
     def present(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
+        if node.parallel is not None:
+            from archspec.expand.parallel import side_by_side  # for few nodes
+
+            return side_by_side(self, node, site, current)
         refs = self._reads(node, site, current)
         if refs is None:
             self.poison(node, site)
@@ -106,7 +104,9 @@ class Expander(Expansion):
             from archspec.expand.named_inputs import in_order  # for few nodes
 
             return in_order(self, node, site)
-        return self.resolve(references, site, node.name.text if node.name else None)
+        names_values = isinstance(node.form, FromAlone)
+        own = node.name.text if node.name else None
+        return self.resolve(references, site, own, may_be_none=names_values)
 
     def _called(self, node: Node, site: Site, refs: Refs) -> Refs | None:
         """Gives values a name, which no other node may bear."""
@@ -121,7 +121,11 @@ class Expander(Expansion):
         return refs
 
     def resolve(
-        self, references: tuple[Reference, ...], site: Site, own: str | None
+        self,
+        references: tuple[Reference, ...],
+        site: Site,
+        own: str | None,
+        may_be_none: bool = False,
     ) -> Refs | None:
         found: list[Ref] = []
         sound = True
@@ -142,7 +146,7 @@ class Expander(Expansion):
                 sound = False
             else:
                 found.extend(refs)
-        if sound and references and not found:
+        if sound and references and not found and not may_be_none:
             nothing = f"{references[0].name.text!r} stands for no value here"
             help_ = "no such node is there: put `when:` on the node that reads them"
             self.report(Refusal(nothing, code=Code.ARITY, help=help_), references[0].span)

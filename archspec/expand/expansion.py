@@ -117,11 +117,16 @@ class Expansion(ABC):
 
     @abstractmethod
     def resolve(
-        self, references: tuple[Reference, ...], site: Site, own: str | None
+        self,
+        references: tuple[Reference, ...],
+        site: Site,
+        own: str | None,
+        may_be_none: bool = False,
     ) -> Refs | None:
         """The values that `from`, a merge or `outputs` names; None where one is unknown.
 
-        `own` is the name of the node that reads them, as written.
+        `own` is the name of the node that reads them, as written. A reader needs a value at least,
+        unless it `may_be_none`.
         """
 
     @abstractmethod

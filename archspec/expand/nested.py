@@ -285,7 +285,7 @@ def finish(
     """The graph of a nested list. Warns of each node that nobody reads."""
     b = site.builder
     last = settled(x, last, b) if outputs is None else _outputs(x, outputs, site, last)
-    if last is None:
+    if last is None or not _gives_some(x, last):
         return None
     if any(ref.step >= 0 and b.steps[ref.step].training_only for ref in last):
         x.report(
@@ -312,7 +312,17 @@ def finish_root(
         names = tuple(output.name for output in outputs if output.name is not None)
         if not names and len(outputs) == 1 and last is not None and len(last) > 1:
             names = _numbered(outputs[0].reference.name.text, len(last))
-    return None if last is None else _closed(x, site.builder, None, last, names or None)
+    if last is None or not _gives_some(x, last):
+        return None
+    return _closed(x, site.builder, None, last, names or None)
+
+
+def _gives_some(x: Expansion, last: Refs) -> bool:
+    """Whether a list gives a value; none is reported, at the node that was placed last."""
+    if not last and x.at is not None:
+        message = "this list gives no value: its last node names none"
+        x.report(Refusal(message, code=Code.ARITY, help="say what it gives: `outputs:`"), x.at)
+    return bool(last)
 
 
 def _numbered(name: str, count: int) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ def first(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
     if live.bindings is not None:
         binding = live.bindings[0]
     else:
-        binding = next(each for each in live.elements or () if each.is_there).binding
+        binding = next(each for each in live.elements or () if each.node).binding
     return _made(x, live, site, refs, binding)
 
 
@@ -41,6 +41,7 @@ def others(x: Expansion, live: Live, site: Site, refs: Refs, given: Refs) -> Ref
 
 
 def _chained(x: Expansion, live: Live, site: Site, refs: Refs, given: Refs) -> Refs | None:
+    applied = _all_of(live, site, given)
     last: Refs | None = given
     for number, binding in enumerate((live.bindings or [])[1:], start=1):
         assert last is not None
@@ -48,31 +49,38 @@ def _chained(x: Expansion, live: Live, site: Site, refs: Refs, given: Refs) -> R
         last = _applied(x, live, site, reads, binding, number)
         if last is None:
             return None
+        applied.append(last)
     return last
+
+
+def _all_of(live: Live, site: Site, *given: Refs) -> list[Refs]:
+    """The list in which edges like `loop.1` find what each iteration gives."""
+    assert live.step is not None
+    return site.builder.applied.setdefault(live.step, [*given])
 
 
 def _side_by_side(x: Expansion, live: Live, site: Site, refs: Refs, given: Refs) -> Refs | None:
     elements = live.elements or []
-    own = next(number for number, each in enumerate(elements) if each.is_there)
+    own = next(number for number, each in enumerate(elements) if each.node)
     # A patch may have put a node before the whole: every element that read the same reads it.
     instead = dict(zip(elements[own].reads, refs, strict=True))
-    found: list[Ref] = []
+    found = _all_of(live, site)
     for number, element in enumerate(elements):
         reads = tuple([instead.get(ref, ref) for ref in element.reads])
         if number == own:
-            found += given
+            found.append(given)
             continue
         result = _given(x, live, site, element, reads, number)
         if result is None:
             return None
-        found += result
-    return tuple(found)
+        found.append(result)
+    return tuple([ref for refs in found for ref in refs])
 
 
 def _given(
     x: Expansion, live: Live, site: Site, element: Element, reads: Refs, number: int
 ) -> Refs | None:
-    if not element.is_there:
+    if element.node is None:
         return reads[:1]
     return _applied(x, live, site, reads, element.binding, number)
 

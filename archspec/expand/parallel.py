@@ -7,12 +7,14 @@ fixed name they are the children of a scope; else they join the list, and a `mer
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.document.forms.alone import FromAlone
 from archspec.document.records import Node
 from archspec.expand import nested as scopes
 from archspec.expand.builder import Builder, Element, HandedOn, Levels, Live, Refs, Site
-from archspec.expand.choosing import settled, unclear
+from archspec.expand.choosing import checked, choose, settled, unclear
 from archspec.expand.expansion import Expansion
 from archspec.expand.loops import bindings
 from archspec.ir.graph import INPUT, Ref, Step
@@ -31,7 +33,7 @@ def side_by_side(x: Expansion, node: Node, site: Site, current: Refs | None) -> 
     if not elements:
         return _passed(node, site, current[:1])
     if node.shares_one:
-        first = next((each for each in elements if each.is_there), None)
+        first = next((each for each in elements if each.node), None)
         if first is not None:
             return x.place(node, site, first.reads, elements)
     elif node.name is not None and node.name.is_fixed:
@@ -68,8 +70,9 @@ def scope(
     (again or live).scope = inner.builder
     with scopes.Entered(x, node.span, None):
         found = _placed(x, node, inner, elements, anonymous=True)
-        inner.builder.own = last = _merged(x, node, inner, found) or ()
-        graph = scopes.finish(x, inner, last) if last else None
+        last = _merged(x, node, inner, found)
+        inner.builder.own = last or ()
+        graph = scopes.finish(x, inner, last)
     return scopes.graph_step(graph, site.builder, refs, node.span)
 
 
@@ -84,19 +87,31 @@ def _elements(x: Expansion, node: Node, site: Site, current: Refs) -> list[Eleme
     found: list[Element] = []
     for binding in bound:
         site.builder.before = current
-        inner = site._replace(env=site.env.bind(binding))
-        refs: Refs | None = current
-        if node.inputs is not None:
-            refs = x.read_by(node, node.inputs, inner)
-        if refs is None:
+        element = _element(x, node, site._replace(env=site.env.bind(binding)), current, binding)
+        if element is None:
             return None
-        is_there: bool | None = True
-        if node.when is not None:
-            is_there = x.condition(node, inner.over(refs))
-        if is_there is None:
-            return None
-        found.append(Element(binding, refs, is_there))
+        found.append(element)
     return found
+
+
+def _element(
+    x: Expansion, node: Node, site: Site, current: Refs, binding: dict[str, Any]
+) -> Element | None:
+    """One element, by its own `when` and `else`."""
+    choice = None
+    if node.when is not None:
+        choice = choose(x, node, site, current)
+        if choice is None:
+            return None
+        node = choice.node
+    refs: Refs | None = current
+    if node.inputs is not None:
+        refs = x.read_by(node, node.inputs, site)
+    if refs is None:
+        return None
+    if choice is None or choice.is_there:
+        return Element(binding, refs, node, choice)
+    return Element(binding, refs, None, choice)
 
 
 def _placed(
@@ -104,30 +119,34 @@ def _placed(
 ) -> Refs | None:
     """What each gives; one that is not there hands on its input and keeps its number."""
     b, found, sound = site.builder, list[Ref](), True
-    joins = node.form.joins_in_repeat and node.name is None and node.share is None
-    is_one = not joins and not (node.form.joins_list and node.name is None)
+    is_one = not _joins(node) and not (node.form.joins_list and node.name is None)
     for element in elements:
         inner = site._replace(env=site.env.bind(element.binding))
         inner.over(element.reads)
-        if not element.is_there:
-            given: Refs | None = element.reads[:1]
+        made = element.node
+        given: Refs | None
+        if made is None or isinstance(made.form, FromAlone):
+            given = element.reads if made else element.reads[:1]
             if not anonymous:
                 x.stand_for(node, inner, given)
             if is_one:
                 _skip(b, site.level)
-        elif joins:
-            given = settled(x, x.run(node.form.members, inner._replace(start=element.reads)), b)
+        elif _joins(made):
+            given = settled(x, x.run(made.form.members, inner._replace(start=element.reads)), b)
         else:
-            given = x.place(node, inner, element.reads, anonymous=anonymous)
-        count = (node.form.count or 1) if given is None else len(given)
-        if node.when is not None and max(count, node.form.count or 1) > 1:
-            x.report(_several(count), node.when.span)
-            return None
+            given = x.place(made, inner, element.reads, anonymous=anonymous)
+        if element.choice is not None:
+            checked(x, element.choice, given)
         sound &= given is not None
         if anonymous:
             b.iterations.append(given or ())
         found.extend(given or ())
     return tuple(found) if sound else None
+
+
+def _joins(node: Node) -> bool:
+    """Whether the nodes of a group join the list, as in a `repeat`."""
+    return node.form.joins_in_repeat and node.name is None and node.share is None
 
 
 def _skip(b: Builder, level: int) -> None:
@@ -141,14 +160,6 @@ def _merged(x: Expansion, node: Node, site: Site, found: Refs | None) -> Refs | 
     if node.merge is None or found is None:
         return found
     return x.node(node.merge, site._replace(start=found), found)
-
-
-def _several(count: int) -> Refusal:
-    return Refusal(
-        f"an element of {count} values has a `when`, and hands on one value where it is not there",
-        code=Code.STRUCTURE,
-        help="put the `when` on the nodes that read them",
-    )
 
 
 def _passed(node: Node, site: Site, passed: Refs) -> Refs:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal
+from collections.abc import Callable
+
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.diagnostics.suggestions import did_you_mean
-from archspec.document.forms.op import OpCall
-from archspec.document.records import Node, Reference
+from archspec.document.records import Arguments, Block, Branch, Node, Place, Reference
 from archspec.expand import edges
 from archspec.expand.builder import Builder, Levels, Refs, Site
 from archspec.expand.expansion import Expansion
 from archspec.expand.nested import At
 from archspec.expressions.arguments import LocatedError
+from archspec.expressions.evaluate import Env
 from archspec.ir.given import check_weight, with_weights
 from archspec.ir.graph import Step, Tie
 from archspec.ir.op import Op, Weight
@@ -21,13 +23,58 @@ def weighted(x: Expansion, node: Node, site: Site, refs: Refs, levels: Levels) -
 
     Raises `Refusal` and `LocatedError`.
     """
-    if not isinstance(node.form, OpCall):
-        raise Refusal(
-            f"`weights` stands on ops, and {node.form.word} is none",
-            code=Code.STRUCTURE,
-            help="give a group or block the tensor as an input: a block with `inputs: [x, weight]`",
-        )
-    op = node.form.made(At(x, site, refs, levels, node.span))
+    at = At(x, site, refs, levels, node.span)
+    return node.form.step(_OpAlone(at, lambda op: _weighted_op(x, op, node, site, refs)))
+
+
+class _OpAlone:
+    """A `Place` for one op, which `make_step` makes a step of."""
+
+    def __init__(self, at: Place, make_step: Callable[[Op], Step | None]) -> None:
+        self.at, self.make_step = at, make_step
+        self.env, self.span = at.env, at.span
+
+    def within(self, env: Env, span: Span | None = None) -> _OpAlone:
+        return _OpAlone(self.at.within(env, span), self.make_step)
+
+    def make(
+        self,
+        op: type[Op],
+        args: Arguments,
+        at: Span,
+        added: Arguments | None = None,
+        there: Env | None = None,
+    ) -> Op:
+        return self.at.make(op, args, at, added, there)
+
+    def op(self, op: Op) -> Step | None:
+        return self.make_step(op)
+
+    def call(self, block: Block, args: Arguments, written: Span) -> Step | None:
+        raise _no_op(block.name)
+
+    def group(self, nodes: tuple[Node, ...]) -> Step | None:
+        raise _no_op("a group")
+
+    def branches(self, paths: tuple[Branch, ...], merge: Node | None) -> Step | None:
+        raise _no_op("branches")
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        self.at.add(diagnostic)
+
+    def trail(self) -> tuple[Note, ...]:
+        return self.at.trail()
+
+
+def _no_op(what: str) -> Refusal:
+    return Refusal(
+        f"`weights` stands on ops, and {what} is none",
+        code=Code.STRUCTURE,
+        help="give a group or block the tensor as an input: a block with `inputs: [x, weight]`",
+    )
+
+
+def _weighted_op(x: Expansion, op: Op, node: Node, site: Site, refs: Refs) -> Step | None:
     plain = x.op_step(op, site.builder, refs, node.span)
     owned = {each.name: each for each in op.weights(*plain.input_shapes) if not each.buffer}
     values: dict[str, Refs] = {}

@@ -115,7 +115,8 @@ class ScaledDotProductAttention(Op, name="scaled_dot_product_attention"):
 
 
 def _expect_sequences(x: Shape, rank: int, name: str) -> None:
-    if not is_batched(x) or len(x) < 3:
+    expect_batch(x, name)
+    if len(x) < 3:
         raise Refusal(
             f"{name} is (N, ..., length, features), got {show(x)}",
             code=Code.UNBATCHED,
@@ -128,6 +129,18 @@ def _expect_sequences(x: Shape, rank: int, name: str) -> None:
             code=Code.MIXES_BATCH,
             expected=f"a {rank}-D {name}",
             found=show(x),
+        )
+
+
+def expect_batch(x: Shape, name: str) -> None:
+    """Refuse a tensor that no mask is where it has no batch axis."""
+    if not is_batched(x):
+        raise Refusal(
+            f"{name} needs a batch axis, and {show(x)} has none",
+            code=Code.UNBATCHED,
+            expected="an input whose first axis is N",
+            found=show(x),
+            help="join it to the batch first with add, mul or concat",
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from listing import first_line, listed, listing, loaded, refused, write_files
+from listing import first_line, keys, listed, listing, loaded, refused, write_files
 from test_parallel import equals
 from torch import nn
 
@@ -242,3 +242,30 @@ def test_layers_of_a_parameter_carry_too():
 def test_what_a_loop_of_one_module_or_several_inputs_may_not_be(node, said):
     layers = f"- {{name: a, relu: }}\n- {node}\n- concat"
     assert said in first_line(refused(layers, input="[8]", head=BLOCKS))
+
+
+def test_iterations_of_one_module_are_read_by_number():
+    arch = loaded(
+        "- {name: c, repeat: 3, share: true, linear: 8}\n- {concat: [c.0, c.2, c.*]}", input="[8]"
+    )
+    assert keys(arch) == ["c.weight", "c.bias"]
+    net, x = arch.build(seed=0), torch.randn(2, 8)
+    steps = [net.c(x), net.c(net.c(x)), net.c(net.c(net.c(x)))]
+    assert torch.equal(net(x), torch.cat([steps[0], steps[2], *steps], 1))
+    assert arch.macs == 3 * 64
+    assert listing(archspec.loads(arch.expand(), warn=False)) == listing(arch)
+    assert arch.verify(elsewhere=False).ok
+
+
+def test_elements_of_one_module_are_read_by_number():
+    arch = loaded(
+        "- {name: a, tanh: }\n- {name: b, relu: , from: input}\n- {name: x, from: [a, b]}\n"
+        "- {name: c, parallel: 3, share: true, when: index != 1, from: 'x[index % 2]', linear: 8,"
+        " merge: add}\n- {concat: [c.2, c.1, c]}",
+        input="[8]",
+    )
+    net, x = arch.build(seed=0), torch.randn(2, 8)
+    a, b = torch.tanh(x), torch.relu(x)
+    assert torch.equal(net(x), torch.cat([net.c(a), b, net.c(a) + b + net.c(a)], 1))
+    said = refused("- {name: c, repeat: 2, share: true, linear: 8}\n- {relu: , from: c.2}")
+    assert "'2' is no iteration of the loop 'c'" in first_line(said)

@@ -276,11 +276,111 @@ def test_a_parallel_is_shared_with_other_values():
         ("{name: b, from: a, parallel: 2}", "`parallel` has no effect on a node of `from` alone"),
         ("{parallel: 2, layers: [{name: n, relu: }]}", "every iteration would be called 'n'"),
         (
-            "{parallel: 2, relu: , when: index > 0, else: a}",
-            "`else` cannot stand beside `parallel`",
+            "{parallel: 2, relu: , when: index > 0, else: {from: [a, a]}}",
+            "both sides of `when` and `else` give equally many values",
         ),
-        ("{parallel: 2, chunk: 2, when: index > 0}", "an element of 2 values has a `when`"),
+        (
+            "{parallel: 2, relu: , when: index > 0, else: {repeat: 2, tanh: }}",
+            "one element stands in one place, and `repeat` would make several nodes",
+        ),
+        (
+            "{parallel: 2, share: true, linear: 8, when: index > 0, else: a}",
+            "`share: true` has one module for all elements, and `else` would make another",
+        ),
+        ("{parallel: 2, relu: , when: index > 0, else: b}", "no node before this one is called"),
+        ("{parallel: 2, chunk: 2, when: index > 0}", "a node of 2 values with a `when` needs an"),
     ],
 )
 def test_a_wrong_parallel_is_refused(node, said):
     assert said in first_line(refused(f"- {{name: a, relu: }}\n- {node}\n- concat"))
+
+
+class Chosen(nn.Module):
+    """A linear, a value of the list, a linear behind an activation: what each element chose."""
+
+    def __init__(self, scope):
+        super().__init__()
+        self.a = nn.Linear(8, 8)
+        layers = {"0": nn.Linear(8, 8), "2": nn.Sequential(nn.Tanh(), nn.Linear(8, 8, bias=False))}
+        if scope:
+            self.p = nn.ModuleDict(layers)
+        else:
+            self.p0, self.p2 = layers["0"], layers["2"]
+
+    def forward(self, x):
+        a = self.a(x)
+        first, last = (self.p["0"], self.p["2"]) if hasattr(self, "p") else (self.p0, self.p2)
+        return first(a) + x + last(x)  # the list reads what the node in whose place it is reads
+
+
+@pytest.mark.parametrize("name", ["p", "'p{index}'"])
+def test_an_else_is_that_of_each_element(name):
+    arch = loaded(
+        "- {name: a, linear: 8}\n"
+        f"- {{name: {name}, parallel: 3, linear: 8, when: index == 0, merge: add, else:"
+        " {from: input, when: index == 1, else: [tanh, {linear: {out_features: 8, bias: false},"
+        " from: '0'}]}}",
+        input="[8]",
+    )
+    equals(arch, Chosen(name == "p"), torch.randn(3, 8))
+    assert arch.macs == 3 * 64
+    assert arch.verify(elsewhere=False).ok
+
+
+def test_an_element_names_what_is_there_for_it_alone():
+    rows = listed(
+        "- {name: h0, relu: }\n- {name: h1, tanh: }\n"
+        "- {parallel: 3, layers: [{linear: 4}, gelu], from: 'h{index - 1}', when: index > 0,"
+        " else: {linear: 2, from: h0}}\n- {concat: {dim: 3}}"
+    )
+    assert [row.split(" ->")[0] for row in rows[2:]] == [
+        "2 = linear(h0)",
+        "3 = linear(h0)",
+        "4 = gelu(3)",
+        "5 = linear(h1)",
+        "6 = gelu(5)",
+        "7 = concat(2, 4, 6)",
+    ]
+
+
+def test_a_parallel_may_stand_under_an_else_of_a_node():
+    text = "- {name: p, linear: 16, when: false, else: {parallel: 2, linear: 8, merge: concat}}"
+    arch = loaded(text, input="[8]")
+    assert keys(arch) == ["p.0.weight", "p.0.bias", "p.1.weight", "p.1.bias"]
+    assert archspec.loads(arch.expand()).macs == arch.macs == 2 * 64
+    assert "give equally many values" in refused(
+        text.replace(", merge: concat", "") + "\n- concat", input="[8]"
+    )
+
+
+def test_elements_are_read_by_number_and_tapped():
+    text = "- {name: p, parallel: 3, linear: 4 * (index + 1)}\n- {concat: [p.2, p.0]}\n"
+    arch = loaded(text, input="[8]")
+    assert listing(arch)[-1] == "1 = concat(p[2], p[0]) -> 16"
+    net = arch.build(seed=0, outputs=["p.1", "1"])
+    x = torch.randn(2, 8)
+    found = net(x)
+    child = net.get_submodule("p.1")
+    assert torch.equal(found["p.1"], child(x))
+    assert found["1"].shape == (2, 16)
+
+
+def test_patches_reach_the_elements(tmp_path):
+    write_files(
+        tmp_path,
+        base="""
+            input: [8]
+            layers:
+              - {name: p, parallel: 3, linear: 8, when: index != 1, else: {tanh: }, merge: add}
+            """,
+        variant="""
+            extends: base.yaml
+            patch:
+              - {insert_after: p.1, with: {name: more, linear: 8}}
+              - {replace: p.2, with: {linear: {out_features: 8, bias: false}}}
+            """,
+    )
+    arch = archspec.load(tmp_path / "variant.yaml", warn=False)
+    assert keys(arch) == ["p.0.weight", "p.0.bias", "p.more.weight", "p.more.bias", "p.3.weight"]
+    assert listing(arch)[-1] == "p.4 = add(0, more, 3) -> 8"
+    assert arch.verify(elsewhere=False).ok

@@ -181,3 +181,23 @@ def test_a_dotted_name_comes_before_its_parameter():
     assert net.lm_head.weight is net.transformer.wte.weight
     assert arch.verify().ok, arch.verify()
     assert archspec.loads(arch.expand()).expand() == arch.expand()
+
+
+def test_weights_stand_beside_a_layers_parameter():
+    arch = archspec.loads(
+        "input: [8]\nparams: {fc: {linear: 8}}\nlayers:\n- {name: a, linear: 8}\n"
+        "- {name: b, $fc: , weights: {weight: a.weight}}\n"
+        "- {name: c, $fc: {bias: false}, weights: {weight: a.weight}}\n"
+    )
+    net, x = arch.build(seed=0), torch.randn(3, 8)
+    assert list(net.state_dict()) == ["a.weight", "a.bias", "b.weight", "b.bias", "c.weight"]
+    assert net.a.weight is net.b.weight is net.c.weight
+    linear = torch.nn.functional.linear
+    b = linear(linear(x, net.a.weight, net.a.bias), net.a.weight, net.b.bias)
+    assert torch.equal(net(x), linear(b, net.a.weight))
+    with pytest.raises(archspec.SpecError, match="stands on ops, and a group is none"):
+        archspec.loads(
+            "input: [8]\nparams: {fc: layers}\nlayers:\n- {name: a, linear: 8}\n"
+            "- {$fc: , weights: {weight: a.weight}}\n",
+            params={"fc": ["relu", {"linear": 8}]},
+        )

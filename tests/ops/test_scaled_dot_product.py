@@ -88,7 +88,7 @@ def test_it_exports(tmp_path) -> None:
     ("op", "inputs", "code", "message"),
     [
         ({}, [Q, K], Code.ARITY, "takes 3 to 4 input(s), got 2"),
-        ({}, [(4, 5, 6), K, V], Code.UNBATCHED, "query is (N, ..., length, features)"),
+        ({}, [(4, 5, 6), K, V], Code.UNBATCHED, "query needs a batch axis, and (4, 5, 6) has none"),
         ({}, [Q, (N, 7, 6), V], Code.MIXES_BATCH, "query and key differ in rank: 4-D and 3-D"),
         ({}, [Q, (N, 4, 7, 5), V], Code.SHAPE, "features of query and key: 6 and 5 differ"),
         ({}, [Q, (N, 4, 8, 6), V], Code.SHAPE, "lengths of key and value: 8 and 7 differ"),

@@ -44,7 +44,7 @@ PRIMARY = {
     "to": "dtype",
 }
 NODE_KEYS = {"name", "from", "when", "else", "repeat", "share", "training_only", "merge"}
-NODE_KEYS |= {"trainable", "weights"}
+NODE_KEYS |= {"trainable", "weights", "keys", "parallel"}
 
 
 class Eager:
@@ -105,6 +105,8 @@ class Scope:
         if reference == -1:
             return self.before
         name, bracket, index = reference.partition("[")
+        if name == "-1":
+            return self.before
         start, _, last = name.rpartition(".")
         if last == "*":
             numbered = {
@@ -115,22 +117,75 @@ class Scope:
         if name not in self.names:
             return self.iterations[start][int(last)]
         values = self.names[name]
-        return (values[int(index[:-1])],) if bracket else values
+        return (values[int(evaluate(index[:-1], None, self.variables))],) if bracket else values
 
     def node(self, node: dict[str, Any], values: Values) -> Values:
         self.before = values
+        if "parallel" in node:
+            return self.parallel(node, values)
         if "from" in node:
-            reads = node["from"] if isinstance(node["from"], list) else [node["from"]]
-            if isinstance(node["from"], dict):
-                reads = [node["from"]["x"], node["from"]["y"]]
-            values = tuple(value for name in reads for value in self.read(name))
+            values = self.reads(node["from"])
         if "when" in node and not evaluate(node["when"], values[0], self.variables):
             return self.instead(node, values) if "else" in node else values[:1]
+        if node.keys() <= {"name", "from", "when", "else"}:
+            self.names[node["name"]] = values
+            return values
         if "repeat" in node:
             return self.repeat(node, values)
         self.count += 1
         place = f"{self.path}.{self.count}"
         return self.named(node, self.once(node, values, place, self.variables), place)
+
+    def reads(self, stated: Any) -> Values:
+        """What `from` names: one edge, a list, or inputs by name."""
+        if isinstance(stated, dict):
+            order = sorted(stated, key=["x", "y", "xs", "input", "other"].index)
+            return tuple(value for name in order for value in self.reads(stated[name]))
+        listed = stated if isinstance(stated, list) else [stated]
+        return tuple(value for name in listed for value in self.read(name))
+
+    def parallel(self, node: dict[str, Any], values: Values) -> Values:
+        """Each element by itself, then what joins them."""
+        self.count += 1
+        place, name, outer = f"{self.path}.{self.count}", node.get("name", "{"), self.variables
+        found: list[Values] = []
+        for index, bound in enumerate(self.bound(node["parallel"], values)):
+            self.variables = bound
+            inner = place if "share" in node else f"{place}.{index}"
+            found.append(self.element(node, values, inner))
+            if "{" in name and "name" in node:
+                self.names[name.replace("{index}", str(index))] = found[-1]
+        self.variables = outer
+        if not found:  # no element: the input passes
+            self.names |= {} if "{" in name else {name: values[:1]}
+            return values[:1]
+        result = tuple(value for each in found for value in each)
+        if "merge" in node:
+            result = (merged(node["merge"], result),)
+        if "{" not in name:
+            self.names[name], self.iterations[name] = result, found
+        return result
+
+    def element(self, node: dict[str, Any], values: Values, place: str) -> Values:
+        values = self.reads(node["from"]) if "from" in node else values
+        if "when" in node and not evaluate(node["when"], values[0], self.variables):
+            other = node.get("else")
+            if other is None:
+                return values[:1]
+            if isinstance(other, list):
+                return self.group(other, values, place, self.variables)
+            if isinstance(other, str) or other.keys() == {"from"}:
+                return self.reads(other if isinstance(other, str) else other["from"])
+            node = other
+        kept = {k: v for k, v in node.items() if k not in ("share", "merge", "when", "else")}
+        return self.once(kept, values, place, self.variables)
+
+    def bound(self, loop: Any, values: Values) -> list[dict[str, Any]]:
+        """The variables of each iteration."""
+        variable, items = next(iter(loop.items())) if isinstance(loop, dict) else ("index", loop)
+        items = evaluate(items, values[0], self.variables)
+        items = range(items) if isinstance(items, int) else items
+        return [{**self.variables, "index": i, variable: item} for i, item in enumerate(items)]
 
     def instead(self, node: dict[str, Any], values: Values) -> Values:
         """What stands under `else`: an edge, values, a list of nodes or a node."""
@@ -169,15 +224,11 @@ class Scope:
 
     def iterate(self, node: dict[str, Any], values: Values, place: str) -> list[Values]:
         """What each iteration of a loop gives, whose modules are kept below `place`."""
-        repeat = node["repeat"]
-        if isinstance(repeat, dict):
-            ((variable, items),) = repeat.items()
-        else:
-            variable, items = "index", range(repeat)
         found: list[Values] = []
-        for index, item in enumerate(items):
-            bound = {**self.variables, "index": index, variable: item}
-            inner = f"{place}.{index}"
+        shares = node.get("share") is True
+        node = {k: v for k, v in node.items() if k != "share"} if shares else node
+        for index, bound in enumerate(self.bound(node["repeat"], values)):
+            inner = place if shares else f"{place}.{index}"
             if "name" not in node and "layers" in node:  # its nodes are read from this list
                 scope = Scope(self.net, inner, {}, bound)
                 values = scope.run(node["layers"], values)
@@ -203,9 +254,7 @@ class Scope:
         ((op, args),) = ((k, v) for k, v in node.items() if k not in NODE_KEYS)
         if op in ("add", "mul", "concat"):
             args = args if isinstance(args, dict) else {"inputs": args}
-            named = args.get("inputs") or ()
-            named = [named] if isinstance(named, str) else named
-            given = tuple(v for name in named for v in self.read(name)) or values
+            given = self.reads(args["inputs"]) if args.get("inputs") else values
             number = (args["other"],) if "other" in args else ()
             return (merged(op, [*given, *number]),)
         if op in self.net.spec.get("blocks", {}):
@@ -261,12 +310,14 @@ class Scope:
         elif "params" in block:
             inner["size"] = evaluate(args["size"], values[0], variables)
             inner["act"] = (args["act"], variables) if "act" in args else ("relu", {})
-        inputs = block.get("inputs", ["input"])
-        if len(inputs) != len(values):
+        inputs = list(block.get("inputs", ["input"]))
+        rest = inputs.pop()[:-3] if inputs[-1].endswith("...") else None
+        if len(inputs) > len(values) or (len(inputs) < len(values) and rest is None):
             raise ValueError(f"{len(values)} values for {inputs}")
-        scope = Scope(
-            self.net, place, {n: (v,) for n, v in zip(inputs, values, strict=True)}, inner
-        )
+        given = {n: (v,) for n, v in zip(inputs, values, strict=False)}
+        if rest is not None:
+            given[rest] = inner[rest] = values[len(inputs) :]
+        scope = Scope(self.net, place, given, inner)
         last = scope.run(block["layers"], values[:1])
         if "outputs" in block:
             return tuple(value for name in block["outputs"] for value in scope.read(name))
@@ -275,6 +326,9 @@ class Scope:
     def op(
         self, op: str, args: Any, values: Values, place: str, variables: dict[str, Any]
     ) -> Values:
+        if op == "matmul":
+            a, b = values
+            return (a @ b,)
         (x,) = values
         if not isinstance(args, dict):
             args = {} if args is None else {PRIMARY[op]: args}
@@ -358,6 +412,8 @@ def constant(args: dict[str, Any]) -> Tensor:
     """What torch makes of a literal, or of one of the rules that are drawn."""
     if "full" in args:
         return torch.full(args["full"], args["value"])
+    if "eye" in args:
+        return torch.eye(args["eye"])
     return torch.arange(args["arange"]) if "arange" in args else torch.tensor(args["value"])
 
 
@@ -394,13 +450,16 @@ def merged(op: str, values: Sequence[Any]) -> Tensor:
     return result
 
 
-def evaluate(value: Any, x: Tensor, variables: dict[str, Any], key: str = "") -> Any:
+def evaluate(value: Any, x: Tensor | None, variables: dict[str, Any], key: str = "") -> Any:
     """An expression as Python reads it: the texts that are drawn mean the same there."""
     if isinstance(value, str) and key not in ("padding", "dtype", "init"):
-        names = {"in_shape": list(x.shape[0 if isinstance(x, nn.Parameter) else 1 :])}
+        names: dict[str, Any] = {"true": True, "false": False, "len": len} | variables
+        if x is None:
+            return eval(value, {"__builtins__": {}, **names})
+        names |= {"in_shape": list(x.shape[0 if isinstance(x, nn.Parameter) else 1 :])}
         names |= {"in_channels": x.shape[1]} if x.ndim > 1 else {}
         names |= {"in_features": x.shape[-1]}
-        names |= {"cos": math.cos, "range": range, "true": True, "false": False} | variables
+        names |= {"cos": math.cos, "range": range}
         return eval(value, {"__builtins__": {}, **names})
     return value
 

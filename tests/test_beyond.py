@@ -6,7 +6,11 @@ import references
 import zoo
 
 REFERENCES = references.load()
-SMALL = ["bert", "gpt2", "llama", "t5_encoder", "whisper_encoder"]
+SMALL = [
+    *("bert", "gpt2", "llama", "t5_encoder", "whisper_encoder"),
+    *("dcgan_discriminator", "dcgan_generator", "espcn", "nerf", "tcn", "vae"),
+    *("fasterrcnn_box_head", "raft_small_encoders", "ssdlite320_mobilenet_v3_large"),
+]
 
 
 @pytest.mark.parametrize("name", SMALL)

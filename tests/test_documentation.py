@@ -149,3 +149,10 @@ def test_the_page_on_names_shows_the_code_of_its_example() -> None:
     (code,) = fenced(page, "python")
     assert first.build(device="meta").code.strip() == code.strip()
     assert second.layers[-1].reads[:2] == ("encoder.layers.0", "encoder.layers.1")
+
+
+@pytest.mark.parametrize("page", ["attention", "recurrent"])
+def test_the_example_of_a_page_on_ops_verifies(page: str) -> None:
+    text = (ROOT / "docs" / "language" / f"{page}.md").read_text(encoding="utf-8")
+    report = archspec.loads(fenced(text, "yaml")[0], warn=False).verify()
+    assert report.ok, str(report)

@@ -156,7 +156,9 @@ class NodeRepeat(NodeKey):
         loop = {
             "type": "object",
             "propertyNames": {"pattern": IDENTIFIER},
-            "additionalProperties": {"anyOf": [{"type": "array"}, ref("expression")]},
+            "additionalProperties": {
+                "anyOf": [{"type": "array"}, {"type": "integer", "minimum": 0}, ref("expression")]
+            },
             "minProperties": 1,
         }
         return {"anyOf": [{"type": "integer", "minimum": 0}, ref("expression"), loop]}

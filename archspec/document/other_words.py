@@ -70,7 +70,7 @@ OPS = {
     "sub": "subtract",
     "sum": "reducesum",
     "to": "astype cast totype",
-    "unflatten": "expanddims",
+    "unsqueeze": "expanddims",
     "upsample": "upsampling upsampling2d upsamplingnearest2d",
     "vector_norm": "norm",
     "where": "maskedselect select",
@@ -102,13 +102,9 @@ HOW = {
         "`conv2d: {out_channels: 8, kernel_size: 1}`"
     ),
     "sequential modulelist": "a list of nodes within a node: `layers: [relu]`",
-    "split": "for equal parts write `chunk: 2`; `slice` takes any part",
     "square": "write `pow: 2`",
-    "squeeze": "`reshape` lists the sizes that are left, without the batch; `flatten` leaves one",
-    "stack": "`concat` joins along an axis that is there, and `unflatten` makes one",
     "transformerencoderlayer": "torch's normalises after each sum, unless it has `norm_first`; the "
     "block `transformer_encoder_layer` before it, as ViT does",
-    "unsqueeze": "make two axes of one: `unflatten: {dim: 1, unflattened_size: [1, 4]}`",
     "upsamplingbilinear2d": (
         "write `upsample: {scale_factor: 2, mode: bilinear, align_corners: true}`"
     ),

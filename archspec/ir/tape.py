@@ -292,6 +292,10 @@ def reshape(tape: Tape, x: Tensor, shape: Sizes) -> Tensor:
     return _copy(tape, x, shape)
 
 
+CONSTANT = Tensor((), (), Storage(0), requires_grad=False)
+"""A number as torch sees it: an operand without axes, which decides the strides of a result."""
+
+
 def elementwise(tape: Tape, *inputs: Tensor) -> Tensor:
     """The new result of a pointwise op on broadcastable `inputs`. The op itself says what is saved.
 

@@ -23,8 +23,7 @@ from archspec.ir.op import (
     Weights,
 )
 from archspec.ir.shape import Shape, divide, own_axis, replaced, show
-from archspec.ir.tape import Tape, Tensor, elementwise, empty_like
-from archspec.ops.arithmetic import CONSTANT
+from archspec.ir.tape import CONSTANT, Tape, Tensor, elementwise, empty_like
 
 
 class Activation(ShapeKeeping):

@@ -19,7 +19,7 @@ from archspec.ir.op import (
 )
 from archspec.ir.shape import Shape, equal, expect_rank_from, own_axis, replaced, show
 from archspec.ir.tape import (
-    Storage,
+    CONSTANT,
     Tape,
     Tensor,
     channels_last_strides,
@@ -27,9 +27,6 @@ from archspec.ir.tape import (
     elementwise,
 )
 from archspec.ir.types import BOOL, INT64, ValueType
-
-CONSTANT = Tensor((), (), Storage(0), requires_grad=False)
-"""A number as torch sees it: an operand without axes, which decides the strides of a result."""
 
 Number: TypeAlias = Annotated[int, Bounds(ge=-MAX_SIZE, le=MAX_SIZE)] | Float
 """An operand that is no value. Whole numbers keep integers integers."""

@@ -19,9 +19,16 @@ from archspec.ir.shape import (
     same_except,
     show,
 )
-from archspec.ir.tape import Tape, Tensor, channels_last_strides, contiguous_strides, elementwise
+from archspec.ir.tape import (
+    CONSTANT,
+    Tape,
+    Tensor,
+    channels_last_strides,
+    contiguous_strides,
+    elementwise,
+)
 from archspec.ir.types import BOOL, EVERY, FLOAT, INT32, INT64, ValueType, joined, promoted
-from archspec.ops.arithmetic import CONSTANT, Number, beside, number_source
+from archspec.ops.arithmetic import Number, beside, number_source
 
 
 class _Merge(ProductFree):

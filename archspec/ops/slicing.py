@@ -145,6 +145,7 @@ class Roll(ProductFree, name="roll"):
     follows = True
     examples = (
         Example({"shifts": 1, "dims": 2}, inputs=[("N", 3, 4)]),
+        Example({"shifts": -1, "dims": 0}, inputs=[(3, 4)]),
         Example({"shifts": (-2, -1), "dims": (1, 2)}, inputs=[("N", 4, 5, 3)]),
         Example({"shifts": (0, 7), "dims": (-1, 1)}, inputs=[("N", 4, 5, 3)]),
         Example({"shifts": 1, "dims": 0}, inputs=[(4, 5)]),

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from archspec.testing.graphs import Data
+from archspec.testing.several import Data
 
 BLOCKS: dict[str, Data] = {
     "joined": {

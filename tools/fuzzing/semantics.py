@@ -11,8 +11,10 @@ from unittest.mock import patch
 
 import archspec
 from archspec.diagnostics.diagnostic import Code, Refusal, SpecError
+from archspec.ir.infer import check_types, result_types
 from archspec.ir.op import REGISTRY, Op
 from archspec.ir.shape import N, Shape
+from archspec.ir.types import ValueType
 from fuzzing import networks
 from fuzzing.oracle import outcome
 from fuzzing.sandbox import Case, Verdict
@@ -303,7 +305,7 @@ def eager_failures(text: str) -> dict[Any, str]:
     """
     # Trials of other inputs and arguments are left out: they only look for help.
     with (
-        patch("archspec.expand.expansion.infer", _run),
+        patch("archspec.expand.expansion.Expansion._infer", _run),
         patch("archspec.expand.program.MAX_NODES", -1),
         patch("archspec.expand.other_arguments.MOST", 0),
     ):
@@ -316,23 +318,29 @@ def eager_failures(text: str) -> dict[Any, str]:
     return {}
 
 
-def _run(op: Op, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
-    """In the place of `infer`: shapes as torch makes them. Raises `Refusal` where it fails."""
+def _run(
+    _: object, op: Op, inputs: Sequence[Shape], types: Sequence[ValueType]
+) -> tuple[tuple[Shape, ...], tuple[ValueType, ...]]:
+    """In the place of a rule: shapes as torch makes them. Raises `Refusal` where it fails."""
     from archspec.testing.contract import BATCH_SIZES, FAILURES, OpCase, real_call
 
+    check_types(op, types)
     seen = []
     for batch, training in product(BATCH_SIZES, (True, False)):
         try:
-            run = real_call(OpCase(op, tuple(inputs)), batch, training, requires_grad=False)
+            run = real_call(
+                OpCase(op, tuple(inputs), tuple(types)), batch, training, requires_grad=False
+            )
         except FAILURES as error:
             if "allocate memory" in str(error):
                 raise TooLarge from None
             raise Refusal(f"{type(error).__name__}: {str(error)[:200]}") from None
         seen.append((batch, [y.shape for y in run.outputs]))
-    return tuple(
+    outputs = tuple(
         _without_batch([(batch, shapes[i]) for batch, shapes in seen])
         for i in range(len(seen[0][1]))
     )
+    return outputs, result_types(op, types, len(outputs))
 
 
 def _without_batch(seen: Sequence[tuple[int, tuple[int, ...]]]) -> Shape:

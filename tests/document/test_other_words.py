@@ -151,11 +151,6 @@ def test_a_fully_connected_layer_of_keras(node):
     assert help_.startswith("a fully connected layer is `linear: 10`")
 
 
-def test_a_squeeze_is_no_squeeze_excitation():
-    (help_,) = helped("squeeze")
-    assert help_.startswith("`reshape` lists the sizes that are left")
-
-
 def test_an_input_shape_is_the_input():
     assert helped("relu", "input_shape: [3]")[0] == "it is called 'input' here"
 

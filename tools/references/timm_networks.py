@@ -25,7 +25,7 @@ def hrnet_w18() -> nn.Module:
     return timm.create_model("hrnet_w18")
 
 
-# A deeper one in float64 differs by its rounding more than can be told from a mistake.
+# In a deeper one, filled at random, rounding in float64 grows to what a mistake might be.
 @reference(sizes={"H": 64, "W": 64}, arguments={"depths": [1, 1, 1, 1]})
 def nfnet_f0() -> nn.Module:
     return timm.create_model("nfnet_f0", depths=(1, 1, 1, 1))
@@ -42,7 +42,7 @@ def levit_128s() -> nn.Module:
 
 @reference(arguments={"image_size": 64})
 def beit_base_patch16_224() -> nn.Module:
-    # Attention in steps, whose products torch counts.
+    # Attention in steps: torch counts their products.
     timm.layers.set_fused_attn(False)
     try:
         net = timm.create_model("beit_base_patch16_224", img_size=64)

@@ -11,6 +11,7 @@ SMALL = [
     *("mistral", "phi", "qwen2", "t5_encoder", "vit_base", "whisper_encoder"),
     *("dcgan_discriminator", "dcgan_generator", "espcn", "nerf", "tcn", "vae"),
     *("fasterrcnn_box_head", "raft_small_encoders", "ssdlite320_mobilenet_v3_large"),
+    *("dla34", "levit_128s", "mixer_s32_224", "res2net50_26w_4s"),
 ]
 
 

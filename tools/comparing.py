@@ -40,10 +40,14 @@ def fill(module: nn.Module, generator: torch.Generator) -> None:
     """Give every parameter and buffer a random value that keeps activations in a sane range.
 
     Kernels have the scale of He et al. (arXiv 1502.01852); normalisation has weights near 1, and
-    positive variances above 1 that keep sums of residual branches from growing.
+    positive variances above 1 that keep sums of residual branches from growing. Buffers that the
+    state dict leaves out are constants, and keep their values.
     """
+    kept = module.state_dict().keys()
     with torch.no_grad():
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+            if name not in kept:
+                continue
             if not tensor.is_floating_point():
                 if name.endswith("num_batches_tracked"):  # any other holds positions
                     tensor.random_(1, 100, generator=generator)

@@ -1,8 +1,10 @@
-"""timm's networks: residual, aggregated and many-branched ones."""
+"""timm's networks: residual, aggregated and normaliser-free ones, and transformers of images."""
 
 from __future__ import annotations
 
 import timm
+import torch
+from timm.models import beit, levit
 from torch import nn
 
 from references import reference
@@ -21,3 +23,49 @@ def dla34() -> nn.Module:
 @reference(sizes={"H": 32, "W": 64})
 def hrnet_w18() -> nn.Module:
     return timm.create_model("hrnet_w18")
+
+
+# In a deeper one, filled at random, rounding in float64 grows to what a mistake might be.
+@reference(sizes={"H": 64, "W": 64}, arguments={"depths": [1, 1, 1, 1]})
+def nfnet_f0() -> nn.Module:
+    return timm.create_model("nfnet_f0", depths=(1, 1, 1, 1))
+
+
+@reference()
+def levit_128s() -> nn.Module:
+    net = timm.create_model("levit_128s")
+    for module in net.modules():
+        if isinstance(module, (levit.Attention, levit.AttentionDownsample)):
+            module.attention_bias_idxs = module._compute_attention_bias_idxs()
+    return net
+
+
+@reference(arguments={"image_size": 64})
+def beit_base_patch16_224() -> nn.Module:
+    # Attention in steps: torch counts their products.
+    timm.layers.set_fused_attn(False)
+    try:
+        net = timm.create_model("beit_base_patch16_224", img_size=64)
+    finally:
+        timm.layers.set_fused_attn(True)
+    for module in net.modules():
+        if isinstance(module, beit.Attention):
+            index = beit.gen_relative_position_index(module.window_size)
+            module.relative_position_index = index
+            module.k_bias = torch.zeros(len(module.q_bias))
+    return net
+
+
+@reference(sizes={"H": 28, "W": 35})
+def convmixer_768_32() -> nn.Module:
+    return timm.create_model("convmixer_768_32")
+
+
+@reference()
+def mixer_s32_224() -> nn.Module:
+    return timm.create_model("mixer_s32_224")
+
+
+@reference(arguments={"image_size": 64})
+def resmlp_12_224() -> nn.Module:
+    return timm.create_model("resmlp_12_224", img_size=64)

@@ -20,21 +20,31 @@ OPS = {
     "amax": "reducemax",
     "amin": "reducemin",
     "any": "reduceany",
+    "avg_pool1d": "averagepooling1d",
     "avg_pool2d": "averagepool averagepooling averagepooling2d avgpool avgpooling meanpool",
+    "avg_pool3d": "averagepooling3d",
     "batch_norm": "batchnormalization bn syncbatchnorm",
     "clamp": "clip hardclip",
     "concat": "cat concatenate merge route",
     "conv1d": "lazyconv1d",
     "conv2d": "conv convolution convolution2d lazyconv2d",
+    "conv3d": "convolution3d lazyconv3d",
+    "conv_transpose1d": "conv1dtranspose deconv1d lazyconvtranspose1d",
     "conv_transpose2d": "conv2dtranspose convtranspose deconv deconv2d deconvolution "
     "lazyconvtranspose2d transposedconv upconv",
+    "conv_transpose3d": "conv3dtranspose deconv3d lazyconvtranspose3d",
     "div": "divide truedivide",
     "dropout2d": "featuredropout spatialdropout spatialdropout2d",
     "embedding": "embeddings lookuptable tokenembedding wordembedding",
     "eq": "equal",
     "ge": "greaterequal greaterorequal",
+    "global_avg_pool1d": "globalaveragepooling1d",
     "global_avg_pool2d": "gap globalaveragepool globalaveragepooling globalaveragepooling2d "
     "globalpool",
+    "global_avg_pool3d": "globalaveragepooling3d",
+    "global_max_pool1d": "globalmaxpooling1d",
+    "global_max_pool2d": "globalmaxpool globalmaxpooling globalmaxpooling2d",
+    "global_max_pool3d": "globalmaxpooling3d",
     "group_norm": "gn groupnormalization",
     "gt": "greater",
     "hardsigmoid": "hsigmoid",
@@ -49,7 +59,9 @@ OPS = {
     "logsumexp": "reducelogsumexp",
     "lt": "less",
     "matmul": "bmm dot mm",
+    "max_pool1d": "maxpooling1d",
     "max_pool2d": "maxpool maxpooling maxpooling2d",
+    "max_pool3d": "maxpooling3d",
     "mean": "average reducemean",
     "mlp": "feedforward ffn",
     "mul": "multiply product",
@@ -89,9 +101,6 @@ HOW = {
     "bfloat16 double float float16 float32 float64 half": "write `to: float`: a float has the "
     "network's own precision",
     "int int64 long": "write `to: int64`",
-    "globalmaxpool globalmaxpool2d globalmaxpooling globalmaxpooling2d": (
-        "write `adaptive_max_pool2d: 1`"
-    ),
     "input inputlayer": "`input:` stands at the top of the file, beside `layers:`",
     "layernorm2d": "put the channels last for it: `permute: [0, 2, 3, 1]`, `layer_norm`, and back",
     "output": "`outputs:` stands at the top of the file, beside `layers:`",
@@ -122,24 +131,15 @@ UNLIKE = ("dense", "transformerencoderlayer")
 
 CLASSES = {
     "": "Dropout1d Dropout3d Softmax2d",
-    "[1]": "AdaptiveAvgPool1d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool3d CircularPad1d "
-    "CircularPad2d CircularPad3d ReflectionPad1d ReflectionPad2d ReflectionPad3d "
-    "ReplicationPad1d ReplicationPad2d ReplicationPad3d Softmin ZeroPad1d ZeroPad3d",
-    "[2]": "AvgPool1d AvgPool3d MaxPool1d MaxPool3d PixelShuffle PixelUnshuffle Unfold",
-    "[2, 2]": "LPPool1d LPPool2d LPPool3d",
+    "[1]": "CircularPad1d CircularPad2d CircularPad3d ReflectionPad1d ReflectionPad2d "
+    "ReflectionPad3d ReplicationPad1d ReplicationPad2d ReplicationPad3d Softmin ZeroPad1d ZeroPad3d",
+    "[2]": "PixelShuffle PixelUnshuffle Unfold",
     "[1, 0.5]": "ConstantPad1d ConstantPad2d ConstantPad3d",
     "[2, 4]": "FractionalMaxPool2d FractionalMaxPool3d",
-    "[$in_channels, 8, 3]": "Conv3d ConvTranspose1d ConvTranspose3d",
 }
 """Classes of torch.nn from one value to one that no op has, by arguments that show how."""
 
 OTHER_CLASSES = {
-    "globalavgpool1d": "AdaptiveAvgPool1d",
-    "globalaveragepooling1d": "AdaptiveAvgPool1d",
-    "globalmaxpool1d": "AdaptiveMaxPool1d",
-    "globalmaxpooling1d": "AdaptiveMaxPool1d",
-    "maxpooling1d": "MaxPool1d",
-    "averagepooling1d": "AvgPool1d",
     "depthtospace": "PixelShuffle",
     "spacetodepth": "PixelUnshuffle",
 }

@@ -20,6 +20,7 @@ from archspec.diagnostics.diagnostic import Span
 from archspec.emit import emit
 from archspec.emit.checks import Check
 from archspec.emit.observe import Executed, execution, observed
+from archspec.emit.source import owner
 from archspec.ir.graph import Graph, trained_only, walk
 from archspec.ir.op import Weight
 from archspec.ir.shape import Shape, concrete, is_batched
@@ -243,7 +244,18 @@ class _Verifier:
                 for weight in step.op.weights(*step.input_shapes):
                     key = ".".join(filter(None, (visit.module_path, weight.name)))
                     kind = weight.type.in_network(self.precision)
-                    static[key] = weight._replace(type=kind), step.span
+                    trainable = weight.trainable and (weight.buffer or not visit.frozen)
+                    static[key] = weight._replace(type=kind, trainable=trainable), step.span
+                prefix = visit.module_path.removesuffix(owner(visit.graph, step).name)
+                for tie in step.ties:  # the parameter of another node, under this key too
+                    theirs = static[f"{prefix}{visit.graph.steps[tie.owner].name}.{tie.key}"][0]
+                    key = f"{visit.module_path}.{tie.name}"
+                    static[key] = theirs._replace(name=key), step.span
+            if step.both_keys:
+                first = visit.module_path
+                second = first.removesuffix(owner(visit.graph, step).name) + step.name
+                for key in [key for key in static if f"{key}.".startswith(f"{first}.")]:
+                    static[second + key.removeprefix(first)] = static[key]
         for key in static | real:
             self.report.checked["weights"] += 1
             known, span = static.get(key, (None, None))

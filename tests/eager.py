@@ -44,6 +44,7 @@ PRIMARY = {
     "to": "dtype",
 }
 NODE_KEYS = {"name", "from", "when", "else", "repeat", "share", "training_only", "merge"}
+NODE_KEYS |= {"trainable", "weights", "keys", "parallel"}
 
 
 class Eager:
@@ -89,7 +90,9 @@ class Scope:
         self.net, self.path, self.variables = net, path, variables
         self.names: dict[str, Values] = dict(inputs)
         self.places: dict[str, tuple[str, Any]] = {}
+        self.iterations: dict[str, list[Values]] = {}
         self.training_only: set[str] = set()
+        self.before: Values = ()
         self.count = 0
 
     def run(self, nodes: Sequence[Any], values: Values) -> Values:
@@ -98,22 +101,91 @@ class Scope:
             values = self.node(node if isinstance(node, dict) else {node: None}, values)
         return values
 
-    def read(self, reference: str) -> Values:
+    def read(self, reference: Any) -> Values:
+        if reference == -1:
+            return self.before
         name, bracket, index = reference.partition("[")
+        if name == "-1":
+            return self.before
+        start, _, last = name.rpartition(".")
+        if last == "*":
+            numbered = {
+                n[len(start) + 1 :]: v for n, v in self.names.items() if n.startswith(start)
+            }
+            found = self.iterations.get(start) or [numbered[n] for n in sorted(numbered, key=int)]
+            return tuple(value for values in found for value in values)
+        if name not in self.names:
+            return self.iterations[start][int(last)]
         values = self.names[name]
-        return (values[int(index[:-1])],) if bracket else values
+        return (values[int(evaluate(index[:-1], None, self.variables))],) if bracket else values
 
     def node(self, node: dict[str, Any], values: Values) -> Values:
+        self.before = values
+        if "parallel" in node:
+            return self.parallel(node, values)
         if "from" in node:
-            reads = node["from"] if isinstance(node["from"], list) else [node["from"]]
-            values = tuple(value for name in reads for value in self.read(name))
+            values = self.reads(node["from"])
         if "when" in node and not evaluate(node["when"], values[0], self.variables):
             return self.instead(node, values) if "else" in node else values[:1]
+        if node.keys() <= {"name", "from", "when", "else"}:
+            self.names[node["name"]] = values
+            return values
         if "repeat" in node:
             return self.repeat(node, values)
         self.count += 1
         place = f"{self.path}.{self.count}"
         return self.named(node, self.once(node, values, place, self.variables), place)
+
+    def reads(self, stated: Any) -> Values:
+        """What `from` names: one edge, a list, or inputs by name."""
+        if isinstance(stated, dict):
+            order = sorted(stated, key=["x", "y", "xs", "input", "other"].index)
+            return tuple(value for name in order for value in self.reads(stated[name]))
+        listed = stated if isinstance(stated, list) else [stated]
+        return tuple(value for name in listed for value in self.read(name))
+
+    def parallel(self, node: dict[str, Any], values: Values) -> Values:
+        """Each element by itself, then what joins them."""
+        self.count += 1
+        place, name, outer = f"{self.path}.{self.count}", node.get("name", "{"), self.variables
+        found: list[Values] = []
+        for index, bound in enumerate(self.bound(node["parallel"], values)):
+            self.variables = bound
+            inner = place if "share" in node else f"{place}.{index}"
+            found.append(self.element(node, values, inner))
+            if "{" in name and "name" in node:
+                self.names[name.replace("{index}", str(index))] = found[-1]
+        self.variables = outer
+        if not found:  # no element: the input passes
+            self.names |= {} if "{" in name else {name: values[:1]}
+            return values[:1]
+        result = tuple(value for each in found for value in each)
+        if "merge" in node:
+            result = (merged(node["merge"], result),)
+        if "{" not in name:
+            self.names[name], self.iterations[name] = result, found
+        return result
+
+    def element(self, node: dict[str, Any], values: Values, place: str) -> Values:
+        values = self.reads(node["from"]) if "from" in node else values
+        if "when" in node and not evaluate(node["when"], values[0], self.variables):
+            other = node.get("else")
+            if other is None:
+                return values[:1]
+            if isinstance(other, list):
+                return self.group(other, values, place, self.variables)
+            if isinstance(other, str) or other.keys() == {"from"}:
+                return self.reads(other if isinstance(other, str) else other["from"])
+            node = other
+        kept = {k: v for k, v in node.items() if k not in ("share", "merge", "when", "else")}
+        return self.once(kept, values, place, self.variables)
+
+    def bound(self, loop: Any, values: Values) -> list[dict[str, Any]]:
+        """The variables of each iteration."""
+        variable, items = next(iter(loop.items())) if isinstance(loop, dict) else ("index", loop)
+        items = evaluate(items, values[0], self.variables)
+        items = range(items) if isinstance(items, int) else items
+        return [{**self.variables, "index": i, variable: item} for i, item in enumerate(items)]
 
     def instead(self, node: dict[str, Any], values: Values) -> Values:
         """What stands under `else`: an edge, values, a list of nodes or a node."""
@@ -132,27 +204,39 @@ class Scope:
 
     def named(self, node: dict[str, Any], result: Values, place: str) -> Values:
         if "name" in node:
-            assert node["name"] not in self.names
-            self.names[node["name"]] = result
-            self.places[node["name"]] = place, node
+            index = str(self.variables.get("index"))
+            name = node["name"].replace("{index}", index)
+            assert name not in self.names
+            self.names[name] = result
+            self.places[name] = place, node
             if node.get("training_only"):
-                self.training_only.add(node["name"])
+                self.training_only.add(name)
         return result
 
     def repeat(self, node: dict[str, Any], values: Values) -> Values:
-        repeat = node["repeat"]
-        if isinstance(repeat, dict):
-            ((variable, items),) = repeat.items()
-        else:
-            variable, items = "index", range(repeat)
-        result = values
-        for index, item in enumerate(items):
-            bound = {**self.variables, "index": index, variable: item}
-            self.count += 1
-            result = self.once(node, result, f"{self.path}.{self.count}", bound)
-        if "name" in node and "{" not in node["name"]:
-            self.names[node["name"]] = result
-        return result
+        self.count += 1
+        place, name = f"{self.path}.{self.count}", node.get("name", "{")
+        found = self.iterate(node, values, place)
+        if "{" not in name:
+            self.names[name], self.iterations[name] = found[-1], found
+            self.places[name] = place, node
+        return found[-1]
+
+    def iterate(self, node: dict[str, Any], values: Values, place: str) -> list[Values]:
+        """What each iteration of a loop gives, whose modules are kept below `place`."""
+        found: list[Values] = []
+        shares = node.get("share") is True
+        node = {k: v for k, v in node.items() if k != "share"} if shares else node
+        for index, bound in enumerate(self.bound(node["repeat"], values)):
+            inner = place if shares else f"{place}.{index}"
+            if "name" not in node and "layers" in node:  # its nodes are read from this list
+                scope = Scope(self.net, inner, {}, bound)
+                values = scope.run(node["layers"], values)
+                self.names |= {name: v for name, v in scope.names.items() if "." in name}
+            else:
+                values = self.once(node, values, inner, bound)
+            found.append(values)
+        return found
 
     def once(
         self, node: dict[str, Any], values: Values, place: str, variables: dict[str, Any]
@@ -160,6 +244,8 @@ class Scope:
         """The node itself, applied to these values with its modules kept at `place`."""
         if "share" in node:
             place, node = self.places[node["share"]]
+            if "repeat" in node:
+                return self.iterate(node, values, place)[-1]
         if "layers" in node:
             (alone,) = values
             return self.group(node["layers"], (alone,), place, variables)
@@ -168,9 +254,7 @@ class Scope:
         ((op, args),) = ((k, v) for k, v in node.items() if k not in NODE_KEYS)
         if op in ("add", "mul", "concat"):
             args = args if isinstance(args, dict) else {"inputs": args}
-            named = args.get("inputs") or ()
-            named = [named] if isinstance(named, str) else named
-            given = tuple(v for name in named for v in self.read(name)) or values
+            given = self.reads(args["inputs"]) if args.get("inputs") else values
             number = (args["other"],) if "other" in args else ()
             return (merged(op, [*given, *number]),)
         if op in self.net.spec.get("blocks", {}):
@@ -180,7 +264,17 @@ class Scope:
             if isinstance(act, list):
                 return self.group(act, values, place, outer)
             return self.once(act if isinstance(act, dict) else {act: None}, values, place, outer)
-        return self.op(op, args, values, place, variables)
+        result = self.op(op, args, values, place, variables)
+        return self.weighted(node, place, values[0]) if "weights" in node else result
+
+    def weighted(self, node: dict[str, Any], place: str, x: Tensor) -> Values:
+        """A convolution with another's kernel, or with one that is computed."""
+        module, edge = self.net.modules[place], node["weights"]["weight"]
+        if edge.endswith(".weight"):
+            module.weight = self.net.modules[self.places[edge[:-7]][0]].weight
+            return (module(x),)
+        (kernel,) = self.names[edge]
+        return (nn.functional.conv2d(x, kernel, module.bias),)
 
     def group(
         self, nodes: Sequence[Any], values: Values, place: str, variables: dict[str, Any]
@@ -216,12 +310,14 @@ class Scope:
         elif "params" in block:
             inner["size"] = evaluate(args["size"], values[0], variables)
             inner["act"] = (args["act"], variables) if "act" in args else ("relu", {})
-        inputs = block.get("inputs", ["input"])
-        if len(inputs) != len(values):
+        inputs = list(block.get("inputs", ["input"]))
+        rest = inputs.pop()[:-3] if inputs[-1].endswith("...") else None
+        if len(inputs) > len(values) or (len(inputs) < len(values) and rest is None):
             raise ValueError(f"{len(values)} values for {inputs}")
-        scope = Scope(
-            self.net, place, {n: (v,) for n, v in zip(inputs, values, strict=True)}, inner
-        )
+        given = {n: (v,) for n, v in zip(inputs, values, strict=False)}
+        if rest is not None:
+            given[rest] = inner[rest] = values[len(inputs) :]
+        scope = Scope(self.net, place, given, inner)
         last = scope.run(block["layers"], values[:1])
         if "outputs" in block:
             return tuple(value for name in block["outputs"] for value in scope.read(name))
@@ -230,6 +326,9 @@ class Scope:
     def op(
         self, op: str, args: Any, values: Values, place: str, variables: dict[str, Any]
     ) -> Values:
+        if op == "matmul":
+            a, b = values
+            return (a @ b,)
         (x,) = values
         if not isinstance(args, dict):
             args = {} if args is None else {PRIMARY[op]: args}
@@ -251,7 +350,10 @@ class Scope:
         if op == "parameter":
             if place not in self.net.tensors:
                 self.net.tensors[place] = pattern(nn.Parameter(torch.empty(tuple(args["shape"]))))
-            return (self.net.tensors[place],)
+            own = self.net.tensors[place]
+            return (own.expand(len(x), *own.shape) if args.get("batch") else own,)
+        if op == "constant":
+            return (constant(args),)
         if place not in self.net.modules:
             module = made(op, args, x).train(self.net.training)
             for parameter in module.parameters():
@@ -306,6 +408,15 @@ class Scope:
                 return layer("p", "max_pool2d", x, kernel_size=2, stride=2)
 
 
+def constant(args: dict[str, Any]) -> Tensor:
+    """What torch makes of a literal, or of one of the rules that are drawn."""
+    if "full" in args:
+        return torch.full(args["full"], args["value"])
+    if "eye" in args:
+        return torch.eye(args["eye"])
+    return torch.arange(args["arange"]) if "arange" in args else torch.tensor(args["value"])
+
+
 def made(op: str, args: dict[str, Any], x: Tensor) -> nn.Module:
     """torch's module for the op on inputs like `x`."""
     if op == "conv2d":
@@ -339,14 +450,17 @@ def merged(op: str, values: Sequence[Any]) -> Tensor:
     return result
 
 
-def evaluate(value: Any, x: Tensor, variables: dict[str, Any], key: str = "") -> Any:
+def evaluate(value: Any, x: Tensor | None, variables: dict[str, Any], key: str = "") -> Any:
     """An expression as Python reads it: the texts that are drawn mean the same there."""
-    if isinstance(value, str) and key not in ("padding", "dtype"):
-        names = {"in_shape": list(x.shape[0 if isinstance(x, nn.Parameter) else 1 :])}
+    if isinstance(value, str) and key not in ("padding", "dtype", "init"):
+        names: dict[str, Any] = {"true": True, "false": False, "len": len} | variables
+        if x is None:
+            return eval(value, {"__builtins__": {}, **names})
+        names |= {"in_shape": list(x.shape[0 if isinstance(x, nn.Parameter) else 1 :])}
         names |= {"in_channels": x.shape[1]} if x.ndim > 1 else {}
         names |= {"in_features": x.shape[-1]}
-        names |= {"true": True, "false": False} | variables
-        return eval(value, {"__builtins__": {}}, names)
+        names |= {"cos": math.cos, "range": range}
+        return eval(value, {"__builtins__": {}, **names})
     return value
 
 

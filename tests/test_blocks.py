@@ -269,3 +269,15 @@ def test_transformer_encoder_layer_is_torchvisions() -> None:
         expected = reference.train(training)(x)
         torch.manual_seed(1)
         assert torch.equal(net.train(training)(x), expected)
+
+
+def test_frozen_batch_norm_is_torchvisions() -> None:
+    ops = pytest.importorskip("torchvision.ops")
+    reference = ops.FrozenBatchNorm2d(3, eps=0.5)
+    state = {name: torch.rand(3) + 0.5 for name in reference.state_dict()}
+    reference.load_state_dict(state)
+    net = archspec.loads("input: [3, 4, 5]\nlayers: [frozen_batch_norm: {eps: 0.5}]").build()
+    net.load_state_dict({f"0.{name}": value for name, value in state.items()}, strict=True)
+    x = torch.randn(2, 3, 4, 5)
+    assert list(net.parameters()) == []
+    assert torch.equal(net.train()(x), reference(x))

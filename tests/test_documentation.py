@@ -87,6 +87,17 @@ def test_the_written_pages_are_up_to_date(script: str) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def test_the_examples_of_the_pages_on_the_language_compile() -> None:
+    for page in sorted((ROOT / "docs" / "language").glob("*.md")):
+        for text in fenced(page.read_text(encoding="utf-8"), "yaml"):
+            if not text.startswith(("input", "params", "sizes")):
+                continue  # a part of a spec
+            arch = archspec.loads(text)
+            assert arch.verify(elsewhere=False).ok, text
+            again = archspec.loads(arch.expand())
+            assert again.num_parameters == arch.num_parameters
+
+
 SIZES = (ROOT / "docs" / "sizes.md").read_text(encoding="utf-8")
 
 
@@ -138,3 +149,10 @@ def test_the_page_on_names_shows_the_code_of_its_example() -> None:
     (code,) = fenced(page, "python")
     assert first.build(device="meta").code.strip() == code.strip()
     assert second.layers[-1].reads[:2] == ("encoder.layers.0", "encoder.layers.1")
+
+
+@pytest.mark.parametrize("page", ["attention", "recurrent"])
+def test_the_example_of_a_page_on_ops_verifies(page: str) -> None:
+    text = (ROOT / "docs" / "language" / f"{page}.md").read_text(encoding="utf-8")
+    report = archspec.loads(fenced(text, "yaml")[0], warn=False).verify()
+    assert report.ok, str(report)

@@ -1,14 +1,17 @@
-"""Compares every spec in specs/torchvision with the torchvision model of the same name.
+"""Compares specs with the modules of PyTorch that they reproduce.
 
-    python tools/parity.py                      all of them, at their full input size
+    python tools/parity.py                      torchvision's 80, at their full input size
     python tools/parity.py --small              the real passes at 64x64
-    python tools/parity.py --models resnet18 resnet50
+    python tools/parity.py --models resnet18 gpt2
+    python tools/parity.py --zoo                all networks beyond the 80 (see tools/references/)
+    python tools/parity.py --zoo --state FILE   keeps what is done in FILE, and goes on from there
     python tools/parity.py --write              also put the rows into docs/zoo.md
 
 The largest model needs about 9 GB. With --write the rows of other models stay, so the work can be
-done in parts.
+done in parts. `--zoo` needs `pip install timm transformers`; without them their networks are left
+out, and it says so. tools/zoo.py says what is compared there.
 
-Nothing is mapped or renamed, and nothing is compared within a tolerance:
+For torchvision's 80, nothing is mapped or renamed, and nothing is compared within a tolerance:
 
 * the reference's state dict loads into the compiled module with `strict=True`;
 * every parameter and buffer of the reference is first filled from a seeded generator, so that the
@@ -25,22 +28,35 @@ The exit status is 1 if anything disagrees.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import inspect
+import json
+import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import parity_page
+import references
 import torch
 import torchvision
+from comparing import (
+    SEED,
+    count_lines,
+    fill,
+    one_deterministic_thread,
+    patterns,
+    settle,
+    training_step,
+    unfilled,
+)
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import archspec
+import zoo
 from archspec.analyses.layers import Layer
 from archspec.emit.initialize import SkipFilling
 
@@ -60,7 +76,6 @@ SMALL = 64
 LEAST = {"inception_v3": 299, "maxvit_t": 224, "vit_h_14": 56}
 """Image sizes for `--small` of models that do not run at `SMALL`."""
 
-SEED = 20
 BATCH = 3
 LARGE_BATCH = 2
 """Images in one pass. `LARGE_BATCH` is for models of `--small` that do not run at `SMALL`."""
@@ -84,15 +99,6 @@ class Report:
         """Note `message` as a failure of `check` unless it holds."""
         if not holds:
             self.failures.setdefault(check, []).append(message)
-
-
-@dataclass
-class Step:
-    """Everything that one forward and backward pass in `train()` leaves behind."""
-
-    outputs: dict[str, Tensor]
-    gradients: dict[str, Tensor]
-    buffers: dict[str, Tensor]
 
 
 def names() -> list[str]:
@@ -122,23 +128,13 @@ def compare(name: str, size: int | None = None) -> Report:
     is_large = size is not None and shape[-1] > size
     images = patterns((LARGE_BATCH if is_large else BATCH, *shape))
     fill(reference, generator)
-    settle(reference, images, generator)
+    settle(reference, lambda: reference(images), generator)
     net = arch.build(device="meta").to_empty(device="cpu")
     if compare_keys(report, net, reference):
         with one_deterministic_thread():
             compare_logits(report, net, reference, images)
             compare_training(report, net, reference, images)
     return report
-
-
-@contextmanager
-def unfilled() -> Iterator[None]:
-    """Models made inside get no initial values, except constants such as positions.
-
-    torch's `trunc_normal_` draws until all values are within its bounds, so it must not start.
-    """
-    with SkipFilling(), patch.object(nn.init, "trunc_normal_", lambda tensor, *a, **k: tensor):
-        yield
 
 
 def on_meta(name: str, shape: Sequence[int]) -> nn.Module:
@@ -237,57 +233,6 @@ def measure_batch(
     return shapes, macs
 
 
-def fill(module: nn.Module, generator: torch.Generator) -> None:
-    """Give every parameter and buffer a random value that keeps activations in a sane range.
-
-    Kernels have the scale of He et al. (arXiv 1502.01852); normalisation has weights near 1, and
-    positive variances above 1 that keep sums of residual branches from growing.
-    """
-    with torch.no_grad():
-        for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-            if not tensor.is_floating_point():
-                if name.endswith("num_batches_tracked"):  # any other holds positions
-                    tensor.random_(1, 100, generator=generator)
-            elif tensor.dim() > 1:
-                tensor.normal_(0.0, (2.0 / tensor[0].numel()) ** 0.5, generator=generator)
-            elif name.endswith("running_var"):
-                tensor.uniform_(1.0, 2.0, generator=generator)
-            else:
-                is_scale = name.endswith("weight")
-                tensor.normal_(1.0 if is_scale else 0.0, 0.1, generator=generator)
-
-
-def settle(reference: nn.Module, images: Tensor, generator: torch.Generator) -> None:
-    """Move running statistics near to those of the images, but not onto them.
-
-    With random statistics, many deep networks have equal logits for all images.
-    """
-
-    def near(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        (x,) = inputs
-        axes = (0, *range(2, x.dim()))
-        mean, var = x.mean(axes), x.var(axes)
-        drift = 0.2 * torch.randn(mean.shape, generator=generator)
-        assert isinstance(norm.running_mean, Tensor) and isinstance(norm.running_var, Tensor)
-        norm.running_mean.copy_(mean + drift * var.sqrt())
-        norm.running_var.copy_(var * (0.5 + torch.rand(var.shape, generator=generator)) + 1e-3)
-
-    norms = [module for module in reference.modules() if isinstance(module, nn.BatchNorm2d)]
-    hooks = [norm.register_forward_pre_hook(near) for norm in norms]
-    with torch.no_grad():
-        reference.eval()(images)
-    for hook in hooks:
-        hook.remove()
-
-
-def patterns(shape: tuple[int, ...]) -> Tensor:
-    """Images with structure: white noise would look the same to every network that averages."""
-    generator = torch.Generator().manual_seed(SEED + 1)
-    coarse = torch.randn(*shape[:2], 4, 4, generator=generator)
-    fine = torch.randn(*shape, generator=generator)
-    return 2 * nn.functional.interpolate(coarse, size=shape[2:], mode="bilinear") + 0.5 * fine
-
-
 def compare_keys(report: Report, net: nn.Module, reference: nn.Module) -> bool:
     """Load the reference's state dict strictly. Returns whether that succeeded."""
     try:
@@ -332,54 +277,6 @@ def compare_training(report: Report, net: nn.Module, reference: nn.Module, image
         report.expect("train", not odd, f"{what} of one alone: {', '.join(odd)}")
         unequal = [key for key in a if key in b and not torch.equal(a[key], b[key])]
         report.expect("train", not unequal, f"{what} differ: {', '.join(unequal)}")
-
-
-def training_step(module: nn.Module, images: Tensor) -> Step:
-    """One pass in `train()` from a fixed seed, with random gradients at the outputs."""
-    module.train().zero_grad()
-    torch.manual_seed(SEED)
-    result = module(images)
-    outputs = named_outputs(result)
-    generator = torch.Generator().manual_seed(SEED + 2)
-    cotangents = [torch.randn(o.shape, generator=generator) for o in outputs.values()]
-    torch.autograd.backward(list(outputs.values()), cotangents)
-    step = Step(
-        {key: output.detach() for key, output in outputs.items()},
-        {key: p.grad for key, p in module.named_parameters() if p.grad is not None},
-        dict(module.named_buffers()),
-    )
-    module.zero_grad()
-    return step
-
-
-def named_outputs(result: Tensor | Mapping[str, Tensor] | tuple[Tensor, ...]) -> dict[str, Tensor]:
-    """Outputs by name. torchvision returns a named tuple, and a compiled module a dict."""
-    if isinstance(result, Tensor):
-        return {"": result}
-    if isinstance(result, Mapping):
-        return dict(result)
-    return dict(result._asdict())  # type: ignore[attr-defined]
-
-
-@contextmanager
-def one_deterministic_thread() -> Iterator[None]:
-    """Sums are in a fixed order inside, so that equal computations give equal bits."""
-    threads, deterministic = (
-        torch.get_num_threads(),
-        torch.are_deterministic_algorithms_enabled(),
-    )
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
-
-
-def count_lines(spec: Path) -> int:
-    """Lines of a spec that are not blank."""
-    return sum(bool(line.strip()) for line in spec.read_text(encoding="utf-8").splitlines())
 
 
 def source_lines(reference: nn.Module) -> int:
@@ -429,31 +326,86 @@ def page_row(report: Report) -> tuple[str, ...]:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--models", nargs="+", choices=names(), default=names(), metavar="MODEL")
-    parser.add_argument("--small", action="store_true", help=f"real passes at {SMALL}x{SMALL}")
-    parser.add_argument("--write", action="store_true", help="put the rows into docs/zoo.md")
-    options = parser.parse_args(arguments)
+def digest(reference: references.Reference) -> str:
+    """Changes with the spec of a network, and with how it is compared."""
+    made = hashlib.sha256(reference.spec.read_bytes())
+    made.update(inspect.getsource(inspect.getmodule(reference.make)).encode())  # type: ignore[arg-type]
+    return made.hexdigest()
+
+
+def compare_zoo(
+    wanted: Sequence[references.Reference], state: Path | None, *, write: bool
+) -> list[str]:
+    """Compares the networks beyond the 80, a line each; returns what disagrees."""
+    done = json.loads(state.read_text()) if state is not None and state.exists() else {}
+    found = []
+    for reference in wanted:
+        entry = done.get(reference.name)
+        if entry is None or entry["digest"] != digest(reference):
+            compared = zoo.compare(reference)
+            entry = done[reference.name] = {"digest": digest(reference), **asdict(compared)}
+            if state is not None:
+                partial = state.with_suffix(".partial")
+                partial.write_text(json.dumps(done, indent=1))
+                os.replace(partial, state)
+        found.append(zoo.Comparison(**{k: v for k, v in entry.items() if k != "digest"}))
+        print("  ".join(zoo.row(found[-1])), flush=True)
+    if write:
+        kept = parity_page.kept_rows(table="beyond", head=parity_page.BEYOND)
+        rows = kept | {each.name: tuple(map(str.strip, zoo.cells(each))) for each in found}
+        parity_page.rewrite("beyond", parity_page.beyond_lines(rows))
+    for kind, package in references.MISSING.items():
+        print(f"left out, since {package} is not installed: {kind}")
+    equal = sum(not each.failures for each in found)
+    print(f"{equal} of {len(found)} beyond torchvision's classifiers agree in everything.")
+    return [
+        f"{each.name}: {check}: {message}"
+        for each in found
+        for check, messages in each.failures.items()
+        for message in messages
+    ]
+
+
+def compare_classifiers(wanted: Sequence[str], size: int | None, *, write: bool) -> list[str]:
+    """Compares torchvision's classifiers, a line each; returns what disagrees."""
     print(aligned(COLUMNS))
     reports = []
-    for name in options.models:
-        reports.append(compare(name, SMALL if options.small else None))
+    for name in wanted:
+        reports.append(compare(name, size))
         print(aligned(row(reports[-1])), flush=True)
-        if options.write:
+        if write:
             rows = parity_page.kept_rows() | {name: page_row(reports[-1])}
             parity_page.rewrite("models", parity_page.model_lines(rows))
-    if options.write:
+    if write:
         parity_page.rewrite("families", parity_page.family_lines())
     print("YAML and torchvision: lines of the spec's own file and of torchvision's classes.")
     equal = sum(not report.failures for report in reports)
     print(f"{equal} of {len(reports)} are equal in everything.")
-    failures = [
+    return [
         f"{report.model}: {check}: {message}"
         for report in reports
         for check, messages in report.failures.items()
         for message in messages
     ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    beyond = references.load()
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    every = [*names(), *beyond]
+    parser.add_argument("--models", nargs="+", choices=every, metavar="MODEL")
+    parser.add_argument("--zoo", action="store_true", help="all networks beyond the 80")
+    parser.add_argument("--state", type=Path, metavar="FILE", help="keeps what is done of the zoo")
+    parser.add_argument("--small", action="store_true", help=f"real passes at {SMALL}x{SMALL}")
+    parser.add_argument("--write", action="store_true", help="put the rows into docs/zoo.md")
+    options = parser.parse_args(arguments)
+    wanted = options.models or (list(beyond) if options.zoo else names())
+    failures = []
+    if classifiers := [name for name in wanted if name not in beyond]:
+        size = SMALL if options.small else None
+        failures += compare_classifiers(classifiers, size, write=options.write)
+    if further := [beyond[name] for name in wanted if name in beyond]:
+        failures += compare_zoo(further, options.state, write=options.write)
     for failure in failures:
         print(failure, file=sys.stderr)
     return 1 if failures else 0

@@ -14,12 +14,14 @@ import torchvision
 from torch import nn
 
 import archspec
+import zoo
 from archspec.ir.graph import walk
 from archspec.text.files import BLOCKS, SPECS, library_blocks
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "zoo.md"
 HEAD = ("model", "parameters", "MACs", "YAML", "keys", "logits", "train", "figures", "at")
 """`figures`: parameters, shapes and MACs; `at`: image size of the real passes."""
+BEYOND = ("network", "parameters", "MACs", "YAML", "Python", *zoo.CHECKS)
 
 
 def rewrite(name: str, lines: Sequence[str], page: Path = PAGE) -> None:
@@ -33,14 +35,16 @@ def rewrite(name: str, lines: Sequence[str], page: Path = PAGE) -> None:
     page.write_text("\n".join([before + begin, *lines, "", end + after]), encoding="utf-8")
 
 
-def kept_rows(page: Path = PAGE) -> dict[str, tuple[str, ...]]:
-    """The rows of earlier runs that are on the page, by model."""
+def kept_rows(
+    page: Path = PAGE, table: str = "models", head: Sequence[str] = HEAD
+) -> dict[str, tuple[str, ...]]:
+    """The rows of earlier runs that are in a table of the page, by model."""
     text = page.read_text(encoding="utf-8") if page.exists() else ""
-    inside = text.partition("<!-- models -->")[2].partition("<!-- end of models -->")[0]
+    inside = text.partition(f"<!-- {table} -->")[2].partition(f"<!-- end of {table} -->")[0]
     rows = [
         tuple(cell.strip() for cell in line.strip("|").split("|")) for line in inside.splitlines()
     ]
-    return {row[0]: row for row in rows if len(row) == len(HEAD) and row[1][:1].isdigit()}
+    return {row[0]: row for row in rows if len(row) == len(head) and row[1][:1].isdigit()}
 
 
 def model_lines(rows: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -49,6 +53,13 @@ def model_lines(rows: Mapping[str, tuple[str, ...]]) -> list[str]:
     wanted = len(torchvision.models.list_models(module=torchvision.models))
     counted = [f"{equal} of {wanted} are equal in everything that is compared.", ""]
     return [*counted, *markdown(HEAD, [rows[name] for name in sorted(rows)])]
+
+
+def beyond_lines(rows: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The table of the networks beyond torchvision's classifiers, and how many agree."""
+    agree = sum("FAILED" not in row for row in rows.values())
+    counted = [f"{agree} of {len(rows)} agree in everything that is compared.", ""]
+    return [*counted, *markdown(BEYOND, [rows[name] for name in sorted(rows)])]
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -47,6 +47,10 @@ class Cost(Record):
             num_trainable_parameters=0, num_frozen_parameters=0, num_buffers=0, state_dict_bytes=0
         )
 
+    def frozen(self) -> Cost:
+        """The same step, whose parameters nothing trains."""
+        return self._replace(num_trainable_parameters=0, num_frozen_parameters=self.num_parameters)
+
     def idle(self) -> Cost:
         """The same weights, which nothing runs."""
         return self._replace(macs=0, training_macs=0, uncounted=0, training_uncounted=0)
@@ -92,6 +96,8 @@ class Costs:
         cost = self._of_op(step) if step.body is None else self.of_graph(step.body)
         if step.shares is not None:
             cost = cost.unowned()
+        if step.frozen:
+            cost = cost.frozen()
         if step.idle:
             cost = cost.idle()
         if step.training_only:

@@ -30,7 +30,8 @@ class Layer(Record):
 
     `share` is the node's part of the network's MACs, from 0 to 1; of its parameters if the network
     has no MACs. `shares` is the path of the node whose module it uses again, so that it owns no
-    parameters. An `idle` node does not run: it owns a module for the nodes that share it.
+    parameters. An `idle` node does not run: it owns a module for the nodes that share it. The
+    parameters of a `frozen` one are not trained.
     """
 
     path: str
@@ -47,6 +48,7 @@ class Layer(Record):
     training_only: bool
     idle: bool
     span: Span
+    frozen: bool = False
 
     @property
     def parent(self) -> str:
@@ -97,7 +99,7 @@ _SAID = (
     *("path", "depth", "op", "is_block", "arguments", "reads"),
     *("output_shape", "output_shapes", "output_dtypes"),
     *("num_parameters", "num_buffers", "macs", "training_macs", "share"),
-    *("training_only", "shares", "idle"),
+    *("training_only", "shares", "idle", "frozen"),
 )
 """What JSON output says of a layer, besides its place."""
 
@@ -154,6 +156,8 @@ def _layer(visit: Visit, costs: Costs, reads: tuple[str, ...]) -> Layer:
     # The marks of a step hold for everything inside it.
     if visit.shared:
         cost = cost.unowned()
+    if visit.frozen:
+        cost = cost.frozen()
     if visit.idle:
         cost = cost.idle()
     if visit.training_only:
@@ -175,5 +179,6 @@ def _layer(visit: Visit, costs: Costs, reads: tuple[str, ...]) -> Layer:
         shares=visit.module_path if step.shares is not None else None,
         training_only=visit.training_only,
         idle=visit.idle,
+        frozen=visit.frozen,
         span=step.span,
     )

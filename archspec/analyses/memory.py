@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from archspec.diagnostics.diagnostic import Diagnostic, Refusal, SpecError
 from archspec.ir.graph import INPUT, Graph, Ref, Step
-from archspec.ir.shape import concrete
-from archspec.ir.tape import Storage, Tape, Tensor, contiguous_strides
+from archspec.ir.shape import concrete, is_batched
+from archspec.ir.tape import Storage, Tape, Tensor, contiguous_strides, parameter
 from archspec.ir.types import PRECISION, ValueType
 from archspec.record import Record
 
@@ -73,29 +73,39 @@ class _Replay:
         self.tape = tape
         self.filled: dict[Storage, None] = {}
 
-    def run(self, graph: Graph, inputs: Sequence[Tensor]) -> dict[Ref, Tensor]:
+    def run(
+        self, graph: Graph, inputs: Sequence[Tensor], frozen: bool = False
+    ) -> dict[Ref, Tensor]:
         """The values of the graph, without those of steps that do not run."""
         values = {Ref(INPUT, position): tensor for position, tensor in enumerate(inputs)}
         for position, step in enumerate(graph.steps):
             if step.idle or (step.training_only and not self.tape.training):
                 continue
             arguments = [values[ref] for ref in step.inputs]
-            for output, tensor in self._outputs(step, arguments).items():
+            self.tape.given = {
+                tie.name: parameter(not (frozen or graph.steps[tie.owner].frozen))
+                for tie in step.ties
+            }
+            outputs = self._outputs(step, arguments, frozen or step.frozen)
+            for output, tensor in outputs.items():
                 values[Ref(position, output)] = tensor
         return values
 
-    def _outputs(self, step: Step, inputs: Sequence[Tensor]) -> dict[int, Tensor]:
+    def _outputs(self, step: Step, inputs: Sequence[Tensor], frozen: bool) -> dict[int, Tensor]:
         if step.body is not None:
-            values = self.run(step.body, inputs)
+            values = self.run(step.body, inputs, frozen)
             refs = enumerate(step.body.outputs)
             return {position: values[ref] for position, ref in refs if ref in values}
         assert step.op is not None
+        self.tape.frozen = frozen
         try:
             result = step.op.record(self.tape, *inputs)
         except Refusal as refusal:  # code of another package, which fails at this batch size
             raise SpecError([Diagnostic.of(refusal, step.span)]) from None
         tensors = result if isinstance(result, list) else [result]
-        for tensor in tensors:
+        for position, tensor in enumerate(tensors):
             if not tensor.storage.is_weight:
                 self.filled[tensor.storage] = None
+            if not is_batched(step.outputs[position]):
+                tensors[position] = tensor._replace(batched=False)
         return dict(enumerate(tensors))

@@ -92,6 +92,7 @@ def cut(text: str, width: int) -> str:
 def describe(layer: Layer) -> str:
     """The op with its arguments as a spec writes them: `conv2d(64, 7, stride=2, bias=false)`."""
     mark = "idle: " if layer.idle else "train: " if layer.training_only else ""
+    mark += "frozen: " if layer.frozen and layer.num_parameters else ""
     if layer.shares is not None:
         return f"{mark}{layer.op} = {layer.shares}"
     shown = _arguments(layer.operation) if layer.operation else []
@@ -227,6 +228,8 @@ def note(summary: SummaryFigures) -> str:
         text += ' "linear = fc" uses the module of fc again and owns nothing.'
     if any(layer.macs is None for layer in summary.nodes):
         text += f' "{NOT_COUNTED}": torch\'s counter does not know the ops of that module.'
+    if any(layer.frozen and layer.num_parameters for layer in summary.nodes):
+        text += ' Parameters of layers marked "frozen:" are not trained.'
     if any(layer.idle for layer in summary.nodes):
         text += ' Layers marked "idle:" do not run: they keep a module that others use.'
     return text

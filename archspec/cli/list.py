@@ -60,7 +60,7 @@ COMMAND = Command(
 )
 
 HEADER = ("Spec", "Input", "Output", "Params", "MACs")
-WIDTHS = (9, 6, 11, 15)
+WIDTHS = (9, 9, 11, 15)
 """Of the columns after the names; fixed, so that each line can be printed when it is known."""
 
 
@@ -133,7 +133,8 @@ def _within(arch: Architecture, args: Arguments) -> bool:
 def _cells(name: str, arch: Architecture) -> tuple[str, ...]:
     taken = shape_text(arch.input_shape, arch.input_dtype)
     shapes = _sample(taken), _sample(shape_text(arch.output_shape, arch.output_dtype))
-    return (name, *shapes, f"{arch.num_parameters:,}", f"{arch.macs:,}")
+    macs = "not counted" if arch.macs is None else f"{arch.macs:,}"
+    return (name, *shapes, f"{arch.num_parameters:,}", macs)
 
 
 def _sample(shown: str) -> str:
@@ -144,4 +145,4 @@ def _sample(shown: str) -> str:
 def _line(cells: tuple[str, ...], width: int) -> str:
     name, *shapes, parameters, macs = cells
     texts = [name.ljust(width), *(s.ljust(w) for s, w in zip(shapes, WIDTHS[:2], strict=True))]
-    return "  ".join([*texts, parameters.rjust(WIDTHS[2]), macs.rjust(WIDTHS[3])])
+    return f"{'  '.join(texts)} {parameters.rjust(WIDTHS[2])} {macs.rjust(WIDTHS[3])}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from archspec.analyses.cost import Costs
 from archspec.analyses.layers import Layer, layers
-from archspec.analyses.memory import Memory, memory
+from archspec.analyses.memory import memory
 from archspec.contracts.contract import Contract
 from archspec.contracts.regions import Box, Region, Solver
 from archspec.ir.graph import Graph, trained_only
@@ -16,6 +16,8 @@ from archspec.record import Record
 from archspec.sizes.sets import Sizes
 from archspec.sizes.size import depends, known
 from archspec.sizes.words import condition_text, formula_text, sizes_text
+
+T = TypeVar("T")
 
 
 class Figure(Record):
@@ -61,7 +63,7 @@ class Formulas:
         graph, self._legal = cell.graph, contract.sizes
         assert graph is not None
         self.stated = contract.stated
-        costs = Costs(graph)
+        costs, self._costs_hold = _apart(graph, self._legal, contract.solver, lambda: Costs(graph))
         self.input_shapes = _named(graph.input_names, graph.inputs, self._legal)
         names = graph.output_names or ("output",)
         outputs = [ref for ref in graph.outputs if not trained_only(graph, ref)]
@@ -70,7 +72,11 @@ class Formulas:
         self.nodes = [self._node(layer) for layer in layers(graph, costs)]
         self.macs = self._figure(costs.total.known_macs)
         self.num_parameters: int = known(costs.total.num_parameters)
-        kept, where = _memory(graph, self._legal, contract.solver, precision)
+        # Which copies a pass makes depends on layouts, and these on which sizes are 1.
+        kept, where = _apart(
+            *(graph, self._legal, contract.solver),
+            lambda: memory(graph, 1, precision=precision),
+        )
         self.activation_bytes, self.saved_bytes = [
             Figure(known(value), _number(value, self._legal), where) for value in kept
         ]
@@ -81,7 +87,9 @@ class Formulas:
         return NodeFormulas(layer.path, layer.op, shapes, parameters, self._figure(layer.macs))
 
     def _figure(self, value: Any) -> Figure | None:
-        return None if value is None else Figure(known(value), _number(value, self._legal))
+        if value is None:
+            return None
+        return Figure(known(value), _number(value, self._legal), self._costs_hold)
 
     def as_dict(self) -> dict[str, Any]:
         """The formulas as plain data for JSON output."""
@@ -121,19 +129,20 @@ def _number(value: Any, legal: Mapping[str, Sizes]) -> str:
     return formula_text(value.formula, legal) if depends(value) else str(value)
 
 
-def _memory(graph: Graph, legal: Box, solver: Solver, precision: str) -> tuple[Memory, str | None]:
-    """The bytes for one sample, and at which legal sizes the formulas hold, None for all.
+def _apart(
+    graph: Graph, legal: Box, solver: Solver, compute: Callable[[], T]
+) -> tuple[T, str | None]:
+    """What is computed, and at which legal sizes its formulas hold, None for all.
 
-    Which copies a pass makes depends on layouts, and these on which sizes are 1.
+    They hold where what they ask of sizes has the same answer. A sum of very many terms is no
+    formula any more: it is a number, at the stated size alone.
     """
     dims: list[Any] = [dim for shape in graph.inputs for dim in shape if depends(dim)]
-    path = dims[0].path if dims else None
-    if path is None:
-        return memory(graph, 1, precision=precision), None
-    with path.apart() as asked:
-        kept = memory(graph, 1, precision=precision)
-    whole = Region(dict(legal))
-    region = whole.meeting(list(asked), solver)
+    if not dims:
+        return compute(), None
+    with dims[0].path.apart() as asked:
+        found = compute()
+    region = Region(dict(legal)).meeting(list(asked), solver)
     texts = [sizes_text(sizes, name) for name, sizes in region.box.items() if sizes != legal[name]]
     texts += [condition_text(condition) for condition in region.joint]
-    return kept, "; ".join(texts) or None
+    return found, "; ".join(texts) or None

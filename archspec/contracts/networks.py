@@ -130,7 +130,17 @@ def _needs(
 def _place(step: Step) -> Hashable:
     """What of a step is the same at all sizes of its cell."""
     return (
-        *(step.name, step.inputs, step.shares, step.training_only, step.idle, len(step.outputs)),
+        *(
+            step.name,
+            step.inputs,
+            step.shares,
+            step.training_only,
+            step.idle,
+            step.frozen,
+            step.ties,
+            step.both_keys,
+            len(step.outputs),
+        ),
         type(step.op),
     )
 

@@ -17,7 +17,7 @@ from archspec.diagnostics.diagnostic import (
 from archspec.document import parameters, plugins, wording
 from archspec.document.forms import FIXED
 from archspec.document.nodes import NodeParser
-from archspec.document.records import Block, Output, Parameter
+from archspec.document.records import Block, Inputs, Output, Parameter
 from archspec.document.reporting import Reporter
 from archspec.document.schema_words import IDENTIFIER, Schema, ref
 from archspec.document.validate import Ops
@@ -277,14 +277,15 @@ def _declare(file: File, block: Block) -> None:
     raw, what = block.raw, f"the block {block.name!r}"
     file.check_keys(raw, tuple(BLOCK_KEYS), what)
     block.doc = file.text(raw.get("doc"), "doc")
+    block.inputs = _block_inputs(file, raw.get("inputs"))
     parser = file.parser({})
     parser.hidden, parser.around = file.params, raw.get("layers")
+    parser.rest = block.inputs.rest
     # A default may call this very block, and needs its names.
     file.foreseeing = True
     block.params = parameters.foreseen(parser, raw.get("params"))
     file.foreseeing = False
     block.params = parameters.declare(parser, raw.get("params"), what)
-    block.inputs = _block_inputs(file, raw.get("inputs"))
     file.parsers[block.name] = parser
 
 
@@ -304,14 +305,26 @@ def fill_block(file: File, block: Block) -> None:
     warn_unused(file, parser.reads, block.params, what)
 
 
-def _block_inputs(file: File, value: Value | None) -> tuple[str, ...]:
+REST = "..."
+"""Behind the name of a block's last input: it takes all values that are left, or none."""
+
+
+def _block_inputs(file: File, value: Value | None) -> Inputs:
     if value is None:
-        return ("input",)
+        return Inputs(("input",))
     names: list[str] = []
+    rest: str | None = None
     if isinstance(value, Items) and value.items:
         for item in value:
-            name = file.text(item, "inputs")
+            text = file.text(item, "inputs")
+            name = text.removesuffix(REST).rstrip()
             try:
+                if rest is not None:
+                    raise Refusal(
+                        f"`{rest}{REST}` takes all values that are left, and {name!r} follows it",
+                        code=Code.STRUCTURE,
+                        help=f"put `{rest}{REST}` last",
+                    )
                 check_input_name(name)
                 if name in names:
                     raise Refusal(f"the input {name!r} stands twice", code=Code.DUPLICATE_NAME)
@@ -319,14 +332,15 @@ def _block_inputs(file: File, value: Value | None) -> tuple[str, ...]:
             except Refusal as refusal:
                 file.diagnostics.append(Diagnostic.of(refusal, item.span))
             names.append(name)
-        return tuple(names)
+            rest = name if text.endswith(REST) else rest
+        return Inputs(tuple(names[:-1] if rest else names), rest)
     file.report(
         Code.STRUCTURE,
         f"`inputs` of a block must be a list of names, not {kind(value)}",
         value.span,
         expected="[x, skip]",
     )
-    return ("input",)
+    return Inputs(("input",))
 
 
 def _check_input_order(name: str, before: Collection[str]) -> None:

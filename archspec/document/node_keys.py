@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.document.listed import Listed
-from archspec.document.records import Condition, Node, Repeat
+from archspec.document.records import Condition, NamedInput, Node, Repeat
 from archspec.document.schema_words import IDENTIFIER, Schema, ref
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import NUMBERS, Argument, check_truth
@@ -20,11 +20,15 @@ from archspec.text.values import Items, Mapping, Scalar, Value, kind
 
 
 class NodeKey(ABC):
-    """One key. `in_loop`: what it says may differ in each iteration of the node's `repeat`."""
+    """One key. `in_loop`: what it says may differ in each iteration of the node's `repeat`.
+
+    `in_parallel`: the same of the elements of a `parallel`.
+    """
 
     name: ClassVar[str]
     doc: ClassVar[str]
     in_loop: ClassVar[bool] = False
+    in_parallel: ClassVar[bool] = True
 
     @abstractmethod
     def schema(self) -> Schema:
@@ -74,13 +78,18 @@ class NodeName(NodeKey):
 
 
 class NodeFrom(NodeKey):
-    """`from: stem`, `from: [a, b]`."""
+    """`from: stem`, `from: [a, b]`, `from: {x: a, memory: b}`."""
 
     name = "from"
     doc = "What the node reads, instead of the node before it."
 
     def schema(self) -> Schema:
-        return ref("references")
+        named = {
+            "type": "object",
+            "additionalProperties": ref("references"),
+            "description": "Inputs by name.",
+        }
+        return {"anyOf": [ref("references"), named]}
 
     def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
         if node.inputs is not None:
@@ -90,14 +99,20 @@ class NodeFrom(NodeKey):
                 key.span,
                 help="keep one of the two",
             )
-        node.inputs = scope.references(value, "from")
+        if not isinstance(value, Mapping):
+            node.inputs = scope.references(value, "from")
+            return
+        by_name = [(key, scope.references(item, key.text)) for _, key, item in value.items()]
+        node.named = tuple([NamedInput(key.text, key.span, len(refs)) for key, refs in by_name])
+        node.inputs = tuple([reference for _, refs in by_name for reference in refs])
 
     def written(self, step: Listed) -> Any:
         op = step.step.op
         in_form = op is not None and op.variadic and step.step.shares is None
-        if not step.reads or in_form or step.in_turn:
+        reads = step.reads if op is None else op.own_inputs(step.reads)
+        if not reads or in_form or step.in_turn:
             return None
-        return step.reads[0] if len(step.reads) == 1 else step.reads
+        return reads[0] if len(reads) == 1 else reads
 
 
 class NodeWhen(NodeKey):
@@ -141,7 +156,9 @@ class NodeRepeat(NodeKey):
         loop = {
             "type": "object",
             "propertyNames": {"pattern": IDENTIFIER},
-            "additionalProperties": {"anyOf": [{"type": "array"}, ref("expression")]},
+            "additionalProperties": {
+                "anyOf": [{"type": "array"}, {"type": "integer", "minimum": 0}, ref("expression")]
+            },
             "minProperties": 1,
         }
         return {"anyOf": [{"type": "integer", "minimum": 0}, ref("expression"), loop]}
@@ -151,6 +168,7 @@ class NodeRepeat(NodeKey):
 
     def loop(self, scope: Scope, value: Value | None) -> Repeat | None:
         """The loop, before anything else of the node is read."""
+        word = self.name
         if value is None or (isinstance(value, Scalar) and value.is_absent):
             return None
         variables: list[tuple[str, Argument]] = []
@@ -159,16 +177,69 @@ class NodeRepeat(NodeKey):
             if isinstance(value, Mapping):
                 variables = [_variable(scope, text, item) for text, _, item in value.items()]
                 if not variables:
-                    raise Refusal("`repeat` over nothing", code=Code.REPEAT)
+                    raise Refusal(f"`{word}` over nothing", code=Code.REPEAT)
             elif isinstance(value, Items):
                 raise Refusal(
-                    "a list to repeat over needs a name for its elements",
+                    f"a list to {word} over needs a name for its elements"
+                    if word == "repeat"
+                    else "a list to walk needs a name for its elements",
                     code=Code.REPEAT,
-                    help="write `repeat: {item: [...]}`",
+                    help=f"write `{word}: {{item: [...]}}`",
                 )
             else:
                 times = scope.argument(value, NUMBERS)
-        return Repeat(times, tuple(variables), value.span)
+        return Repeat(times, tuple(variables), value.span, word)
+
+
+class NodeParallel(NodeRepeat):
+    """`parallel: 3`, `parallel: {rate: rates}`: as `repeat`, with the iterations side by side."""
+
+    name = "parallel"
+    doc = "A count, or lists to walk together: the node once for each element, side by side."
+
+
+class NodeMerge(NodeKey):
+    """`merge: concat`, beside `branches` or `parallel`."""
+
+    name = "merge"
+    doc = "The op or block that joins the branches, or the elements of a parallel."
+    in_loop = True
+    in_parallel = False
+
+    def schema(self) -> Schema:
+        return ref("node")
+
+    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
+        if node.parallel is None and node.form.word != "branches":
+            scope.report(
+                Code.STRUCTURE,
+                "`merge` joins branches, or the elements of a parallel",
+                key.span,
+                expected="`branches:` or `parallel:` beside it",
+                help="a node that joins others names them: `add: [a, b]`",
+            )
+            return
+        if isinstance(value, Items):
+            scope.report(Code.STRUCTURE, f"`merge` is one op, not {kind(value)}", value.span)
+            return
+        node.merge = merge = scope.node(value)
+        if node.parallel is None:
+            node.form.merge = merge
+        if merge is not None and (loop := merge.repeat or merge.parallel):
+            scope.report(
+                Code.REPEAT,
+                "a merge stands once and cannot repeat",
+                loop.span,
+                help="put `repeat:` beside `branches:`, or on a node after it",
+            )
+        if merge is not None and merge.inputs is not None:
+            scope.report(
+                Code.STRUCTURE,
+                "a merge of branches takes the branches, and names no inputs of its own"
+                if node.parallel is None
+                else "a merge takes what the elements give, and names no inputs of its own",
+                merge.span,
+            )
 
 
 def _variable(scope: Scope, name: str, value: Value) -> tuple[str, Argument]:
@@ -181,22 +252,29 @@ def _variable(scope: Scope, name: str, value: Value) -> tuple[str, Argument]:
         )
     if scope.params and name in scope.params:
         raise Refusal(f"{name!r} is a parameter already", code=Code.DUPLICATE_NAME)
+    if name == scope.rest:
+        raise Refusal(f"{name!r} is an input of the block already", code=Code.DUPLICATE_NAME)
     if isinstance(value, Scalar) and value.is_absent:
         raise Refusal(f"{name!r} has no list to walk", code=Code.REPEAT)
     return name, scope.argument(value, NUMBERS)
 
 
 class NodeShare(NodeKey):
-    """`share: other_node`."""
+    """`share: other_node`; `share: true` on a loop."""
 
     name = "share"
-    doc = "The node whose module is used again."
+    doc = "The node whose module is used again; true for one module that a loop applies each time."
     in_loop = True
 
     def schema(self) -> Schema:
-        return ref("reference")
+        return {"anyOf": [ref("reference"), {"const": True}]}
 
     def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
+        if isinstance(value, Scalar) and isinstance(value.value, bool):
+            node.shares_one = True
+            if refusal := _refused_share(node, value.value):
+                scope.refuse(refusal, value.span)
+            return
         refs = scope.references(value, "share")
         if len(refs) > 1 or (refs and refs[0].output is not None):
             scope.report(
@@ -211,6 +289,24 @@ class NodeShare(NodeKey):
     def written(self, step: Listed) -> Any:
         owner = step.step.shares
         return None if owner is None else step.graph.steps[owner].name
+
+
+def _refused_share(node: Node, value: bool) -> Refusal | None:
+    """What is wrong with `share: true` on this node."""
+    if not value or (node.repeat or node.parallel) is None or node.form.word == "share":
+        return Refusal(
+            "`share: true` is for a loop, whose iterations then apply one module",
+            code=Code.STRUCTURE,
+            expected="the name of a node, or `true` beside a loop's op or block",
+            help="each iteration has a module of its own without `share`" if not value else None,
+        )
+    if node.name is not None and not node.name.is_fixed:
+        return Refusal(
+            f"one module has one name, and {node.name.text!r} gives each iteration its own",
+            code=Code.NAME,
+            help="give it a name without braces",
+        )
+    return None
 
 
 class NodeTrainingOnly(NodeKey):
@@ -239,14 +335,125 @@ class NodeTrainingOnly(NodeKey):
         return step.step.training_only or None
 
 
+class NodeTrainable(NodeKey):
+    """`trainable: false`, `trainable: not frozen`."""
+
+    name = "trainable"
+    doc = "Where this is false, nothing trains the parameters that the node owns."
+
+    def schema(self) -> Schema:
+        return {"anyOf": [{"type": "boolean"}, ref("expression")]}
+
+    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
+        if node.share is not None:
+            scope.report(
+                Code.STRUCTURE,
+                "`trainable` beside `share`: the parameters are those of the node that is shared",
+                key.span,
+                help="write it there",
+            )
+            return
+        with scope.reporting(value.span):
+            if not scope.is_name(value):
+                check_truth(value)
+            node.trainable = Condition(scope.argument(value, NUMBERS), value.span)
+
+    def written(self, step: Listed) -> Any:
+        made = step.step
+        return False if made.frozen and made.shares is None else None
+
+
+class NodeWeights(NodeKey):
+    """`weights: {weight: other.weight}`."""
+
+    name = "weights"
+    doc = "Tensors in the place of the op's own: values of the list, or parameters of other nodes."
+    in_loop = True
+
+    def schema(self) -> Schema:
+        return {"type": "object", "additionalProperties": ref("reference"), "minProperties": 1}
+
+    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
+        if node.share is not None:
+            scope.report(
+                Code.STRUCTURE,
+                "`weights` beside `share`: the module and its weights are those that are shared",
+                key.span,
+                help="keep one of the two",
+            )
+        elif not isinstance(value, Mapping) or not value.entries:
+            scope.report(
+                Code.STRUCTURE,
+                f"`weights` names weights of the op and what stands for them, not {kind(value)}",
+                value.span,
+                expected="a mapping, such as `weights: {weight: other.weight}`",
+            )
+        else:
+            node.weights = {
+                name: (place.span, each)
+                for name, place, item in value.items()
+                for each in scope.references(item, name)[:1]
+            }
+
+    def written(self, step: Listed) -> Any:
+        made, op = step.step, step.step.op
+        if op is None or made.shares is not None:
+            return None
+        own = len(op.own_inputs(made.input_shapes))
+        given = dict(zip(getattr(op, "given", ()), step.reads[own:], strict=False))
+        owners = {tie.name: (step.graph.steps[tie.owner].name, tie.key) for tie in made.ties}
+        return {**given, **{name: ".".join(each) for name, each in owners.items()}} or None
+
+
+class NodeKeys(NodeKey):
+    """`keys: both`, beside `share`."""
+
+    name = "keys"
+    doc = "With `both`, the shared module has a second name: that of this node."
+    in_loop = True
+
+    def schema(self) -> Schema:
+        return {"const": "both"}
+
+    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
+        if not isinstance(value, Scalar) or value.value != "both":
+            scope.report(
+                Code.STRUCTURE,
+                f"`keys` is `both`, not {kind(value)}",
+                value.span,
+                expected="both",
+                help="without `keys`, a shared module has the keys of its owner alone",
+            )
+        elif node.share is None:
+            scope.report(
+                Code.STRUCTURE,
+                "`keys: both` stands beside `share`, and nothing is shared here",
+                key.span,
+                help="name the owner of the module: `share: other`",
+            )
+        else:
+            node.both_keys = True
+
+    def written(self, step: Listed) -> Any:
+        return "both" if step.step.both_keys else None
+
+
 REPEAT = NodeRepeat()
+PARALLEL = NodeParallel()
 KEYS: tuple[NodeKey, ...] = (
     NodeName(),
     NodeFrom(),
     NodeWhen(),
     NodeElse(),
     REPEAT,
+    PARALLEL,
     NodeShare(),
     NodeTrainingOnly(),
+    NodeTrainable(),
+    NodeWeights(),
+    NodeKeys(),
+    NodeMerge(),
 )
 NODE_KEYS = tuple(key.name for key in KEYS)
+SPECIAL = frozenset(NODE_KEYS) - {"name", "from", "training_only"}
+"""The keys of nodes that are not `plain`."""

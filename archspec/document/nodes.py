@@ -12,12 +12,11 @@ from archspec.diagnostics.diagnostic import Code, Edit, Help, Span
 from archspec.diagnostics.suggestions import suggestion
 from archspec.document import other_forms, wording
 from archspec.document.forms import FIXED
-from archspec.document.forms.alone import FromAlone, ShareAlone
+from archspec.document.forms.alone import FromAlone, ShareAlone, check_values
 from archspec.document.forms.block import BlockCall
-from archspec.document.forms.form import FixedForm
 from archspec.document.forms.insert import Insert
 from archspec.document.forms.op import OpCall
-from archspec.document.node_keys import KEYS, NODE_KEYS, REPEAT
+from archspec.document.node_keys import KEYS, NODE_KEYS, PARALLEL, REPEAT, SPECIAL
 from archspec.document.records import Form, Layers, Node, Repeat
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import TEXT, Argument, missing_space
@@ -100,7 +99,11 @@ class NodeParser(Scope):
             )
             return None
         form = self._form(text, value.span, None)
-        return None if form is None else Node(form, form.span, inputs=form.inputs)
+        if form is None:
+            return None
+        node = Node(form, form.span, inputs=form.inputs)
+        node.plain = not form.joins_list
+        return node
 
     def _no_node(self, value: Scalar) -> Help:
         from archspec.document.python_calls import as_node, callee  # for a mistake alone
@@ -121,15 +124,23 @@ class NodeParser(Scope):
             return None
         key, args = entry
         repeat = REPEAT.loop(self, value.get("repeat"))
-        outer = self.loops
-        if repeat is not None:
-            self.loops = [*outer, "index", *(name for name, _ in repeat.variables)]
+        parallel = PARALLEL.loop(self, value.get("parallel"))
+        outer, loop = self.loops, repeat or parallel
+        if repeat is not None and parallel is not None:
+            self._two_loops(parallel)
+            return None
+        if loop is not None:
+            self.loops = [*outer, "index", *(name for name, _ in loop.variables)]
         try:
-            node = self._looped(value, key, args, repeat)
+            node = self._looped(value, key, args, repeat, parallel)
         finally:
             self.loops = outer
         if node is not None:
             self.read_keys(node, value, in_loop=False)
+            alone = isinstance(node.form, FromAlone)
+            node.plain = SPECIAL.isdisjoint(value.entries) and not (alone or node.form.joins_list)
+            if alone:
+                check_values(self, node)
             if "else" in value.entries:
                 from archspec.document.otherwise import check  # few nodes have one
 
@@ -137,50 +148,65 @@ class NodeParser(Scope):
         return node
 
     def _looped(
-        self, value: Mapping, key: Scalar | None, args: Value | None, repeat: Repeat | None
+        self,
+        value: Mapping,
+        key: Scalar | None,
+        args: Value | None,
+        repeat: Repeat | None,
+        parallel: Repeat | None,
     ) -> Node | None:
         """What may differ in each iteration. The loop's variables are in scope."""
-        form = (
-            ShareAlone(value.key("share").span)
-            if key is None
-            else self._form(key.text, key.span, args)
-        )
+        form = self._alone(value) if key is None else self._form(key.text, key.span, args)
         if form is None:
             return None
-        if isinstance(form, FixedForm):
-            form.read_keys(self, value)
-        node = Node(form, form.span, inputs=form.inputs, repeat=repeat)
+        node = Node(form, form.span, inputs=form.inputs, repeat=repeat, parallel=parallel)
         self.read_keys(node, value, in_loop=True)
-        if repeat is not None and node.name is None:
+        if (repeat or parallel) is not None and node.name is None and not node.shares_one:
             self._refuse_fixed_names(node)
         return node
 
+    def _alone(self, value: Mapping) -> Form:
+        """The form of a node without an op: the module of another one, or a name for values."""
+        if "share" in value.entries:
+            return ShareAlone(value.key("share").span)
+        return FromAlone(value.key("from").span)
+
     def read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:
+        """Reads the keys beside the form: those of each iteration, or those of the whole loop."""
         for known in KEYS:
-            if known.in_loop is in_loop and (entry := value.entries.get(known.name)):
+            inside = known.in_loop if node.parallel is None else known.in_parallel
+            if inside is in_loop and (entry := value.entries.get(known.name)):
                 key, item = entry
                 if isinstance(item, Scalar) and item.is_absent:
                     self.report(Code.STRUCTURE, f"`{known.name}` has no value", key.span)
                 else:
                     known.read(self, node, key, item)
 
+    def _two_loops(self, parallel: Repeat) -> None:
+        self.report(
+            Code.REPEAT,
+            "a node repeats in a chain or stands side by side, and this does both",
+            parallel.span,
+            expected="`repeat` or `parallel`",
+            help="nest them: `{parallel: …, layers: [{repeat: …, …}]}`",
+        )
+
     def _refuse_fixed_names(self, node: Node) -> None:
-        """Refuses a fixed name in a repeat without a scope, where each iteration would bear it."""
+        """Refuses a fixed name in a loop without a scope, where each iteration would bear it."""
+        word = "repeat" if node.parallel is None else "parallel"
         for inner in node.form.joining():
             if inner.name is not None and inner.name.is_fixed and _is_there(inner):
                 self.report(
                     Code.DUPLICATE_NAME,
                     f"every iteration would be called {inner.name.text!r}",
                     inner.name_span or inner.span,
-                    expected="a name with an expression in braces, since the repeat has no name",
-                    help=f'write `name: "{inner.name.text}{{index}}"`, or name the repeat',
+                    expected=f"a name with an expression in braces, since the {word} has no name",
+                    help=f'write `name: "{inner.name.text}{{index}}"`, or name the {word}',
                 )
 
     def _op_key(self, value: Mapping) -> tuple[Scalar | None, Value | None] | None:
         """The one key that names an op, a block, `layers`, `branches` or a layers parameter."""
-        forms = (FIXED[word] for word in value.entries if word in FIXED)
-        own = {*NODE_KEYS, *(key for form in forms for key in form.keys)}
-        others = [(key, item) for text, key, item in value.items() if text not in own]
+        others = [(key, item) for text, key, item in value.items() if text not in NODE_KEYS]
         known = [(key, item) for key, item in others if self.is_target(key.text)]
         if len(known) > 1:
             names = " and ".join(repr(key.text) for key, _ in known)
@@ -193,15 +219,17 @@ class NodeParser(Scope):
             )
             return None
         if not known:
-            if not others and "share" in value.entries:
-                if "else" in value.entries:
+            if not others and ("share" in value.entries or {"name", "from"} <= {*value.entries}):
+                if "share" in value.entries and "else" in value.entries:
                     self._refuse_beside_share(value.key("else"), value)
                     return None
                 return None, None
             self._no_op(value, others)
             return None
         key, item = known[0]
-        if "share" in value.entries:
+        owner = value.get("share")
+        of_loop = isinstance(owner, Scalar) and isinstance(owner.value, bool)
+        if owner is not None and not of_loop:
             self._refuse_beside_share(key, value)
             return None
         wrong = [other for other, _ in others if other is not key]
@@ -230,6 +258,7 @@ class NodeParser(Scope):
             expected="an op or block key, such as `relu:`",
             found=f"only {', '.join(value.entries) or 'an empty mapping'}",
             help=other_forms.lone_keys(value, self.following, self.is_target)
+            or _name_for_values(value)
             or "an op without arguments keeps its colon: {name: bn1, batch_norm: }",
         )
 
@@ -346,6 +375,13 @@ class NodeParser(Scope):
         return Argument(
             value.span, None, lambda env: Layers(nodes, env, names, text, is_one), names
         )
+
+
+def _name_for_values(node: Mapping) -> str | None:
+    """The help for a node of `from` alone, which names values where it has a name."""
+    if set(node.entries) != {"from"}:
+        return None
+    return "to name values write `{name: …, from: …}`; `from` beside an op says what the op reads"
 
 
 def _is_there(node: Node) -> bool:

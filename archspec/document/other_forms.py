@@ -11,7 +11,7 @@ IsTarget = Callable[[str], bool]
 """Whether a word names an op or a block."""
 
 GROUPS = dict.fromkeys(
-    ("sequential", "modulelist", "module_list", "stack", "group"),
+    ("sequential", "modulelist", "module_list", "group"),
     "a list of nodes as one node is `layers: […]`",
 )
 """Words for a list of layers, and the help for each."""

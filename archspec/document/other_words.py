@@ -82,7 +82,7 @@ OPS = {
     "sub": "subtract",
     "sum": "reducesum",
     "to": "astype cast totype",
-    "unflatten": "expanddims",
+    "unsqueeze": "expanddims",
     "upsample": "upsampling upsampling2d upsamplingnearest2d",
     "vector_norm": "norm",
     "where": "maskedselect select",
@@ -111,13 +111,9 @@ HOW = {
         "`conv2d: {out_channels: 8, kernel_size: 1}`"
     ),
     "sequential modulelist": "a list of nodes within a node: `layers: [relu]`",
-    "split": "for equal parts write `chunk: 2`; `slice` takes any part",
     "square": "write `pow: 2`",
-    "squeeze": "`reshape` lists the sizes that are left, without the batch; `flatten` leaves one",
-    "stack": "`concat` joins along an axis that is there, and `unflatten` makes one",
     "transformerencoderlayer": "torch's normalises after each sum, unless it has `norm_first`; the "
     "block `transformer_encoder_layer` before it, as ViT does",
-    "unsqueeze": "make two axes of one: `unflatten: {dim: 1, unflattened_size: [1, 4]}`",
     "upsamplingbilinear2d": (
         "write `upsample: {scale_factor: 2, mode: bilinear, align_corners: true}`"
     ),
@@ -132,7 +128,8 @@ UNLIKE = ("dense", "transformerencoderlayer")
 CLASSES = {
     "": "Dropout1d Dropout3d Softmax2d",
     "[1]": "CircularPad1d CircularPad2d CircularPad3d ReflectionPad1d ReflectionPad2d "
-    "ReflectionPad3d ReplicationPad1d ReplicationPad2d ReplicationPad3d Softmin ZeroPad1d ZeroPad3d",
+    "ReflectionPad3d ReplicationPad1d ReplicationPad2d ReplicationPad3d Softmin "
+    "ZeroPad1d ZeroPad3d",
     "[2]": "PixelShuffle PixelUnshuffle Unfold",
     "[1, 0.5]": "ConstantPad1d ConstantPad2d ConstantPad3d",
     "[2, 4]": "FractionalMaxPool2d FractionalMaxPool3d",

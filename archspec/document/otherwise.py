@@ -47,7 +47,30 @@ def check(scope: Scope, node: Node, value: Mapping) -> None:
             value.key("else").span,
             help="add `when:` beside it, or remove it",
         )
+    if node.parallel is not None:
+        _check_elements(scope, node, value)
     node.hand_down()
+
+
+def _check_elements(scope: Scope, node: Node, value: Mapping) -> None:
+    """Reports what cannot stand in the place of one element of a `parallel`."""
+    if node.shares_one:
+        scope.report(
+            Code.SHARE,
+            "`share: true` has one module for all elements, and `else` would make another",
+            value.key("else").span,
+            help="leave out one of the two, or put the choice into the block that is shared",
+        )
+    other = node.otherwise
+    while other is not None:
+        if (loop := other.repeat or other.parallel) is not None:
+            scope.report(
+                Code.REPEAT,
+                f"one element stands in one place, and `{loop.word}` would make several nodes",
+                loop.span,
+                help=f"put it into a list: `else: [{{{loop.word}: …, …}}]`",
+            )
+        other = other.otherwise
 
 
 def _word(scope: Scope, value: Scalar) -> Node | None:

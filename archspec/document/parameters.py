@@ -70,6 +70,8 @@ def declare(parser: NodeParser, value: Value | None, what: str) -> dict[str, Par
             check_identifier(name, "a parameter")
             if name == "index":
                 raise Refusal("`index` counts a repeat and cannot name a parameter", code=Code.NAME)
+            if name == parser.rest:
+                raise Refusal(f"{name!r} is an input of {what} too", code=Code.DUPLICATE_NAME)
             params[name] = _declare_one(parser, name, key, item)
         # A wrong one is declared too, so that whoever reads it is not reported.
         params.setdefault(name, Parameter(name, "any", key.span, None, False, item))
@@ -125,8 +127,8 @@ def _refuse_other_types(name: str, item: Value) -> None:
     )
 
 
-_OF_FORMS = {*FIXED, *(key for form in FIXED.values() for key in form.keys)}
-"""The words of forms, and the keys that only they have."""
+_OF_FORMS = frozenset((*FIXED, "merge"))
+"""The words of forms, and the key that joins what some of them give."""
 
 
 def _holds_layers(parser: NodeParser, name: str, default: Value) -> bool:
@@ -182,8 +184,7 @@ def is_layers(parser: NodeParser, value: Value, later: bool = True) -> bool:
     if isinstance(value, Items):
         return bool(value.items) and all(is_layers(parser, item, later) for item in value)
     # A node has one key beside its node keys; a row of a table has several, some like an op's name.
-    beside = {*NODE_KEYS, *(key for form in FIXED.values() for key in form.keys)}
-    words = [word for word in value.entries if word not in beside]
+    words = [word for word in value.entries if word not in NODE_KEYS]
     return len(words) == 1 and _begins_node(parser, words[0], later)
 
 

@@ -16,6 +16,7 @@ from archspec.expressions.parse import Expression, Template
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
 from archspec.record import Record
+from archspec.sizes.size import plain
 from archspec.text.values import Mapping, Value
 
 Arguments: TypeAlias = dict[str, Argument]
@@ -37,13 +38,50 @@ class Reference(Record):
     def text(self) -> str:
         return self.name.text + (f"[{self.output.text}]" if self.output else "")
 
+    @property
+    def names(self) -> frozenset[str]:
+        """What its expressions read."""
+        parts = [part.names for part in self.name.parts if not isinstance(part, str)]
+        return frozenset().union(*parts, self.output.names if self.output else ())
+
+    def render(self, env: Env) -> str:
+        """The edge with its expressions evaluated. Raises `Refusal`."""
+        name = self.name.render(env)
+        return name if self.output is None else f"{name}[{plain(self.output.evaluate(env))}]"
+
+
+class Inputs(Record):
+    """The inputs of a block or op by name. `rest` takes any number of values behind the others.
+
+    The last `optional` names may be left out.
+    """
+
+    names: tuple[str, ...]
+    rest: str | None = None
+    optional: int = 0
+
+    def __str__(self) -> str:
+        return ", ".join([*self.names, *([f"{self.rest}..."] if self.rest else [])])
+
+
+class NamedInput(Record):
+    """One entry of `from: {x: h, memory: m}`; `values` counts the references that are its own."""
+
+    name: str
+    span: Span
+    values: int
+
 
 class Repeat(Record):
-    """A loop: over a count (`repeat: 3`) or over lists walked together."""
+    """A loop: over a count (`repeat: 3`) or over lists walked together.
+
+    `word` is `repeat`, or `parallel` where the iterations stand side by side.
+    """
 
     times: Argument | None
     variables: tuple[tuple[str, Argument], ...]
     span: Span
+    word: str = "repeat"
 
 
 class Condition(Record):
@@ -79,8 +117,8 @@ class Place(Protocol):
     ) -> Op:
         """A validated op; `added` arguments are evaluated `there`. Raises `LocatedError`."""
 
-    def op(self, op: Op) -> Step:
-        """The step of an op on what the node reads. Raises `Refusal`."""
+    def op(self, op: Op) -> Step | None:
+        """The step of an op on what the node reads; None where that failed. Raises `Refusal`."""
 
     def call(self, block: Block, args: Arguments, written: Span) -> Step | None:
         """The step of a block, whose call is written at `written`. Raises `Refusal`."""
@@ -88,7 +126,7 @@ class Place(Protocol):
     def group(self, nodes: tuple[Node, ...]) -> Step | None:
         """The step of nodes in a scope of their own. Raises `Refusal`."""
 
-    def branches(self, paths: tuple[Branch, ...], merge: Node) -> Step | None:
+    def branches(self, paths: tuple[Branch, ...], merge: Node | None) -> Step | None:
         """The step of parallel paths in a scope of their own. Raises `Refusal`."""
 
     def add(self, diagnostic: Diagnostic) -> None:
@@ -112,13 +150,12 @@ class Branch(Record):
 class Form(ABC):
     """What a node is: an op, a call of a block, a group, …
 
-    `word` is what it is written with; `inputs` are edges within it, as in `add: [a, b]`.
+    `word` is what it is written with; `inputs` are edges within it, as in `add: [a, b]`; `merge`
+    joins the branches of one that has them.
     """
 
-    __slots__ = ("inputs", "span", "word")
+    __slots__ = ("inputs", "merge", "span", "word")
 
-    keys: ClassVar[tuple[str, ...]] = ()
-    """Keys that only nodes of this form have."""
     joins_list: ClassVar[bool] = False
     """Whether its nodes join the list around it where it has no name."""
     joins_in_repeat: ClassVar[bool] = False
@@ -127,6 +164,7 @@ class Form(ABC):
     def __init__(self, word: str, span: Span) -> None:
         self.word, self.span = word, span
         self.inputs: tuple[Reference, ...] | None = None
+        self.merge: Node | None = None
 
     @abstractmethod
     def step(self, place: Place) -> Step | None:
@@ -140,6 +178,14 @@ class Form(ABC):
         """How many values it gives; None where its text does not say."""
         return None
 
+    def input_names(self, env: Env) -> Inputs | None:
+        """The names of what it reads; None where these have none."""
+        return None
+
+    def output_names(self, env: Env) -> tuple[str | None, ...]:
+        """The names of what it gives, where these have names."""
+        return ()
+
     @property
     def members(self) -> tuple[Node, ...]:
         """Its own nodes, where they may stand in the list around it."""
@@ -150,12 +196,23 @@ class Form(ABC):
         return iter(())
 
 
+NO_WEIGHTS: dict[str, tuple[Span, Reference]] = {}
+
+
 class Node:
-    """One entry of a `layers:` list: its form, and the keys that stand beside it."""
+    """One entry of a `layers:` list: its form, and the keys that stand beside it.
+
+    It has a `repeat` or is `parallel`, or neither. `merge` joins what the elements of a parallel
+    give, or branches. With `shares_one` a loop has one module, which every iteration applies.
+    `named` says which inputs its references are, where `from` gives them by name. A `plain` node
+    has but a name, edges and `training_only` beside its form, and is one step: most are.
+    """
 
     __slots__ = (
-        *("form", "span", "inputs", "name", "name_span"),
-        *("when", "otherwise", "repeat", "share", "training_only"),
+        *("form", "span", "inputs", "named", "name", "name_span"),
+        *("when", "otherwise", "repeat", "parallel", "merge"),
+        *("share", "shares_one", "training_only"),
+        *("trainable", "weights", "both_keys", "plain"),
     )
 
     def __init__(
@@ -165,14 +222,23 @@ class Node:
         inputs: tuple[Reference, ...] | None = None,
         name: Template | None = None,
         repeat: Repeat | None = None,
+        parallel: Repeat | None = None,
     ) -> None:
         self.form, self.span, self.inputs = form, span, inputs
-        self.name, self.repeat = name, repeat
+        self.named: tuple[NamedInput, ...] | None = None
+        self.name, self.repeat, self.parallel = name, repeat, parallel
+        self.merge: Node | None = None
         self.name_span = span if name is not None else None
         self.when: Condition | None = None
         self.otherwise: Node | None = None
         self.share: Reference | None = None
+        self.shares_one = False
+        self.both_keys = False
         self.training_only = False
+        self.trainable: Condition | None = None
+        # What stands in the place of the op's weights, by name, each with the place of the name.
+        self.weights = NO_WEIGHTS
+        self.plain = False
 
     def hand_down(self) -> None:
         """Gives the node under `else` the name and inputs of this one, unless it has inputs."""
@@ -182,8 +248,10 @@ class Node:
         if self.repeat is None or (self.name is not None and self.name.is_fixed):
             other.name, other.name_span = self.name, self.name_span
         if other.inputs is None:
-            other.inputs = self.inputs
+            other.inputs, other.named = self.inputs, self.named
         other.training_only |= self.training_only
+        other.trainable = other.trainable or self.trainable
+        other.plain = other.plain and other.trainable is None
         other.hand_down()
 
     @property
@@ -194,8 +262,12 @@ class Node:
             and self.inputs is None
             and self.when is None
             and self.repeat is None
+            and self.parallel is None
+            and self.merge is None
             and self.share is None
             and not self.training_only
+            and self.trainable is None
+            and not self.weights
         )
 
 
@@ -276,7 +348,7 @@ class Block:
         self.name, self.span, self.raw, self.in_library = name, span, raw, in_library
         self.doc = ""
         self.params: dict[str, Parameter] = {}
-        self.inputs: tuple[str, ...] = ("input",)
+        self.inputs = Inputs(("input",))
         self.body: tuple[Node, ...] = ()
         self.outputs: tuple[Output, ...] | None = None
 

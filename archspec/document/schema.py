@@ -133,7 +133,6 @@ def _node(ops: Iterable[type[Op]], blocks: Iterable[Block]) -> Schema:
                 "type": "object",
                 "properties": {**_node_keys(), **dict(sorted(targets.items()))},
                 "minProperties": 1,
-                "dependentRequired": {"branches": ["merge"], "merge": ["branches"]},
             },
         ]
     }

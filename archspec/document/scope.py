@@ -17,7 +17,7 @@ from archspec.document.records import Block, Node, Parameter, Reference
 from archspec.document.reporting import Reporter
 from archspec.document.validate import Ops
 from archspec.expressions.arguments import Argument, LocatedError, Reading, compile_value
-from archspec.expressions.evaluate import EDGES, MAGIC
+from archspec.expressions.evaluate import EDGES, MAGIC, NUMBERS_BY_NAME
 from archspec.expressions.names import check_node_name
 from archspec.expressions.parse import Template, inserted, parse, template, unknown_name
 from archspec.text.limits import Limits
@@ -55,6 +55,8 @@ class Scope(Reporter, ABC):
         self.following: Value | None = None
         self.broken: Container[str] = ()
         self.lost = False
+        # The input of a block that takes any number of values, which expressions count.
+        self.rest: str | None = None
         # Parameters of the file around a block, which the block does not see.
         self.hidden: Container[str] = ()
         # The block or spec whose body it is, as it is written.
@@ -114,6 +116,9 @@ class Scope(Reporter, ABC):
                 self.params is None
                 or name in MAGIC
                 or name == EDGES
+                or name == self.rest
+                or name.startswith("len(")
+                or name in NUMBERS_BY_NAME
                 or name in self.loops
                 or name in self.params
             ):

@@ -22,8 +22,14 @@ class Holder(Aside):
     """Holds the children of the module around it whose names begin with its own."""
 
 
-def adopt(module: nn.Module, children: Mapping[str, nn.Module | Tensor]) -> None:
+def adopt(
+    module: nn.Module,
+    children: Mapping[str, nn.Module | Tensor],
+    keyless: Collection[str] = (),
+) -> None:
     """Registers the children by their names, and makes the holders between.
+
+    Tensors that are `keyless` have no key in the state dict.
 
     Raises ValueError where a name is the beginning of another.
     """
@@ -31,7 +37,7 @@ def adopt(module: nn.Module, children: Mapping[str, nn.Module | Tensor]) -> None
     holders: dict[str, nn.Module] = {"": module}
     for name, child in children.items():
         outer, _, last = name.rpartition(".")
-        _register(_holder(outer, holders, lists), last, child)
+        _register(_holder(outer, holders, lists), last, child, name not in keyless)
     if both := next((path for path in holders if path in children), None):
         raise ValueError(f"{both!r} is a node, and the beginning of another node's name")
     for path in lists:
@@ -49,7 +55,9 @@ def _holder(path: str, holders: dict[str, nn.Module], lists: Collection[str]) ->
     return holders[path]
 
 
-def _register(module: nn.Module, name: str, child: nn.Module | Tensor) -> None:
+def _register(
+    module: nn.Module, name: str, child: nn.Module | Tensor, persistent: bool = True
+) -> None:
     taken = hasattr(module, name)  # torch refuses such a child, and yet finds it like any other
     if isinstance(child, nn.Module):
         if taken:
@@ -63,8 +71,10 @@ def _register(module: nn.Module, name: str, child: nn.Module | Tensor) -> None:
             module.register_parameter(name, child)
     elif taken:
         module._buffers[name] = child
+        if not persistent:
+            module._non_persistent_buffers_set.add(name)
     else:
-        module.register_buffer(name, child)
+        module.register_buffer(name, child, persistent=persistent)
 
 
 def listed(is_module: Mapping[str, bool]) -> frozenset[str]:

@@ -112,11 +112,16 @@ class _Builder:
         More `graphs` are those of nodes that share the module at other sizes.
         """
         children = self._children(graphs)
+        keyless = {step.name for step in graphs[0].steps if step.op and step.op.keyless}
         cls = self.classes.get(graphs)
         if cls is None:
             cls = self.classes[graphs] = _class_of(graphs, name, children, self.plans, checks)
         module = cls()
-        adopt(module, children)
+        for step in graphs[0].steps:
+            if step.frozen and (own := children.get(step.name)) is not None:
+                _freeze(own)
+        _tie(children, graphs[0])
+        adopt(module, children, keyless)
         return module
 
     def _children(self, graphs: Graphs) -> dict[str, nn.Module | Tensor]:
@@ -129,7 +134,10 @@ class _Builder:
             names.add(check_path(step.name))
             bodies = bodies_of(graphs, position) if step.body is not None else ()
             if step.shares is not None:
-                self._check_share(step, owner(graph, step), children, bodies)
+                used = owner(graph, step)
+                self._check_share(step, used, children, bodies)
+                if step.both_keys and used.name in children:
+                    children[step.name] = children[used.name]
             elif (child := self._child(step, bodies)) is not None:
                 children[step.name] = child
         return children
@@ -162,6 +170,23 @@ class _Builder:
             own = self._child(step, bodies)
         if _description(own) != _description(children.get(used.name)):
             raise ValueError(f"{step.name!r} cannot share {used.name!r}: their modules differ")
+
+
+def _freeze(child: nn.Module | Tensor) -> None:
+    """Nothing trains its parameters from now on."""
+    for parameter in child.parameters() if isinstance(child, nn.Module) else (child,):
+        parameter.requires_grad_(False)
+
+
+def _tie(children: Mapping[str, nn.Module | Tensor], graph: Graph) -> None:
+    """Registers parameters under the second names that other steps have for them."""
+    for step in graph.steps:
+        for tie in step.ties:
+            source, own = children[graph.steps[tie.owner].name], children[step.name]
+            assert isinstance(source, nn.Module) and isinstance(own, nn.Module)
+            *holders, name = tie.name.split(".")
+            holder = own.get_submodule(".".join(holders))
+            setattr(holder, name, source.get_parameter(tie.key))
 
 
 def _class_of(

@@ -195,7 +195,8 @@ class _Writer:
         kind = self.kinds[position]
         name = check_path(owner(self.graph, step).name)
         own = member(name, self.lists, HELD[kind]) if kind in HELD else name
-        is_value = kind in (StepPart.TENSOR, StepPart.BUFFER) and not step.inputs
+        is_value = kind in (StepPart.TENSOR, StepPart.BUFFER)
+        is_value = is_value and step.op is not None and step.op.gives_own
         if is_value:
             self.values[Ref(position)] = own
             if not self.observe:

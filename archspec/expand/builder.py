@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from archspec.diagnostics.diagnostic import Code, Note, Refusal, Span
 from archspec.diagnostics.suggestions import certain_word, did_you_mean
-from archspec.document.records import Node
+from archspec.document.records import Inputs, Node
 from archspec.expand.names import Edge, PatchTree, beginnings, iteration, number_after, split_edge
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import REGISTRY
-from archspec.ir.shape import Shape, product
+from archspec.ir.shape import Shape, is_batched, product, show
 from archspec.ir.types import ValueType, typed
 from archspec.record import Record
 
@@ -38,6 +38,9 @@ class HandedOn(tuple[Ref, ...]):
 Bindings: TypeAlias = list[dict[str, Any]]
 """What a repeat binds, an iteration an entry."""
 
+BEFORE = "-1"
+"""The edge that stands for what the node before gives."""
+
 MAX_TRAIL = 6
 """Producers shown with a shape error."""
 MAX_WAY = 100
@@ -56,8 +59,11 @@ class Builder:
     """Collects the steps of one list. `parent` is where it is called, and what it was given."""
 
     __slots__ = (
+        "applied",
+        "before",
         "counters",
         "dead_names",
+        "frozen",
         "has_trained",
         "holders",
         "input_names",
@@ -75,6 +81,7 @@ class Builder:
         "parent",
         "position",
         "recipes",
+        "rest",
         "steps",
         "taken",
         "training_only",
@@ -86,12 +93,16 @@ class Builder:
         self,
         inputs: tuple[Shape, ...],
         types: tuple[ValueType, ...],
-        input_names: tuple[str, ...],
+        named: Inputs,
         levels: Levels,
         parent: tuple[Builder, Refs] | None,
     ) -> None:
-        self.inputs, self.input_types, self.input_names = inputs, types, input_names
+        self.inputs, self.input_types = inputs, types
+        # The rest of the inputs, behind those that have names of their own, has one name.
+        self.input_names, self.rest = named.names, named.rest
         self.steps: list[Step] = []
+        # What the node before the one that is placed gives: `-1` stands for it.
+        self.before: Refs | None = None
         # None where the node failed: its readers are not reported.
         self.names: dict[str, Refs | None] = {}
         self.dead_names: dict[str, Refs | None] = {}
@@ -115,6 +126,8 @@ class Builder:
         self.has_trained = False
         # Set while the nodes of a training_only repeat or branches join the list.
         self.training_only = False
+        # Set while the nodes of a repeat or branches that nothing trains join the list.
+        self.frozen = False
         # Whether this is the scope of a named repeat: its node keys belong to the scope.
         self.loop = False
         # What each iteration of that scope gives, and what the whole of it does.
@@ -124,6 +137,8 @@ class Builder:
         # number and output, with the position among all that are.
         self.loops: dict[int, Builder] = {}
         self.taken: dict[int, dict[tuple[int, int], int]] = {}
+        # What each iteration gives of a loop that has one module, by the step of the first.
+        self.applied: dict[int, list[Refs]] = {}
         # The steps that nobody reads, once the list is finished.
         self.unread: list[Step] = []
 
@@ -131,6 +146,19 @@ class Builder:
     def start(self) -> Refs:
         """What the first node reads: the first input."""
         return (Ref(INPUT, 0),) if self.inputs else ()
+
+    def batch(self, kind: str) -> Ref:
+        """An input of the list that has the batch axis, for an op to take its size from."""
+        found = next((i for i, x in enumerate(self.inputs) if is_batched(x)), None)
+        if found is None:
+            raise Refusal(
+                f"{kind}: `batch: true` needs a list one of whose inputs has the batch axis",
+                code=Code.UNBATCHED,
+                expected="an input whose first axis is N",
+                found=", ".join(map(show, self.inputs)),
+                help="leave `batch` out, or write it in the list around this one",
+            )
+        return Ref(INPUT, found)
 
     def shape(self, ref: Ref) -> Shape:
         if ref.step == INPUT:
@@ -159,7 +187,7 @@ class Builder:
                 expected="each name once",
                 found=self._first(name),
             )
-        if name in self.input_names:
+        if name in self.input_names or name == self.rest:
             raise Refusal(f"{name!r} is an input of this list", code=Code.DUPLICATE_NAME)
         if name in self.holders:
             self._refuse_beginning(name, self.holders[name], self.holders[name])
@@ -229,8 +257,12 @@ class Builder:
             return self.look_up(path, level)
         edge = split_edge(path, lambda name: self.is_name(name, level))
         loop = self.modules[level].get(edge.name, INPUT)
-        if loop in self.loops:
+        if loop in self.applied or loop in self.loops:
             return self._iterations(loop, edge)
+        if self.names.get(edge.name, ()) is None:
+            return None
+        if self.uncertain < math.inf and self._may_be_numbered(path.rpartition(".")[0]):
+            return None  # the loop that would have made it is wrong, or stands behind what is
         if path.endswith(".*"):
             return self._numbered(path[:-2], level)
         return self.look_up(path, level)
@@ -243,8 +275,9 @@ class Builder:
 
     def _iterations(self, loop: int, edge: Edge) -> Refs | None:
         """What one iteration of a loop gives, or all do in order."""
-        scope, chosen = self.loops[loop], iteration(edge.rest)
-        count = len(scope.iterations)
+        given, chosen = self.applied.get(loop), iteration(edge.rest)
+        made = self.loops[loop].iterations if given is None else given
+        count = len(made)
         if edge.rest != "*" and (chosen is None or chosen >= count):
             inside = edge.rest.partition(".")[0]
             raise Refusal(
@@ -256,11 +289,13 @@ class Builder:
                 else None,
             )
         numbers = range(count) if chosen is None else (chosen,)
+        if given is not None:
+            return tuple([ref for number in numbers for ref in given[number]])
         return tuple(
             [
                 self._taken(loop, number, output)
                 for number in numbers
-                for output in range(len(scope.iterations[number]))
+                for output in range(len(made[number]))
             ]
         )
 
@@ -333,6 +368,8 @@ class Builder:
             return _found(name, self.dead_names[name])
         if name in self.input_names:
             return (Ref(INPUT, self.input_names.index(name)),)
+        if name == self.rest:
+            return tuple([Ref(INPUT, i) for i in range(len(self.input_names), len(self.inputs))])
         for node in (node for nodes in self.lists for node in nodes):
             later = node.name.text if node.name is not None else ""
             is_inside = later and name.startswith(f"{later}.") and not self.is_name(later, level)
@@ -343,7 +380,8 @@ class Builder:
                     expected="a node before this one: a graph has no cycles",
                     help=f"move {later!r}, at {place(node.span)}, before its reader",
                 )
-        known = [*dict.fromkeys((*names, *self.dead_names, *self.input_names))]
+        rest = [self.rest] if self.rest else []
+        known = [*dict.fromkeys((*names, *self.dead_names, *self.input_names, *rest))]
         elsewhere = self._elsewhere(name)
         if "input" not in known:
             known.append("input")
@@ -382,6 +420,25 @@ class Builder:
             return f"{name} is an op, and edges name nodes; for parallel paths write `branches:`"
         return None
 
+    def input_edge(self, number: int) -> str:
+        """An input as an edge names it."""
+        if number < len(self.input_names):
+            return self.input_names[number]
+        return f"{self.rest}[{number - len(self.input_names)}]"
+
+    def _graph_inputs(self) -> tuple[str, ...]:
+        """A name for each input, which no other input and no node of the list has."""
+        if self.rest is None:
+            return self.input_names
+        taken = {*self.input_names, *(step.name for step in self.steps)}
+        names = [*self.input_names]
+        for number in range(len(self.inputs) - len(names)):
+            name = f"{self.rest}_{number}"
+            while name in taken:
+                name = f"{name}_"
+            names.append(name)
+        return tuple(names)
+
     def finish(
         self, block: str | None, outputs: Refs, output_names: tuple[str, ...] | None
     ) -> tuple[Graph, list[Step]]:
@@ -403,6 +460,8 @@ class Builder:
                         read[ref.step] = True
                 if step.shares is not None:
                     owners.add(step.shares)
+            if read[index] or index in owners:
+                owners.update([tie.owner for tie in step.ties])
         unread: list[Step] = []
         if not all(read):
             # Copies: a loop is finished again where others read more of it.
@@ -420,13 +479,14 @@ class Builder:
                 step.changed(
                     inputs=tuple([Ref(moved[ref.step], ref.output) for ref in step.inputs]),
                     shares=step.shares if step.shares is None else moved[step.shares],
+                    ties=tuple([tie._replace(owner=moved[tie.owner]) for tie in step.ties]),
                 )
                 for step, keep in zip(steps, used, strict=True)
                 if keep
             ]
             outputs = tuple(Ref(moved[ref.step], ref.output) for ref in outputs)
         graph = Graph(
-            *(block, self.input_names, self.inputs, self.input_types),
+            *(block, self._graph_inputs(), self.inputs, self.input_types),
             *(tuple(steps), outputs, output_names),
         )
         return graph, unread
@@ -466,19 +526,56 @@ class Builder:
             ref = step.inputs[0]
 
 
+class Choice(Record):
+    """The node of a chain of `else` that stands there, or the last one where none does.
+
+    `refs` is what its condition saw. `absent` are the others, with how many values each would give.
+    """
+
+    node: Node
+    is_there: bool
+    refs: Refs
+    absent: list[tuple[Node, int | None]]
+
+
+class Element(Record):
+    """One element of a `parallel`: what it binds and reads, and the node that stands there.
+
+    That is the node itself or what its `else` says; None where the first value is handed on.
+    `choice` says why, where there is a `when`.
+    """
+
+    binding: dict[str, Any]
+    reads: Refs
+    node: Node | None
+    choice: Choice | None
+
+
 class Live:
     """A node that is there: its name, rendered, and what a named repeat binds in its iterations.
 
-    `level` is the first level of patches that applies to it. `step` is the index of the step made
-    of it, and `levels` are the patches for the nodes inside. `scope` is that of a named repeat.
+    `elements` are those of a named parallel, which read the inputs of its scope. `level` is the
+    first level of patches that applies to it. `step` is the index of the step made of it, and
+    `levels` are the patches for the nodes inside. `scope` is that of a named loop.
     """
 
-    __slots__ = ("bindings", "env", "level", "levels", "name", "node", "scope", "step")
+    __slots__ = ("bindings", "elements", "env", "level", "levels", "name", "node", "scope", "step")
 
     def __init__(
-        self, node: Node, name: str | None, bindings: Bindings | None, env: Env, level: int
+        self,
+        node: Node,
+        name: str | None,
+        bound: Bindings | list[Element] | None,
+        env: Env,
+        level: int,
     ) -> None:
-        self.node, self.name, self.bindings = node, name, bindings
+        self.node, self.name = node, name
+        self.bindings: Bindings | None = None
+        self.elements: list[Element] | None = None
+        if bound is not None and node.parallel is None:
+            self.bindings = cast("Bindings", bound)
+        elif bound is not None:
+            self.elements = cast("list[Element]", bound)
         self.env, self.level = env, level
         self.levels: Levels = ()
         self.step: int | None = None
@@ -503,14 +600,22 @@ class Site(Record):
         env.edge = self.shape
         return env
 
+    def value(self, name: str) -> Refs | None:
+        """The values that a name stands for; None where their node failed. Raises `Refusal`."""
+        b = self.builder
+        if name == BEFORE:
+            return b.before
+        if name == "input" and "input" not in b.names:
+            return self.start
+        return b.find(name, self.level)
+
     def shape(self, edge: str) -> Shape:
         """The shape of an earlier value of the list. Raises `Refusal`."""
         b, level = self.builder, self.level
         _, _, output = found = split_edge(edge, lambda name: b.is_name(name, level))
         index = iteration(output or "0")
         path = edge if index is None else found.path
-        is_input = path == "input" and "input" not in b.names
-        refs = self.start if is_input else b.find(path, level)
+        refs = self.value(path)
         if refs is None:
             raise Refusal(f"the size of {edge!r} is not known: its node is wrong")
         if index is None or index >= len(refs) or (len(refs) > 1 and output is None):

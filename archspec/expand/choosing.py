@@ -6,7 +6,6 @@ that is written out is looked up all the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 
 from archspec.diagnostics.diagnostic import Code, Refusal
@@ -14,7 +13,7 @@ from archspec.document.forms.alone import FromAlone
 from archspec.document.forms.op import OpCall
 from archspec.document.records import Node
 from archspec.expand import edges
-from archspec.expand.builder import Builder, HandedOn, Refs, Site, place
+from archspec.expand.builder import Builder, Choice, HandedOn, Refs, Site, place
 from archspec.expand.expansion import Expansion
 from archspec.expressions.evaluate import MAGIC
 from archspec.ir.graph import INPUT
@@ -22,28 +21,41 @@ from archspec.ir.graph import INPUT
 
 def chosen(x: Expansion, node: Node, site: Site, current: Refs | None) -> Refs | None:
     """Places a node with a `when`, or what stands in its place. None where either fails."""
+    choice = choose(x, node, site, current)
+    if choice is None:
+        return None
+    if not choice.is_there:
+        result = _handed_on(x, choice.node, site, choice.refs, current)
+    else:
+        result = x.present(choice.node, site, current)
+    return checked(x, choice, result, is_element=False)
+
+
+def choose(x: Expansion, node: Node, site: Site, current: Refs | None) -> Choice | None:
+    """What stands there, by the conditions; None (and diagnostics) where that is not known."""
     absent: list[tuple[Node, int | None]] = []
+    outer = node
     while True:
-        refs = _before(x, node, site, current) if node.when is not None else ()
-        alive = None if refs is None else x.condition(node, site.over(refs))
-        if refs is None or alive is None:
+        # The condition of a parallel is each element's.
+        asks = node.when is not None and (node is outer or node.parallel is None)
+        refs = _before(x, node, site, current) if asks else ()
+        is_there = True if not asks else refs is not None and x.condition(node, site.over(refs))
+        if refs is None or is_there is None:
             x.poison(node, site)
             return None
-        if alive or node.otherwise is None:
+        if is_there or node.otherwise is None:
             break
         absent.append((node, _look_up(x, node, site)))
         node = node.otherwise
         x.meet(node)
-    if not alive:
+    if not is_there:
         absent.append((node, _look_up(x, node, site)))
-        result = _handed_on(x, node, site, refs, current)
-        return _checked(x, node, 1, absent, result)
-    other = node.otherwise
+        return Choice(node, False, refs, absent)
+    other = None if node is not outer and node.parallel is not None else node.otherwise
     while other is not None:
         absent.append((other, _look_up(x, other, site)))
         other = other.otherwise
-    result = x.present(node, site, current)
-    return _checked(x, node, 1 if result is None else len(result), absent, result)
+    return Choice(node, True, refs, absent)
 
 
 def _before(x: Expansion, node: Node, site: Site, current: Refs | None) -> Refs | None:
@@ -53,6 +65,8 @@ def _before(x: Expansion, node: Node, site: Site, current: Refs | None) -> Refs 
     """
     if node.inputs is None:
         return current
+    if node.named is not None and all(each.is_written_out for each in node.inputs):
+        return x.read_by(node, node.inputs, site)
     assert node.when is not None
     asks = bool(node.when.argument.names & MAGIC.keys())
     known = [
@@ -60,35 +74,33 @@ def _before(x: Expansion, node: Node, site: Site, current: Refs | None) -> Refs 
         for index, each in enumerate(node.inputs)
         if each.is_written_out or (asks and index == 0)
     ]
-    refs = x.resolve(tuple(known), site, node.name.text if node.name else None)
+    own, names_values = node.name.text if node.name else None, isinstance(node.form, FromAlone)
+    refs = x.resolve(tuple(known), site, own, may_be_none=names_values)
     return refs if refs is None or known[:1] == [*node.inputs[:1]] else ()
 
 
 def _look_up(x: Expansion, node: Node, site: Site) -> int | None:
     """How many values a node that is not there would give; None where its text does not say."""
     edges_ = [each for each in node.inputs or () if each.is_written_out]
-    refs = x.resolve(tuple(edges_), site, node.name.text if node.name else None)
+    own, names_values = node.name.text if node.name else None, isinstance(node.form, FromAlone)
+    refs = x.resolve(tuple(edges_), site, own, may_be_none=names_values)
     if node.share is not None and node.share.is_written_out:
         x.resolve((node.share,), site, None)
-    if isinstance(node.form, FromAlone):
+    if names_values:
         return len(refs) if refs is not None and len(edges_) == len(node.inputs or ()) else None
     return node.form.count
 
 
-def _checked(
-    x: Expansion,
-    last: Node,
-    given: int,
-    absent: Sequence[tuple[Node, int | None]],
-    result: Refs | None,
+def checked(
+    x: Expansion, choice: Choice, result: Refs | None, is_element: bool = True
 ) -> Refs | None:
-    """The result. Sides that give more or fewer values than what stands there are refused.
-
-    `last` is there, or hands on its input where it is absent itself.
-    """
+    """The result. Sides that give more or fewer values than what stands there are refused."""
     if result is None:
         return None
-    if last.when is not None and last.otherwise is None:
+    last, absent = choice.node, choice.absent
+    given = len(result) if choice.is_there else 1
+    of_elements = last.parallel is not None and not is_element  # its own `when` is theirs
+    if last.when is not None and last.otherwise is None and not of_elements:
         count = next((count for node, count in absent if node is last), given)
         _check_single(x, last, count or 1)
     for node, count in absent:
@@ -193,7 +205,7 @@ def _ways(handed: HandedOn, b: Builder) -> tuple[str, list[str]]:
     found = f"its first input is {first!r}" if first else "it names no input"
     if handed.before:
         ref = handed.before[0]
-        name = b.input_names[ref.output] if ref.step == INPUT else b.steps[ref.step].name
+        name = b.input_edge(ref.output) if ref.step == INPUT else b.steps[ref.step].name
         ways.append("input" if ref.step == INPUT and ref.output == 0 else name)
         found += f", and before it stands {ways[-1]!r}"
     return found, ways

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from archspec.document.forms.block import BlockCall
 from archspec.document.forms.op import OpCall
-from archspec.document.records import Form, Node
+from archspec.document.records import Node
 from archspec.expand.builder import Builder, Refs
 from archspec.expand.remedies import called
 from archspec.ir.graph import INPUT
@@ -40,7 +39,7 @@ def _names_batch(b: Builder, tensor: int, reader: int, on: str) -> str | None:
     if reader != tensor + 1:
         return None
     before = [step.name for step in b.steps[:tensor] if is_batched(step.outputs[0])]
-    wanted = before[-1] if before else b.input_names[0]
+    wanted = before[-1] if before else b.input_edge(0)
     on = f" on {called(b.steps[reader])}" if reader < len(b.steps) else on
     return (
         f"write `from: {wanted}`{on}: without `from` a node reads the one before it, here the "
@@ -49,20 +48,18 @@ def _names_batch(b: Builder, tensor: int, reader: int, on: str) -> str | None:
 
 
 def several_in_a_repeat(node: Node) -> str | None:
-    """The help for a repeated node with several inputs, which only its first run would read.
+    """The help for a repeated merge with its edges, which only its first run would read.
 
     None for any other node.
     """
-    if node.repeat is None or node.inputs is None or len(node.inputs) < 2:
-        return None
-    if not _takes_several(node.form):
+    if node.repeat is None or node.form.inputs is None or len(node.form.inputs) < 2:
         return None
     times = node.repeat.times
     count = "{…}" if times is None else times.constant if times.evaluate is None else "…"
-    first, *others = (each.name.text for each in node.inputs)
+    first, *others = (each.name.text for each in node.form.inputs)
     inputs = ", ".join(["input", *("input" if each == first else each for each in others)])
     word, is_scope = node.form.word, node.name is not None and node.name.is_fixed
-    inner = f"{{{word}: [{inputs}]}}" if node.form.inputs else f"{{{word}: …, from: [{inputs}]}}"
+    inner = f"{{{word}: [{inputs}]}}"
     start = "" if first == "input" else f", from: {first}"
     return (
         "each iteration reads what the one before gives: write "
@@ -82,7 +79,13 @@ def second_input(b: Builder, node: Node, refs: Refs) -> str | None:
     return f"name both: `{form.word}: [{', '.join(names)}]`" if len(names) == 2 else None
 
 
-def _takes_several(form: Form) -> bool:
-    if isinstance(form, OpCall):
-        return form.op.variadic or form.op.num_inputs > 1
-    return isinstance(form, BlockCall) and len(form.block.inputs) > 1
+def unjoined(b: Builder, node: Node, refs: Refs) -> str | None:
+    """The help for a node that reads what stands side by side before it, and was not joined."""
+    if node.inputs is not None or len({ref.step for ref in refs}) < 2:
+        return None
+    if not any(node in nodes for nodes in b.lists):
+        return None  # it is the merge
+    return (
+        f"the node before gives {len(refs)} values: join them with a `merge:` there, as `merge: "
+        "concat`, or say with `from:` which to read"
+    )

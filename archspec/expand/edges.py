@@ -18,16 +18,13 @@ def resolve(reference: Reference, site: Site, own: str | None) -> Refs | None:
     `own` is the name of the node that reads them, as written.
     """
     b, name = site.builder, reference.name.render(site.env)
-    if name == "input" and "input" not in b.names:
-        refs = site.start
-    elif own == name and name not in b.names:
+    if own == name != "input" and name not in b.names:
         raise Refusal(
             f"{name!r} reads itself",
             code=Code.FORWARD_REFERENCE,
             help="without `from` a node reads the one before it",
         )
-    else:
-        refs = b.find(name, site.level)
+    refs = site.value(name)
     if refs is None or reference.output is None:
         return refs
     if isinstance(refs, HandedOn):
@@ -44,20 +41,23 @@ def resolve(reference: Reference, site: Site, own: str | None) -> Refs | None:
             code=Code.OUTPUT_INDEX,
             help=f"one of them is `{name[:-1]}0`; where the number is computed, `{name[:-1]}{{…}}`",
         )
-    return (_output(name, refs, reference.output, site.env),)
+    what = "value" if name == b.rest else "output"
+    return (_output(name, refs, reference.output, site.env, what),)
 
 
-def _output(name: str, refs: Refs, output: Expression, env: Env) -> Ref:
+def _output(name: str, refs: Refs, output: Expression, env: Env, what: str) -> Ref:
     index = plain(output.evaluate(env))
     if index.__class__ is not int:
         raise Refusal(
             f"an output is counted with whole numbers, got {found_value(index)}",
             code=Code.OUTPUT_INDEX,
         )
+    if not refs:
+        raise Refusal(f"{name!r} has no values here", code=Code.OUTPUT_INDEX, found=str(index))
     if not 0 <= index < len(refs):
         one = len(refs) == 1
         raise Refusal(
-            f"{name!r} has {'1 output' if one else f'{len(refs)} outputs'}, counted from 0",
+            f"{name!r} has {len(refs)} {what}{'' if one else 's'}, counted from 0",
             code=Code.OUTPUT_INDEX,
             expected=f"`{name}` alone" if one else f"an index from 0 to {len(refs) - 1}",
             found=str(index),

@@ -19,8 +19,19 @@ from archspec.document.forms.branches import Branches
 from archspec.document.records import Form, Node, Reference
 from archspec.expand import choosing, edges, patching, sharing
 from archspec.expand import nested as scopes
-from archspec.expand.builder import Bindings, Builder, HandedOn, Levels, Live, Refs, Site, Stop
-from archspec.expand.edge_help import from_the_batch, second_input, several_in_a_repeat
+from archspec.expand.builder import (
+    BEFORE,
+    Bindings,
+    Builder,
+    Element,
+    HandedOn,
+    Levels,
+    Live,
+    Refs,
+    Site,
+    Stop,
+)
+from archspec.expand.edge_help import from_the_batch, second_input, several_in_a_repeat, unjoined
 from archspec.expand.expansion import Expansion
 from archspec.expand.loops import bindings
 from archspec.expand.nested import At
@@ -48,7 +59,8 @@ class Expander(Expansion):
 
     def node(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
         self.meet(node)
-        if node.when is not None:
+        site.builder.before = current
+        if not node.plain and node.when is not None and node.parallel is None:
             return choosing.chosen(self, node, site, current)
         return self.present(node, site, current)
 
@@ -61,11 +73,17 @@ class Expander(Expansion):
         self.at, self.label = node.span, None
 
     def present(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
+        if node.parallel is not None:
+            from archspec.expand.parallel import side_by_side  # for few nodes
+
+            return side_by_side(self, node, site, current)
         refs = self._reads(node, site, current)
         if refs is None:
             self.poison(node, site)
             return None
         site.over(refs)
+        if node.plain:
+            return self.place(node, site, refs)
         if node.repeat is not None:
             return self._repeat(node, site, refs)
         if isinstance(node.form, FromAlone):
@@ -74,11 +92,21 @@ class Expander(Expansion):
 
     def _reads(self, node: Node, site: Site, current: Refs | None) -> Refs | None:
         if node.inputs is not None:
-            return self.resolve(node.inputs, site, node.name.text if node.name else None)
+            return self.read_by(node, node.inputs, site)
         if isinstance(current, HandedOn) and choosing.reads(node):
             self.report(choosing.unclear(current, site.builder), node.span)
             return None
         return current
+
+    def read_by(self, node: Node, references: tuple[Reference, ...], site: Site) -> Refs | None:
+        """The values that a node's own edges name; None (and diagnostics) where one is unknown."""
+        if node.named is not None:
+            from archspec.expand.named_inputs import in_order  # for few nodes
+
+            return in_order(self, node, site)
+        names_values = isinstance(node.form, FromAlone)
+        own = node.name.text if node.name else None
+        return self.resolve(references, site, own, may_be_none=names_values)
 
     def _called(self, node: Node, site: Site, refs: Refs) -> Refs | None:
         """Gives values a name, which no other node may bear."""
@@ -93,11 +121,20 @@ class Expander(Expansion):
         return refs
 
     def resolve(
-        self, references: tuple[Reference, ...], site: Site, own: str | None
+        self,
+        references: tuple[Reference, ...],
+        site: Site,
+        own: str | None,
+        may_be_none: bool = False,
     ) -> Refs | None:
         found: list[Ref] = []
         sound = True
         for reference in references:
+            before = site.builder.before
+            if reference.name.text == BEFORE and isinstance(before, HandedOn):
+                self.report(choosing.unclear(before, site.builder), reference.span)
+                sound = False
+                continue
             try:
                 refs = edges.resolve(reference, site, own)
             except Refusal as refusal:
@@ -109,7 +146,7 @@ class Expander(Expansion):
                 sound = False
             else:
                 found.extend(refs)
-        if sound and references and not found:
+        if sound and references and not found and not may_be_none:
             nothing = f"{references[0].name.text!r} stands for no value here"
             help_ = "no such node is there: put `when:` on the node that reads them"
             self.report(Refusal(nothing, code=Code.ARITY, help=help_), references[0].span)
@@ -172,9 +209,9 @@ class Expander(Expansion):
         if not bound:
             self.stand_for(node, site, refs[:1])
             return refs[:1]
-        if node.name is not None and node.name.is_fixed:
+        if node.shares_one or (node.name is not None and node.name.is_fixed):
             return self.place(node, site._replace(start=refs), refs, bound)
-        return self._in_place(node, site, lambda: self.iterate(node, site, refs, bound))
+        return self.in_place(node, site, lambda: self.iterate(node, site, refs, bound))
 
     def iterate(
         self,
@@ -185,27 +222,45 @@ class Expander(Expansion):
         named: bool = False,
     ) -> Refs | None:
         joins = node.form.joins_in_repeat and node.name is None and node.share is None
-        for binding in bound:
-            if refs is None:
+        first, given = refs, refs
+        for number, binding in enumerate(bound):
+            if given is None or refs is None or first is None:
                 return None
+            if number:
+                refs = given if joins else self._carried(node, site, first, given)
+                if refs is None:
+                    return None
             try:
                 inner = Site(site.builder, site.env.bind(binding), refs, site.level)
             except Refusal as refusal:
                 self.report(refusal, node.span)
                 raise Stop from None
             if joins:
-                refs = self.run(node.form.members, inner)
+                given = self.run(node.form.members, inner)
             else:
                 inner.over(refs)
-                refs = self.place(node, inner, refs, anonymous=named)
-            if named and refs is not None:
-                site.builder.iterations.append(refs)
-        return refs
+                given = self.place(node, inner, refs, anonymous=named)
+            if named and given is not None:
+                site.builder.iterations.append(given)
+        return given
 
-    def _in_place(self, node: Node, site: Site, join: Callable[[], Refs | None]) -> Refs | None:
+    def _carried(self, node: Node, site: Site, first: Refs, given: Refs) -> Refs | None:
+        """What the next iteration reads: what the one before gave, where that is one value."""
+        if len(first) == len(given) == 1:
+            return given
+        from archspec.expand.carrying import next_reads  # for few nodes
+
+        try:
+            return next_reads(node, site.env, first, given)
+        except Refusal as refusal:
+            self.report(refusal, node.span)
+            return None
+
+    def in_place(self, node: Node, site: Site, join: Callable[[], Refs | None]) -> Refs | None:
         """Lets nodes join the list, training_only where the node around them is."""
-        b, before = site.builder, site.builder.training_only
-        b.training_only = before or node.training_only
+        b, before = site.builder, (site.builder.training_only, site.builder.frozen)
+        b.training_only = b.training_only or node.training_only
+        b.frozen = b.frozen or not self._trains(node, site.env)
         self.joined += 1
         refs = None
         try:
@@ -216,8 +271,18 @@ class Expander(Expansion):
         else:
             refs = join()
         self.joined -= 1
-        b.training_only = before
+        b.training_only, b.frozen = before
         return refs
+
+    def _trains(self, node: Node, env: Env) -> bool:
+        """Whether the parameters of the node are trained; a mistake is reported."""
+        if node.trainable is None:
+            return True
+        try:
+            return truth(node.trainable.argument.value(env), "`trainable`")
+        except Refusal as refusal:
+            self.report(refusal, node.trainable.span)
+            return True
 
     # --- placing: numbers and names --------------------------------------------------------------
 
@@ -226,12 +291,13 @@ class Expander(Expansion):
         node: Node,
         site: Site,
         refs: Refs,
-        bound: Bindings | None = None,
+        bound: Bindings | list[Element] | None = None,
         anonymous: bool = False,
     ) -> Refs | None:
-        in_place = node.form.joins_list and node.name is None and node.share is None
-        if in_place and bound is None:
-            return self._in_place(node, site, lambda: self._joined(node.form, site, refs))
+        if not node.plain and bound is None:
+            in_place = node.form.joins_list and node.name is None and node.share is None
+            if in_place and not node.shares_one:
+                return self.in_place(node, site, lambda: self._joined(node.form, site, refs))
         try:
             name = None if anonymous else self._name(node, site.env)
         except Refusal as refusal:
@@ -243,7 +309,7 @@ class Expander(Expansion):
         return self.put(live, site, refs, ())
 
     def _joined(self, form: Form, site: Site, refs: Refs) -> Refs | None:
-        assert isinstance(form, Branches) and form.merge is not None
+        assert isinstance(form, Branches)
         return scopes.branches(self, form.paths, form.merge, site, refs)
 
     def put(self, live: Live, site: Site, refs: Refs, levels: Levels) -> Refs | None:
@@ -258,6 +324,8 @@ class Expander(Expansion):
             return None
         step.name, step.named = label, live.name is not None
         step.training_only = b.training_only or (node.training_only and not b.loop)
+        if step.shares is None:
+            step.frozen = b.frozen or not (node.plain or b.loop or self._trains(node, site.env))
         index = len(b.steps)
         count = len(step.outputs)
         result = (Ref(index),) if count == 1 else tuple([Ref(index, i) for i in range(count)])
@@ -274,10 +342,17 @@ class Expander(Expansion):
             return None
         live.step, live.levels = index, levels
         b.modules[-1][label] = index
-        if live.scope is not None:
-            b.loops[index] = live.scope
         b.steps.append(step)
         b.recipes.append(live)
+        if node.plain:
+            return result
+        if live.scope is not None:
+            b.loops[index] = live.scope
+        if node.shares_one:
+            from archspec.expand.one_module import others  # for few nodes
+
+            b.names[label] = others(self, live, site, refs, result)
+            return b.names[label]
         return result
 
     def _other_name(self, live: Live, site: Site, label: str) -> str | None:
@@ -303,10 +378,25 @@ class Expander(Expansion):
         node = live.node
         try:
             self.limits.check("nodes", self.nodes, "the number of nodes")
+            if node.plain:
+                return self.step(node, site, refs, levels)
+            if node.shares_one:
+                from archspec.expand import one_module  # for few nodes
+
+                live.levels = levels
+                return one_module.first(self, live, site, refs)
             if live.bindings is not None:
                 return scopes.loop(self, live, site, refs, levels)
+            if live.elements is not None:
+                from archspec.expand.parallel import scope  # for few nodes
+
+                return scope(self, live, site, refs, levels)
             if node.share is not None:
                 return sharing.shared(self, live, site, refs)
+            if node.weights:
+                from archspec.expand.weighted import weighted
+
+                return weighted(self, node, site, refs, levels)
             return self.step(node, site, refs, levels)
         except Refusal as refusal:
             trail = site.builder.trail(refs) if refusal.code.is_shape else ()
@@ -315,6 +405,7 @@ class Expander(Expansion):
                 refusal = refusal.but(help=help_ or refusal.help)
             if refusal.code is Code.ARITY:
                 help_ = several_in_a_repeat(node) or second_input(site.builder, node, refs)
+                help_ = help_ or unjoined(site.builder, node, refs)
                 refusal = refusal.but(help=help_ or refusal.help)
             self.report(refusal, node.span, trail)
             if refusal.code is Code.LIMIT and self.nodes > self.limits.nodes:

@@ -13,7 +13,7 @@ from archspec.diagnostics.call_sites import CallSite, located
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.document.records import Arguments, Block, Node, Reference
 from archspec.document.validate import Ops
-from archspec.expand.builder import Bindings, Builder, Levels, Live, Refs, Site, Stop
+from archspec.expand.builder import Bindings, Builder, Element, Levels, Live, Refs, Site, Stop
 from archspec.expand.remedies import remedy
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Budget, Env
@@ -36,6 +36,8 @@ class Expansion(ABC):
     ) -> None:
         self.limits, self.diagnostics = limits, diagnostics
         self.budget = Budget(limits)
+        # Ops that are given weights, each made once.
+        self.weighted: dict[Any, Op] = {}
         if is_trial:  # one of many trials: each may do a part of the work
             self.budget.steps = limits.evaluation_steps - limits.evaluation_steps // 20
         # The blocks and groups that are being expanded, the outermost first.
@@ -88,9 +90,22 @@ class Expansion(ABC):
 
     @abstractmethod
     def place(
-        self, node: Node, site: Site, refs: Refs, bound: Bindings | None = None
+        self,
+        node: Node,
+        site: Site,
+        refs: Refs,
+        bound: Bindings | list[Element] | None = None,
+        anonymous: bool = False,
     ) -> Refs | None:
         """A live node, at its position in its list; patches of the position come first."""
+
+    @abstractmethod
+    def in_place(self, node: Node, site: Site, join: Callable[[], Refs | None]) -> Refs | None:
+        """Lets nodes join the list, training_only where the node around them is."""
+
+    @abstractmethod
+    def read_by(self, node: Node, references: tuple[Reference, ...], site: Site) -> Refs | None:
+        """The values that a node's own edges name; None (and diagnostics) where one is unknown."""
 
     @abstractmethod
     def put(self, live: Live, site: Site, refs: Refs, levels: Levels) -> Refs | None:
@@ -102,11 +117,16 @@ class Expansion(ABC):
 
     @abstractmethod
     def resolve(
-        self, references: tuple[Reference, ...], site: Site, own: str | None
+        self,
+        references: tuple[Reference, ...],
+        site: Site,
+        own: str | None,
+        may_be_none: bool = False,
     ) -> Refs | None:
         """The values that `from`, a merge or `outputs` names; None where one is unknown.
 
-        `own` is the name of the node that reads them, as written.
+        `own` is the name of the node that reads them, as written. A reader needs a value at least,
+        unless it `may_be_none`.
         """
 
     @abstractmethod
@@ -224,7 +244,7 @@ class Expansion(ABC):
     def op_step(self, op: Op, b: Builder, refs: Refs, span: Span) -> Step:
         """The step of an op on these values. Raises `Refusal` where its shape rule does."""
         if op.num_inputs == 0 and not op.variadic:
-            refs = ()
+            refs = (b.batch(op.op_name),) if op.arity else ()
         shapes, given = b.read(refs)
         key = (id(op), shapes, given)
         made = self._inferred.get(key)

@@ -1,4 +1,4 @@
-"""What a repeat binds in each of its iterations."""
+"""What a loop binds in each of its iterations."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def bindings(repeat: Repeat, env: Env, limits: Limits) -> list[dict[str, Any]]:
     """`index`, and what each loop variable is, an iteration an entry. Raises `Refusal`."""
     if repeat.times is not None:
         times = plain(repeat.times.value(env))
-        _check_times(times, repeat.times.evaluate is None, limits)
+        _check_times(times, repeat.times.evaluate is None, repeat.word, limits)
         env.budget.count(times)
         return [{"index": index} for index in range(times)]
     lists: dict[str, Any] = {}
     for name, argument in repeat.variables:
         value = plain(argument.value(env))
         if value.__class__ is int:
-            _check_times(value, argument.evaluate is None, limits)
+            _check_times(value, argument.evaluate is None, repeat.word, limits)
             value = tuple(range(value))
         if not isinstance(value, tuple):
             raise Refusal(
@@ -52,13 +52,13 @@ def _common_length(lists: dict[str, tuple[Any, ...]]) -> int:
     return next(iter(lengths.values()))
 
 
-def _check_times(times: Any, literal: bool, limits: Limits) -> None:
+def _check_times(times: Any, literal: bool, word: str, limits: Limits) -> None:
     if times.__class__ is not int:
         is_list = isinstance(times, tuple)
         raise Refusal(
-            f"a repeat counts in whole numbers, got {found_value(times)}",
+            f"a {word} counts in whole numbers, got {found_value(times)}",
             code=Code.REPEAT,
-            help="name its elements: `repeat: {item: …}`"
+            help=f"name its elements: `{word}: {{item: …}}`"
             if is_list
             else "divide with // to stay with whole numbers"
             if times.__class__ is float
@@ -66,7 +66,7 @@ def _check_times(times: Any, literal: bool, limits: Limits) -> None:
         )
     if times < 0 or (times == 0 and literal):
         raise Refusal(
-            f"a repeat of {times}",
+            f"a {word} of {times}",
             code=Code.REPEAT,
             expected="at least 1 (an expression may give 0: then the node passes its input on)",
             help="leave a node out with `when: false`",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
+from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.document import parameters
-from archspec.document.records import Arguments, Block, Branch, Node, Output
+from archspec.document.forms.call import Call
+from archspec.document.forms.insert import Insert
+from archspec.document.records import Arguments, Block, Branch, Inputs, Node, Output
 from archspec.expand.builder import (
+    BEFORE,
     Builder,
     Levels,
     Live,
@@ -21,9 +26,9 @@ from archspec.expand.choosing import settled
 from archspec.expand.expansion import Expansion
 from archspec.expand.other_arguments import with_other_arguments
 from archspec.expressions.arguments import LocatedError
-from archspec.expressions.evaluate import Env, key_of
+from archspec.expressions.evaluate import LENGTH, Env, key_of
 from archspec.expressions.parse import Template
-from archspec.ir.graph import Graph, Ref, Step
+from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import Op
 from archspec.record import Record
 
@@ -70,7 +75,7 @@ class At(Record):
     def group(self, nodes: tuple[Node, ...]) -> Step | None:
         return group(self.expansion, nodes, self.site, self.refs, self.span, self.levels)
 
-    def branches(self, paths: tuple[Branch, ...], merge: Node) -> Step | None:
+    def branches(self, paths: tuple[Branch, ...], merge: Node | None) -> Step | None:
         return named_branches(self, paths, merge)
 
     def add(self, diagnostic: Diagnostic) -> None:
@@ -100,7 +105,7 @@ def call(
     _check_call(block, refs)
     b, reported = site.builder, len(x.diagnostics)
     shapes, types = b.read(refs)
-    inner = Env({}, shapes[0] if shapes else None, x.budget)
+    inner = Env(_counted(block, refs), shapes[0] if shapes else None, x.budget)
     if not parameters.evaluate_all(block.params, args, site.env, inner, block.name, span, x.add):
         return None
     patched = any(levels)
@@ -108,7 +113,7 @@ def call(
     graph = None if patched else x.graphs.get(key)
     if graph is None:
         builder = Builder(shapes, types, block.inputs, levels, (b, refs))
-        with _Entered(x, span, block, written):
+        with Entered(x, span, block, written):
             last = x.run(block.body, Site(builder, inner, builder.start))
             graph = finish(x, Site(builder, inner, builder.start), last, block.outputs, block.name)
         if graph is not None and not patched:
@@ -128,16 +133,24 @@ def call(
 
 
 def _check_call(block: Block, refs: Refs) -> None:
-    if len(refs) != len(block.inputs):
+    names, rest = block.inputs.names, block.inputs.rest
+    least = max(len(names), 1) if rest else len(names)
+    if len(refs) < least or (len(refs) > least and not rest):
         raise Refusal(
-            f"{block.name} takes {len(block.inputs)} input(s), got {len(refs)}",
+            f"{block.name} takes {least} input(s){' or more' if rest else ''}, got {len(refs)}",
             code=Code.ARITY,
-            expected=f"inputs {', '.join(block.inputs)}",
-            help=f"say `from: [{', '.join(block.inputs)}]`" if len(block.inputs) > 1 else None,
+            expected=f"inputs {block.inputs}",
+            help=f"say `from: [{', '.join(names)}]`" if len(names) > 1 else None,
         )
 
 
-class _Entered:
+def _counted(block: Block, refs: Refs) -> dict[str, Any]:
+    """What expressions know of the values of an input that takes the rest."""
+    names, rest = block.inputs.names, block.inputs.rest
+    return {LENGTH.format(rest): len(refs) - len(names)} if rest else {}
+
+
+class Entered:
     """A context whose diagnostics note the call. Raises `Refusal` where it is too deep."""
 
     __slots__ = ("call", "expansion", "written")
@@ -177,8 +190,8 @@ def group(
 ) -> Step | None:
     """An inline group, in the environment where it is written."""
     _check_one(refs, "a group")
-    inner = _inside(x, site, refs, levels)
-    with _Entered(x, span, None):
+    inner = inside(x, site, refs, levels)
+    with Entered(x, span, None):
         graph = finish(x, inner, x.run(nodes, inner))
     return graph_step(graph, site.builder, refs, span)
 
@@ -190,26 +203,28 @@ def loop(
 
     `again` is the node that shares it, if it is not for `live` itself.
     """
-    _check_one(refs, "a named repeat")
     node, bindings = live.node, live.bindings
+    if not isinstance(node.form, Call | Insert) or node.form.inputs is not None:
+        _check_one(refs, "a named repeat")
     assert bindings is not None
-    inner = _inside(x, site, refs, levels)._replace(env=site.env)
+    inner = inside(x, site, refs, levels)._replace(env=site.env)
     inner.builder.loop = True
     (again or live).scope = inner.builder
-    with _Entered(x, node.span, None):
-        last = x.iterate(node, inner, inner.start, bindings, named=True)
+    with Entered(x, node.span, None):
+        reads = tuple([Ref(INPUT, number) for number in range(len(refs))])
+        last = x.iterate(node, inner, reads, bindings, named=True)
         inner.builder.own = last or ()
         graph = finish(x, inner, last)
     return graph_step(graph, site.builder, refs, node.span)
 
 
-def named_branches(at: At, paths: tuple[Branch, ...], merge: Node) -> Step | None:
+def named_branches(at: At, paths: tuple[Branch, ...], join: Node | None) -> Step | None:
     """Branches with a name: a scope of their own, in which their nodes are placed."""
     x, site, refs = at.expansion, at.site, at.refs
     _check_one(refs, "a node of named branches")
-    inner = _inside(x, site, refs, at.levels)
-    with _Entered(x, at.span, None):
-        last = branches(x, paths, merge, inner, inner.builder.start)
+    inner = inside(x, site, refs, at.levels)
+    with Entered(x, at.span, None):
+        last = branches(x, paths, join, inner, inner.builder.start)
         graph = finish(x, inner, last)
     return graph_step(graph, site.builder, refs, at.span)
 
@@ -223,28 +238,30 @@ def _check_one(refs: Refs, what: str) -> None:
         )
 
 
-def _inside(x: Expansion, site: Site, refs: Refs, levels: Levels) -> Site:
+def inside(x: Expansion, site: Site, refs: Refs, levels: Levels) -> Site:
+    """The list within a node: `input` stands for all that the node reads."""
     outer = site.builder
-    builder = Builder(*outer.read(refs), ("input",), levels, (outer, refs))
+    named = Inputs(("input",)) if len(refs) == 1 else Inputs((), "input")
+    builder = Builder(*outer.read(refs), named, levels, (outer, refs))
     shape = builder.inputs[0] if builder.inputs else None
     return Site(builder, Env(site.env.names, shape, x.budget), builder.start)
 
 
 def branches(
-    x: Expansion, paths: tuple[Branch, ...], merge: Node, site: Site, refs: Refs
+    x: Expansion, paths: tuple[Branch, ...], join: Node | None, site: Site, refs: Refs
 ) -> Refs | None:
     """Parallel paths, in place: their nodes join the list, then the merge."""
     site = Site(site.builder, site.env, refs, site.level)
     found = [_branch(x, branch, site, refs) for branch in paths]
-    results = tuple([ref for ref in found if ref is not None])
-    if len(results) < len(found):
-        site.builder.position += 1
+    results = tuple([ref for given in found for ref in given or ()])
+    if None in found:
+        site.builder.position += join is not None
         return None
-    return x.node(merge, site, results)
+    return results if join is None else x.node(join, site, results)
 
 
-def _branch(x: Expansion, branch: Branch, site: Site, refs: Refs) -> Ref | None:
-    """What one path gives; None (and a diagnostic) where that is not one value."""
+def _branch(x: Expansion, branch: Branch, site: Site, refs: Refs) -> Refs | None:
+    """What one path gives; None (and a diagnostic) where that is not known."""
     found = settled(x, x.run(branch.nodes, site), site.builder)
     if branch.name is not None and not branch.nodes:
         try:
@@ -252,11 +269,7 @@ def _branch(x: Expansion, branch: Branch, site: Site, refs: Refs) -> Ref | None:
         except Refusal as refusal:
             x.report(refusal, branch.span)
             return None
-    if found is not None and len(found) != 1:
-        several = Refusal(f"a branch with {len(found)} outputs", code=Code.ARITY)
-        x.report(several, branch.span)
-        return None
-    return found[0] if found else None
+    return found
 
 
 # --- what a list returns -------------------------------------------------------------------------
@@ -271,8 +284,8 @@ def finish(
 ) -> Graph | None:
     """The graph of a nested list. Warns of each node that nobody reads."""
     b = site.builder
-    last = settled(x, last, b) if outputs is None else _outputs(x, outputs, site)
-    if last is None:
+    last = settled(x, last, b) if outputs is None else _outputs(x, outputs, site, last)
+    if last is None or not _gives_some(x, last):
         return None
     if any(ref.step >= 0 and b.steps[ref.step].training_only for ref in last):
         x.report(
@@ -295,9 +308,28 @@ def finish_root(
     if outputs is None:
         last = settled(x, last, site.builder)
     else:
-        last = _outputs(x, outputs, site)
+        last = _outputs(x, outputs, site, last)
         names = tuple(output.name for output in outputs if output.name is not None)
-    return None if last is None else _closed(x, site.builder, None, last, names or None)
+        if not names and len(outputs) == 1 and last is not None and len(last) > 1:
+            names = _numbered(outputs[0].reference.name.text, len(last))
+    if last is None or not _gives_some(x, last):
+        return None
+    return _closed(x, site.builder, None, last, names or None)
+
+
+def _gives_some(x: Expansion, last: Refs) -> bool:
+    """Whether a list gives a value; none is reported, at the node that was placed last."""
+    if not last and x.at is not None:
+        message = "this list gives no value: its last node names none"
+        x.report(Refusal(message, code=Code.ARITY, help="say what it gives: `outputs:`"), x.at)
+    return bool(last)
+
+
+def _numbered(name: str, count: int) -> tuple[str, ...]:
+    """Names for all the values that one node gives: `levels_0`, `levels_1`, …"""
+    stem = re.sub(r"\W", "_", name, flags=re.ASCII)
+    stem = stem if stem.isidentifier() and name != BEFORE else "output"
+    return tuple(f"{stem}_{number}" for number in range(count))
 
 
 def _closed(
@@ -315,13 +347,16 @@ def _closed(
 
 def _warn_of_unread(x: Expansion, b: Builder) -> None:
     for index, scope in b.loops.items():
-        with _Entered(x, b.steps[index].span, None):
+        with Entered(x, b.steps[index].span, None):
             _warn_of_unread(x, scope)
     for step in b.unread:
         _warn_unread(x, step)
 
 
-def _outputs(x: Expansion, outputs: tuple[Output, ...], site: Site) -> Refs | None:
+def _outputs(
+    x: Expansion, outputs: tuple[Output, ...], site: Site, last: Refs | None
+) -> Refs | None:
+    site.builder.before = last
     found: list[Ref] = []
     sound = True
     for output in outputs:
@@ -330,7 +365,7 @@ def _outputs(x: Expansion, outputs: tuple[Output, ...], site: Site) -> Refs | No
         if refs is None:
             sound = False
             _name_the_last(x, reported, output.reference.name, site.builder)
-        elif len(refs) != 1:
+        elif len(refs) != 1 and output.name is not None:
             sound = False
             name = output.reference.name.text
             one = f"{name[:-1]}0" if name.endswith(".*") else f"{name}[0]"

@@ -17,7 +17,7 @@ from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Sou
 from archspec.diagnostics.suggestions import certain_word, did_you_mean
 from archspec.document import parameters
 from archspec.document.blocks import Reader
-from archspec.document.records import Layers, PatchItem, Spec
+from archspec.document.records import Inputs, Layers, PatchItem, Spec
 from archspec.document.spec import chain, nearest, read_spec, root_of, said_along
 from archspec.expand.builder import Builder, Site, Stop
 from archspec.expand.edge_help import from_the_batch
@@ -312,7 +312,7 @@ def _expand(
     if not parameters.evaluate_all(root.params, given, env, env, spec.name, None, report):
         return None, {}
     levels = tuple(PatchTree.of(each.patch) if each.patch else None for each in chain(spec)[1:])
-    builder = Builder(tuple(inputs.values()), types, tuple(inputs), levels, None)
+    builder = Builder(tuple(inputs.values()), types, Inputs(tuple(inputs)), levels, None)
     assert root.body is not None
     specs = chain(spec)
     level = max((i for i, each in enumerate(specs) if each.outputs), default=0)
@@ -384,7 +384,7 @@ def _check_outputs(spec: Spec, graph: Graph, expander: Expander, to_batch: str |
             Refusal(
                 f"{what} {len(graph.outputs)} outputs, and several need names",
                 code=Code.OUTPUTS,
-                help="name them at the top level of the file: "
+                help=_joined(graph, bool(stated)) + "name them at the top level of the file: "
                 f"`outputs: {{{_named_outputs(graph)}}}`",
             ),
             stated[0].reference.span if stated else graph.steps[-1].span,
@@ -399,8 +399,14 @@ def _check_outputs(spec: Spec, graph: Graph, expander: Expander, to_batch: str |
             )
 
 
+def _joined(graph: Graph, stated: bool) -> str:
+    """The help for a network that ends with branches, or a parallel, and no `merge`."""
+    apart = not stated and len({ref.step for ref in graph.outputs}) > 1
+    return "join them with a `merge:`, as `merge: concat`, or " if apart else ""
+
+
 def _named_outputs(graph: Graph) -> str:
-    """A name for each output, as one might write them."""
+    """A name for each different output, as one might write them."""
     found = []
     for number, ref in enumerate(graph.outputs):
         if ref.step == INPUT:
@@ -411,12 +417,12 @@ def _named_outputs(graph: Graph) -> str:
         name = "abcdefgh"[number % 8] if several or not step.named else step.name
         read = f"'{step.name}[{ref.output}]'" if several else step.name
         found.append(f"{name}: {read}")
-    return ", ".join(found[:8])
+    return ", ".join(list(dict.fromkeys(found))[:8])
 
 
 def _unbatched_output(shape: Shape, to_batch: str | None) -> Refusal:
     return Refusal(
-        "the network returns a learned tensor, which does not depend on the input",
+        "the network returns a tensor without the batch axis, which does not depend on the input",
         code=Code.UNBATCHED,
         expected="an output whose first axis is N",
         found=show(shape),

@@ -81,7 +81,7 @@ def _without_channels(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -
 
 def _sizes_key(b: Builder, ref: Ref) -> str:
     """The key under which a spec writes the sizes of such an input."""
-    return b.input_names[ref.output] if b.type(ref).is_float else "shape"
+    return b.input_edge(ref.output) if b.type(ref).is_float else "shape"
 
 
 def _as_tokens(op: Op, b: Builder, refs: Refs, shapes: Sequence[Shape]) -> Iterator[str]:
@@ -337,5 +337,5 @@ def called(step: Step) -> str:
 
 def _title(b: Builder, ref: Ref) -> str:
     if ref.step == INPUT:
-        return f'"{b.input_names[ref.output]}"'
+        return f'"{b.input_edge(ref.output)}"'
     return called(b.steps[ref.step])

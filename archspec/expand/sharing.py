@@ -23,27 +23,53 @@ def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
     owner = _owner(b, name, live.level)
     made = b.recipes[owner]
     original, first = made.node, b.steps[owner]
+    if first.op is not None and len(first.op.own_inputs(first.input_shapes)) < len(
+        first.input_shapes
+    ):
+        raise Refusal(
+            f"{name!r} is given weights that are values, and has no module of its own for them",
+            code=Code.SHARE,
+            help="write its op and its `weights` here again",
+        )
     again = site._replace(env=Env(made.env.names, None, x.budget))
     again.over(refs)
     if first.op is not None:
         step: Step | None = x.op_step(first.op, b, refs, node.span)
+    elif original.shares_one:
+        step = x.step(original, again, refs, made.levels)
     elif made.bindings is not None:
         step = scopes.loop(x, made, again, refs, made.levels, live)
+    elif made.elements is not None:
+        from archspec.expand.parallel import scope  # for few nodes
+
+        step = scope(x, made, again, refs, made.levels, live)
     else:
         step = x.step(original, again, refs, made.levels)
     if step is None:
         raise Refusal(f"{name!r} cannot be applied to this input", code=Code.SHARE)
-    if _type_names(first) != _type_names(step) or not _serves(first, step, {}):
-        pairs = list(zip(_read(first), _read(step), strict=True))
-        wanted, given = next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
-        raise Refusal(
-            f"the module of {name!r} does not fit an input of {given}",
-            code=Code.SHARE,
-            expected=f"an input like {wanted}",
-            found=given,
-        )
-    step.shares = owner
+    check_fits(first, step, name)
+    step.shares, step.frozen, step.both_keys = owner, first.frozen, node.both_keys
     return step
+
+
+def check_fits(first: Step, step: Step, name: str, iteration: int | None = None) -> None:
+    """Raises `Refusal` where the module made for `first` is not the one that `step` needs."""
+    if _type_names(first) == _type_names(step) and _serves(first, step, {}):
+        return
+    if iteration is not None and _read(first) == _read(step):
+        raise Refusal(
+            f"iteration {iteration} needs another module than the first, and `share: true` has one",
+            code=Code.SHARE,
+            help="use no loop variable in it, or leave out `share: true`",
+        )
+    pairs = list(zip(_read(first), _read(step), strict=True))
+    wanted, given = next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
+    raise Refusal(
+        f"the module of {name!r} does not fit an input of {given}",
+        code=Code.SHARE,
+        expected=f"an input like {wanted}",
+        found=given,
+    )
 
 
 def _type_names(step: Step) -> list[str]:
@@ -95,7 +121,7 @@ def _module(step: Step) -> Any:
 
 def _place(step: Step) -> Any:
     """What decides the place of a step in its module, and when it runs."""
-    marks = step.training_only, step.idle
+    marks = step.training_only, step.idle, step.frozen, step.ties, step.both_keys
     return step.name, step.inputs, step.shares, marks, len(step.outputs)
 
 

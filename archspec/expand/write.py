@@ -106,6 +106,14 @@ def _stand_in(name: str, shape: Shape, kind: ValueType, graph: Graph) -> Iterato
     yield f"{{name: {name}, mul: [{name}_ones, {name}_sizes]}}"
 
 
+def _unused(graph: Graph) -> str:
+    """A name for values that excludes no name of the list."""
+    name = "outputs"
+    while any(each.split(".")[0] == name for each in (s.name for s in graph.steps)):
+        name += "_"
+    return name
+
+
 class _SpecWriter:
     def __init__(self, program: Program, graph: Graph) -> None:
         self.program, self.graph = program, graph
@@ -143,9 +151,8 @@ class _SpecWriter:
                 continue
             self._collect(step.body)
             block = step.body.block
-            if block is None and len(step.body.outputs) > 1:
-                # A group has no `outputs:` for what is read of single iterations.
-                block = "loop" if step.body.outputs != self._all_of_last(step.body) else None
+            if block is None and len(step.body.inputs) != 1:
+                block = "scope"  # a group says nothing of several inputs
             if block is not None:
                 name, number = block, 1
                 while name in self.taken:
@@ -179,7 +186,9 @@ class _SpecWriter:
         previous: tuple[Ref, ...] = (Ref(INPUT, 0),)
         written = 0  # a node without a name has the number of those before it
         for index, step in enumerate(graph.steps):
-            reads, in_turn = [edge(graph, ref) for ref in step.inputs], step.inputs == previous
+            reads = [edge(graph, ref) for ref in step.inputs]
+            own = step.inputs if step.op is None else step.op.own_inputs(step.inputs)
+            in_turn = own == previous
             if step.idle:
                 reads, stand_ins = self._idle_reads(graph, index)
                 yield from (f"{indent}  - {line}" for line in stand_ins)
@@ -192,9 +201,9 @@ class _SpecWriter:
             previous = tuple(Ref(index, i) for i in range(len(step.outputs)))
         is_group = graph is not self.graph and graph not in self.blocks
         if is_group and graph.outputs != previous:
-            # A node that is not there passes on what it reads: a group has no `outputs:`.
-            chosen = scalar(edge(graph, graph.outputs[0]))
-            yield f"{indent}  - {{identity: , when: false, else: {chosen}}}"
+            # A group has no `outputs:`, and gives what its last entry names.
+            given = [edge(graph, ref) for ref in graph.outputs]
+            yield f"{indent}  - {{name: {_unused(graph)}, from: {scalar(given)}}}"
 
     def _idle_reads(self, graph: Graph, index: int) -> tuple[list[str], list[str]]:
         """Values that idle nodes may read, and the nodes that make missing ones."""

@@ -28,6 +28,9 @@ SIZE = "size"
 EDGES = "size()"
 """Among the names that an expression reads it says that it depends on the list of nodes."""
 
+LENGTH = "len({})"
+"""Under what name an `Env` has the number of values of an input that takes the rest."""
+
 NUMBERS = frozenset((int, float, Size, Ratio))
 """The types of numbers: sizes that depend on symbols are among them."""
 
@@ -111,6 +114,9 @@ def key_of(value: Any, budget: Budget) -> Any:
 
 
 CONSTANTS: dict[str, Any] = {"true": True, "false": False, "null": None}
+
+NUMBERS_BY_NAME: dict[str, float] = {"pi": math.pi}
+"""Numbers whose names parameters may bear, and then stand for the parameter."""
 
 
 def refuse(message: str, code: Code = Code.EVALUATION, **more: Any) -> NoReturn:
@@ -254,6 +260,17 @@ def _sqrt(_: Env, x: Any) -> float:
     return math.sqrt(x)
 
 
+def _of_number(name: str, apply: Callable[[float], float]) -> Callable[..., Any]:
+    def call(_: Env, x: Any) -> float:
+        x = plain(number(x, name))
+        try:
+            return apply(x)
+        except OverflowError:
+            refuse(f"{name} of {x} is too large for a number", Code.LIMIT)
+
+    return call
+
+
 def _divisible(_: Env, value: Any, divisor: Any) -> int:
     """Nearest multiple of `divisor`, at least it, and never below 0.9 of `value` (MobileNet)."""
     value, divisor = plain(number(value, "divisible")), plain(number(divisor, "divisible"))
@@ -315,12 +332,18 @@ FUNCTIONS: dict[str, tuple[int, int, Callable[..., Any]]] = {
     "int": (1, 1, _int),
     "log": (1, 2, _log),
     "sqrt": (1, 1, _sqrt),
+    "sin": (1, 1, _of_number("sin", math.sin)),
+    "cos": (1, 1, _of_number("cos", math.cos)),
+    "exp": (1, 1, _of_number("exp", math.exp)),
     "divisible": (2, 2, _divisible),
     SIZE: (2, 2, _size),
 }
 """Functions by name: fewest and most arguments, and the implementation."""
 
-RESERVED = frozenset(CONSTANTS) | frozenset(MAGIC) | frozenset(FUNCTIONS) - {SIZE}
+_UNRESERVED = frozenset({SIZE, "sin", "cos", "exp"})
+"""Functions that came later than the first parameters that were called so."""
+
+RESERVED = frozenset(CONSTANTS) | frozenset(MAGIC) | frozenset(FUNCTIONS) - _UNRESERVED
 """Names that no parameter or loop variable may take."""
 
 

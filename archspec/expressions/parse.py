@@ -22,7 +22,9 @@ from archspec.expressions.evaluate import (
     CONSTANTS,
     EDGES,
     FUNCTIONS,
+    LENGTH,
     MAGIC,
+    NUMBERS_BY_NAME,
     RESERVED,
     SIZE,
     Env,
@@ -100,7 +102,7 @@ class _Compiler:
         if name in CONSTANTS:
             constant = CONSTANTS[name]
             return lambda env: constant
-        if name in FUNCTIONS and name != SIZE:
+        if name in FUNCTIONS and name in RESERVED:
             refuse(f"{name} is a function", Code.EXPRESSION, help=f"call it: {name}(…)")
         if name not in self.bound:
             self.names.add(name)
@@ -111,6 +113,13 @@ class _Compiler:
             try:
                 return env.names[name]
             except KeyError:
+                if name in NUMBERS_BY_NAME:
+                    return NUMBERS_BY_NAME[name]
+                if LENGTH.format(name) in env.names:
+                    refuse(
+                        f"{name!r} stands for values, which an expression can only count",
+                        expected=LENGTH.format(name),
+                    )
                 raise unknown_name(name, env.names) from None
 
         return evaluate
@@ -224,8 +233,18 @@ class _Compiler:
             refuse(f"{name} takes {wanted} argument(s), got {len(node.args)}", Code.EXPRESSION)
         if name == SIZE:
             return self._size(node, function)
+        if name == "len" and isinstance(node.args[0], ast.Name):
+            return self._length(node.args[0], function)
         args = [self.compile(arg) for arg in node.args]
         return lambda env: checked(function(env, *[arg(env) for arg in args]))
+
+    def _length(self, of: ast.Name, function: Callable[..., Any]) -> Evaluate:
+        """`len(xs)`: of a list, or of the values of an input that takes the rest."""
+        value, count = self.compile(of), LENGTH.format(of.id)
+        if of.id in self.bound:
+            return lambda env: function(env, value(env))
+        self.names.add(count)
+        return lambda env: env.names[count] if count in env.names else function(env, value(env))
 
     def _size(self, node: ast.Call, function: Callable[..., Any]) -> Evaluate:
         """`size(stem, 2)`: the first argument is a name, or an edge in quotes."""
@@ -303,7 +322,10 @@ def unknown_name(name: str, known: Iterable[str], literals: Iterable[str] = ()) 
         f"the name {name!r} is not known here",
         code=Code.UNKNOWN_NAME,
         expected=f"one of {in_scope}",
-        help=did_you_mean(name, [*literals, *near])
+        help=(
+            f"it is a function: call it: {name}(…)" if name in FUNCTIONS and name != SIZE else None
+        )
+        or did_you_mean(name, [*literals, *near])
         or f"declare it under `params:`; text in an expression stands in quotes: '{name}'",
     )
 

@@ -29,20 +29,31 @@ class Ref(Record):
     output: int = 0
 
 
+class Tie(Record):
+    """A weight of a step that is a parameter of another: `key` of the step `owner` of its graph."""
+
+    name: str
+    owner: int
+    key: str
+
+
 class Step:
     """One node: exactly one of `op` and `body` is set.
 
     `outputs` are the shapes of what it gives, and `types` their types.
     `name` is the last part of its module path: the given name, or its position in its list.
-    `shares` is the index of the step in the same graph whose module it uses again.
+    `shares` is the index of the step in the same graph whose module it uses again, and `both_keys`
+    says that its name is a second one of that module.
     `training_only` steps are skipped in eval(); only such steps, and outputs, read them.
+    `ties` are its weights that are parameters of earlier steps.
+    `frozen` steps own parameters that nothing trains.
     `idle` steps never run and read nothing: they own a module that others share.
     """
 
     __slots__ = (
         *("name", "op", "body", "span"),
         *("inputs", "input_shapes", "input_types", "outputs", "types"),
-        *("named", "training_only", "shares", "idle"),
+        *("named", "training_only", "shares", "idle", "frozen", "ties", "both_keys"),
     )
 
     def __init__(
@@ -60,7 +71,11 @@ class Step:
         training_only: bool = False,
         shares: int | None = None,
         idle: bool = False,
+        frozen: bool = False,
+        ties: tuple[Tie, ...] = (),
+        both_keys: bool = False,
     ) -> None:
+        self.frozen, self.ties, self.both_keys = frozen, ties, both_keys
         self.name, self.op, self.body, self.span, self.named = name, op, body, span, named
         self.inputs, self.input_shapes, self.input_types = inputs, input_shapes, input_types
         self.outputs, self.types = outputs, types
@@ -166,6 +181,7 @@ class Visit(Record):
     `shared` is True for a step that uses another's module, and for all below such a step: it
     runs, and costs, but owns nothing. `module_path` is where the module it calls really lives.
     `idle` is True for a step that does not run, and for all below it: it owns, and costs nothing.
+    `frozen` is True for a step whose parameters nothing trains, and for all below it.
     """
 
     path: str
@@ -176,11 +192,12 @@ class Visit(Record):
     training_only: bool
     module_path: str
     idle: bool
+    frozen: bool
 
 
 def walk(graph: Graph) -> Iterator[Visit]:
     """Every step in order, a nested graph's step before the steps inside it."""
-    return _walk(graph, "", "", 0, False, False, False)
+    return _walk(graph, "", "", 0, False, False, False, False)
 
 
 def _walk(
@@ -191,6 +208,7 @@ def _walk(
     shared: bool,
     training_only: bool,
     idle: bool,
+    frozen: bool,
 ) -> Iterator[Visit]:
     for step in graph.steps:
         path = prefix + step.name
@@ -198,8 +216,9 @@ def _walk(
         module_path = module_prefix + owner.name
         step_shared = shared or step.shares is not None
         step_training = training_only or step.training_only
-        step_idle = idle or step.idle
-        yield Visit(path, depth, step, graph, step_shared, step_training, module_path, step_idle)
+        step_idle, step_frozen = idle or step.idle, frozen or step.frozen
+        marks = (step_shared, step_training, module_path, step_idle, step_frozen)
+        yield Visit(path, depth, step, graph, *marks)
         if step.body is not None:
             yield from _walk(
                 step.body,
@@ -209,6 +228,7 @@ def _walk(
                 step_shared,
                 step_training,
                 step_idle,
+                step_frozen,
             )
 
 

@@ -69,7 +69,7 @@ def result_types(op: Op, types: Sequence[ValueType], count: int) -> tuple[ValueT
 
 def check_types(op: Op, types: Sequence[ValueType]) -> None:
     """Raises `Refusal` for an input of a type that `op` does not take."""
-    for given in types:
+    for given in op.own_inputs(types):
         if given.name not in op.takes:
             raise Refusal(
                 f"it takes {_either(op.takes)}, and reads {given.name}",
@@ -94,9 +94,11 @@ def _too_large(what: str, elements: int, each: str = "") -> Refusal:
 
 
 def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:
+    inputs = op.own_inputs(inputs)
     count, arity = len(inputs), op.arity
-    if count < 2 if arity is None else count != arity:
-        wanted = "two or more inputs" if arity is None else f"{arity} input(s)"
+    least = 2 if arity is None else arity - op.optional_inputs
+    if count < least or (arity is not None and count > arity):
+        wanted = "two or more inputs" if arity is None else f"{_span(least, arity)} input(s)"
         if op.variadic and arity is not None:
             wanted = "one input beside a number" if arity == 1 else f"{arity} inputs"
         raise Refusal(
@@ -110,12 +112,16 @@ def _check_inputs(op: Op, inputs: Sequence[Shape]) -> None:
         for shape in inputs:
             if not is_batched(shape):
                 raise Refusal(
-                    f"{op.op_name} needs a batched input, and {show(shape)} is a learned tensor",
+                    f"{op.op_name} needs a batched input, and {show(shape)} has no batch axis",
                     code=Code.UNBATCHED,
                     expected="an input whose first axis is N",
                     found=show(shape),
                     help="join it to the batch first with add, mul or concat",
                 )
+
+
+def _span(least: int, most: int) -> str:
+    return f"{most}" if least == most else f"{least} to {most}"
 
 
 def _arity_help(op: Op, count: int) -> str | None:
@@ -125,6 +131,8 @@ def _arity_help(op: Op, count: int) -> str | None:
         return f"name them: `{op.op_name}: [{', '.join('abc'[: op.arity])}]`"
     if op.variadic:
         return "join the others in a node before it, or leave the number out"
+    if op.optional_inputs:
+        return f"its inputs are {', '.join(op.input_names)}, in this order"
     if count > op.arity:
         return "name one value: `from: name`, or one output of several: `from: name[0]`"
     return None

@@ -19,6 +19,7 @@ from typing import (
     dataclass_transform,
 )
 
+from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.computed import is_computed, parts
 from archspec.ir.fields import ArgumentsError, Bounds, Field, Problem, fields_of, taken
 from archspec.ir.registry import Registry
@@ -100,18 +101,19 @@ class Op:
     A class is called as torch calls its module, with `Op` at the end where archspec has another
     class of that name.
 
-    Class facts: `primary` is the argument that may stand alone (`linear: 10`); `variadic` ops
-    read two or more inputs, written as their primary argument (`add: [a, b]`); `num_inputs`
-    counts the inputs of all others; `takes_unbatched` ops also read learned tensors, which have
-    no batch axis; `takes` names the types of values that it reads; `module` is the path of the
-    class that `build` calls; `kernels` names the weights that a network-wide `init:` scheme fills;
-    the module of an `any_rank` op is the same for inputs of every rank. Where the arguments of an
-    op that `follows` are sizes of values, generated code computes them when it runs: in its
-    `expression` or `call`, or by calling the `function` that does what its module would.
-    An op that `gives_several` may give another number of outputs than one. `sized_like` is the
-    argument for sizes of the axes after the channels, in whose place a spec may name a value that
-    has them with `like`. `since` is the version of archspec that an op came with, where files that
-    are older may have a block of its name, which hides it there.
+    Class facts: `primary` is the argument that may stand alone (`linear: 10`); `variadic` ops read
+    two or more inputs, written as their primary argument (`add: [a, b]`); `num_inputs` counts the
+    inputs of all others, the last `optional_inputs` of which may be left out, and `input_names`
+    names them where `from` may give them by name; `takes_unbatched` ops also read learned tensors,
+    which have no batch axis; `takes` names the types of values that it reads; `module` is the path
+    of the class that `build` calls; `kernels` names the weights that a network-wide `init:` scheme
+    fills; the module of an `any_rank` op is the same for inputs of every rank. Where the arguments
+    of an op that `follows` are sizes of values, generated code computes them when it runs: in its
+    `expression` or `call`, or by calling the `function` that does what its module would. An op that
+    `gives_several` may give another number of outputs than one. `sized_like` is the argument for
+    sizes of the axes after the channels, in whose place a spec may name a value that has them with
+    `like`. `since` is the version of archspec that an op came with, where files that are older may
+    have a block of its name, which hides it there.
 
     Facts that warnings ask for: `is_activation` ops apply a fixed function to each element; `drops`
     ops zero elements at random in training; `passes_through` ops return their input; outputs of
@@ -126,6 +128,8 @@ class Op:
     primary: ClassVar[str | None] = None
     variadic: ClassVar[bool] = False
     num_inputs: ClassVar[int] = 1
+    input_names: ClassVar[tuple[str, ...]] = ()
+    optional_inputs: ClassVar[int] = 0
     takes: ClassVar[frozenset[str]] = FLOATS
     takes_unbatched: ClassVar[bool] = False
     gives_several: ClassVar[bool] = False
@@ -210,6 +214,20 @@ class Op:
         return None if self.variadic else self.num_inputs
 
     @property
+    def gives_own(self) -> bool:
+        """Whether its value is the tensor that it builds, and no code computes it."""
+        return self.arity == 0
+
+    @property
+    def keyless(self) -> bool:
+        """Whether the tensor that it builds has no key in the state dict."""
+        return False
+
+    def own_inputs(self, inputs: Sequence[Any]) -> Sequence[Any]:
+        """What it reads, of all its inputs: not what stands in the place of its weights."""
+        return inputs
+
+    @property
     def foreign(self) -> str | None:
         """The path of another package's code that it runs, which must be allowed before `infer`."""
         return None
@@ -269,7 +287,7 @@ class Op:
         """Its module, torch-initialised; None where `expression` is all.
 
         An op that owns a single tensor under its own path returns that: an `nn.Parameter` is
-        learned, any other tensor becomes a buffer. Without inputs it is the op's value.
+        learned, any other tensor becomes a buffer. Where it `gives_own` it is the op's value.
 
         By default it calls the class at `module_path` with all arguments and those `inferred`.
         """
@@ -323,6 +341,20 @@ class Op:
         May use `torch`, the values and literals made of validated numbers; never a user's text.
         """
         raise NotImplementedError(f"{type(self).__name__}.expression")
+
+    def with_weights(
+        self, values: Sequence[str], weights: Mapping[str, str], inputs: Sequence[Shape]
+    ) -> str:
+        """Python source that applies it with tensors in the place of some of its weights.
+
+        `weights` are the variables of all, by name. Raises `Refusal`, which an op need not define.
+        """
+        raise Refusal(
+            f"{self.op_name} takes no other tensors in the place of its weights",
+            code=Code.STRUCTURE,
+            expected="an op that does, such as linear, conv2d, embedding or layer_norm",
+            help="a parameter of another node may stand there: `weights: {weight: other.weight}`",
+        )
 
     def functional(self, values: Sequence[str]) -> str:
         """Python source that calls its `function`."""

@@ -112,6 +112,11 @@ def own_axis(dim: int, x: Shape) -> int:
     return keep_batch(dim, len(x)) if is_batched(x) else axis(dim, len(x))
 
 
+def sample(x: Shape) -> Shape:
+    """The axes of one sample; all of a tensor without the batch axis."""
+    return x[1:] if is_batched(x) else x
+
+
 def equal(a: Dim, b: Dim, what: str) -> Dim:
     """Refuse unless two sizes agree; the agreed size."""
     if a != b:

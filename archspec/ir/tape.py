@@ -11,7 +11,7 @@ product copies its operand first, depends on them. Everything here is for one co
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from archspec.ir.types import FLOAT, PRECISION, WIDE, ValueType, promoted
 from archspec.record import Record
@@ -44,7 +44,7 @@ class Storage:
 class Tensor(Record):
     """What autograd sees of a tensor: sizes and strides in elements, its storage and type.
 
-    Only floats require gradients.
+    Only floats require gradients. `batched` says whether the first axis is the batch.
     """
 
     shape: Sizes
@@ -52,6 +52,7 @@ class Tensor(Record):
     storage: Storage
     requires_grad: bool
     type: ValueType = FLOAT
+    batched: bool = True
 
     @property
     def numel(self) -> int:
@@ -96,7 +97,10 @@ class Tape:
     Floats have the bytes of `precision`.
     """
 
-    __slots__ = (*("allocated", "precision", "recompute", "saved", "sources", "training"),)
+    __slots__ = (
+        *("allocated", "precision", "recompute", "saved", "sources", "training"),
+        *("frozen", "given"),
+    )
 
     def __init__(
         self, training: bool = True, precision: str = PRECISION, recompute: str | None = None
@@ -106,6 +110,8 @@ class Tape:
         self.saved: dict[Storage, None] = {}
         self.sources: dict[Tensor, tuple[Storage, ...]] = {}
         self.allocated: dict[Storage, None] = {}
+        self.frozen = False  # whether nothing trains the parameters of the op that is recorded
+        self.given: Mapping[str, Tensor] = {}  # tensors in the place of its weights, by name
 
     @property
     def is_short(self) -> bool:
@@ -129,7 +135,19 @@ class Tape:
     def parameter(self, shape: Sizes) -> Tensor:
         """A learned tensor as a value. Neither it nor a view of it ever counts as memory."""
         storage = Storage(math.prod(shape) * FLOAT.itemsize(self.precision), is_weight=True)
-        return Tensor(shape, contiguous_strides(shape), storage, requires_grad=True)
+        strides = contiguous_strides(shape)
+        return Tensor(shape, strides, storage, requires_grad=not self.frozen)
+
+    def weight(self, name: str = "weight") -> Tensor:
+        """What autograd sees of a parameter of the op: its own, or what it is given instead.
+
+        Of its own one it is known only that it is no activation, and whether it is trained.
+        """
+        return self.given.get(name) or parameter(not self.frozen)
+
+    def weights(self, *names: str) -> tuple[Tensor, ...]:
+        """As `weight`, for several."""
+        return tuple(map(self.weight, names))
 
     def save(self, *tensors: Tensor) -> None:
         """Autograd keeps these for the backward pass."""
@@ -251,6 +269,21 @@ def _strides_in_order(shape: Sizes, innermost_first: Iterable[int]) -> Sizes:
     return tuple(strides)
 
 
+def parameter(requires_grad: bool) -> Tensor:
+    """A parameter whose shape does not matter: it is no activation."""
+    return Tensor((), (), Storage(0, is_weight=True), requires_grad)
+
+
+def require_grad(*tensors: Tensor) -> bool:
+    """Whether any of them requires a gradient, so that what is computed of them does."""
+    return any(x.requires_grad for x in tensors)
+
+
+def spread(x: Tensor, batch: int) -> Tensor:
+    """`x` with the batch as a new first axis, expanded and not copied."""
+    return x.viewed((batch, *x.shape), (0, *x.strides))
+
+
 # Steps that many ops share -----------------------------------------------------------------------
 
 
@@ -267,6 +300,10 @@ def reshape(tape: Tape, x: Tensor, shape: Sizes) -> Tensor:
     return _copy(tape, x, shape)
 
 
+CONSTANT = Tensor((), (), Storage(0), requires_grad=False)
+"""A number as torch sees it: an operand without axes, which decides the strides of a result."""
+
+
 def elementwise(tape: Tape, *inputs: Tensor) -> Tensor:
     """The new result of a pointwise op on broadcastable `inputs`. The op itself says what is saved.
 
@@ -274,7 +311,7 @@ def elementwise(tape: Tape, *inputs: Tensor) -> Tensor:
     Its memory order is the one that torch's `TensorIterator` gives it: that of its inputs where
     they agree, else that of the first input which has an order.
     """
-    shape = _broadcast([x.shape for x in inputs])
+    shape = broadcast([x.shape for x in inputs])
     return tape.new(
         shape,
         requires_grad=any(x.requires_grad for x in inputs),
@@ -337,7 +374,8 @@ def _is_non_overlapping_and_dense(x: Tensor) -> bool:
     return _is_dense(x, sorted(range(len(x.shape)), key=lambda dim: x.strides[dim]))
 
 
-def _broadcast(shapes: Sequence[Sizes]) -> Sizes:
+def broadcast(shapes: Sequence[Sizes]) -> Sizes:
+    """torch's broadcasting, of shapes that fit."""
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
     return tuple(max(sizes) for sizes in zip(*padded, strict=True))

@@ -238,6 +238,7 @@ class _GraphCut:
         step = self.graph.steps[index]
         if step.shares is not None:
             self.owners.add(step.shares)
+        self.owners.update([tie.owner for tie in step.ties])
         if step.body is not None:
             self.bodies[index] = self.cutter.cut(step.body, self._request(index))
         for ref in self._reads(index):
@@ -305,7 +306,8 @@ class _GraphCut:
         shares = step.shares if step.shares is None else self.places[step.shares]
         inputs, idle = tuple(map(self._moved, self._reads(index))), not self.kept[index]
         if body is None:
-            return step.changed(inputs=inputs, shares=shares, idle=idle)
+            ties = tuple([tie._replace(owner=self.places[tie.owner]) for tie in step.ties])
+            return step.changed(inputs=inputs, shares=shares, idle=idle, ties=ties)
         return step.changed(
             body=body.graph,
             inputs=inputs,

@@ -23,8 +23,7 @@ from archspec.ir.op import (
     Weights,
 )
 from archspec.ir.shape import Shape, divide, own_axis, replaced, show
-from archspec.ir.tape import Tape, Tensor, elementwise, empty_like
-from archspec.ops.arithmetic import CONSTANT
+from archspec.ir.tape import CONSTANT, Tape, Tensor, elementwise, empty_like
 
 
 class Activation(ShapeKeeping):
@@ -114,8 +113,11 @@ class PReLU(Activation, name="prelu"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        tape.save(x)
-        return empty_like(tape, x, requires_grad=True)
+        weight = tape.weight()
+        learns = x.requires_grad or weight.requires_grad
+        if learns:
+            tape.save(x, weight)
+        return empty_like(tape, x, requires_grad=learns)
 
 
 class Hardtanh(Activation, name="hardtanh"):

@@ -17,9 +17,9 @@ from archspec.ir.op import (
     ProductFree,
     ShapeKeeping,
 )
-from archspec.ir.shape import Shape, equal, expect_rank_from, keep_batch, replaced, show
+from archspec.ir.shape import Shape, equal, expect_rank_from, own_axis, replaced, show
 from archspec.ir.tape import (
-    Storage,
+    CONSTANT,
     Tape,
     Tensor,
     channels_last_strides,
@@ -27,9 +27,6 @@ from archspec.ir.tape import (
     elementwise,
 )
 from archspec.ir.types import BOOL, INT64, ValueType
-
-CONSTANT = Tensor((), (), Storage(0), requires_grad=False)
-"""A number as torch sees it: an operand without axes, which decides the strides of a result."""
 
 Number: TypeAlias = Annotated[int, Bounds(ge=-MAX_SIZE, le=MAX_SIZE)] | Float
 """An operand that is no value. Whole numbers keep integers integers."""
@@ -92,14 +89,16 @@ class Normalize(ShapeKeeping, name="normalize"):
     dim: int = 1
     eps: PositiveFloat = 1e-12
 
+    takes_unbatched = True
     examples = (
+        Example({"dim": 0}, inputs=[(3, 4)]),
         Example(inputs=[("N", 3, 4)]),
         Example({"dim": -1, "eps": 1e-5}, inputs=[("N", 2, 3, 4)]),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        keep_batch(self.dim, len(x))
+        own_axis(self.dim, x)
         return x
 
     def doubt(self, *inputs: Shape) -> Doubt | None:

@@ -65,7 +65,8 @@ class BatchNormScratchOp(ProductFree, name="batch_norm_scratch"):
             tape.save(deviation)
         normalised = elementwise(tape, centred, deviation)
         tape.follows(normalised, centred, deviation)
-        tape.save(normalised)
+        if owned.requires_grad:
+            tape.save(normalised)
         y = elementwise(tape, elementwise(tape, owned, normalised), owned)
         tape.follows(y, normalised)
         return y

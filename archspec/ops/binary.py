@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.op import Example, ProductFree
 from archspec.ir.shape import Shape, broadcast
-from archspec.ir.tape import Tape, Tensor, elementwise
+from archspec.ir.tape import CONSTANT, Tape, Tensor, elementwise
 from archspec.ir.types import BOOL, EVERY, FLOAT, FLOATS, INT32, INT64, ValueType, promoted
-from archspec.ops.arithmetic import CONSTANT, Number, beside, number_source
+from archspec.ops.arithmetic import Number, beside, number_source
 
 NUMBERS = FLOATS | {"int64", "int32"}
 """What torch subtracts from and raises to a power: truth values it refuses."""

@@ -25,6 +25,7 @@ class To(ShapeKeeping, name="to", primary="dtype"):
     dtype: Literal["float", "int64", "int32", "bool"]
 
     takes = EVERY
+    takes_unbatched = True
     any_rank = True
     examples = (
         Example({"dtype": "float"}, inputs=[("N", 3, 4)], types=[INT64]),
@@ -32,6 +33,7 @@ class To(ShapeKeeping, name="to", primary="dtype"):
         Example({"dtype": "int64"}, inputs=[("N", 3, 4)]),
         Example({"dtype": "int32"}, inputs=[("N", 3)], types=[INT64]),
         Example({"dtype": "bool"}, inputs=[("N",)]),
+        Example({"dtype": "float"}, inputs=[(3, 4)], types=[INT64]),
     )
 
     @classmethod

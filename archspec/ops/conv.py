@@ -20,7 +20,7 @@ from archspec.ir.shape import (
     product,
     window,
 )
-from archspec.ir.tape import Tape, Tensor, as_plane, contiguous, layout_of
+from archspec.ir.tape import Tape, Tensor, as_plane, contiguous, layout_of, require_grad
 
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 
@@ -43,6 +43,18 @@ def _dense(x: Tensor) -> Tensor:
     if x.is_channels_last if x.prefers_channels_last else x.is_contiguous:
         return x
     return x.viewed(x.shape, layout_of(x, x.shape))
+
+
+def _save(tape: Tape, x: Tensor, bias: bool) -> bool:
+    """Saves what a convolution keeps; whether its result requires a gradient.
+
+    Its three gradients are computed by one function, for which all is kept.
+    """
+    weights = tape.weights("weight", *["bias"] * bias)
+    learns = require_grad(x, *weights)
+    if learns:
+        tape.save(x, weights[0])
+    return learns
 
 
 class _AnyConvolution(Op):
@@ -146,14 +158,29 @@ class Convolution(_AnyConvolution):
         return (weight, Weight("bias", (self.out_channels,))) if self.bias else (weight,)
 
     def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return product(outputs[0][2:]) * product(self.weights(*inputs)[0].shape)
+        kernel = product(each(self.kernel_size, self.spatial))
+        return product(outputs[0][1:]) * kernel * (inputs[0][1] // self.groups)
+
+    def with_weights(
+        self, values: Sequence[str], weights: Mapping[str, str], inputs: Sequence[Shape]
+    ) -> str:
+        if self.padding_mode != "zeros":
+            raise Refusal(
+                f"with `padding_mode: {self.padding_mode}` it takes no other tensors as weights",
+                code=Code.STRUCTURE,
+                help="put `pad` before it",
+            )
+        tensors = [*values, weights["weight"], weights.get("bias", "None")]
+        names = ("stride", "padding", "dilation", "groups")
+        said = [f"{name}={getattr(self, name)!r}" for name in names]
+        return f"torch.nn.functional.conv{self.spatial}d({', '.join([*tensors, *said])})"
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         y_shape = self.infer(x.shape)
         x = self._padded(tape, x)
-        tape.save(x)
-        return tape.new(y_shape, requires_grad=True, strides=self._layout(tape, x, y_shape))
+        learns = _save(tape, x, self.bias)
+        return tape.new(y_shape, requires_grad=learns, strides=self._layout(tape, x, y_shape))
 
     def _padded(self, tape: Tape, x: Tensor) -> Tensor:
         """The copy with its margin, where the kernel cannot pad by itself.
@@ -295,13 +322,22 @@ class TransposedConvolution(_AnyConvolution):
         return (weight, Weight("bias", (self.out_channels,))) if self.bias else (weight,)
 
     def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        return product(inputs[0][2:]) * product(self.weights(*inputs)[0].shape)
+        kernel = product(each(self.kernel_size, self.spatial))
+        return product(inputs[0][1:]) * kernel * (self.out_channels // self.groups)
+
+    def with_weights(
+        self, values: Sequence[str], weights: Mapping[str, str], inputs: Sequence[Shape]
+    ) -> str:
+        tensors = [*values, weights["weight"], weights.get("bias", "None")]
+        names = ("stride", "padding", "output_padding", "groups", "dilation")
+        said = [f"{name}={getattr(self, name)!r}" for name in names]
+        return f"torch.nn.functional.conv_transpose{self.spatial}d({', '.join([*tensors, *said])})"
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         y_shape = self.infer(x.shape)
-        tape.save(x)
-        return tape.new(y_shape, requires_grad=True, strides=self._layout(tape, x, y_shape))
+        learns = _save(tape, x, self.bias)
+        return tape.new(y_shape, requires_grad=learns, strides=self._layout(tape, x, y_shape))
 
 
 class ConvTranspose2d(TransposedConvolution, name="conv_transpose2d"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Refusal
@@ -10,7 +10,7 @@ from archspec.ir.fields import Problem
 from archspec.ir.op import Example, PositiveInt, ProductFree, Weight, Weights
 from archspec.ir.shape import Shape
 from archspec.ir.tape import Tape, Tensor
-from archspec.ir.types import FLOAT, INT32, INTEGERS, ValueType
+from archspec.ir.types import FLOAT, INT32, INT64, INTEGERS, ValueType
 
 
 class Embedding(ProductFree, name="embedding"):
@@ -28,6 +28,7 @@ class Embedding(ProductFree, name="embedding"):
     padding_idx: int | None = None
 
     takes = INTEGERS
+    takes_unbatched = True
     module = "torch.nn.Embedding"
     any_rank = True
     examples = (
@@ -42,6 +43,7 @@ class Embedding(ProductFree, name="embedding"):
             types=[ValueType("int64", 10)],
         ),
         Example({"num_embeddings": 2, "embedding_dim": 1}, inputs=[("N", 3, 4)], types=[INT32]),
+        Example({"num_embeddings": 2, "embedding_dim": 3}, inputs=[(5,)], types=[INT64]),
     )
 
     def problems(self, given: Mapping[str, Any]) -> Iterator[Problem]:
@@ -85,10 +87,18 @@ class Embedding(ProductFree, name="embedding"):
     def weights(self, *inputs: Shape) -> Weights:
         return (Weight("weight", (self.num_embeddings, self.embedding_dim)),)
 
+    def with_weights(
+        self, values: Sequence[str], weights: Mapping[str, str], inputs: Sequence[Shape]
+    ) -> str:
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"torch.nn.functional.embedding({values[0]}, {weights['weight']}{padding})"
+
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        tape.save(x)
-        return tape.new((*x.shape, self.embedding_dim), requires_grad=True)
+        learns = tape.weight().requires_grad
+        if learns:
+            tape.save(x)
+        return tape.new((*x.shape, self.embedding_dim), requires_grad=learns)
 
 
 def _rows(count: int) -> str:

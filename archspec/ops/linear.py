@@ -7,7 +7,7 @@ from typing import Any
 
 from archspec.ir.op import Doubt, Example, Op, PositiveInt, Weight, Weights
 from archspec.ir.shape import Dim, Shape, axis, is_batched, keep_batch, product, replaced, show
-from archspec.ir.tape import Tape, Tensor, reshape
+from archspec.ir.tape import Tape, Tensor, require_grad, reshape
 
 
 class Linear(Op, name="linear", primary="out_features"):
@@ -54,10 +54,24 @@ class Linear(Op, name="linear", primary="out_features"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        if len(x.shape) > 2:  # torch folds all axes but the last into one for the product
-            x = reshape(tape, x, (x.numel // x.shape[-1], x.shape[-1]))
-        tape.save(x)
-        return tape.new((*inputs[0].shape[:-1], self.out_features), requires_grad=True)
+        weight = tape.weight()
+        y = tape.new(
+            (*x.shape[:-1], self.out_features),
+            requires_grad=require_grad(x, *tape.weights("weight", *["bias"] * self.bias)),
+        )
+        if x.requires_grad:
+            tape.save(weight)
+        if weight.requires_grad:
+            # torch folds all axes but the last into one for the product
+            folded = (x.numel // x.shape[-1], x.shape[-1])
+            tape.save(reshape(tape, x, folded) if len(x.shape) > 2 else x)
+        return y
+
+    def with_weights(
+        self, values: Sequence[str], weights: Mapping[str, str], inputs: Sequence[Shape]
+    ) -> str:
+        bias = weights.get("bias", "None")
+        return f"torch.nn.functional.linear({values[0]}, {weights['weight']}, {bias})"
 
     def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
         return {"in_features": inputs[0][-1]}

@@ -11,6 +11,7 @@ from archspec.ir.op import Example, ProductFree
 from archspec.ir.shape import (
     N,
     Shape,
+    axis,
     broadcast,
     is_batched,
     keep_batch,
@@ -18,9 +19,16 @@ from archspec.ir.shape import (
     same_except,
     show,
 )
-from archspec.ir.tape import Tape, Tensor, channels_last_strides, contiguous_strides, elementwise
+from archspec.ir.tape import (
+    CONSTANT,
+    Tape,
+    Tensor,
+    channels_last_strides,
+    contiguous_strides,
+    elementwise,
+)
 from archspec.ir.types import BOOL, EVERY, FLOAT, INT32, INT64, ValueType, joined, promoted
-from archspec.ops.arithmetic import CONSTANT, Number, beside, number_source
+from archspec.ops.arithmetic import Number, beside, number_source
 
 
 class _Merge(ProductFree):
@@ -151,7 +159,8 @@ class Concat(_Merge, name="concat"):
         return joined(types)
 
     def infer(self, *inputs: Shape) -> Shape:
-        dim = keep_batch(self.dim, max(map(len, inputs)))
+        rank = max(map(len, inputs))
+        dim = (keep_batch if any(map(is_batched, inputs)) else axis)(self.dim, rank)
         shapes = _spread(inputs)
         same_except(shapes, dim)
         size = shapes[0][dim]
@@ -160,8 +169,9 @@ class Concat(_Merge, name="concat"):
         return replaced(shapes[0], dim, size)
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
-        batch = max(x.shape[0] for x in inputs)
-        inputs = tuple(_expanded(x, batch) for x in inputs)
+        batches = [x.shape[0] for x in inputs if x.batched]
+        if batches:
+            inputs = tuple(x if x.batched else _expanded(x, batches[0]) for x in inputs)
         dim = self.dim % len(inputs[0].shape)
         shape = replaced(inputs[0].shape, dim, sum(x.shape[dim] for x in inputs))
         channels_last = all(x.prefers_channels_last for x in inputs)

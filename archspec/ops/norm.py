@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from archspec.diagnostics.diagnostic import Code, Refusal
@@ -25,7 +25,7 @@ from archspec.ir.shape import (
     divide,
     expect_rank,
     expect_rank_from,
-    keep_batch,
+    own_axis,
     product,
     show,
 )
@@ -37,9 +37,11 @@ from archspec.ir.tape import (
     dense_layout,
     elementwise,
     layout_of,
+    require_grad,
 )
 from archspec.ir.torch_version import torch_version
 from archspec.ir.types import INT64
+from archspec.sizes.size import known
 
 if TYPE_CHECKING:
     from torch import nn
@@ -99,10 +101,10 @@ class BatchNorm(_ChannelNorm, name="batch_norm"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        learns = x.requires_grad or self.affine
+        learns = require_grad(x, *_learned(tape, self.affine))
         y = tape.new(x.shape, requires_grad=learns, strides=dense_layout(x))
         if y.requires_grad:
-            tape.save(x)
+            tape.save(x, *_learned(tape, self.affine)[:1])
             if tape.training or not self.track_running_stats:
                 _save_new(tape, x.shape[1:2], count=2)  # mean and inverse deviation
         tape.follows(y, x, norm=True)
@@ -146,7 +148,7 @@ class InstanceNorm(_ChannelNorm, name="instance_norm"):
         (x,) = inputs
         # torch runs batch_norm on (1, N * C, ...) with every per-channel vector repeated N times.
         x = contiguous(tape, x)
-        y = tape.new(x.shape, requires_grad=x.requires_grad or self.affine)
+        y = tape.new(x.shape, requires_grad=require_grad(x, *_learned(tape, self.affine)))
         if y.requires_grad:
             tape.save(x)
             repeated = self.affine + 2 * self.track_running_stats
@@ -168,22 +170,24 @@ class LayerNorm(ShapeKeeping, name="layer_norm"):
     elementwise_affine: bool = True
     bias: bool = True
 
+    takes_unbatched = True
     examples = (
         Example(inputs=[("N", 4, 7)]),
         Example({"axes": (1,), "eps": 1e-6}, inputs=[("N", 3, 4, 5)]),
         Example({"axes": (-2, -1), "bias": False}, inputs=[("N", 3, 4, 5)]),
         Example({"axes": (1, 3)}, inputs=[("N", 3, 4, 5)]),
         Example({"elementwise_affine": False}, inputs=[("N", 6)]),
+        Example(inputs=[(3, 6)]),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        self._positions(len(x))
+        self._positions(x)
         return x
 
     def doubt(self, *inputs: Shape) -> Doubt | None:
         (x,) = inputs
-        axes = self._positions(len(x))
+        axes = self._positions(x)
         if product(x[dim] for dim in axes) != 1:
             return None
         learned = "its bias" if self.elementwise_affine and self.bias else "0"
@@ -195,7 +199,7 @@ class LayerNorm(ShapeKeeping, name="layer_norm"):
 
     def doubt_of_image(self, *inputs: Shape) -> Doubt | None:
         (x,) = inputs
-        if self._positions(len(x)) != (len(x) - 1,):
+        if self._positions(x) != (len(x) - 1,):
             return None
         whole = list(range(1, len(x)))
         return Doubt(
@@ -207,28 +211,45 @@ class LayerNorm(ShapeKeeping, name="layer_norm"):
 
     def weights(self, *inputs: Shape) -> Weights:
         (x,) = inputs
-        sizes = tuple(x[dim] for dim in self._positions(len(x)))
+        sizes = tuple(x[dim] for dim in self._positions(x))
         return _scale_and_shift(sizes, self.elementwise_affine, self.bias)
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        kept, axes = self._split(len(x.shape))
+        kept, axes = self._split(x.shape)
         order = (*kept, *axes)
         row_major = contiguous_strides(tuple(x.shape[dim] for dim in order))
         strides = tuple(row_major[order.index(dim)] for dim in range(len(order)))
-        learns = x.requires_grad or self.elementwise_affine
-        y = tape.new(x.shape, requires_grad=learns, strides=strides)
+        learned = _learned(tape, self.elementwise_affine, self.bias)
+        y = tape.new(x.shape, requires_grad=require_grad(x, *learned), strides=strides)
         if y.requires_grad:
-            tape.save(x)
+            tape.save(x, *learned)
             _save_new(tape, tuple(x.shape[dim] for dim in kept), count=2)
         return y
 
     def module_key(self, *inputs: Shape) -> Hashable:
         (x,) = inputs
-        _, axes = self._split(len(x))
+        _, axes = self._split(x)
         # torch's own module counts the axes from the last, whatever stands before them.
         trailing = axes[0] == len(x) - len(axes)
         return tuple([x[dim] for dim in axes]), trailing or (axes, len(x))
+
+    def with_weights(
+        self, values: Sequence[str], weights: Mapping[str, str], inputs: Sequence[Shape]
+    ) -> str:
+        (x,) = inputs
+        _, axes = self._split(x)
+        if axes[0] != len(x) - len(axes):
+            raise Refusal(
+                "over axes that are not the last ones it takes no other tensors as weights",
+                code=Code.STRUCTURE,
+                help="put a `permute` before it and one behind it",
+            )
+        sizes = tuple([known(x[dim]) for dim in axes])
+        scale, shift = weights["weight"], weights.get("bias", "None")
+        return (
+            f"torch.nn.functional.layer_norm({values[0]}, {sizes}, {scale}, {shift}, {self.eps!r})"
+        )
 
     def build(self, *inputs: Shape) -> nn.Module:
         from torch import nn
@@ -236,7 +257,7 @@ class LayerNorm(ShapeKeeping, name="layer_norm"):
         from archspec.runtime.modules import LayerNormOver
 
         (x,) = inputs
-        _, axes = self._split(len(x))
+        _, axes = self._split(x)
         sizes = [x[dim] for dim in axes]
         if axes[0] == len(x) - len(axes):
             return nn.LayerNorm(sizes, self.eps, self.elementwise_affine, self.bias)
@@ -244,17 +265,17 @@ class LayerNorm(ShapeKeeping, name="layer_norm"):
             axes, len(x), tuple(sizes), self.eps, self.elementwise_affine, self.bias
         )
 
-    def _positions(self, rank: int) -> tuple[int, ...]:
+    def _positions(self, x: Shape) -> tuple[int, ...]:
         """The axes from the front, in ascending order."""
-        positions = sorted(keep_batch(dim, rank) for dim in self.axes)
+        positions = sorted(own_axis(dim, x) for dim in self.axes)
         if len(set(positions)) < len(positions):
             raise Refusal(f"axes {show(self.axes)} name one axis twice", expected="different axes")
         return tuple(positions)
 
-    def _split(self, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def _split(self, x: Shape) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The axes that stay apart, N first, and those normalised over."""
-        axes = self._positions(rank)
-        return tuple(dim for dim in range(rank) if dim not in axes), axes
+        axes = self._positions(x)
+        return tuple(dim for dim in range(len(x)) if dim not in axes), axes
 
 
 class GroupNorm(ShapeKeeping, name="group_norm", primary="num_groups"):
@@ -295,9 +316,11 @@ class GroupNorm(ShapeKeeping, name="group_norm", primary="num_groups"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        learns = x.requires_grad or self.affine
+        learned = _learned(tape, self.affine)
+        learns = require_grad(x, *learned)
         y = tape.new(x.shape, requires_grad=learns, strides=layout_of(x, x.shape))
         if y.requires_grad:
+            tape.save(*learned[:1])
             as_it_is = x.is_contiguous or x.is_channels_last or torch_version() >= (2, 14)
             # Of a part of a tensor, torch kept until 2.13 the copy that its kernel reads.
             tape.save(x if as_it_is else tape.new(x.shape, requires_grad=x.requires_grad))
@@ -309,6 +332,12 @@ class GroupNorm(ShapeKeeping, name="group_norm", primary="num_groups"):
 
     def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
         return {"num_channels": inputs[0][1]}
+
+    def with_weights(
+        self, values: Sequence[str], weights: Mapping[str, str], inputs: Sequence[Shape]
+    ) -> str:
+        arguments = [*values, str(self.num_groups), weights["weight"], weights["bias"]]
+        return f"torch.nn.functional.group_norm({', '.join(arguments)}, {self.eps!r})"
 
 
 class LocalResponseNorm(ShapeKeeping, name="local_response_norm", primary="size"):
@@ -361,6 +390,11 @@ class LocalResponseNorm(ShapeKeeping, name="local_response_norm", primary="size"
 def _scale_and_shift(shape: tuple[Dim, ...], affine: bool, bias: bool = True) -> Weights:
     both = (Weight("weight", shape), Weight("bias", shape))
     return both[: 1 + bias] if affine else ()
+
+
+def _learned(tape: Tape, affine: bool, bias: bool = True) -> tuple[Tensor, ...]:
+    """The scale and the shift, as autograd sees them."""
+    return tape.weights("weight", "bias")[: 1 + bias] if affine else ()
 
 
 def _running(channels: Dim, tracked: bool) -> Weights:

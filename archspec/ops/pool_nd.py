@@ -311,7 +311,7 @@ class LPPool1d(_PowerPooling, name="lp_pool1d"):
     examples = (
         Example({"norm_type": 2, "kernel_size": 2}, inputs=[("N", 3, 8)]),
         Example(
-            {"norm_type": 3, "kernel_size": 3, "stride": 2, "ceil_mode": True}, inputs=[("N", 3, 8)]
+            {"norm_type": 4, "kernel_size": 3, "stride": 2, "ceil_mode": True}, inputs=[("N", 3, 8)]
         ),
     )
 
@@ -330,7 +330,7 @@ class LPPool2d(_PowerPooling, name="lp_pool2d"):
     examples = (
         Example({"norm_type": 2, "kernel_size": 2}, inputs=[("N", 3, 5, 4)]),
         Example(
-            {"norm_type": 3, "kernel_size": (3, 2), "stride": 2, "ceil_mode": True},
+            {"norm_type": 4, "kernel_size": (3, 2), "stride": 2, "ceil_mode": True},
             inputs=[("N", 3, 5, 4)],
         ),
     )
@@ -350,7 +350,7 @@ class LPPool3d(_PowerPooling, name="lp_pool3d"):
     examples = (
         Example({"norm_type": 2, "kernel_size": 2}, inputs=[("N", 2, 4, 6, 5)]),
         Example(
-            {"norm_type": 3, "kernel_size": (2, 3, 2), "stride": 2, "ceil_mode": True},
+            {"norm_type": 4, "kernel_size": (2, 3, 2), "stride": 2, "ceil_mode": True},
             inputs=[("N", 2, 4, 6, 5)],
         ),
     )

@@ -142,6 +142,7 @@ class _ExtremeAndPosition(_AlongOne):
     """Base of `max` and `min`."""
 
     takes = EVERY
+    gives_several = True
 
     def infer(self, *inputs: Shape) -> list[Shape]:
         (x,) = inputs

@@ -15,7 +15,8 @@ from archspec.ir.shape import (
     axis,
     chunk_sizes,
     divide,
-    keep_batch,
+    is_batched,
+    own_axis,
     product,
     replaced,
     show,
@@ -28,6 +29,7 @@ class _Rearrangement(ProductFree):
     """Base of ops that only give the same elements other places."""
 
     takes = EVERY
+    takes_unbatched = True
     moves_axes = True
     any_rank = True
 
@@ -43,6 +45,7 @@ class Flatten(_Rearrangement, name="flatten"):
         Example(inputs=[("N", 2, 3, 4)]),
         Example({"start_dim": 2}, inputs=[("N", 2, 3, 4)]),
         Example({"end_dim": 2}, inputs=[("N", 2, 3, 4)]),
+        Example({"start_dim": 0}, inputs=[(2, 3, 4)]),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
@@ -56,7 +59,7 @@ class Flatten(_Rearrangement, name="flatten"):
             )
         if start == end:
             return x
-        keep_batch(start, len(x))
+        own_axis(start, x)
         return (*x[:start], product(x[start : end + 1]), *x[end + 1 :])
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
@@ -66,7 +69,10 @@ class Flatten(_Rearrangement, name="flatten"):
 
 
 class Reshape(_Rearrangement, name="reshape", primary="shape"):
-    """Lays the elements of each sample out anew. `shape` leaves N out; one size may be -1."""
+    """Lays the elements of each sample out anew. `shape` leaves N out; one size may be -1.
+
+    Of a tensor without the batch axis, `shape` lists all axes.
+    """
 
     shape: tuple[PositiveInt | Literal[-1], ...]
 
@@ -74,19 +80,26 @@ class Reshape(_Rearrangement, name="reshape", primary="shape"):
     examples = (
         Example({"shape": (3, 4)}, inputs=[("N", 12)]),
         Example({"shape": (2, -1, 2)}, inputs=[("N", 4, 3)]),
+        Example({"shape": (3, -1)}, inputs=[(2, 6)]),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
+        if not is_batched(x):
+            return _fitted(self.shape, product(x), show(x))
         return (x[0], *_fitted(self.shape, product(x[1:]), f"a sample of {show(x)}"))
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        return tapes.reshape(tape, x, self.infer(x.shape))
+        batch = x.shape[: x.batched]
+        sizes = _fitted(self.shape, product(x.shape[x.batched :]), "it")
+        return tapes.reshape(tape, x, (*batch, *sizes))
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         (x,) = values
-        return f"{x}.reshape({', '.join([f'{x}.shape[0]', *map(str, self.shape)])})"
+        batch = [f"{x}.shape[0]"] if is_batched(inputs[0]) else []
+        sizes = [*batch, *map(str, self.shape)]
+        return f"{x}.reshape({', '.join(sizes) or '()'})"
 
 
 class Unflatten(_Rearrangement, name="unflatten"):
@@ -104,11 +117,12 @@ class Unflatten(_Rearrangement, name="unflatten"):
     examples = (
         Example({"dim": 1, "unflattened_size": (2, 3)}, inputs=[("N", 6, 4, 5)]),
         Example({"dim": -1, "unflattened_size": (-1, 2)}, inputs=[("N", 3, 4)]),
+        Example({"dim": 0, "unflattened_size": (2, 3)}, inputs=[(6, 4)]),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        dim = keep_batch(self.dim, len(x))
+        dim = own_axis(self.dim, x)
         return (*x[:dim], *_fitted(self.unflattened_size, x[dim], f"dim {dim}"), *x[dim + 1 :])
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
@@ -120,19 +134,23 @@ class Unflatten(_Rearrangement, name="unflatten"):
 
 
 class Permute(_Rearrangement, name="permute", primary="dims"):
-    """Reorders the axes. `dims` lists all of them, N as 0, which must come first."""
+    """Reorders the axes. `dims` lists all of them, N as 0, which must come first.
+
+    Of a tensor without the batch axis, 0 is the first axis and may go anywhere.
+    """
 
     dims: tuple[int, ...]
 
     examples = (
         Example({"dims": (0, 2, 3, 1)}, inputs=[("N", 3, 4, 5)]),
         Example({"dims": (0, -1, 1)}, inputs=[("N", 3, 4)]),
+        Example({"dims": (1, 0)}, inputs=[(3, 4)]),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         order = self._order(len(x))
-        if order[0] != 0:
+        if is_batched(x) and order[0] != 0:
             raise Refusal(
                 "dim 0 is the batch and stays first",
                 code=Code.MIXES_BATCH,
@@ -185,11 +203,12 @@ class Chunk(_Rearrangement, name="chunk", primary="chunks"):
         Example({"chunks": 2}, inputs=[("N", 6, 3)]),
         Example({"chunks": 4, "dim": -1}, inputs=[("N", 2, 5)]),
         Example({"chunks": 2}, inputs=[("N", 1, 3)]),
+        Example({"chunks": 2, "dim": 0}, inputs=[(4, 3)]),
     )
 
     def infer(self, *inputs: Shape) -> list[Shape]:
         (x,) = inputs
-        dim = keep_batch(self.dim, len(x))
+        dim = own_axis(self.dim, x)
         if self.chunks > MAX_CHUNKS:
             raise Refusal(
                 f"{self.chunks:,} chunks", code=Code.LIMIT, expected=f"at most {MAX_CHUNKS:,}"

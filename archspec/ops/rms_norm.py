@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from archspec.diagnostics.diagnostic import Refusal
 from archspec.ir.fields import Bounds
 from archspec.ir.op import Doubt, Example, NonNegativeFloat, ShapeKeeping, Weight, Weights
-from archspec.ir.shape import Shape, keep_batch, product, show
-from archspec.ir.tape import Tape, Tensor, elementwise, layout_of
+from archspec.ir.shape import Shape, own_axis, product, show
+from archspec.ir.tape import Tape, Tensor, elementwise, layout_of, require_grad
 from archspec.ir.types import WIDE
 
 if TYPE_CHECKING:
@@ -28,16 +28,18 @@ class RMSNorm(ShapeKeeping, name="rms_norm"):
     elementwise_affine: bool = True
 
     since = "0.2"
+    takes_unbatched = True
     examples = (
         Example(inputs=[("N", 4, 7)]),
         Example({"axes": (-2, -1), "eps": 1e-6}, inputs=[("N", 3, 4, 5)]),
         Example({"axes": (1,)}, inputs=[("N", 3, 4, 5)]),
         Example({"elementwise_affine": False}, inputs=[("N", 6)]),
+        Example(inputs=[(3, 6)]),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        self._split(len(x))
+        self._split(x)
         return x
 
     def doubt(self, *inputs: Shape) -> Doubt | None:
@@ -54,7 +56,7 @@ class RMSNorm(ShapeKeeping, name="rms_norm"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        kept, axes = self._split(len(x.shape))
+        kept, axes = self._split(x.shape)
         order = (*kept, *axes)
         last = _permuted(x, order)
         # Computed in float32 where floats are shorter; a copy of the input is kept then.
@@ -64,18 +66,21 @@ class RMSNorm(ShapeKeeping, name="rms_norm"):
         normed = _in_float32(tape, last)
         if x.requires_grad:
             tape.save(wide, inverse)
-        if self.elementwise_affine:
+        weights = tape.weights(*["weight"] * self.elementwise_affine)
+        if require_grad(*weights):
             tape.save(normed)
+        if x.requires_grad:
+            tape.save(*weights)
         y = tape.new(
             last.shape,
-            requires_grad=x.requires_grad or self.elementwise_affine,
+            requires_grad=require_grad(x, *weights),
             strides=layout_of(normed, normed.shape),
         )
         return _permuted(y, tuple(order.index(dim) for dim in range(len(order))))
 
     def module_key(self, *inputs: Shape) -> Hashable:
         (x,) = inputs
-        _, axes = self._split(len(x))
+        _, axes = self._split(x)
         return self._sizes(x), axes[0] == len(x) - len(axes) or (axes, len(x))
 
     def build(self, *inputs: Shape) -> nn.Module:
@@ -84,21 +89,21 @@ class RMSNorm(ShapeKeeping, name="rms_norm"):
         from archspec.runtime.modules import RMSNormOver
 
         (x,) = inputs
-        _, axes = self._split(len(x))
+        _, axes = self._split(x)
         sizes = self._sizes(x)
         if axes[0] == len(x) - len(axes):
             return nn.RMSNorm(list(sizes), self.eps, self.elementwise_affine)
         return RMSNormOver(axes, len(x), sizes, self.eps, self.elementwise_affine)
 
     def _sizes(self, x: Shape) -> Shape:
-        return tuple(x[dim] for dim in self._split(len(x))[1])
+        return tuple(x[dim] for dim in self._split(x)[1])
 
-    def _split(self, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def _split(self, x: Shape) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The axes that stay apart, N first, and those normalised over, in ascending order."""
-        axes = tuple(sorted(keep_batch(dim, rank) for dim in self.axes))
+        axes = tuple(sorted(own_axis(dim, x) for dim in self.axes))
         if len(set(axes)) < len(axes):
             raise Refusal(f"axes {show(self.axes)} name one axis twice", expected="different axes")
-        return tuple(dim for dim in range(rank) if dim not in axes), axes
+        return tuple(dim for dim in range(len(x)) if dim not in axes), axes
 
 
 def _in_float32(tape: Tape, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Annotated
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import Bounds
 from archspec.ir.op import MAX_SIZE, Example, Float, NonNegativeInt, PositiveInt, ProductFree
-from archspec.ir.shape import Shape, each, keep_batch, replaced, show, sliced
+from archspec.ir.shape import Shape, each, keep_batch, own_axis, replaced, sample, show, sliced
 from archspec.ir.tape import (
     Tape,
     Tensor,
@@ -34,16 +34,18 @@ class Slice(ProductFree, name="slice"):
     step: PositiveInt = 1
 
     takes = EVERY
+    takes_unbatched = True
     follows = True
     examples = (
         Example({"dim": 1, "end": 1}, inputs=[("N", 5, 6)]),
         Example({"dim": -1, "start": 1, "step": 2}, inputs=[("N", 3, 4, 7)]),
         Example({"dim": 2, "start": -3, "end": -1}, inputs=[("N", 2, 6)]),
+        Example({"dim": 0, "start": 2}, inputs=[(6, 2)]),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        dim = keep_batch(self.dim, len(x))
+        dim = own_axis(self.dim, x)
         return replaced(x, dim, sliced(x[dim], self.start, self.end, self.step))
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
@@ -70,11 +72,13 @@ class Pad(ProductFree, name="pad", primary="pad"):
     value: Float = 0.0
 
     takes = EVERY
+    takes_unbatched = True
     follows = True
     examples = (
         Example({"pad": (1, 2)}, inputs=[("N", 3, 4)]),
         Example({"pad": (0, 0, 0, 1, 2, 0), "value": 0.5}, inputs=[("N", 3, 4, 2)]),
         Example({"pad": (0, 0)}, inputs=[("N", 3, 4, 2)]),
+        Example({"pad": (0, 1, 2, 0)}, inputs=[(3, 4)]),
         Example({"pad": (2, 1), "value": 7}, inputs=[("N", 4)], types=[INT64]),
     )
 
@@ -84,12 +88,12 @@ class Pad(ProductFree, name="pad", primary="pad"):
             raise Refusal(
                 f"{show(self.pad)} does not give two widths for each of the last axes of {show(x)}",
                 code=Code.RANK,
-                expected=f"an even number of widths, at most {2 * len(x) - 2}",
+                expected=f"an even number of widths, at most {2 * len(sample(x))}",
                 found=str(len(self.pad)),
             )
         sizes = list(x)
         for count, (before, after) in enumerate(self._margins(), start=1):
-            if count < len(x):
+            if count <= len(sample(x)):
                 sizes[-count] += before + after
             elif before or after:
                 keep_batch(-count, len(x))  # refuses it
@@ -137,17 +141,20 @@ class Roll(ProductFree, name="roll"):
     dims: int | Annotated[tuple[int, ...], Bounds(min_length=1)]
 
     takes = EVERY
+    takes_unbatched = True
     follows = True
     examples = (
         Example({"shifts": 1, "dims": 2}, inputs=[("N", 3, 4)]),
+        Example({"shifts": -1, "dims": 0}, inputs=[(3, 4)]),
         Example({"shifts": (-2, -1), "dims": (1, 2)}, inputs=[("N", 4, 5, 3)]),
         Example({"shifts": (0, 7), "dims": (-1, 1)}, inputs=[("N", 4, 5, 3)]),
+        Example({"shifts": 1, "dims": 0}, inputs=[(4, 5)]),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         for dim in self._dims():
-            keep_batch(dim, len(x))
+            own_axis(dim, x)
         if len(self._shifts()) != len(self._dims()):
             raise Refusal(
                 f"{len(self._shifts())} shifts do not go with {len(self._dims())} dims",

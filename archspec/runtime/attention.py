@@ -51,3 +51,38 @@ class ShiftedWindowMask(nn.Module):
 
     def extra_repr(self) -> str:
         return f"window={self.window}, shift={self.shift}"
+
+
+class ScaledDotProductAttention(nn.Module):
+    """torch's function of that name as a module, which drops attention weights in training."""
+
+    def __init__(
+        self,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> None:
+        super().__init__()
+        self.dropout_p, self.is_causal = dropout_p, is_causal
+        self.scale, self.enable_gqa = scale, enable_gqa
+
+    def forward(
+        self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None
+    ) -> Tensor:
+        return F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask,
+            self.dropout_p if self.training else 0.0,
+            self.is_causal,
+            scale=self.scale,
+            enable_gqa=self.enable_gqa,
+        )
+
+    def extra_repr(self) -> str:
+        return (
+            f"dropout_p={self.dropout_p}, is_causal={self.is_causal}, scale={self.scale}, "
+            f"enable_gqa={self.enable_gqa}"
+        )

@@ -23,7 +23,13 @@ from archspec.ir.op import Weights
 from archspec.ir.shape import N, Shape, concrete
 from archspec.ir.tape import Storage, Tape
 from archspec.ir.types import FLOAT, ITEMSIZES, NAMES, PRECISION, ValueType, typed
-from archspec.runtime.measure import measure_macs, seeded, uncounted, weights_of
+from archspec.runtime.measure import (
+    measure_macs,
+    plain_recurrence,
+    seeded,
+    uncounted,
+    weights_of,
+)
 from archspec.runtime.values import drawn, dtype_of, name_of, type_of
 
 BATCHES = (2, 3, 5)
@@ -226,10 +232,12 @@ def record(op: Constructed, tape: Tape, x: tapes.Tensor) -> tapes.Tensor | list[
 
     with seeded(0), torch.device("cpu"), torch.enable_grad():
         module = made(op).train(tape.training)
+        if tape.frozen:
+            module.requires_grad_(False)
         if tape.precision != PRECISION:
             module.to(dtype_of(FLOAT, tape.precision))
         value = _laid_out(x, tape.precision)
-        with saved_tensors_hooks(pack, lambda tensor: tensor):
+        with plain_recurrence(), saved_tensors_hooks(pack, lambda tensor: tensor):
             values = _run(op, module, value, f"at N = {x.shape[0]}")
     places = {value.untyped_storage().data_ptr(): x.storage}
     for owned in (*module.parameters(), *module.buffers()):

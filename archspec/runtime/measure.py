@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
@@ -25,7 +30,8 @@ def measure_saved_bytes(run: Callable[[], Result], owned: Iterable[Tensor]) -> t
     """The result of `run` and the bytes that autograd keeps for its backward pass.
 
     Counts distinct storages, each in full, however many saved tensors look at it. Storages of
-    `owned` (a module's parameters and buffers) are left out: they live on anyway.
+    `owned` (a module's parameters and buffers) are left out: they live on anyway. Recurrent layers
+    run by torch's own cells: the workspace of a fused kernel depends on the processor.
     """
     mine = {tensor.untyped_storage().data_ptr() for tensor in owned}
     # The storages are held until they are counted: a freed address could be given out twice.
@@ -38,7 +44,8 @@ def measure_saved_bytes(run: Callable[[], Result], owned: Iterable[Tensor]) -> t
         # Detached, since an output that its own graph node holds would never be freed.
         return tensor.detach()
 
-    with torch.enable_grad(), saved_tensors_hooks(pack, lambda tensor: tensor):
+    hooks = saved_tensors_hooks(pack, lambda tensor: tensor)
+    with torch.enable_grad(), plain_recurrence(), hooks:
         result = run()
     return result, sum(storage.nbytes() for storage in saved.values())
 
@@ -68,16 +75,57 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @contextmanager
+def plain_recurrence() -> Iterator[None]:
+    """Recurrent modules run by torch's own cells inside, not by a kernel of oneDNN or cuDNN."""
+    running = ExitStack()
+
+    def begin(module: nn.Module, inputs: object) -> None:
+        if isinstance(module, nn.RNNBase):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # oneDNN's flags speak of Intel's GPUs
+                running.enter_context(torch.backends.mkldnn.flags(enabled=False))
+            running.enter_context(torch.backends.cudnn.flags(enabled=False))
+
+    def end(module: nn.Module, inputs: object, result: object) -> None:
+        if isinstance(module, nn.RNNBase):
+            running.close()
+
+    hooks = (
+        register_module_forward_pre_hook(begin),
+        register_module_forward_hook(end, always_call=True),
+    )
+    try:
+        yield
+    finally:
+        running.close()
+        for hook in hooks:
+            hook.remove()
+
+
+def _flops_of_layer(x: Any, ih: Any, hh: Any, *others: Any, **more: Any) -> int:
+    """Those of oneDNN's kernel, from the shapes of what a cell reads and of its two matrices."""
+    steps, batch, _ = x
+    return 2 * int(steps * batch * (ih[0] * ih[1] + hh[0] * hh[1]))
+
+
+@contextmanager
 def counting_macs() -> Iterator[Callable[[], int]]:
     """Counts multiply-accumulates in its body; yields a function that reads the count so far.
 
     They are half of what `torch.utils.flop_counter` counts: convolutions and matrix products.
-    Attention runs as plain products and grad is on, since the counter reports 0 for attention
-    kernels that it does not know and for what runs without grad on the CPU.
+    Attention and recurrent layers run as plain products and grad is on, since the counter reports 0
+    for kernels that it does not know and for what runs without grad on the CPU.
     """
-    counter = FlopCounterMode(display=False)
-    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), counter:
-        yield lambda: int(counter.get_total_flops()) // 2
+    counter = FlopCounterMode(
+        display=False, custom_mapping={torch.ops.aten.mkldnn_rnn_layer: _flops_of_layer}
+    )
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # where nothing is learned: it does not count
+    try:
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+            yield lambda: int(counter.get_total_flops()) // 2
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def measure_macs(run: Callable[[], object]) -> int:

@@ -239,6 +239,7 @@ def real_call(
     layout: Layout = "row-major",
     requires_grad: bool = True,
     dtype: str = PRECISION,
+    frozen: bool = False,
 ) -> OnePass:
     """Builds the op with torch and runs it on the CPU. Raises what torch raises."""
     shapes = [concrete(shape, batch) for shape in call.inputs]
@@ -248,6 +249,8 @@ def real_call(
     ]
     with _quiet():
         forward, owned = _built(call, training, dtype)
+        for each in owned if frozen else ():
+            each.requires_grad_(False)
         result, saved = measure_saved_bytes(lambda: forward(*values), owned)
     outputs = [result] if isinstance(result, Tensor) else result
     addresses = [value.untyped_storage().data_ptr() for value in values]
@@ -261,11 +264,15 @@ def recorded_call(
     layout: Layout = "row-major",
     requires_grad: bool = True,
     dtype: str = PRECISION,
+    frozen: bool = False,
 ) -> OnePass:
     """The same pass as the op records it on the tape, without torch's help."""
     tape = Tape(training, dtype)
+    tape.frozen = frozen
     values = [
-        _recorded_input(concrete(shape, batch), layout, kind, requires_grad, dtype)
+        _recorded_input(concrete(shape, batch), layout, kind, requires_grad, dtype)._replace(
+            batched=is_batched(shape)
+        )
         for shape, kind in zip(call.inputs, call.input_types, strict=True)
     ]
     result = call.op.record(tape, *values)
@@ -343,7 +350,7 @@ def applied(call: OpCase, built: nn.Module | Tensor | None) -> Callable[..., Any
     names = [f"x{position}" for position in range(len(call.inputs))]
     if built is None:
         result = call.op.expression(names, call.inputs)
-    elif isinstance(built, Tensor) and not names:
+    elif isinstance(built, Tensor) and call.op.gives_own:
         result = "own"
     else:
         result = call.op.call("own", names, call.inputs)
@@ -422,12 +429,15 @@ def check_call(
         )
         return False
     assert len(outputs) == 1 or call.op.gives_several, f"{call} gives several values"
-    for batch, training, layout, requires_grad in product(
-        BATCH_SIZES, (True, False), layouts, (True, False)
+    frozen = (False, True) if call.op.weights(*call.inputs) else (False,)
+    modes: Any
+    for batch, *modes in product(
+        BATCH_SIZES, (True, False), layouts, (True, False), (dtype,), frozen
     ):
-        how = f"{call} at N = {batch}, {training=}, {layout=}, {requires_grad=}, {dtype=}"
-        real = real_call(call, batch, training, layout, requires_grad, dtype)
-        recorded = recorded_call(call, batch, training, layout, requires_grad, dtype)
+        names = ("training", "layout", "requires_grad", "dtype", "frozen")
+        how = f"{call} at N = {batch}, {dict(zip(names, modes, strict=True))}"
+        real = real_call(call, batch, *modes)
+        recorded = recorded_call(call, batch, *modes)
         assert [y.shape for y in real.outputs] == [concrete(y, batch) for y in outputs], how
         assert [y.type for y in real.outputs] == [kind.name for kind in types], how
         assert recorded == real, how
@@ -452,7 +462,7 @@ def real_weights(call: OpCase, dtype: str = PRECISION) -> list[Weight]:
     with _quiet():
         built = _made(call, dtype)
     if isinstance(built, Tensor):
-        return [as_weight("", built, dtype)]
+        return [] if call.op.keyless else [as_weight("", built, dtype)]
     return [] if built is None else list(weights_of(built, dtype))
 
 

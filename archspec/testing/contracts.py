@@ -72,7 +72,16 @@ def differences(
 
 def _said(step: Step, of: Of) -> Any:
     op = step.op
-    said: list[Any] = [step.name, step.inputs, step.shares, step.training_only, step.idle]
+    said: list[Any] = [
+        step.name,
+        step.inputs,
+        step.shares,
+        step.training_only,
+        step.idle,
+        step.frozen,
+        step.ties,
+        step.both_keys,
+    ]
     if op is not None:
         said += [type(op), op.weights(*step.input_shapes), op.module_key(*step.input_shapes)]
     if op is not None and of != "network":

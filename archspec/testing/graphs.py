@@ -13,7 +13,7 @@ Specs are plain data, as a YAML reader would give them; `to_text` writes them:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import yaml
 from hypothesis import strategies as st
@@ -22,9 +22,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 import archspec
 from archspec.diagnostics.diagnostic import Code, SpecError
 from archspec.ir.graph import Graph, walk
-
-Data: TypeAlias = Any
-"""Plain data of a spec: mappings, lists, text, numbers, truth values, None."""
+from archspec.testing.several import Data, SeveralValues, mapping, named
 
 SIZES = ("in_channels", "in_channels * 2", "in_channels // 2", "in_channels + 1")
 """Sizes as they are written most often: relative to the input."""
@@ -35,8 +33,8 @@ ACTIVATIONS = ("relu", "gelu", "sigmoid", "tanh", "identity", "hardswish")
 @st.composite
 def specs(draw: DrawFn, max_nodes: int = 4) -> dict[str, Data]:
     """Specs of ops, groups, blocks, branches, repeats, conditions with and without an `else`,
-    merges, nodes with several outputs, blocks that call themselves, shared modules, layers as
-    parameters and training_only heads, all small.
+    merges, parallels, lists of values, nodes with several outputs, blocks that call themselves,
+    shared modules, layers as parameters and training_only heads, all small.
 
     About half of them are drawn without care for shapes, and most of those are refused.
     """
@@ -49,9 +47,9 @@ def specs(draw: DrawFn, max_nodes: int = 4) -> dict[str, Data]:
     layers = draft.nodes(2, ())
     if draw(st.integers(0, 3)) == 0:
         layers += [
-            _named("body", draw(draft.op(()))),
-            {**_named("aux", {"layers": draft.nodes(0, ())}), "training_only": True},
-            {**_named("head", draw(draft.op(()))), "from": "body"},
+            named("body", draw(draft.op(()))),
+            {**named("aux", {"layers": draft.nodes(0, ())}), "training_only": True},
+            {**named("head", draw(draft.op(()))), "from": "body"},
         ]
         spec["outputs"] = {"logits": "head", "aux": "aux"}
     elif draw(st.booleans()):
@@ -97,6 +95,9 @@ def facts(graph: Graph) -> list[Any]:
             visit.step.shares,
             visit.step.idle,
             visit.step.training_only,
+            visit.step.frozen,
+            visit.step.ties,
+            visit.step.both_keys,
             visit.step.body and visit.step.body.outputs,
         )
         for visit in walk(graph)
@@ -117,25 +118,14 @@ def _images(careless: bool) -> SearchStrategy[list[int]]:
     return st.lists(sizes, min_size=2, max_size=2)
 
 
-def _named(name: str, node: Data) -> dict[str, Data]:
-    return {"name": name, **(node if isinstance(node, dict) else {node: None})}
-
-
-class _Draft:
+class _Draft(SeveralValues):
     """Draws lists of nodes. `names` are the loop variables and parameters in scope."""
 
     def __init__(
         self, draw: DrawFn, blocks: dict[str, Data], careless: bool, max_nodes: int
     ) -> None:
-        self.draw, self.blocks, self.careless, self.max_nodes = draw, blocks, careless, max_nodes
-        self.count = 0
-
-    def name(self) -> str:
-        self.count += 1
-        return f"n{self.count}"
-
-    def choose(self, *options: Any) -> Any:
-        return self.draw(st.sampled_from(options))
+        super().__init__(draw, blocks, careless)
+        self.max_nodes = max_nodes
 
     def nodes(self, depth: int, names: Sequence[str], least: int = 1) -> list[Data]:
         """A list of nodes; some come with the helpers that they read."""
@@ -144,9 +134,10 @@ class _Draft:
             forms = [self.plain] * 4 + [self.residual, self.gate, self.halves, self.learned]
             if depth:
                 forms += [self.group, self.branches, self.repeat, self.loop, self.call] * 2
-                forms += [self.sharing, self.condition, self.library]
+                forms += [self.sharing, self.condition, *[self.library] * 2, self.weighted]
                 forms += [self.choice, self.choice, self.either_halves, self.recursion]
-                forms += [self.in_turn, self.iterations]
+                forms += [self.in_turn, self.iterations, self.elements, self.elements]
+                forms += [self.one_module, self.rest, self.listed, self.both_keys, self.product]
             found += self.choose(*forms)(depth, names)
         return found
 
@@ -164,8 +155,8 @@ class _Draft:
         merge = self.choose("add", "mul", "concat")
         reads = [second, first] if self.careless else [second, second, first]
         return [
-            _named(first, self.draw(self.same() if not self.careless else self.op(names))),
-            _named(second, self.draw(self.same() if not self.careless else self.op(names))),
+            named(first, self.draw(self.same() if not self.careless else self.op(names))),
+            named(second, self.draw(self.same() if not self.careless else self.op(names))),
             {merge: reads},
         ]
 
@@ -174,9 +165,9 @@ class _Draft:
         whole, gate = self.name(), self.name()
         squeeze = self.choose("global_avg_pool2d", "global_avg_pool2d", "flatten")
         return [
-            _named(whole, self.draw(self.same())),
+            named(whole, self.draw(self.same())),
             squeeze if self.careless else "global_avg_pool2d",
-            _named(gate, "sigmoid"),
+            named(gate, "sigmoid"),
             {self.choose("mul", "add"): [whole, gate]},
         ]
 
@@ -185,26 +176,33 @@ class _Draft:
         halves, part = self.name(), self.name()
         index = self.draw(st.integers(0, 2)) if self.careless else 0
         return [
-            _named(halves, {"chunk": {"chunks": 2, "dim": self.choose(1, 1, -1)}}),
-            {**_named(part, self.draw(self.same())), "from": f"{halves}[{index}]"},
+            named(halves, {"chunk": {"chunks": 2, "dim": self.choose(1, 1, -1)}}),
+            {**named(part, self.draw(self.same())), "from": f"{halves}[{index}]"},
             {"concat": [part, halves]},
         ]
 
     def learned(self, depth: int, names: Sequence[str]) -> list[Data]:
-        """A learned tensor: one value for each channel, or a position embedding."""
+        """A learned tensor or a constant: a value for each channel, or one for each position."""
         name, whole = self.name(), self.name()
         shape: Data = self.choose("[in_channels, 1, 1]", "[1] + in_shape", "in_shape")
         if self.careless:
             shape = self.choose(shape, [2, 1], [3], [1, 2, 3, 4])
+        tensor: Data = self.choose(
+            *[{"parameter": {"shape": shape}}] * 3,
+            {"parameter": {"shape": "in_shape", "init": "arange", "batch": True}},
+            {"constant": {"full": shape, "value": 0.5}},
+            {"constant": {"arange": "in_features"}},
+            {"constant": {"value": "[cos(i) for i in range(in_features)]", "persistent": True}},
+        )
         return [
-            _named(whole, self.draw(self.same())),
-            {**_named(name, {"parameter": {"shape": shape}}), "from": whole},
+            named(whole, self.draw(self.same())),
+            {**named(name, tensor), "from": whole},
             {self.choose("add", "mul"): [whole, name]},
         ]
 
     def group(self, depth: int, names: Sequence[str]) -> list[Data]:
         node: Data = {"layers": self.nodes(depth - 1, names)}
-        return [_named(self.name(), node) if self.choose(True, False) else node]
+        return [named(self.name(), node) if self.choose(True, False) else node]
 
     def branches(self, depth: int, names: Sequence[str]) -> list[Data]:
         least, merge = self.draw(st.integers(0, 1)), self.choose("concat", "add")
@@ -230,7 +228,7 @@ class _Draft:
                 body = self.nodes(depth - 1, (*names, "index"))
                 return [{"name": self.name() + "_{index + 1}", "repeat": times, "layers": body}]
             case _:
-                return [{"repeat": times, **_mapping(self.draw(self.op((*names, "index"))))}]
+                return [{"repeat": times, **mapping(self.draw(self.op((*names, "index"))))}]
 
     def loop(self, depth: int, names: Sequence[str]) -> list[Data]:
         """A loop over a list, its elements used as sizes."""
@@ -243,8 +241,10 @@ class _Draft:
         """Nodes with dotted names that run in turn, and what all of one kind give."""
         convs, acts = (f"{self.name()}.{part}" for part in ("convs", "acts.inner"))
         body = [
-            _named(f"{convs}.{{index}}", self.draw(self.same())),
-            _named(f"{acts}.{{index}}", self.draw(self.same())),
+            named(
+                f"{convs}.{{index}}", self.draw(self.op(names) if self.careless else self.same())
+            ),
+            named(f"{acts}.{{index}}", self.draw(self.same())),
         ]
         reads = self.choose([f"{acts}.*"], [f"{convs}.*", f"{acts}.0"], [f"{convs}.1", "input"])
         return [{"repeat": 2, "layers": body}, {self.choose("add", "concat"): reads}]
@@ -252,8 +252,9 @@ class _Draft:
     def iterations(self, depth: int, names: Sequence[str]) -> list[Data]:
         """A loop of which single iterations are read, or all of them."""
         name = self.name() + self.choose("", ".inner")
-        node = self.choose(self.draw(self.same()), {"layers": self.nodes(0, (*names, "index"))})
-        found: list[Data] = [{"repeat": 3, **_named(name, node)}]
+        one = self.draw(self.op(names) if self.careless else self.same())
+        node = self.choose(one, {"layers": self.nodes(0, (*names, "index"))})
+        found: list[Data] = [{"repeat": 3, **named(name, node)}]
         if self.choose(True, False, False):
             found += [{"share": name, "name": f"{self.name()}"}]
         reads = self.choose([f"{name}.*"], [f"{name}.0", f"{name}.1"], [f"{name}.1", name])
@@ -261,13 +262,13 @@ class _Draft:
 
     def condition(self, depth: int, names: Sequence[str]) -> list[Data]:
         when = self.choose("in_channels > 2", "in_channels == 4", "true", "false")
-        return [{**_mapping(self.draw(self.op(names))), "when": when}]
+        return [{**mapping(self.draw(self.op(names))), "when": when}]
 
     def choice(self, depth: int, names: Sequence[str]) -> list[Data]:
         """A node, and what stands there where its condition is false; then its name is read."""
         before, name = self.name(), self.name()
-        found: list[Data] = [_named(before, self.draw(self.same()))]
-        node = {**_named(name, self.draw(self.same())), **self.chosen(before, names, 2)}
+        found: list[Data] = [named(before, self.draw(self.same()))]
+        node = {**named(name, self.draw(self.same())), **self.chosen(before, names, 2)}
         if self.choose(True, False):
             node["from"] = self.choose("input", before)
         if self.choose(True, False):
@@ -284,12 +285,12 @@ class _Draft:
             case "values":
                 other = {"from": self.choose("input", before)}
             case "node":
-                other = _mapping(draw(self.op(names) if self.careless else self.same()))
+                other = mapping(draw(self.op(names) if self.careless else self.same()))
             case "list":
                 other = [draw(self.same()) for _ in range(draw(st.integers(0, 2)))]
             case _:
                 own = {"from": before} if self.choose(True, False) else {}
-                other = {**_mapping(draw(self.same())), **own}
+                other = {**mapping(draw(self.same())), **own}
                 other |= self.chosen(before, names, more - 1)
         when = self.choose("in_channels > 2", "in_features == 8", "true", "false")
         return {"when": when, "else": other}
@@ -300,8 +301,8 @@ class _Draft:
         when = self.choose("in_channels % 2 == 0 and in_channels > 2", "false")
         node = {"chunk": {"chunks": 2, "dim": 1}, "when": when, "else": {"from": [first, "input"]}}
         return [
-            _named(first, self.draw(self.same())),
-            _named(halves, node),
+            named(first, self.draw(self.same())),
+            named(halves, node),
             {"concat": [f"{halves}[0]"] * 2 if self.choose(True, False) else [halves]},
         ]
 
@@ -309,7 +310,7 @@ class _Draft:
         """A block that calls itself, and ends."""
         block, inner = self.name() + "_tree", self.name()
         call = {block: {"levels": "levels - 1"}}
-        node = {**_named(inner, self.draw(self.same())), "when": "levels < 1", "else": call}
+        node = {**named(inner, self.draw(self.same())), "when": "levels < 1", "else": call}
         again = {**call, "when": "levels > 1"}
         body = [self.draw(self.same()), node, *([again] if self.choose(True, False) else [])]
         self.blocks[block] = {"params": {"levels": "int"}, "layers": body}
@@ -322,14 +323,31 @@ class _Draft:
         if self.choose(True, False):
             node = {"layers": [node, "batch_norm", "relu"]}
         between = [self.draw(self.same())]
-        return [_named(name, node), *between, {"share": name}]
+        return [named(name, node), *between, {"share": name}]
+
+    def weighted(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """A convolution whose kernel is computed, or another's; one of the two may be frozen."""
+        first, second = self.name(), self.name()
+        conv: Data = {"conv2d": {"out_channels": "in_channels", "kernel_size": 1}}
+        node = {**named(first, conv), "trainable": self.choose(True, False)}
+        weights: Data = {"weight": f"{first}.weight"}
+        if self.choose(True, False):
+            return [node, {**named(second, conv), "weights": weights}]
+        tensor: Data = {"parameter": {"shape": "[in_channels, in_channels, 1, 1]"}}
+        kernel, scaled = self.name(), self.name()
+        return [
+            node,
+            {**named(kernel, tensor), "from": first, "trainable": self.choose(True, False)},
+            named(scaled, "sigmoid"),
+            {**named(second, conv), "from": first, "weights": {"weight": scaled}},
+        ]
 
     def call(self, depth: int, names: Sequence[str]) -> list[Data]:
         """A call of a block of the file, with a size and with layers; or one with two inputs."""
         if self.choose(True, True, False):
             block = self.name() + "_block"
             body = self.nodes(0, ("size",))
-            act = self.choose("$act", _named(self.name(), "$act"))
+            act = self.choose("$act", named(self.name(), "$act"))
             body.insert(self.choose(0, len(body)), act)
             self.blocks[block] = {"params": {"size": "int", "act": "relu"}, "layers": body}
             given = self.choose(
@@ -342,14 +360,14 @@ class _Draft:
             "inputs": ["x", "y"],
             "outputs": ["b", "a"],
             "layers": [
-                _named("a", self.draw(self.same())),
-                {**_named("b", self.draw(self.same())), "from": "y"},
+                named("a", self.draw(self.same())),
+                {**named("b", self.draw(self.same())), "from": "y"},
             ],
         }
         return [
-            _named(left, self.draw(self.same())),
-            _named(right, self.draw(self.op(names) if self.careless else self.same())),
-            {**_named(both, block), "from": [left, right]},
+            named(left, self.draw(self.same())),
+            named(right, self.draw(self.op(names) if self.careless else self.same())),
+            {**named(both, block), "from": self.choose([left, right], {"y": right, "x": left})},
             {self.choose("concat", "add"): [f"{both}[1]", f"{both}[0]"]},
         ]
 
@@ -439,7 +457,3 @@ class _Draft:
             ),
             st.fixed_dictionaries({"out_channels": size}).map(lambda args: {"transition": args}),
         )
-
-
-def _mapping(node: Data) -> dict[str, Data]:
-    return node if isinstance(node, dict) else {node: None}

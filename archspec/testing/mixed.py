@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from archspec.testing.graphs import Data
+from archspec.testing.several import Data
 
 WHOLE = ("int64", "int32")
 KINDS = ("float", *WHOLE, "bool")

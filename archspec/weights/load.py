@@ -42,12 +42,23 @@ def load_weights(
     loaded = read_weights(weights)
     name = network or type(module).__name__
     expected = module.state_dict() if whole is None else whole
-    report, fitting = match(name, expected, loaded, read_renames(renames))
+    report, fitting = match(name, expected, loaded, read_renames(renames), tied_keys(module))
     if not report.matched or not (report.fits or partial):
         raise _refusal(report)
     if not any(value.is_meta for value in module.state_dict().values()):
         module.load_state_dict(fitting, strict=False)
     return report
+
+
+def tied_keys(module: nn.Module) -> dict[str, str]:
+    """Keys that are second names of a tensor, each with the first one."""
+    first: dict[int, str] = {}
+    tied: dict[str, str] = {}
+    for key, tensor in module.state_dict(keep_vars=True).items():
+        known = first.setdefault(id(tensor), key)
+        if known != key:
+            tied[key] = known
+    return tied
 
 
 def _refusal(report: LoadReport) -> WeightsError:

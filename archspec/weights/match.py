@@ -13,6 +13,7 @@ from archspec.weights.read import Loaded
 from archspec.weights.rename import modernised, renamed, unwrapped
 from archspec.weights.report import Difference, LoadReport
 
+EMPTY: Mapping[str, str] = {}
 COUNTER = "num_batches_tracked"
 """A buffer of batch normalisation that files from before torch 0.4.1 have not; it starts at 0."""
 MAX_NEAR = 200
@@ -22,11 +23,20 @@ MAX_ALIKE = 12
 
 
 def match(
-    network: str, expected: Mapping[str, Tensor], loaded: Loaded, renames: Mapping[str, str]
+    network: str,
+    expected: Mapping[str, Tensor],
+    loaded: Loaded,
+    renames: Mapping[str, str],
+    tied: Mapping[str, str] = EMPTY,
 ) -> tuple[LoadReport, dict[str, Tensor]]:
-    """The report, and the tensors that fit by the network's keys. Raises `WeightsError`."""
+    """The report, and the tensors that fit by the network's keys. Raises `WeightsError`.
+
+    `tied` has the keys that are second names of a tensor, each with its first one: a file may hold
+    it under either name, or under both with equal values.
+    """
     tensors, notes = unwrapped(loaded.tensors, expected)
     tensors, more = modernised(renamed(tensors, renames), expected)
+    tensors = _with_second_names(tensors, tied)
     report = LoadReport(loaded.source, network, notes=[*loaded.notes, *notes, *more])
     report.kept = _absent_counters(expected, tensors)
     if report.kept:
@@ -34,6 +44,7 @@ def match(
     absent = [key for key in expected if key not in tensors and key not in set(report.kept)]
     odd = [key for key in tensors if key not in expected]
     _compare(report, expected, tensors)
+    _refuse_different(report, tensors, tied)
     near = _Nearest({key: tensors[key] for key in odd})
     partners = {key: near.to(key, expected[key]) for key in absent[:MAX_NEAR]}
     report.missing = [
@@ -47,6 +58,31 @@ def match(
     ]
     report.help = _help(report, partners)
     return report, {key: tensors[key] for key in report.matched}
+
+
+def _with_second_names(tensors: Mapping[str, Tensor], tied: Mapping[str, str]) -> dict[str, Tensor]:
+    """The tensors of a file, those with two names in the network under both."""
+    found = dict(tensors)
+    for second, first in tied.items():
+        if second in found:
+            found.setdefault(first, found[second])
+    for second, first in tied.items():
+        if first in found:
+            found.setdefault(second, found[first])
+    return found
+
+
+def _refuse_different(
+    report: LoadReport, tensors: Mapping[str, Tensor], tied: Mapping[str, str]
+) -> None:
+    """Of a tensor with two names, a file that has two different ones fits neither."""
+    for second, first in tied.items():
+        if {second, first} <= set(report.matched) and not torch.equal(
+            tensors[second], tensors[first]
+        ):
+            report.matched.remove(second)
+            why = f"differs from {first} in the file, and is the same tensor in the network"
+            report.other_shape.append(Difference(second, why))
 
 
 def _absent_counters(expected: Collection[str], tensors: Collection[str]) -> list[str]:

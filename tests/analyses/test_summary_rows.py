@@ -232,6 +232,7 @@ def test_json_has_the_names_of_the_python_api():
         "training_only": False,
         "shares": None,
         "idle": False,
+        "frozen": False,
         "span": {"file": "net.yaml", "line": 1, "column": 1},
     }
 

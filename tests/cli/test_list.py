@@ -43,7 +43,7 @@ def test_a_pattern_counts_with_and_without_the_folder(capsys: Capture) -> None:
 def test_the_table_shows_what_is_left(capsys: Capture) -> None:
     assert main(["list", "--max-params", "45k", "--name", "lenet_bn"]) == 0
     assert capsys.readouterr().out.splitlines()[1:] == [
-        "lenet_bn  1×28×28    10           44,878          281,640"
+        "lenet_bn  1×28×28    10             44,878         281,640"
     ]
 
 

@@ -66,3 +66,18 @@ def test_few_formulas_are_made_for_the_many_nodes_of_densenet(monkeypatch):
     graph = way.compile(way.stated).graph
     assert isinstance(Costs(graph).total.macs, Size)
     assert 100 < len(made) < 300  # there are 427 ops, in 66 groups and blocks
+
+
+def test_a_sum_of_too_many_terms_says_where_it_holds():
+    layers, pooled, read = [], [], "input"
+    for i in range(80):
+        layers.append(f"{{name: c{i}, conv1d: {{out_channels: 1, kernel_size: 2}}, from: {read}}}")
+        convolution = f"conv1d: {{out_channels: 1, kernel_size: 1, stride: {2 + i % 13}}}"
+        layers += [f"{{name: p{i}, {convolution}}}", f"{{name: m{i}, amax: {{dim: 2}}}}"]
+        read = f"c{i}"
+        pooled.append(f"m{i}")
+    text = "input: [1, 300]\nlayers:\n" + "".join(f"  - {each}\n" for each in layers)
+    found = archspec.loads(f"{text}  - concat: [{', '.join(pooled)}]\n", warn=False).formulas("L")
+    sizes = [300 - i for i in range(1, 81)]
+    assert found.macs.value == sum(2 * n + -(-n // (2 + i % 13)) for i, n in enumerate(sizes))
+    assert found.macs.where.startswith("289 ≤ L ≤ 302")

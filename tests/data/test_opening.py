@@ -158,8 +158,8 @@ def test_a_folder_alone_is_told_how_it_is_named(tmp_path, monkeypatch):
 
 def test_what_cannot_be_is_refused(monkeypatch) -> None:
     assert refused(name="digit") == "there is no data set 'digit'\n  help: did you mean 'digits'?"
-    assert refused(name="zoo").startswith(
-        "there is no data set 'zoo'\n  help: there are cifar10, cifar100, digits, fashion_mnist,"
+    assert refused(name="zoos").startswith(
+        "there is no data set 'zoos'\n  help: there are cifar10, cifar100, digits, fashion_mnist,"
     )
     assert (
         refused(name="digits:1") == "'digits' takes nothing after a colon\n"

@@ -39,7 +39,7 @@ PROPOSED = [
     ),
     (
         "shapes/parameter_before_a_block",
-        "`from: 0` where the block is called",
+        '`from: 0` on the "head"',
         "- head",
         "- {head: , from: 0}",
     ),
@@ -76,7 +76,7 @@ PROPOSED = [
         "width: 8",
     ),
     ("edges/merge_of_one", "`add: [input, stem]`", "add: [stem]", "add: [input, stem]"),
-    ("edges/counted_back", "the conv2d at line 5 is '2'", "[-1, -3]", "[2, 0]"),
+    ("edges/counted_back", "the relu at line 4 is '1'", "[-2, -3]", "[1, 0]"),
     (
         "schema/input_by_name",
         "`[3, 32, 32]`",

@@ -35,15 +35,16 @@ blocks:
 layers:
   - {name: first, linear: width}
   - {name: other, from: input, mlp: {size: width}}
-  - {name: again, share: first, from: input}
+  - {name: again, share: first, from: input, keys: both}
   - {when: width > 9, relu: , else: {sigmoid}}
   - {repeat: 2, tanh: }
   - {add: [first, again], name: sum}
   - {name: pair, from: [first, other], both: {width: 2}}
   - {name: crossed, add: ["pair[0]", "pair[1]"]}
   - {name: head, from: other, linear: 2, training_only: true}
-  - {name: logits, from: sum, linear: 2}
-outputs: {main: logits, aux: head, crossed: crossed}
+  - {name: logits, from: sum, linear: 2, trainable: false}
+  - {name: tied, from: sum, linear: 2, weights: {weight: logits.weight}}
+outputs: {main: tied, aux: head, crossed: crossed, logits: logits}
 ignore: [AS901]
 init: xavier_uniform
 train: {lr: 0.5}
@@ -62,7 +63,7 @@ WRITTEN = {
     "use": None,
     "extends": None,
     "patch": None,
-    "outputs": "\noutputs:\n  main: logits\n  aux: head\n  crossed: crossed\n",
+    "outputs": "\noutputs:\n  main: tied\n  aux: head\n  crossed: crossed\n  logits: logits\n",
     "ignore": "\nignore: [AS901]\n",
     "init": "\ninit: xavier_uniform\n",
     "train": "\ntrain: {lr: 0.5}\n",
@@ -73,8 +74,13 @@ NODE_WRITTEN = {
     "when": None,
     "else": None,
     "repeat": None,
+    "parallel": None,
     "share": "share: first\n",
     "training_only": "training_only: true\n",
+    "trainable": "trainable: false\n",
+    "weights": 'weights: {weight: "logits.weight"}\n',
+    "keys": "keys: both\n",
+    "merge": None,
 }
 BLOCK_WRITTEN = {
     "doc": None,  # of the block with its parameters, not of one call
@@ -136,6 +142,5 @@ def test_schema_and_documents_tell_of_every_key():
         *BLOCK_KEYS,
         *INPUT_KEYS,
         *FIXED,
-        *(k for f in FIXED.values() for k in f.keys),
     ]
     assert [word for word in words if f"`{word}" not in DOCS] == []

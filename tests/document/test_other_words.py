@@ -111,8 +111,7 @@ def test_a_word_that_torch_has_gets_no_near_word():
         ("clip", "it is called 'clamp' here"),
         ("transpose", "it is called 'permute' here"),
         ("nn.BatchNorm3d", "it is called 'batch_norm' here"),
-        ("global_max_pool2d", "write `adaptive_max_pool2d: 1`"),
-        ("GlobalMaxPooling2D", "write `adaptive_max_pool2d: 1`"),
+        ("GlobalMaxPooling2D", "it is called 'global_max_pool2d' here"),
         ("average: [2, 3]", "it is called 'mean' here"),
         ("cast: int64", "it is called 'to' here"),
         ("long", "write `to: int64`"),
@@ -149,11 +148,6 @@ def test_words_of_other_libraries(node, help_):
 def test_a_fully_connected_layer_of_keras(node):
     (help_,) = helped(node)
     assert help_.startswith("a fully connected layer is `linear: 10`")
-
-
-def test_a_squeeze_is_no_squeeze_excitation():
-    (help_,) = helped("squeeze")
-    assert help_.startswith("`reshape` lists the sizes that are left")
 
 
 def test_an_input_shape_is_the_input():

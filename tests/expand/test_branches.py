@@ -161,7 +161,10 @@ def test_keys_of_branches():
         ),
         ("{branches: [[relu], []], merge: relu}", "relu takes 1 input(s), got 2"),
         ("{branches: [[relu]], merge: add}", "add takes two or more inputs, got 1"),
-        ("{branches: [[{chunk: 2}], []], merge: add}", "a branch with 2 outputs"),
+        (
+            "{branches: [[{chunk: 2}], []], merge: add}",
+            "add: shapes do not broadcast: (N, 2, 8, 8) and (N, 2, 8, 8) and (N, 4, 8, 8)",
+        ),
         ("{branches: {a b: []}, merge: add}", "'a b' cannot name a node"),
         (
             "{branches: [[], []], merge: {add: , repeat: 2}}",
@@ -171,7 +174,7 @@ def test_keys_of_branches():
             "{branches: [[relu], []], merge: ad}",
             "'ad' is not an op, nor a block that this file can see",
         ),
-        ("{relu: , merge: add}", "'merge' is not a key of a node"),
+        ("{relu: , merge: add}", "`merge` joins branches, or the elements of a parallel"),
     ],
 )
 def test_wrong_branches(node, message):

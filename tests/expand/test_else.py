@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from listing import first_line, keys, listed, loaded, refused
+from listing import first_line, keys, listed, listing, loaded, refused
 from torch import nn
 
 import archspec
@@ -300,3 +300,20 @@ def test_names_with_dots_stand_for_either_side():
     said = refused("- {name: a, repeat: 3, relu, when: false, else: input}\n- {tanh, from: a.1}")
     assert "AS501: no node before this one is called 'a.1'" in said
     assert "one of a, input\n" in said
+
+
+def test_inputs_by_name_are_those_of_the_else_and_of_the_condition():
+    arch = archspec.loads(
+        "input: [8]\nblocks:\n"
+        "  b: {inputs: [x, m], layers: [{linear: 4, from: x}]}\n"
+        "  d: {inputs: [m, x], layers: [{linear: 5, from: x}]}\n"
+        "layers:\n- {name: a, linear: 2}\n- {name: c, linear: 3, from: input}\n"
+        "- {name: r, b: , from: {m: a, x: c}, when: in_features != 3, else: {d: }}\n"
+        "- {name: s, b: , from: {m: r, x: c}, when: false}\n- {concat: [r, s, a]}\n",
+        warn=False,
+    )
+    assert listing(arch)[2:5] == [
+        "r = d(a, c) -> 5",
+        "r.0 = linear(x) -> 5",
+        "3 = concat(r, c, a) -> 10",
+    ]

@@ -323,3 +323,29 @@ def test_a_mistake_of_the_owner_is_told_once():
     conv = "conv2d: {out_channels: 4, kernel_size: 99}"
     said = refused(f"- {{name: a, {conv}}}\n- {{share: a}}\n- {{share: a, from: input}}")
     assert said.count("error") == 1 and first_line(said).startswith("3:15: error AS401")
+
+
+def test_both_keys_name_one_module():
+    text = """
+    input: [4]
+    layers:
+      - {name: first, layers: [{name: fc, linear: 4}, relu]}
+      - {name: second, share: first, keys: both}
+      - {name: scale, parameter: [4]}
+      - {name: gain, share: scale, keys: both}
+      - {name: scaled, mul: [second, gain]}
+      - add: [scaled, scale]
+    """
+    arch = archspec.loads(text)
+    net = arch.build()
+    keys = {"first.fc.weight", "first.fc.bias", "second.fc.weight", "second.fc.bias"}
+    assert set(net.state_dict()) == {*keys, "scale", "gain"}
+    assert net.second is net.first and net.gain is net.scale
+    assert len(list(net.parameters())) == 3
+    assert arch.summary().num_parameters == 4 * 4 + 4 + 4
+    assert arch.verify().ok, arch.verify()
+    again = archspec.loads(arch.expand())
+    assert again.expand() == arch.expand()
+    state = {key: value for key, value in net.state_dict().items() if key[:6] == "second"}
+    loaded = arch.build(weights={**state, "gain": net.scale.detach()})
+    assert torch.equal(loaded.first.fc.weight, net.first.fc.weight)

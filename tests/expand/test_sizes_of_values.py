@@ -55,6 +55,24 @@ layers:
     assert archspec.loads(text).output_shape == ("N", 3, 12, 12)
 
 
+def test_like_takes_a_computed_edge():
+    text = """\
+input: [3, 8, 8]
+layers:
+  - name: halved
+    parallel: {i: 2}
+    max_pool2d: 2 * (i + 1)
+  - {name: "p.2", max_pool2d: 8, from: input}
+  - repeat: {i: [1, 0]}
+    layers:
+      - {interpolate: {like: "halved[i]"}, from: "p.{i + 1}"}
+      - {name: "p.{i}", add: ["halved[i]", -1]}
+  - {name: last, interpolate: {like: "p.{1 + 0}"}}
+"""
+    shapes = {layer.path: layer.output_shape[2:] for layer in archspec.loads(text).layers}
+    assert (shapes["p.1"], shapes["p.0"], shapes["last"]) == ((2, 2), (4, 4), (2, 2))
+
+
 def test_a_parameter_may_be_called_size():
     text = "input: [4]\nparams: {size: 3}\nlayers: [{name: a, linear: size}, linear: 'size(a, 1)']"
     assert archspec.loads(text).output_shape == ("N", 3)
@@ -85,6 +103,9 @@ layers:
         ("interpolate: {size: 'size(stem + 1, 2)'}", "takes the name of a node first"),
         ("interpolate: {size: 'size(stem)'}", "takes 2 argument(s), got 1"),
         ("interpolate: {like: [stem]}", "is not a name"),
+        ("interpolate: {like: 'halves[2]'}", "'halves' has 2 outputs"),
+        ("interpolate: {like: 'halves[1.5]'}", "no node before this one is called"),
+        ("interpolate: {like: 'halves[nowhere]'}", "'nowhere'"),
         ("interpolate: {like: stem, size: 3}", "both say its sizes"),
         ("interpolate: {like: stem, scale_factor: 2}", "either size or scale_factor"),
         ("conv2d: {like: stem}", "has no argument 'like'"),

@@ -218,6 +218,28 @@ def test_divisible_is_the_rule_of_mobilenet(channels, width, expected):
     assert value(f"divisible({channels} * {width}, 8)") == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sin(0)", 0.0),
+        ("cos(0)", 1.0),
+        ("exp(0)", 1.0),
+        ("cos(pi)", -1.0),
+        ("sin(pi / 2)", 1.0),
+        ("exp(1)", 2.718281828459045),
+        ("exp(-800)", 0.0),
+        ("2 * pi", 6.283185307179586),
+        ("exp(log(8))", 7.999999999999998),
+    ],
+)
+def test_sin_cos_exp_and_pi(text, expected):
+    assert value(text) == expected and type(value(text)) is float
+
+
+def test_parameters_may_be_called_like_the_later_words():
+    assert value("exp * pi + exp(0) + sin", exp=6, pi=3, sin=2) == 21.0
+
+
 def test_divisible_agrees_with_torchvision():
     models = pytest.importorskip("torchvision.models._utils")
     for tenths in range(1, 3000, 7):
@@ -261,6 +283,10 @@ def test_equal_mappings_are_one_in_a_set():
         ("log(0)", "log of 0"),
         ("log(-1, 2)", "log of -1"),
         ("log(8, 0)", "log of 8"),
+        ("exp(710)", "exp of 710 is too large for a number"),
+        ("sin('a')", "sin needs a number, got text"),
+        ("cos([0])", "cos needs a number, got a list"),
+        ("exp(true)", "exp needs a number, got a truth value"),
         ("log(8, 1)", "log of 8"),
         ("round(1.5, 21)", "round to 21 digits"),
         ("round(1.5, 1.0)", "round to 1.0 digits"),

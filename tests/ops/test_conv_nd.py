@@ -120,3 +120,16 @@ def test_refusals_name_the_axis(op: Op, x: Shape, code: Code, message: str) -> N
     with pytest.raises(Refusal) as refused:
         infer(op, [x])
     assert (refused.value.code, refused.value.message) == (code, message)
+
+
+@pytest.mark.parametrize(
+    ("op", "function"),
+    [
+        (Conv3d(out_channels=2, kernel_size=1), "conv3d"),
+        (ConvTranspose1d(out_channels=2, kernel_size=1), "conv_transpose1d"),
+        (ConvTranspose3d(out_channels=2, kernel_size=1), "conv_transpose3d"),
+    ],
+)
+def test_weights_of_others_go_to_the_function_of_its_axes(op: Op, function: str) -> None:
+    source = op.with_weights(["x"], {"weight": "w", "bias": "b"}, [shape(2, 3)])
+    assert source.startswith(f"torch.nn.functional.{function}(x, w, b, stride=1")

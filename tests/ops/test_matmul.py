@@ -68,7 +68,6 @@ def _fits(a: Shape, b: Shape) -> bool:
             Code.MIXES_BATCH,
             "needs two factors of one rank from 3 on, got (N, 2, 4, 5) and (N, 5, 3)",
         ),
-        ((N, 4, 5), (5, 3), Code.UNBATCHED, None),
     ],
 )
 def test_refuses(a: Shape, b: Shape, code: Code, message: str | None) -> None:

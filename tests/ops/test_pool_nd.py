@@ -123,7 +123,7 @@ layers:
   - {name: skip, relu: }
   - max_pool1d: 2
   - instance_norm
-  - dropout2d: 0.2
+  - dropout: 0.2
   - {name: up, conv_transpose1d: {out_channels: 4, kernel_size: 2, stride: 2}}
   - add: [up, skip]
   - upsample: {scale_factor: 2, mode: linear}

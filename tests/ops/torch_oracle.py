@@ -141,7 +141,8 @@ def compare_record(op: Op, inputs: Sequence[Shape], tensors: Sequence[torch.Tens
     for x in tensors:
         key = x.untyped_storage().data_ptr()
         fresh = Storage(x.untyped_storage().nbytes(), is_weight=isinstance(x, nn.Parameter))
-        recorded_inputs.append(described(x, storages.setdefault(key, fresh)))
+        made = described(x, storages.setdefault(key, fresh))
+        recorded_inputs.append(made._replace(batched=not isinstance(x, nn.Parameter)))
     result = op.record(tape, *recorded_inputs)
     outputs = result if isinstance(result, list) else [result]
 

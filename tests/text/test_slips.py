@@ -99,7 +99,8 @@ SLIPS = {
 <text>:4:5: error AS202: 'out_features' is not a key of a node
   4 |     out_features: 4
     |     ^^^^^^^^^^^^
-  expected: one op or block key, and any of name, from, when, repeat, share, training_only
+  expected: one op or block key, and any of name, from, when, else, repeat, parallel, share, \
+training_only, trainable, weights, keys, merge
   help: it is an argument of linear: indent it under `linear:`""",
     ),
     "a node key at the wrong depth": (
@@ -153,7 +154,8 @@ FORMS = {
 <text>:3:14: error AS202: 'nam' is not a key of a node
   3 |   - {relu: , nam: x}
     |              ^^^
-  expected: one op or block key, and any of name, from, when, repeat, share, training_only
+  expected: one op or block key, and any of name, from, when, else, repeat, parallel, share, \
+training_only, trainable, weights, keys, merge
   help: did you mean 'name'?""",
     ),
     "an unknown argument": (
@@ -231,11 +233,11 @@ FORMS = {
     "branches without a merge": (
         "- branches: [[relu], []]",
         """\
-<text>:3:5: error AS203: `branches` needs a `merge`
+<text>:3:17: error AS505: the last node has 2 outputs, and several need names
   3 |   - branches: [[relu], []]
-    |     ^^^^^^^^
-  expected: merge: concat, add, mul, or a block that takes as many inputs
-  help: add `merge: concat` beside `branches:`""",
+    |                 ^^^^
+  help: join them with a `merge:`, as `merge: concat`, or name them at the top level of the file: \
+`outputs: {a: 0, input: input}`""",
     ),
     "a truth value that is none": (
         "- {relu: , training_only: 1}",
@@ -338,13 +340,13 @@ def test_wrong_specs(text, message):
 
 
 def test_independent_mistakes_are_reported_together_in_the_order_of_the_text():
-    text = spec("- rleu\n- conv2d: {kernel_size: 0}\n- {tanh: , name: class}\n- linear: x")
+    text = spec("- rleu\n- conv2d: {kernel_size: 0}\n- {tanh: , name: a b}\n- linear: x")
     lines = [line for line in refusal(text).splitlines() if line.startswith("<text>")]
     assert lines == [
         "<text>:3:5: error AS204: 'rleu' is not an op, nor a block that this file can see",
         "<text>:4:5: error AS207: conv2d needs the argument 'out_channels'",
         "<text>:4:27: error AS205: conv2d: kernel_size cannot be 0",
-        "<text>:5:20: error AS208: 'class' is a Python keyword and cannot name a node",
+        "<text>:5:20: error AS208: 'a b' cannot name a node",
         "<text>:6:13: error AS302: the name 'x' is not known here",
     ]
 

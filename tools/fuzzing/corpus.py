@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 import archspec.ops  # noqa: F401 (lists the ops)
+from archspec.document.node_keys import NODE_KEYS as NODE_WORDS
 from archspec.ir.op import REGISTRY
 from archspec.text.files import BLOCKS, SPECS
 from fuzzing.trees import Raw, tree
@@ -38,6 +39,17 @@ EXTRA = (
     "- {name: s, linear: 8, when: c, else: [relu, {linear: 8}]}\n- tree: {n: n}\n"
     "- {name: h, chunk: 2, when: c, else: {from: [s, s]}}\n- concat: ['h[0]', 'h[1]']\n"
     "- {name: t, relu, when: n > 5, else: {tanh, from: s, when: c, else: input}}\n",
+    HEAD + "blocks:\n  each:\n    inputs: [x, xs...]\n    layers:\n"
+    "    - {name: l, parallel: {i: len(xs)}, from: 'xs[i]', linear: 8, when: i != 1, else: x,"
+    " merge: add}\n    - {name: all, from: [l, xs]}\n    outputs: all\n"
+    "layers:\n- {name: a, linear: 8}\n- {name: b, parallel: 2, tanh, from: a}\n"
+    "- {name: e, each: , from: {x: a, xs: b}}\n- {add: [-1, 'e[1]', b.0]}\n",
+    HEAD + "layers:\n- {name: c, repeat: 3, share: true, linear: 8}\n- {add: [c.0, c.*]}\n"
+    "- {name: a.x, linear: 8, trainable: false}\n"
+    "- {name: b, linear: 8, weights: {weight: a.x.weight}}\n"
+    "- {name: d, share: b, keys: both}\n- {name: k, constant: {eye: 8}}\n"
+    "- {matmul: , from: {input: d, other: k}}\n- {linear: 8, from: d, weights: {weight: k}}\n"
+    "- {interpolate: {like: 'c[0]'}, from: -1}\n",
 )
 """Texts with what the bundled specs use too little."""
 
@@ -56,9 +68,7 @@ def trees() -> tuple[tuple[str, Any], ...]:
     return tuple((name, tree(yaml.safe_load(text))) for name, text in texts())
 
 
-NODE_KEYS = (
-    *("name", "from", "when", "else", "repeat", "share", "training_only", "merge", "layers"),
-)
+NODE_KEYS = (*NODE_WORDS, "layers", "branches")
 TOP_KEYS = (
     *("archspec", "name", "doc", "input", "inputs", "params", "layers", "outputs", "blocks"),
     *("use", "extends", "patch", "init", "train", "ignore"),

@@ -191,9 +191,20 @@ def _node_key(document: Any, rng: random.Random) -> None:
     if not isinstance(slot.value, Pairs):
         slot.set(Pairs([[slot.value, None]]))
     key = rng.choice(corpus.NODE_KEYS)
-    values = {"repeat": (2, 3, "[1, 2]", 10**6), "when": (False, "index == 0", "in_channels > 4"),
-              "training_only": (True, "$x"),
-              "else": ("input", [], ["relu"], Pairs([["relu", None]]))}  # fmt: skip
+    loops = (2, 3, "[1, 2]", 10**6, Pairs([["i", [1, 2]]]))
+    values = {
+        "repeat": loops,
+        "parallel": loops,
+        "when": (False, "index == 0", "in_channels > 4"),
+        "training_only": (True, "$x"),
+        "trainable": (False, "index > 0", "$x"),
+        "else": ("input", [], ["relu"], Pairs([["relu", None]]), Pairs([["from", ["a", "-1"]]])),
+        "from": (-1, "a.0", "a.*", "xs[i]", Pairs([["x", "a"], ["xs", ["a", "b"]]])),
+        "share": (True, "a"),
+        "keys": ("both",),
+        "weights": tuple(Pairs([["weight", each]]) for each in ("a", "a.weight", "k")),
+        "merge": ("add", "concat", Pairs([["linear", 4]])),
+    }
     value = rng.choice((*values.get(key, ("input", "a", "0", "a{index}", "1")), _scalar(rng)))
     slot.value.append([key, value])
 

@@ -117,8 +117,9 @@ def _outputs(kind: type[Op], example: Any) -> Any:
 
 def _drawn(seed: int) -> list[Seed]:
     from archspec.testing.graphs import specs
+    from archspec.testing.loops import loop_specs
 
-    texts = drawn(specs(), seed, DRAWN)
+    texts = drawn(specs(), seed, DRAWN) + drawn(loop_specs(), seed, DRAWN // 3)
     return [(f"drawn {number}", partial(str, text)) for number, text in enumerate(texts)]
 
 

@@ -11,8 +11,10 @@ from unittest.mock import patch
 
 import archspec
 from archspec.diagnostics.diagnostic import Code, Refusal, SpecError
+from archspec.ir.infer import check_types, result_types
 from archspec.ir.op import REGISTRY, Op
 from archspec.ir.shape import N, Shape
+from archspec.ir.types import ValueType
 from fuzzing import networks
 from fuzzing.oracle import outcome
 from fuzzing.sandbox import Case, Verdict
@@ -172,6 +174,29 @@ def _replace(document: Any, rng: random.Random) -> None:
         slot.set(new)
 
 
+def _key(document: Any, rng: random.Random) -> None:
+    """A node stands several times, in a chain or side by side, or only under a condition."""
+    nodes = _nodes(document)
+    if not nodes:
+        return
+    slot = rng.choice(nodes)
+    if not isinstance(slot.value, Pairs):
+        slot.set(Pairs([[slot.value, None]]))
+    added: list[list[Any]] = rng.choice(
+        (
+            [["repeat", 2]],
+            [["repeat", 2], ["share", True]],
+            [["parallel", 2], ["merge", rng.choice(("add", "concat"))]],
+            [["parallel", 2], ["share", True], ["merge", "mul"]],
+            [["parallel", 3], ["when", "index != 1"], ["else", "input"], ["merge", "add"]],
+            [["when", False], ["else", rng.choice(("input", ["relu"], Pairs([["relu", None]])))]],
+            [["trainable", False]],
+        )
+    )
+    words = [key for key, _ in added]
+    slot.value[:] = [*[pair for pair in slot.value if pair[0] not in words], *added]
+
+
 def _some_op(rng: random.Random) -> Pairs:
     name = rng.choice([n for n, kind in sorted(REGISTRY.items()) if kind.examples])
     kind = REGISTRY[name]
@@ -208,6 +233,8 @@ MUTATIONS = (
         _edge,
         _edge,
         _insert,
+        _key,
+        _key,
         _replace,
         _replace,
     ),
@@ -278,7 +305,7 @@ def eager_failures(text: str) -> dict[Any, str]:
     """
     # Trials of other inputs and arguments are left out: they only look for help.
     with (
-        patch("archspec.expand.expansion.infer", _run),
+        patch("archspec.expand.expansion.Expansion._infer", _run),
         patch("archspec.expand.program.MAX_NODES", -1),
         patch("archspec.expand.other_arguments.MOST", 0),
     ):
@@ -291,23 +318,29 @@ def eager_failures(text: str) -> dict[Any, str]:
     return {}
 
 
-def _run(op: Op, inputs: Sequence[Shape]) -> tuple[Shape, ...]:
-    """In the place of `infer`: shapes as torch makes them. Raises `Refusal` where it fails."""
+def _run(
+    _: object, op: Op, inputs: Sequence[Shape], types: Sequence[ValueType]
+) -> tuple[tuple[Shape, ...], tuple[ValueType, ...]]:
+    """In the place of a rule: shapes as torch makes them. Raises `Refusal` where it fails."""
     from archspec.testing.contract import BATCH_SIZES, FAILURES, OpCase, real_call
 
+    check_types(op, types)
     seen = []
     for batch, training in product(BATCH_SIZES, (True, False)):
         try:
-            run = real_call(OpCase(op, tuple(inputs)), batch, training, requires_grad=False)
+            run = real_call(
+                OpCase(op, tuple(inputs), tuple(types)), batch, training, requires_grad=False
+            )
         except FAILURES as error:
             if "allocate memory" in str(error):
                 raise TooLarge from None
             raise Refusal(f"{type(error).__name__}: {str(error)[:200]}") from None
         seen.append((batch, [y.shape for y in run.outputs]))
-    return tuple(
+    outputs = tuple(
         _without_batch([(batch, shapes[i]) for batch, shapes in seen])
         for i in range(len(seen[0][1]))
     )
+    return outputs, result_types(op, types, len(outputs))
 
 
 def _without_batch(seen: Sequence[tuple[int, tuple[int, ...]]]) -> Shape:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from archspec.diagnostics.diagnostic import Span
-from archspec.document.records import Form, Place
+from archspec.diagnostics.diagnostic import Code, Span
+from archspec.document.records import Form, Node, Place
+from archspec.document.reporting import Reporter
 from archspec.ir.graph import Step
 
 
@@ -29,3 +30,19 @@ class FromAlone(Form):
 
     def step(self, place: Place) -> Step | None:
         raise AssertionError("values that are named are no step")
+
+
+def check_values(report: Reporter, node: Node) -> None:
+    """Reports what cannot stand on a node that only names values."""
+    for is_there, key in (
+        (node.repeat is not None, "repeat"),
+        (node.parallel is not None, "parallel"),
+        (node.training_only, "training_only"),
+    ):
+        if is_there:
+            report.report(
+                Code.STRUCTURE,
+                f"`{key}` has no effect on a node of `from` alone, which makes nothing",
+                node.span,
+                help=f"remove `{key}`, or name the op or block that is meant",
+            )

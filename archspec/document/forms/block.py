@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from archspec.diagnostics.diagnostic import Span
 from archspec.document.forms.call import Call
-from archspec.document.records import Arguments, Block, Place
+from archspec.document.records import Arguments, Block, Inputs, Place
 from archspec.document.scope import Scope, missing_argument
 from archspec.expressions.arguments import NUMBERS, TEXT, check_truth
+from archspec.expressions.evaluate import Env
 from archspec.ir.graph import Step
 from archspec.text.values import Value
 
@@ -59,3 +60,9 @@ class BlockCall(Call):
     @property
     def count(self) -> int | None:
         return len(self.block.outputs or ()) or None
+
+    def input_names(self, env: Env) -> Inputs | None:
+        return self.block.inputs
+
+    def output_names(self, env: Env) -> tuple[str | None, ...]:
+        return tuple([output.name for output in self.block.outputs or ()])

@@ -16,18 +16,16 @@ from archspec.text.values import Items, Mapping, Value, kind
 
 
 class Branches(FixedForm):
-    """Paths that begin at the node's input, and the node that joins what they give."""
+    """Paths that begin at the node's input. `merge`, where there is one, joins what they give."""
 
-    __slots__ = ("merge", "paths")
+    __slots__ = ("paths",)
 
     own_word = "branches"
-    keys = ("merge",)
     joins_list = True
 
     def __init__(self, span: Span, paths: tuple[Branch, ...]) -> None:
         super().__init__(self.own_word, span)
         self.paths = paths
-        self.merge: Node | None = None
 
     @classmethod
     def read(cls, scope: Scope, span: Span, value: Value | None) -> Branches:
@@ -51,37 +49,7 @@ class Branches(FixedForm):
                 )
         return cls(span, tuple(found))
 
-    def read_keys(self, scope: Scope, node: Mapping) -> None:
-        merge = node.get("merge")
-        if merge is None:
-            scope.report(
-                Code.MISSING_KEY,
-                "`branches` needs a `merge`",
-                self.span,
-                expected="merge: concat, add, mul, or a block that takes as many inputs",
-                help="add `merge: concat` beside `branches:`",
-            )
-            return
-        if isinstance(merge, Items):
-            scope.report(Code.STRUCTURE, f"`merge` is one op, not {kind(merge)}", merge.span)
-            return
-        self.merge = scope.node(merge)
-        if self.merge is not None and self.merge.repeat is not None:
-            scope.report(
-                Code.REPEAT,
-                "a merge stands once and cannot repeat",
-                self.merge.repeat.span,
-                help="put `repeat:` beside `branches:`, or on a node after it",
-            )
-        if self.merge is not None and self.merge.inputs is not None:
-            scope.report(
-                Code.STRUCTURE,
-                "a merge of branches takes the branches, and names no inputs of its own",
-                merge.span,
-            )
-
     def step(self, place: Place) -> Step | None:
-        assert self.merge is not None
         return place.branches(self.paths, self.merge)
 
     def joining(self) -> Iterator[Node]:
@@ -99,7 +67,6 @@ class Branches(FixedForm):
                 {"anyOf": [listed(ref("layers")), named]},
                 "Parallel lists of nodes, each beginning at this node's input.",
             ),
-            "merge": (ref("node"), "The op that joins the branches."),
         }
 
 

@@ -9,7 +9,7 @@ from archspec.diagnostics.diagnostic import Span
 from archspec.document.records import Form
 from archspec.document.schema_words import Schema
 from archspec.document.scope import Scope
-from archspec.text.values import Mapping, Value
+from archspec.text.values import Value
 
 
 class FixedForm(Form):
@@ -24,10 +24,7 @@ class FixedForm(Form):
     def read(cls, scope: Scope, span: Span, value: Value | None) -> Form | None:
         """The form whose word stands at `span`; None (and diagnostics) where it is not sound."""
 
-    def read_keys(self, scope: Scope, node: Mapping) -> None:
-        """Reads the keys that only this form has. The loop's variables are in scope."""
-
     @classmethod
     @abstractmethod
     def schema(cls) -> dict[str, tuple[Schema, str]]:
-        """The schema and the description of its word, and of each key that only it has."""
+        """The schema and the description of its word."""

@@ -56,3 +56,5 @@ def joining(nodes: tuple[Node, ...]) -> Iterator[Node]:
             yield from joining(() if node.otherwise is None else (node.otherwise,))
             if node.form.joins_list and node.repeat is None:
                 yield from node.form.joining()
+            if node.parallel is not None and node.merge is not None:
+                yield node.merge

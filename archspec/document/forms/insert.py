@@ -11,7 +11,7 @@ from archspec.document import wording
 from archspec.document.forms.block import BlockCall
 from archspec.document.forms.call import Call
 from archspec.document.forms.op import OpCall
-from archspec.document.records import Arguments, Form, Layers, Parameter, Place
+from archspec.document.records import Arguments, Form, Inputs, Layers, Parameter, Place
 from archspec.document.scope import Scope, hidden_name
 from archspec.expressions.arguments import Argument, LocatedError
 from archspec.expressions.evaluate import Env, type_name
@@ -63,6 +63,21 @@ class Insert(Form):
             form.added = Added(scope, value)
             scope.note_reads(value)
         return form
+
+    def input_names(self, env: Env) -> Inputs | None:
+        held = self._held(env)
+        return held[0].input_names(held[1]) if held else None
+
+    def output_names(self, env: Env) -> tuple[str | None, ...]:
+        held = self._held(env)
+        return held[0].output_names(held[1]) if held else ()
+
+    def _held(self, env: Env) -> tuple[Form, Env] | None:
+        """The form of the one node that is held, and what it sees."""
+        layers = env.names.get(self.word)
+        if not isinstance(layers, Layers) or not layers.is_one or not layers.nodes[0].is_bare:
+            return None
+        return layers.nodes[0].form, layers.env
 
     def step(self, place: Place) -> Step | None:
         form = self

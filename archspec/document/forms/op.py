@@ -8,10 +8,10 @@ from typing import Any, TypeGuard
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Span
 from archspec.document import wording
 from archspec.document.forms.call import Call, misplaced
-from archspec.document.records import Arguments, Place
+from archspec.document.records import Arguments, Inputs, Place
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import Argument, check_truth, op_kinds, truths
-from archspec.expressions.evaluate import EDGES, shape_of
+from archspec.expressions.evaluate import EDGES, Env, shape_of
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
 from archspec.text.values import Items, Mapping, Scalar, Value, kind
@@ -63,7 +63,7 @@ class OpCall(Call):
     def read_one(self, scope: Scope, name: str, value: Value) -> Arguments:
         with scope.reporting(value.span):
             if name == LIKE and self.op.sized_like:
-                return {self.op.sized_like: _sizes_of(value)}
+                return {self.op.sized_like: sizes} if (sizes := _sizes_of(scope, value)) else {}
             if name in truths(self.op) and not scope.is_name(value):
                 check_truth(value)
             return {name: scope.argument(value, op_kinds(self.op)[name])}
@@ -115,25 +115,43 @@ class OpCall(Call):
         return Mapping(rest, value.span, value.size, value.flow)
 
     def step(self, place: Place) -> Step | None:
-        return place.op(self.ready or place.make(self.op, self.args, self.span))
+        return place.op(self.made(place))
+
+    def made(self, place: Place) -> Op:
+        """The validated op. Raises `LocatedError`."""
+        return self.ready or place.make(self.op, self.args, self.span)
+
+    def input_names(self, env: Env) -> Inputs | None:
+        return (
+            Inputs(self.op.input_names, optional=self.op.optional_inputs)
+            if self.op.input_names
+            else None
+        )
 
 
 LIKE = "like"
 """The argument that names a value, of which an op takes the sizes after the channels."""
 
 
-def _sizes_of(value: Value) -> Argument:
-    """The sizes after the channels of the value that is named. Raises `Refusal`."""
+def _sizes_of(scope: Scope, value: Value) -> Argument | None:
+    """The sizes after the channels of the value that is named; None where the edge is none.
+
+    Raises `Refusal`.
+    """
     if not isinstance(value, Scalar) or value.value is None or isinstance(value.value, bool):
         raise Refusal(
             f"`{LIKE}` names a value, and {kind(value)} is not a name",
             code=Code.ARGUMENT,
             expected="the name of a node before this one",
         )
-    edge = value.text
-    return Argument(
-        value.span, None, lambda env: shape_of(env, edge, f"`{LIKE}`")[2:], frozenset((EDGES,))
-    )
+    edge = scope.reference(value.text, value.span)
+    if edge is None:
+        return None
+
+    def sizes(env: Env) -> Any:
+        return shape_of(env, edge.render(env), f"`{LIKE}`")[2:]
+
+    return Argument(value.span, None, sizes, frozenset((EDGES, *edge.names)))
 
 
 def _is_inserted(value: Value) -> bool:

@@ -1,0 +1,69 @@
+"""`lstm`, `gru` and `rnn` against torch's modules and against cells written by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import archspec
+from archspec.diagnostics.diagnostic import Refusal
+from archspec.ir.infer import infer
+from archspec.ir.op import REGISTRY
+from archspec.ir.shape import N
+
+CLASSES = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+X = torch.randn(3, 4, 5)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_states_are_torchs_with_the_batch_first(name: str) -> None:
+    args = {"hidden_size": 6, "num_layers": 2, "bidirectional": True}
+    inputs = {"x": [4, 5], "h": [4, 6], **({"c": [4, 6]} if name == "lstm" else {})}
+    said = "{hidden_size: 6, num_layers: 2, bidirectional: true, return_state: true}"
+    text = f"inputs: {inputs}\nlayers:\n  - {{name: y, {name}: {said}, from: {[*inputs]}}}\n"
+    count = len(inputs)
+    outputs = ", ".join([f"o{i}: 'y[{i}]'" for i in range(count)])
+    net = archspec.loads(text + f"outputs: {{{outputs}}}\n").build().eval()
+    reference = CLASSES[name](5, **args, batch_first=True).eval()
+    weights = {f"y.{key}": value for key, value in reference.state_dict().items()}
+    assert list(net.state_dict()) == list(weights)
+    net.load_state_dict(weights)
+    states = [torch.randn(3, 4, 6) for _ in range(count - 1)]
+    given = [state.transpose(0, 1).contiguous() for state in states]
+    y, last = reference(X, tuple(given) if name == "lstm" else given[0])
+    last = last if name == "lstm" else (last,)
+    found = list(net(X, *states).values())
+    torch.testing.assert_close(found, [y, *[each.transpose(0, 1) for each in last]])
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_symbolic_length_verifies(name: str) -> None:
+    text = f"sizes: {{L: 4}}\ninput: [L, 5]\nlayers:\n  - {name}: 6\n  - linear: 2\n"
+    report = archspec.loads(text).verify()
+    assert report.ok, str(report)
+
+
+def test_an_lstm_costs_what_a_cell_written_by_hand_does() -> None:
+    ih, hh, h, c = torch.randn(24, 5), torch.randn(24, 6), torch.zeros(3, 6), torch.zeros(3, 6)
+    with FlopCounterMode(display=False) as counter:
+        for step in range(4):
+            i, f, g, o = (X[:, step] @ ih.T + h @ hh.T).chunk(4, 1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+    op = REGISTRY["lstm"](hidden_size=6)
+    assert op.macs([(N, 4, 5)], []) * 3 == counter.get_total_flops() // 2
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ([(N, 5)], "needs 3-D input"),
+        ([(N, 4, 5), (N, 1, 6)], "it reads h and c, or neither"),
+        ([(N, 4, 5), (N, 1, 6), (N, 2, 6)], r"the state c is \(N, 2, 6\)"),
+    ],
+)
+def test_an_lstm_refuses(inputs: list[tuple[int, ...]], message: str) -> None:
+    with pytest.raises(Refusal, match=message):
+        infer(REGISTRY["lstm"](hidden_size=6), inputs)

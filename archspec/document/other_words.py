@@ -34,9 +34,12 @@ OPS = {
     "lazyconvtranspose2d transposedconv upconv",
     "conv_transpose3d": "conv3dtranspose deconv3d lazyconvtranspose3d",
     "div": "divide truedivide",
+    "dropout1d": "spatialdropout1d",
     "dropout2d": "featuredropout spatialdropout spatialdropout2d",
+    "dropout3d": "spatialdropout3d",
     "embedding": "embeddings lookuptable tokenembedding wordembedding",
     "eq": "equal",
+    "fold": "col2im",
     "ge": "greaterequal greaterorequal",
     "global_avg_pool1d": "globalaveragepooling1d",
     "global_avg_pool2d": "gap globalaveragepool globalaveragepooling globalaveragepooling2d "
@@ -70,6 +73,8 @@ OPS = {
     "neg": "negative",
     "normalize": "l2norm l2normalization l2normalize unitnormalization",
     "permute": "moveaxis movedim swapaxes swapdims transpose",
+    "pixel_shuffle": "depthtospace",
+    "pixel_unshuffle": "spacetodepth",
     "pow": "power",
     "prod": "reduceprod",
     "reshape": "view",
@@ -83,6 +88,7 @@ OPS = {
     "sum": "reducesum",
     "to": "astype cast totype",
     "unsqueeze": "expanddims",
+    "unfold": "im2col",
     "upsample": "upsampling upsampling2d upsamplingnearest2d",
     "vector_norm": "norm",
     "where": "maskedselect select",
@@ -117,6 +123,20 @@ HOW = {
     "upsamplingbilinear2d": (
         "write `upsample: {scale_factor: 2, mode: bilinear, align_corners: true}`"
     ),
+    "circularpad1d circularpad2d circularpad3d": (
+        "write `pad: {pad: [1, 1, 1, 1], mode: circular}`, with two widths for each axis"
+    ),
+    "constantpad1d constantpad2d constantpad3d": (
+        "write `pad: {pad: [1, 1, 1, 1], value: 0.5}`, with two widths for each axis"
+    ),
+    "reflectionpad1d reflectionpad2d reflectionpad3d": (
+        "write `pad: {pad: [1, 1, 1, 1], mode: reflect}`, with two widths for each axis"
+    ),
+    "replicationpad1d replicationpad2d replicationpad3d": (
+        "write `pad: {pad: [1, 1, 1, 1], mode: replicate}`, with two widths for each axis"
+    ),
+    "zeropad1d zeropadding1d": "write `pad: [1, 1]`",
+    "zeropad3d zeropadding3d": "write `pad: [1, 1, 1, 1, 1, 1]`",
     "zeropad zeropad2d zeropadding2d": "write `pad: [1, 1, 1, 1]`",
     "clone contiguous cpu cuda detach": "remove it: a spec does not decide it",
 }
@@ -126,21 +146,11 @@ UNLIKE = ("dense", "transformerencoderlayer")
 """Words of other libraries that are blocks here, and mean something else."""
 
 CLASSES = {
-    "": "Dropout1d Dropout3d Softmax2d",
-    "[1]": "CircularPad1d CircularPad2d CircularPad3d ReflectionPad1d ReflectionPad2d "
-    "ReflectionPad3d ReplicationPad1d ReplicationPad2d ReplicationPad3d Softmin "
-    "ZeroPad1d ZeroPad3d",
-    "[2]": "PixelShuffle PixelUnshuffle Unfold",
-    "[1, 0.5]": "ConstantPad1d ConstantPad2d ConstantPad3d",
+    "": "Softmax2d",
+    "[1]": "Softmin",
     "[2, 4]": "FractionalMaxPool2d FractionalMaxPool3d",
 }
 """Classes of torch.nn from one value to one that no op has, by arguments that show how."""
-
-OTHER_CLASSES = {
-    "depthtospace": "PixelShuffle",
-    "spacetodepth": "PixelUnshuffle",
-}
-"""Other words for them."""
 
 KEYS = {
     "archspec": "version",
@@ -245,7 +255,7 @@ def op_elsewhere(word: str) -> str | None:
         return f"it is called {op!r} here"
     for args, names in CLASSES.items():
         for name in names.split():
-            if name.lower() == OTHER_CLASSES.get(word, word).lower():
+            if name.lower() == word:
                 path = f"torch.nn.{name}"
                 node = f"module: {{type: {path}, args: {args}}}" if args else f"module: {path}"
                 return (

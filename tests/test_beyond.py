@@ -7,7 +7,8 @@ import zoo
 
 REFERENCES = references.load()
 SMALL = [
-    *("bert", "gpt2", "llama", "t5_encoder", "whisper_encoder"),
+    *("albert", "bert", "clip_text", "clip_vision", "distilbert", "electra", "gpt2", "llama"),
+    *("mistral", "phi", "qwen2", "t5_encoder", "vit_base", "whisper_encoder"),
     *("dcgan_discriminator", "dcgan_generator", "espcn", "nerf", "tcn", "vae"),
     *("fasterrcnn_box_head", "raft_small_encoders", "ssdlite320_mobilenet_v3_large"),
 ]

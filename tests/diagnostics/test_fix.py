@@ -173,11 +173,11 @@ def test_the_file_and_its_name_outlast_a_power_cut(tmp_path, monkeypatch):
         fsync(handle)
 
     monkeypatch.setattr(os, "fsync", note)
-    opened = [os.open(path, os.O_RDONLY)]
-    fix.write_whole(path, "newer")
-    opened.append(os.open(path, os.O_RDONLY))
+    opened = []
+    for _ in range(2):  # the lowest handle that is free
+        opened.append(os.open(path, os.O_RDONLY))
+        os.close(opened[-1])
+        fix.write_whole(path, "newer")
     # All of the text is on the disk before it gets the name, and the name afterwards.
-    assert synced == [("old", 5), "folder"]
-    assert opened[1] == opened[0] + 1  # nothing was left open between the two
-    for handle in opened:
-        os.close(handle)
+    assert synced == [("old", 5), "folder", ("newer", 5), "folder"]
+    assert opened[1] == opened[0]  # nothing was left open between the two

@@ -100,8 +100,10 @@ CALLS = [call for name in sorted(REGISTRY) for call in contract.examples(name)]
 
 def test_every_op_keeps_what_torch_keeps_in_bfloat16() -> None:
     for call in CALLS:
-        # torch averages over the channels of images by a kernel that has no short floats.
-        lacks = call.op.op_name == "local_response_norm" and len(call.inputs[0]) > 3
+        # torch averages over volumes, as over the channels of images, without short floats.
+        lacks = call.op.op_name in ("avg_pool3d", "lp_pool3d") or (
+            call.op.op_name == "local_response_norm" and len(call.inputs[0]) > 3
+        )
         assert lacks or contract.check_call(call, dtype="bfloat16")
 
 

@@ -20,21 +20,34 @@ OPS = {
     "amax": "reducemax",
     "amin": "reducemin",
     "any": "reduceany",
+    "avg_pool1d": "averagepooling1d",
     "avg_pool2d": "averagepool averagepooling averagepooling2d avgpool avgpooling meanpool",
+    "avg_pool3d": "averagepooling3d",
     "batch_norm": "batchnormalization bn syncbatchnorm",
     "clamp": "clip hardclip",
     "concat": "cat concatenate merge route",
     "conv1d": "lazyconv1d",
     "conv2d": "conv convolution convolution2d lazyconv2d",
+    "conv3d": "convolution3d lazyconv3d",
+    "conv_transpose1d": "conv1dtranspose deconv1d lazyconvtranspose1d",
     "conv_transpose2d": "conv2dtranspose convtranspose deconv deconv2d deconvolution "
     "lazyconvtranspose2d transposedconv upconv",
+    "conv_transpose3d": "conv3dtranspose deconv3d lazyconvtranspose3d",
     "div": "divide truedivide",
+    "dropout1d": "spatialdropout1d",
     "dropout2d": "featuredropout spatialdropout spatialdropout2d",
+    "dropout3d": "spatialdropout3d",
     "embedding": "embeddings lookuptable tokenembedding wordembedding",
     "eq": "equal",
+    "fold": "col2im",
     "ge": "greaterequal greaterorequal",
+    "global_avg_pool1d": "globalaveragepooling1d",
     "global_avg_pool2d": "gap globalaveragepool globalaveragepooling globalaveragepooling2d "
     "globalpool",
+    "global_avg_pool3d": "globalaveragepooling3d",
+    "global_max_pool1d": "globalmaxpooling1d",
+    "global_max_pool2d": "globalmaxpool globalmaxpooling globalmaxpooling2d",
+    "global_max_pool3d": "globalmaxpooling3d",
     "group_norm": "gn groupnormalization",
     "gt": "greater",
     "hardsigmoid": "hsigmoid",
@@ -49,7 +62,9 @@ OPS = {
     "logsumexp": "reducelogsumexp",
     "lt": "less",
     "matmul": "bmm dot mm",
+    "max_pool1d": "maxpooling1d",
     "max_pool2d": "maxpool maxpooling maxpooling2d",
+    "max_pool3d": "maxpooling3d",
     "mean": "average reducemean",
     "mlp": "feedforward ffn",
     "mul": "multiply product",
@@ -58,6 +73,8 @@ OPS = {
     "neg": "negative",
     "normalize": "l2norm l2normalization l2normalize unitnormalization",
     "permute": "moveaxis movedim swapaxes swapdims transpose",
+    "pixel_shuffle": "depthtospace",
+    "pixel_unshuffle": "spacetodepth",
     "pow": "power",
     "prod": "reduceprod",
     "reshape": "view",
@@ -71,6 +88,7 @@ OPS = {
     "sum": "reducesum",
     "to": "astype cast totype",
     "unsqueeze": "expanddims",
+    "unfold": "im2col",
     "upsample": "upsampling upsampling2d upsamplingnearest2d",
     "vector_norm": "norm",
     "where": "maskedselect select",
@@ -89,9 +107,6 @@ HOW = {
     "bfloat16 double float float16 float32 float64 half": "write `to: float`: a float has the "
     "network's own precision",
     "int int64 long": "write `to: int64`",
-    "globalmaxpool globalmaxpool2d globalmaxpooling globalmaxpooling2d": (
-        "write `adaptive_max_pool2d: 1`"
-    ),
     "input inputlayer": "`input:` stands at the top of the file, beside `layers:`",
     "layernorm2d": "put the channels last for it: `permute: [0, 2, 3, 1]`, `layer_norm`, and back",
     "output": "`outputs:` stands at the top of the file, beside `layers:`",
@@ -108,6 +123,20 @@ HOW = {
     "upsamplingbilinear2d": (
         "write `upsample: {scale_factor: 2, mode: bilinear, align_corners: true}`"
     ),
+    "circularpad1d circularpad2d circularpad3d": (
+        "write `pad: {pad: [1, 1, 1, 1], mode: circular}`, with two widths for each axis"
+    ),
+    "constantpad1d constantpad2d constantpad3d": (
+        "write `pad: {pad: [1, 1, 1, 1], value: 0.5}`, with two widths for each axis"
+    ),
+    "reflectionpad1d reflectionpad2d reflectionpad3d": (
+        "write `pad: {pad: [1, 1, 1, 1], mode: reflect}`, with two widths for each axis"
+    ),
+    "replicationpad1d replicationpad2d replicationpad3d": (
+        "write `pad: {pad: [1, 1, 1, 1], mode: replicate}`, with two widths for each axis"
+    ),
+    "zeropad1d zeropadding1d": "write `pad: [1, 1]`",
+    "zeropad3d zeropadding3d": "write `pad: [1, 1, 1, 1, 1, 1]`",
     "zeropad zeropad2d zeropadding2d": "write `pad: [1, 1, 1, 1]`",
     "clone contiguous cpu cuda detach": "remove it: a spec does not decide it",
 }
@@ -117,29 +146,11 @@ UNLIKE = ("dense", "transformerencoderlayer")
 """Words of other libraries that are blocks here, and mean something else."""
 
 CLASSES = {
-    "": "Dropout1d Dropout3d Softmax2d",
-    "[1]": "AdaptiveAvgPool1d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool3d CircularPad1d "
-    "CircularPad2d CircularPad3d ReflectionPad1d ReflectionPad2d ReflectionPad3d "
-    "ReplicationPad1d ReplicationPad2d ReplicationPad3d Softmin ZeroPad1d ZeroPad3d",
-    "[2]": "AvgPool1d AvgPool3d MaxPool1d MaxPool3d PixelShuffle PixelUnshuffle Unfold",
-    "[2, 2]": "LPPool1d LPPool2d LPPool3d",
-    "[1, 0.5]": "ConstantPad1d ConstantPad2d ConstantPad3d",
+    "": "Softmax2d",
+    "[1]": "Softmin",
     "[2, 4]": "FractionalMaxPool2d FractionalMaxPool3d",
-    "[$in_channels, 8, 3]": "Conv3d ConvTranspose1d ConvTranspose3d",
 }
 """Classes of torch.nn from one value to one that no op has, by arguments that show how."""
-
-OTHER_CLASSES = {
-    "globalavgpool1d": "AdaptiveAvgPool1d",
-    "globalaveragepooling1d": "AdaptiveAvgPool1d",
-    "globalmaxpool1d": "AdaptiveMaxPool1d",
-    "globalmaxpooling1d": "AdaptiveMaxPool1d",
-    "maxpooling1d": "MaxPool1d",
-    "averagepooling1d": "AvgPool1d",
-    "depthtospace": "PixelShuffle",
-    "spacetodepth": "PixelUnshuffle",
-}
-"""Other words for them."""
 
 KEYS = {
     "archspec": "version",
@@ -244,7 +255,7 @@ def op_elsewhere(word: str) -> str | None:
         return f"it is called {op!r} here"
     for args, names in CLASSES.items():
         for name in names.split():
-            if name.lower() == OTHER_CLASSES.get(word, word).lower():
+            if name.lower() == word:
                 path = f"torch.nn.{name}"
                 node = f"module: {{type: {path}, args: {args}}}" if args else f"module: {path}"
                 return (

@@ -220,6 +220,14 @@ def as_plane(x: Tensor) -> Tensor:
     return x.viewed((n, c, 1, length), (n_step, c_step, length * step, step))
 
 
+def plane_layout(x: Tensor, shape: Sizes) -> Sizes:
+    """`layout_of`, where torch runs (n, c, l) as a plane."""
+    if len(shape) != 3:
+        return layout_of(x, shape)
+    n, c, _, step = layout_of(as_plane(x), (*shape[:2], 1, shape[2]))
+    return (n, c, step)
+
+
 def view_strides(x: Tensor, shape: Sizes) -> Sizes | None:
     """Strides with which `shape` views the storage of `x`, or None where only a copy will do.
 

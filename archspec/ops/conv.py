@@ -30,7 +30,7 @@ Stride: TypeAlias = Annotated[int, Bounds(gt=0, le=2**20)]
 TransposedStride: TypeAlias = Annotated[int, Bounds(gt=0, le=2**12)]
 """Bounded, since the memory that oneDNN takes grows with the product of the strides."""
 
-AXES = ("width", "height")
+AXES = ("width", "height", "depth")
 """Names of the spatial axes, from the last."""
 
 
@@ -57,7 +57,28 @@ def _save(tape: Tape, x: Tensor, bias: bool) -> bool:
     return learns
 
 
-class _Convolution(Op):
+class _AnyConvolution(Op):
+    """What convolutions of both directions share."""
+
+    kernels = ("weight",)
+    bias_axis = 1
+    spatial: ClassVar[int]
+
+    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
+        return {"in_channels": inputs[0][1]}
+
+    def _axes(self) -> tuple[str, ...]:
+        return AXES[: self.spatial][::-1]
+
+    def _layout(self, tape: Tape, x: Tensor, y_shape: Shape) -> tuple[int, ...]:
+        """Strides of the result. torch runs one axis as two, on a row-major input."""
+        if self.spatial > 1:
+            return _layout(x, y_shape)
+        strides = _layout(as_plane(contiguous(tape, x)), (*y_shape[:2], 1, y_shape[2]))
+        return (*strides[:2], strides[3])
+
+
+class Convolution(_AnyConvolution):
     """What convolutions over any number of axes share; subclasses narrow the tuples."""
 
     out_channels: PositiveInt
@@ -68,10 +89,6 @@ class _Convolution(Op):
     groups: PositiveInt = 1
     bias: bool = True
     padding_mode: PaddingMode = "zeros"
-
-    kernels = ("weight",)
-    bias_axis = 1
-    spatial: ClassVar[int]
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -114,9 +131,6 @@ class _Convolution(Op):
         elif self.padding_mode == "circular":
             expect_at_least(size, pad, f"{axis} (padding_mode 'circular' with padding {pad})")
 
-    def _axes(self) -> tuple[str, ...]:
-        return AXES[: self.spatial][::-1]
-
     def _pads(self) -> list[tuple[int, int]]:
         """Padding before and after each spatial axis; 'same' puts the odd one after."""
         if self.padding == "valid":
@@ -132,9 +146,6 @@ class _Convolution(Op):
             ]
             return [(reach // 2, reach - reach // 2) for reach in reaches]
         return [(pad, pad) for pad in each(self.padding, self.spatial)]
-
-    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
-        return {"in_channels": inputs[0][1]}
 
     def _centred(self) -> str:
         """The padding, as wide on both sides, that keeps the sizes where the stride is 1."""
@@ -171,13 +182,6 @@ class _Convolution(Op):
         learns = _save(tape, x, self.bias)
         return tape.new(y_shape, requires_grad=learns, strides=self._layout(tape, x, y_shape))
 
-    def _layout(self, tape: Tape, x: Tensor, y_shape: Shape) -> tuple[int, ...]:
-        """Strides of the result. torch runs one axis as two, on a row-major input."""
-        if self.spatial == 2:
-            return _layout(x, y_shape)
-        strides = _layout(as_plane(contiguous(tape, x)), (*y_shape[:2], 1, y_shape[2]))
-        return (*strides[:2], strides[3])
-
     def _padded(self, tape: Tape, x: Tensor) -> Tensor:
         """The copy with its margin, where the kernel cannot pad by itself.
 
@@ -196,7 +200,7 @@ class _Convolution(Op):
         return tape.new(shape, requires_grad=x.requires_grad, strides=strides)
 
 
-class Conv1d(_Convolution, name="conv1d"):
+class Conv1d(Convolution, name="conv1d"):
     """Convolution over one axis: (N, C, L) to (N, out_channels, L')."""
 
     kernel_size: PositiveInt | tuple[PositiveInt]
@@ -215,7 +219,7 @@ class Conv1d(_Convolution, name="conv1d"):
     )
 
 
-class Conv2d(_Convolution, name="conv2d"):
+class Conv2d(Convolution, name="conv2d"):
     """Convolution over two axes: (N, C, H, W) to (N, out_channels, H', W')."""
 
     kernel_size: PositiveInt | tuple[PositiveInt, PositiveInt]
@@ -243,37 +247,17 @@ class Conv2d(_Convolution, name="conv2d"):
     )
 
 
-class ConvTranspose2d(Op, name="conv_transpose2d"):
-    """Transposed convolution, the gradient of `conv2d`: grows (N, C, H, W) by its stride."""
+class TransposedConvolution(_AnyConvolution):
+    """What transposed convolutions over any number of axes share; subclasses narrow the tuples."""
 
     out_channels: PositiveInt
-    kernel_size: PositiveInt | tuple[PositiveInt, PositiveInt]
-    stride: TransposedStride | tuple[TransposedStride, TransposedStride] = 1
-    padding: NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt] = 0
-    output_padding: NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt] = 0
+    kernel_size: PositiveInt | tuple[PositiveInt, ...]
+    stride: TransposedStride | tuple[TransposedStride, ...] = 1
+    padding: NonNegativeInt | tuple[NonNegativeInt, ...] = 0
+    output_padding: NonNegativeInt | tuple[NonNegativeInt, ...] = 0
     groups: PositiveInt = 1
     bias: bool = True
-    dilation: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
-
-    module = "torch.nn.ConvTranspose2d"
-    kernels = ("weight",)
-    bias_axis = 1
-    gives_images = True
-    examples = (
-        Example({"out_channels": 2, "kernel_size": 2, "stride": 2}, inputs=[("N", 4, 5, 5)]),
-        Example(
-            {
-                "out_channels": 4,
-                "kernel_size": (3, 4),
-                "stride": 2,
-                "padding": 1,
-                "output_padding": (1, 0),
-                "groups": 2,
-                "bias": False,
-            },
-            inputs=[("N", 6, 5, 4)],
-        ),
-    )
+    dilation: PositiveInt | tuple[PositiveInt, ...] = 1
 
     @classmethod
     def instead(cls, argument: str, word: str, given: Mapping[str, Any]) -> str | None:
@@ -284,10 +268,12 @@ class ConvTranspose2d(Op, name="conv_transpose2d"):
         except ArgumentsError:
             return "write the padding as a number"
         # What the kernel reaches past the stride is cut off, by one more where that is odd.
-        kernels, dilations = each(op.kernel_size, 2), each(op.dilation, 2)
+        kernels, dilations = each(op.kernel_size, cls.spatial), each(op.dilation, cls.spatial)
         past = [
             dilation * (kernel - 1) + 1 - stride
-            for kernel, stride, dilation in zip(kernels, each(op.stride, 2), dilations, strict=True)
+            for kernel, stride, dilation in zip(
+                kernels, each(op.stride, cls.spatial), dilations, strict=True
+            )
         ]
         padding = [max(-(-size // 2), 0) for size in past]
         extra = [2 * pad - size for pad, size in zip(padding, past, strict=True)]
@@ -297,19 +283,19 @@ class ConvTranspose2d(Op, name="conv_transpose2d"):
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        expect_rank(x, 4)
+        expect_rank(x, self.spatial + 2)
         divide(x[1], self.groups, "input channels by groups", self.out_channels)
         divide(self.out_channels, self.groups, "out_channels by groups", x[1])
         sizes = [
             self._output_size(*values)
             for values in zip(
-                AXES[::-1],
+                self._axes(),
                 x[2:],
-                each(self.kernel_size, 2),
-                each(self.stride, 2),
-                each(self.padding, 2),
-                each(self.output_padding, 2),
-                each(self.dilation, 2),
+                each(self.kernel_size, self.spatial),
+                each(self.stride, self.spatial),
+                each(self.padding, self.spatial),
+                each(self.output_padding, self.spatial),
+                each(self.dilation, self.spatial),
                 strict=True,
             )
         ]
@@ -331,12 +317,12 @@ class ConvTranspose2d(Op, name="conv_transpose2d"):
 
     def weights(self, *inputs: Shape) -> Weights:
         (x,) = inputs
-        kernel = each(self.kernel_size, 2)
+        kernel = each(self.kernel_size, self.spatial)
         weight = Weight("weight", (x[1], self.out_channels // self.groups, *kernel))
         return (weight, Weight("bias", (self.out_channels,))) if self.bias else (weight,)
 
     def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
-        kernel = product(each(self.kernel_size, 2))
+        kernel = product(each(self.kernel_size, self.spatial))
         return product(inputs[0][1:]) * kernel * (self.out_channels // self.groups)
 
     def with_weights(
@@ -345,13 +331,40 @@ class ConvTranspose2d(Op, name="conv_transpose2d"):
         tensors = [*values, weights["weight"], weights.get("bias", "None")]
         names = ("stride", "padding", "output_padding", "groups", "dilation")
         said = [f"{name}={getattr(self, name)!r}" for name in names]
-        return f"torch.nn.functional.conv_transpose2d({', '.join([*tensors, *said])})"
+        return f"torch.nn.functional.conv_transpose{self.spatial}d({', '.join([*tensors, *said])})"
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         y_shape = self.infer(x.shape)
         learns = _save(tape, x, self.bias)
-        return tape.new(y_shape, requires_grad=learns, strides=_layout(x, y_shape))
+        return tape.new(y_shape, requires_grad=learns, strides=self._layout(tape, x, y_shape))
 
-    def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
-        return {"in_channels": inputs[0][1]}
+
+class ConvTranspose2d(TransposedConvolution, name="conv_transpose2d"):
+    """Transposed convolution, the gradient of `conv2d`: grows (N, C, H, W) by its stride."""
+
+    out_channels: PositiveInt
+    kernel_size: PositiveInt | tuple[PositiveInt, PositiveInt]
+    stride: TransposedStride | tuple[TransposedStride, TransposedStride] = 1
+    padding: NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt] = 0
+    output_padding: NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt] = 0
+    dilation: PositiveInt | tuple[PositiveInt, PositiveInt] = 1
+
+    module = "torch.nn.ConvTranspose2d"
+    spatial = 2
+    gives_images = True
+    examples = (
+        Example({"out_channels": 2, "kernel_size": 2, "stride": 2}, inputs=[("N", 4, 5, 5)]),
+        Example(
+            {
+                "out_channels": 4,
+                "kernel_size": (3, 4),
+                "stride": 2,
+                "padding": 1,
+                "output_padding": (1, 0),
+                "groups": 2,
+                "bias": False,
+            },
+            inputs=[("N", 6, 5, 4)],
+        ),
+    )

@@ -9,7 +9,7 @@ from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import Bounds
 from archspec.ir.op import MAX_SIZE, Example, PositiveInt, ProductFree
 from archspec.ir.shape import Dim, Shape, each, expect_positive, expect_rank, product, scaled
-from archspec.ir.tape import Tape, Tensor, as_plane, layout_of
+from archspec.ir.tape import Tape, Tensor, layout_of, plane_layout
 
 Factor: TypeAlias = Annotated[float, Bounds(gt=0, le=MAX_SIZE)]
 Sizes: TypeAlias = (
@@ -112,11 +112,8 @@ def _record_area(tape: Tape, x: Tensor, y_shape: Shape) -> Tensor:
     single = product(y_shape[2:]) == 1
     if x.requires_grad and not single:
         tape.save(x)
-    strides: tuple[int, ...] | None = layout_of(x, y_shape)
-    if len(x.shape) == 3:
-        n, c, _, step = layout_of(as_plane(x), (*y_shape[:2], 1, y_shape[2]))
-        strides = (n, c, step)
-    elif len(x.shape) == 5 and not single:  # the volumetric kernel knows no other layout
+    strides: tuple[int, ...] | None = plane_layout(x, y_shape)
+    if len(x.shape) == 5 and not single:  # the volumetric kernel knows no other layout
         strides = None
     return tape.new(y_shape, requires_grad=x.requires_grad, strides=strides)
 

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import Bounds
-from archspec.ir.op import MAX_SIZE, Example, Float, NonNegativeInt, PositiveInt, ProductFree
-from archspec.ir.shape import Shape, each, keep_batch, own_axis, replaced, sample, show, sliced
+from archspec.ir.op import MAX_SIZE, Example, Float, PositiveInt, ProductFree
+from archspec.ir.shape import (
+    Dim,
+    Shape,
+    each,
+    expect_at_least,
+    keep_batch,
+    own_axis,
+    replaced,
+    sample,
+    show,
+    sliced,
+)
 from archspec.ir.tape import (
     Tape,
     Tensor,
@@ -17,7 +28,7 @@ from archspec.ir.tape import (
     empty_like,
     layout_of,
 )
-from archspec.ir.types import EVERY, INT64, ValueType
+from archspec.ir.types import BOOL, EVERY, INT64, ValueType
 
 Position = Annotated[int, Bounds(ge=-MAX_SIZE, le=MAX_SIZE)]
 
@@ -62,13 +73,17 @@ class Slice(ProductFree, name="slice"):
 
 
 class Pad(ProductFree, name="pad", primary="pad"):
-    """A margin of `value` around the last axes, in the order of torch.nn.functional.pad.
+    """A margin around the last axes, in the order of torch.nn.functional.pad.
 
-    `pad` holds the widths before and after the last axis, then those of the axis before it, ...
-    Around integers `value` is a whole number, and around truth values it is 0 or 1.
+    `pad` holds the widths before and after the last axis, then those of the axis before it, ...; a
+    width below 0 cuts off. The margin is `value`, or made of the input's own elements: `reflect`
+    mirrors them, `replicate` repeats the outermost, `circular` goes on at the other end. Those
+    modes pad all axes after N, or all after the channels, up to three. Around integers `value` is a
+    whole number, and around truth values it is 0 or 1.
     """
 
-    pad: tuple[NonNegativeInt, ...]
+    pad: tuple[Position, ...]
+    mode: Literal["constant", "reflect", "replicate", "circular"] = "constant"
     value: Float = 0.0
 
     takes = EVERY
@@ -80,6 +95,10 @@ class Pad(ProductFree, name="pad", primary="pad"):
         Example({"pad": (0, 0)}, inputs=[("N", 3, 4, 2)]),
         Example({"pad": (0, 1, 2, 0)}, inputs=[(3, 4)]),
         Example({"pad": (2, 1), "value": 7}, inputs=[("N", 4)], types=[INT64]),
+        Example({"pad": (-1, 2, -1, -1)}, inputs=[("N", 3, 4, 5)]),
+        Example({"pad": (2, 1), "mode": "circular"}, inputs=[("N", 3, 4)], types=[BOOL]),
+        Example({"pad": (1, 1, 2, -1), "mode": "reflect"}, inputs=[("N", 3, 4, 5)]),
+        Example({"pad": (1, 1, 0, 2, 1, 0), "mode": "replicate"}, inputs=[("N", 2, 3, 4, 5)]),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
@@ -91,17 +110,72 @@ class Pad(ProductFree, name="pad", primary="pad"):
                 expected=f"an even number of widths, at most {2 * len(sample(x))}",
                 found=str(len(self.pad)),
             )
+        if self.mode != "constant":
+            self._check_mode(x)
         sizes = list(x)
         for count, (before, after) in enumerate(self._margins(), start=1):
             if count <= len(sample(x)):
+                self._check_margin(before, after, sizes[-count], len(x) - count)
                 sizes[-count] += before + after
             elif before or after:
                 keep_batch(-count, len(x))  # refuses it
         return tuple(sizes)
 
+    def _check_mode(self, x: Shape) -> None:
+        """Refuses what torch's margins of own elements do not know."""
+        axes = len(self.pad) // 2
+        if not 1 <= axes <= 3 or not 1 <= len(x) - axes <= 2:
+            counts = [count for count in (len(x) - 2, len(x) - 1) if 1 <= count <= 3]
+            raise Refusal(
+                f"mode {self.mode!r} pads {axes} axes of {show(x)}",
+                code=Code.RANK,
+                expected="two widths for each axis but the first or the first two, of up to three",
+                found=str(len(self.pad)),
+                help=f"`pad` may have {' or '.join(str(2 * each) for each in counts)} widths"
+                if counts
+                else None,
+            )
+        if self.value:
+            raise Refusal(
+                f"mode {self.mode!r} has no value for its margin",
+                code=Code.ARGUMENT,
+                expected="a value with mode 'constant' alone",
+                found=f"{self.value:g}",
+            )
+
+    def _check_margin(self, before: int, after: int, size: Dim, dim: int) -> None:
+        """Refuses widths that leave nothing of an axis, or ask for more than it has."""
+        most = max(before, after)
+        if self.mode == "reflect":
+            expect_at_least(size, most + 1, f"dim {dim} (mode 'reflect' with a width of {most})")
+        elif self.mode == "circular":
+            expect_at_least(size, most, f"dim {dim} (mode 'circular' with a width of {most})")
+        kept = size + min(before, 0) + min(after, 0)
+        # torch would repeat memory that nothing was written to.
+        least = max(most, 1) if self.mode == "circular" else 1
+        if kept < least:
+            raise Refusal(
+                f"{kept} of {size} elements of dim {dim} would be left to make a margin of"
+                if least > 1
+                else f"nothing would be left of the {size} elements of dim {dim}",
+                code=Code.EMPTY,
+                expected=f"at least {least}",
+                found=show((before, after)),
+            )
+
     def result_type(self, *types: ValueType) -> ValueType:
         (kind,) = types
-        if kind.is_float or not any(self.pad):
+        if self.mode != "constant":
+            if kind.name == "bool" and self.mode != "circular":
+                raise Refusal(
+                    f"torch has no mode {self.mode!r} for truth values",
+                    code=Code.DTYPE,
+                    expected="float, int64 or int32",
+                    found="bool",
+                    help="put `to: int64` before it, or write `mode: circular`",
+                )
+            return kind
+        if kind.is_float or max(self.pad, default=0) <= 0:
             return kind
         most = 1 if kind.name == "bool" else MAX_SIZE
         least = 0 if kind.name == "bool" else -MAX_SIZE
@@ -123,15 +197,20 @@ class Pad(ProductFree, name="pad", primary="pad"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        if not any(self.pad):
-            return empty_like(tape, x, requires_grad=x.requires_grad)
         shape = self.infer(x.shape)
-        strides = layout_of(x, shape)
+        if self.mode == "constant" and max(self.pad, default=0) <= 0:
+            return empty_like(tape, x.viewed(shape, x.strides), requires_grad=x.requires_grad)
+        if self.mode in ("reflect", "replicate") and x.requires_grad:
+            tape.save(x)
+        strides = None if self.mode == "circular" else layout_of(x, shape)
         return tape.new(shape, requires_grad=x.requires_grad, strides=strides, type=x.type)
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         (x,) = values
-        return f"torch.nn.functional.pad({x}, {list(self.pad)}, value={self.value!r})"
+        margin = [f"mode={self.mode!r}"] if self.mode != "constant" else []
+        if self.mode == "constant" or self.value:
+            margin.append(f"value={self.value!r}")
+        return f"torch.nn.functional.pad({x}, {list(self.pad)}, {', '.join(margin)})"
 
 
 class Roll(ProductFree, name="roll"):

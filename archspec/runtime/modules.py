@@ -119,6 +119,20 @@ class RowMajorLocalResponseNorm(nn.LocalResponseNorm):
         return super().forward(input.contiguous())
 
 
+class RowMajorPixelShuffle(nn.PixelShuffle):
+    """`nn.PixelShuffle` of 5-D and larger tensors of any layout: torch's own refuses some."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.contiguous())
+
+
+class RowMajorPixelUnshuffle(nn.PixelUnshuffle):
+    """`nn.PixelUnshuffle` of 5-D and larger tensors of any layout: torch's own refuses some."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.contiguous())
+
+
 class StochasticDepth(nn.Module):
     """Zeroes whole samples of a batch in training, with torchvision's own random draws.
 

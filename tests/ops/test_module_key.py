@@ -15,6 +15,7 @@ from archspec.testing import contract as testing
 
 SHAPES = [
     *((N, 6), (N, 6, 6), (N, 6, 6, 6), (N, 6, 6, 6, 6), (N, 5, 6), (N, 6, 5), (N, 5, 5, 6)),
+    *((N, 8, 3, 3), (N, 8, 4)),
     *((N, 3, 6, 5), (N, 6, 5, 5), (N, 6, 3, 4, 4), (N, 2, 2, 6, 6), (1, 3, 5, 4), (9, 3)),
 ]
 MODULES = sorted(

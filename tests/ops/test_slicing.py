@@ -26,6 +26,11 @@ pads = st.builds(
     pad=st.lists(st.integers(0, 2), max_size=6).map(tuple),
     value=st.sampled_from([0.0, -1.5]),
 )
+margins = st.builds(
+    Pad,
+    pad=st.lists(st.tuples(*[st.integers(-2, 3)] * 2), max_size=3).map(lambda x: sum(x, ())),
+    mode=st.sampled_from(["constant", "reflect", "replicate", "circular"]),
+)
 
 
 @st.composite
@@ -49,13 +54,13 @@ DIRECT: dict[type[Op], Any] = {Slice: sliced_by_hand, Pad: F.pad, Roll: torch.ro
 
 
 @settings(max_examples=300)
-@given(slices | pads | rolls(), inputs)
+@given(slices | pads | margins | rolls(), inputs)
 def test_agrees_with_torch(op: Op, x: Shape) -> None:
     accepts_as_torch(op, [x], DIRECT[type(op)])
 
 
 @settings(max_examples=300)
-@given(slices | pads | rolls(), inputs, st.data())
+@given(slices | pads | margins | rolls(), inputs, st.data())
 def test_values_and_layout(op: Op, x: Shape, data: st.DataObject) -> None:
     if is_accepted(op, x):
         tensor = data.draw(strided(concrete(x, 2)))
@@ -79,6 +84,28 @@ def test_values_and_layout(op: Op, x: Shape, data: st.DataObject) -> None:
             Code.RANK,
             "(1, 1, 1) does not give two widths for each of the last axes of (N, 4, 3)",
         ),
+        (Pad(pad=(-2, -1)), Code.EMPTY, "nothing would be left of the 3 elements of dim 2"),
+        (
+            Pad(pad=(3, 0), mode="reflect"),
+            Code.SHAPE,
+            "dim 2 (mode 'reflect' with a width of 3) is 3, below 4",
+        ),
+        # torch would repeat what it has not written yet.
+        (
+            Pad(pad=(-2, 3), mode="circular"),
+            Code.EMPTY,
+            "1 of 3 elements of dim 2 would be left to make a margin of",
+        ),
+        (
+            Pad(pad=(1, 1, 1, 1, 0, 0), mode="replicate"),
+            Code.RANK,
+            "mode 'replicate' pads 3 axes of (N, 4, 3)",
+        ),
+        (
+            Pad(pad=(1, 1), mode="replicate", value=2.0),
+            Code.ARGUMENT,
+            "mode 'replicate' has no value for its margin",
+        ),
         (Roll(shifts=1, dims=0), Code.MIXES_BATCH, None),
         (Roll(shifts=(1, 2), dims=1), Code.SHAPE, "2 shifts do not go with 1 dims"),
     ],
@@ -88,3 +115,24 @@ def test_refuses(op: Op, code: Code, message: str | None) -> None:
         infer(op, [shape(4, 3)])
     assert refused.value.code == code
     assert message is None or refused.value.message == message
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("constant", [0, 1, 2, 3, 0, 0]),
+        ("reflect", [2, 1, 2, 3, 2, 1]),
+        ("replicate", [1, 1, 2, 3, 3, 3]),
+        ("circular", [3, 1, 2, 3, 1, 2]),
+    ],
+)
+def test_margins_are_those_of_the_definition(mode: str, expected: list[int]) -> None:
+    x = torch.tensor([[[1.0, 2.0, 3.0]]])
+    op = Pad(pad=(1, 2), mode=mode)  # type: ignore[arg-type]
+    assert real(op, [shape(1, 3)])(x).flatten().tolist() == expected
+
+
+def test_widths_below_0_cut_off() -> None:
+    x = torch.arange(12.0).reshape(1, 3, 4)
+    cut = real(Pad(pad=(-1, -2, 0, -1)), [shape(3, 4)])(x)
+    assert torch.equal(cut, x[:, :2, 1:2])

@@ -29,9 +29,13 @@ TORCH_TAKES_MORE = {
     "clamp": {"bool"},
     # The CPU has a kernel, and a GPU has none.
     "matmul": INTEGERS,
-    "max_pool2d": INTEGERS,
+    **dict.fromkeys(("max_pool2d", "max_pool3d"), INTEGERS),
     # Means are rounded to whole numbers.
-    "avg_pool2d": {"int64"},
+    **{key: {"int64"} for key in ("avg_pool1d", "avg_pool2d", "avg_pool3d")},
+    # They make float32 of integers.
+    **dict.fromkeys(("lp_pool1d", "lp_pool2d", "lp_pool3d"), ALL_BUT_FLOAT),
+    # Of truth values, windows that overlap have no sum.
+    **{key: {"bool"} for key in ("fold", "unfold")},
     # It would be the only activations of integers.
     **dict.fromkeys(("hardtanh", "relu", "relu6", "threshold"), INTEGERS),
     # They make float32 of integers, and truth values have no sign.
@@ -60,6 +64,12 @@ def retyped(call: testing.OpCase, name: str) -> testing.OpCase:
     return call._replace(types=tuple(types))
 
 
+def is_narrower(call: testing.OpCase) -> bool:
+    """Whether arguments keep types out: `decimals` of floats alone, margins of truth values."""
+    arguments = call.op.arguments()
+    return "decimals" in arguments or arguments.get("mode") in ("reflect", "replicate")
+
+
 def given_by_torch(call: testing.OpCase) -> set[tuple[str, ...]] | None:
     """The types of the outputs in each mode; None where torch fails in one of them."""
     try:
@@ -73,8 +83,8 @@ def given_by_torch(call: testing.OpCase) -> set[tuple[str, ...]] | None:
 def test_an_op_takes_and_gives_the_types_that_torch_does(name):
     taken = set()
     for kind in NAMES:
-        given = [call for call in testing.examples(name) if "decimals" not in call.op.arguments()]
-        calls = [retyped(call, kind) for call in given]  # only floats are rounded to `decimals`
+        given = [call for call in testing.examples(name) if not is_narrower(call)]
+        calls = [retyped(call, kind) for call in given]
         found = [given_by_torch(call) for call in calls]
         if None in found:
             continue
@@ -127,6 +137,9 @@ BOUNDED = ValueType("int64", 7)
         (Pad(pad=(1, 1), value=7.0), [BOUNDED], ValueType("int64", 8)),
         (Pad(pad=(1, 1), value=-1.0), [BOUNDED], INT64),
         (Pad(pad=(0, 0), value=-1.5), [BOUNDED], BOUNDED),
+        (Pad(pad=(-1, 0), value=-1.5), [BOUNDED], BOUNDED),
+        (Pad(pad=(1, 1), mode="reflect"), [BOUNDED], BOUNDED),
+        (Pad(pad=(1, 1), mode="circular"), [BOOL], BOOL),
         (Pad(pad=(1, 1), value=7.0), [INT32], INT32),
         (Pad(pad=(1, 1), value=1.0), [BOOL], BOOL),
         (Add(), [BOUNDED, BOUNDED], INT64),

@@ -25,7 +25,7 @@ from archspec.ir.fields import ArgumentsError, Bounds, Field, Problem, fields_of
 from archspec.ir.registry import Registry
 from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
-from archspec.ir.types import FLOAT, FLOATS, ValueType, promoted
+from archspec.ir.types import BOOL, FLOAT, FLOATS, NUMBERS, ValueType, promoted
 from archspec.record import Record
 
 if TYPE_CHECKING:
@@ -250,6 +250,8 @@ class Op:
 
     def help_for_type(self, given: ValueType) -> str | None:
         """What helps where it reads a value of a type that it does not take."""
+        if given == BOOL and self.takes >= NUMBERS:
+            return "put `to: float` or `to: int64` before it"
         return "put `to: float` before it" if "float" in self.takes else None
 
     def doubt(self, *inputs: Shape) -> Doubt | None:

@@ -213,6 +213,11 @@ class Op:
         """How many inputs it reads; None for two or more."""
         return None if self.variadic else self.num_inputs
 
+    @classmethod
+    def names_of(cls, inputs: Sequence[Shape]) -> Sequence[str]:
+        """The `input_names` as which it reads values of these shapes, in their order."""
+        return cls.input_names[: len(inputs)]
+
     @property
     def gives_own(self) -> bool:
         """Whether its value is the tensor that it builds, and no code computes it."""

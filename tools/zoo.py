@@ -23,7 +23,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from comparing import SEED, count_lines, fill, one_deterministic_thread, settle, unfilled
+from comparing import NORMS, SEED, count_lines, fill, one_deterministic_thread, settle, unfilled
 from references import Reference
 from torch import Tensor, nn
 
@@ -268,9 +268,7 @@ def compare_tensors(
     In double precision, where rounding alone is far below `NEAR`: what has no effect in exact
     arithmetic, as a bias of keys in attention, still changes the last bits.
 
-    One backward pass shows it for what has a gradient. Moving statistics have none: their
-    derivatives are those of the scale and shift of the same norm, times numbers that are not 0.
-    All else is changed, one at a time.
+    One backward pass shows it for almost all; what it does not show is changed, one at a time.
     """
     net, given = copy.deepcopy(net).double().eval(), doubled(inputs)
     with wide():
@@ -290,15 +288,28 @@ def compare_tensors(
 
 
 def moved_by_gradients(net: nn.Module, inputs: Sequence[Tensor]) -> set[str]:
-    """Keys of the tensors that the outputs depend on, as one backward pass shows it."""
-    loss = [each for each in tensors(net(*inputs)) if each.requires_grad]
+    """Keys of the tensors that the outputs depend on, as one backward pass shows it.
+
+    Moving statistics have no gradient in torch. Their derivatives are those of the shift and the
+    scale of the same norm, times numbers that are nowhere 0.
+    """
+    norms = [k for k, m in net.named_modules(remove_duplicate=False) if isinstance(m, NORMS)]
+    moving = {f"{norm}.{each}" for norm in norms for each in ("running_mean", "running_var")}
+    watched = {
+        key: tensor.requires_grad_()
+        for key, tensor in net.state_dict(keep_vars=True).items()
+        if tensor.is_floating_point() and key not in moving
+    }
+    loss = list(tensors(net(*inputs)))
     generator = torch.Generator().manual_seed(SEED + 3)
     cotangents = [torch.randn(each.shape, generator=generator).to(each) for each in loss]
     torch.autograd.backward(loss, cotangents)
-    sizes = {k: float(p.grad.abs().max()) for k, p in net.named_parameters() if p.grad is not None}
+    sizes = {
+        k: float(each.grad.abs().max()) for k, each in watched.items() if each.grad is not None
+    }
     moved = {key for key, size in sizes.items() if size > NEAR * max(sizes.values())}
-    moved |= {f"{k.removesuffix('bias')}running_mean" for k in moved if k.endswith("bias")}
-    moved |= {f"{k.removesuffix('weight')}running_var" for k in moved if k.endswith("weight")}
+    moved |= {f"{norm}.running_mean" for norm in norms if f"{norm}.bias" in moved}
+    moved |= {f"{norm}.running_var" for norm in norms if f"{norm}.weight" in moved}
     return moved
 
 

@@ -6,7 +6,7 @@ The modules beside this one make these records from values; `archspec/expand` ma
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 from archspec.diagnostics.diagnostic import Diagnostic, Note, Span
@@ -15,6 +15,7 @@ from archspec.expressions.evaluate import Env
 from archspec.expressions.parse import Expression, Template
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
+from archspec.ir.shape import Shape
 from archspec.record import Record
 from archspec.sizes.size import plain
 from archspec.text.values import Mapping, Value
@@ -53,12 +54,14 @@ class Reference(Record):
 class Inputs(Record):
     """The inputs of a block or op by name. `rest` takes any number of values behind the others.
 
-    The last `optional` names may be left out.
+    The last `optional` names may be left out. `names_of` are the names as which values of some
+    shapes are read, where that may be others than they are given as.
     """
 
     names: tuple[str, ...]
     rest: str | None = None
     optional: int = 0
+    names_of: Callable[[Sequence[Shape]], Sequence[str]] | None = None
 
     def __str__(self) -> str:
         return ", ".join([*self.names, *([f"{self.rest}..."] if self.rest else [])])

@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 
+from archspec.emit import namespace
 from archspec.emit.checks import Check, check_lines
 from archspec.emit.children import TAKEN, listed, member
 from archspec.emit.following import Plan, with_numbers
@@ -32,10 +33,7 @@ from archspec.sizes.size import known
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _TAKEN = frozenset(
-    (
-        *("self", "torch", "observe", "not_legal", "not_legal_together"),
-        *("getattr", "isinstance", "ValueError"),
-    )
+    (*namespace.__all__, *("self", "observe", "getattr", "isinstance", "ValueError"))
 )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.diagnostics.suggestions import did_you_mean
 from archspec.document.forms.alone import ShareAlone
 from archspec.document.records import Form, Inputs, NamedInput, Node
 from archspec.expand.builder import Refs, Site
 from archspec.expand.expansion import Expansion
+from archspec.ir.shape import Shape, show
 
 
 def in_order(x: Expansion, node: Node, site: Site) -> Refs | None:
@@ -41,7 +44,14 @@ def in_order(x: Expansion, node: Node, site: Site) -> Refs | None:
     if missing or not sound:
         return None
     order = [*known.names, *([known.rest] if known.rest else [])]
-    return tuple([ref for name in order for ref in values.get(name, ())])
+    read = tuple([ref for name in order for ref in values.get(name, ())])
+    if known.names_of is not None:
+        given = {name: site.builder.shape(values[name][0]) for name in order if name in values}
+        if misread := _misread(form.word, given, known):
+            name, refusal = misread
+            x.report(refusal, next(each.span for each in node.named if each.name == name))
+            return None
+    return read
 
 
 def _form(node: Node, site: Site) -> Form:
@@ -85,6 +95,23 @@ def _refused(word: str, entry: NamedInput, count: int, known: Inputs) -> Refusal
             code=Code.ARITY,
             help="name one of several outputs by its number: `parts[0]`",
         )
+    return None
+
+
+def _misread(word: str, given: Mapping[str, Shape], known: Inputs) -> tuple[str, Refusal] | None:
+    """The first name that is given to what is read as another, and what to say of it."""
+    assert known.names_of is not None
+    for name, own in zip(given, known.names_of(tuple(given.values())), strict=True):
+        if name != own:
+            before = known.names[: known.names.index(name)]
+            gap = next((each for each in before if each not in given), None)
+            return name, Refusal(
+                f"{word} would read {show(given[name])}, its {name!r}, as its {own!r}",
+                code=Code.ARITY if gap else Code.SHAPE,
+                expected=f"inputs {known}, without a gap",
+                found=", ".join(given),
+                help=f"give {gap!r} too" if gap else f"name it `{own}`",
+            )
     return None
 
 

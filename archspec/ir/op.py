@@ -25,7 +25,7 @@ from archspec.ir.fields import ArgumentsError, Bounds, Field, Problem, fields_of
 from archspec.ir.registry import Registry
 from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
-from archspec.ir.types import FLOAT, FLOATS, ValueType, promoted
+from archspec.ir.types import BOOL, FLOAT, FLOATS, NUMBERS, ValueType, promoted
 from archspec.record import Record
 
 if TYPE_CHECKING:
@@ -213,6 +213,11 @@ class Op:
         """How many inputs it reads; None for two or more."""
         return None if self.variadic else self.num_inputs
 
+    @classmethod
+    def names_of(cls, inputs: Sequence[Shape]) -> Sequence[str]:
+        """The `input_names` as which it reads values of these shapes, in their order."""
+        return cls.input_names[: len(inputs)]
+
     @property
     def gives_own(self) -> bool:
         """Whether its value is the tensor that it builds, and no code computes it."""
@@ -250,6 +255,8 @@ class Op:
 
     def help_for_type(self, given: ValueType) -> str | None:
         """What helps where it reads a value of a type that it does not take."""
+        if given == BOOL and self.takes >= NUMBERS:
+            return "put `to: float` or `to: int64` before it"
         return "put `to: float` before it" if "float" in self.takes else None
 
     def doubt(self, *inputs: Shape) -> Doubt | None:

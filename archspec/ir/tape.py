@@ -304,19 +304,20 @@ CONSTANT = Tensor((), (), Storage(0), requires_grad=False)
 """A number as torch sees it: an operand without axes, which decides the strides of a result."""
 
 
-def elementwise(tape: Tape, *inputs: Tensor) -> Tensor:
+def elementwise(tape: Tape, *inputs: Tensor, type: ValueType | None = None) -> Tensor:
     """The new result of a pointwise op on broadcastable `inputs`. The op itself says what is saved.
 
-    Its type is the one that theirs are promoted to; it requires a gradient where any input does.
+    Its `type` is by default the one that theirs are promoted to; it requires a gradient where any
+    input does.
     Its memory order is the one that torch's `TensorIterator` gives it: that of its inputs where
     they agree, else that of the first input which has an order.
     """
     shape = broadcast([x.shape for x in inputs])
     return tape.new(
         shape,
-        requires_grad=any(x.requires_grad for x in inputs),
+        requires_grad=require_grad(*inputs),
         strides=_elementwise_strides(shape, inputs),
-        type=promoted([x.type for x in inputs]),
+        type=type or promoted([x.type for x in inputs]),
     )
 
 

@@ -82,6 +82,7 @@ def named_elsewhere(word: str) -> str | None:
 
 FLOATS = frozenset({"float"})
 INTEGERS = frozenset({"int64", "int32"})
+NUMBERS = FLOATS | INTEGERS
 EVERY = frozenset(NAMES)
 """What an op may take."""
 

@@ -367,10 +367,14 @@ class GLU(ShapeKeeping, name="glu", primary="dim"):
 
 
 class _AlongAxis(ShapeKeeping):
-    """Base of softmax and its logarithm."""
+    """Base of softmax and its logarithm.
+
+    `of_one` is what they give along an axis of size 1, and what to write instead.
+    """
 
     dim: int
 
+    of_one: ClassVar[tuple[str, str]]
     primary = "dim"
     takes_unbatched = True
     any_rank = True
@@ -385,6 +389,17 @@ class _AlongAxis(ShapeKeeping):
         own_axis(self.dim, x)
         return x
 
+    def doubt(self, *inputs: Shape) -> Doubt | None:
+        (x,) = inputs
+        if x[self.dim] != 1:
+            return None
+        value, instead = self.of_one
+        return Doubt(
+            f"{self.op_name} along dim {self.dim} of {show(x)}, of size 1, gives {value} for any "
+            "input",
+            instead,
+        )
+
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         y = tape.new(x.shape, requires_grad=x.requires_grad)  # the kernel writes row-major only
@@ -398,15 +413,7 @@ class Softmax(_AlongAxis, name="softmax"):
 
     gives_probabilities = True
     module = "torch.nn.Softmax"
-
-    def doubt(self, *inputs: Shape) -> Doubt | None:
-        (x,) = inputs
-        if x[self.dim] != 1:
-            return None
-        return Doubt(
-            f"softmax along dim {self.dim} of {show(x)}, of size 1, gives 1 for any input",
-            "for one number between 0 and 1 write `sigmoid`",
-        )
+    of_one = "1", "for one number between 0 and 1 write `sigmoid`"
 
 
 class LogSoftmax(_AlongAxis, name="log_softmax"):
@@ -414,12 +421,4 @@ class LogSoftmax(_AlongAxis, name="log_softmax"):
 
     since = "0.2"
     module = "torch.nn.LogSoftmax"
-
-    def doubt(self, *inputs: Shape) -> Doubt | None:
-        (x,) = inputs
-        if x[self.dim] != 1:
-            return None
-        return Doubt(
-            f"log_softmax along dim {self.dim} of {show(x)}, of size 1, gives 0 for any input",
-            "for the logarithm of one number between 0 and 1 write `logsigmoid`",
-        )
+    of_one = "0", "for the logarithm of one number between 0 and 1 write `logsigmoid`"

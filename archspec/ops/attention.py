@@ -111,6 +111,12 @@ class MultiHeadAttention(Op, name="multi_head_attention", primary="num_heads"):
             )
         return q
 
+    @classmethod
+    def names_of(cls, inputs: Sequence[Shape]) -> Sequence[str]:
+        if len(inputs) == 4 and _paddings(inputs)[3]:
+            return (*cls.input_names[:3], "key_padding_mask")
+        return super().names_of(inputs)
+
     def _roles(
         self, values: Sequence[T], paddings: Sequence[bool]
     ) -> tuple[T, T, T, T | None, T | None]:

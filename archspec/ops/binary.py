@@ -9,11 +9,8 @@ from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.op import Example, ProductFree
 from archspec.ir.shape import Shape, broadcast
 from archspec.ir.tape import CONSTANT, Tape, Tensor, elementwise
-from archspec.ir.types import BOOL, EVERY, FLOAT, FLOATS, INT32, INT64, ValueType, promoted
+from archspec.ir.types import BOOL, EVERY, FLOAT, INT32, INT64, NUMBERS, ValueType, promoted
 from archspec.ops.arithmetic import Number, beside, number_source
-
-NUMBERS = FLOATS | {"int64", "int32"}
-"""What torch subtracts from and raises to a power: truth values it refuses."""
 
 
 class _Pairwise(ProductFree):
@@ -30,11 +27,6 @@ class _Pairwise(ProductFree):
 
     def infer(self, *inputs: Shape) -> Shape:
         return broadcast(*inputs)
-
-    def help_for_type(self, given: ValueType) -> str | None:
-        if given == BOOL and "int64" in self.takes:
-            return "put `to: float` or `to: int64` before it"
-        return super().help_for_type(given)
 
 
 class _WithNumber(_Pairwise):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
+from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir import tape as tapes
 from archspec.ir.computed import parts
-from archspec.ir.fields import Problem
-from archspec.ir.op import MAX_FLOAT, Example, PositiveInt, ProductFree, Weight, Weights
+from archspec.ir.fields import Bounds, Problem
+from archspec.ir.op import MAX_FLOAT, MAX_SIZE, Example, PositiveInt, ProductFree, Weight, Weights
 from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Storage, Tape, Tensor, contiguous_strides
 from archspec.ir.types import EVERY, ValueType
@@ -50,7 +51,7 @@ class Constant(ProductFree, name="constant", primary="value"):
     linspace: tuple[Number, Number, PositiveInt] | None = None
     eye: Sizes | None = None
     tril: Sizes | None = None
-    diagonal: int = 0
+    diagonal: Annotated[int, Bounds(ge=-MAX_SIZE, le=MAX_SIZE)] = 0
     full: tuple[PositiveInt, ...] | None = None
     dtype: Literal["float", "int64", "int32", "bool"] | None = None
     persistent: bool = False
@@ -256,7 +257,13 @@ def _shape_of(value: Any) -> Shape | None:
 def _count(start: Any, end: Any, step: Any) -> Dim:
     """How many numbers `arange` gives, by torch's rule."""
     if float in (start.__class__, end.__class__, step.__class__):
-        return cast(Dim, math.ceil((plain(end) - plain(start)) / plain(step)))
+        count = (plain(end) - plain(start)) / plain(step)
+        if math.isinf(count):
+            raise Refusal(
+                f"a step of {plain(step)} makes more numbers of `arange` than can be counted",
+                code=Code.LIMIT,
+            )
+        return cast(Dim, math.ceil(count))
     if step < 0:
         start, end, step = -start, -end, -step
     return cast(Dim, -(-(end - start) // step))

@@ -10,11 +10,8 @@ from archspec.ir.fields import Bounds, Problem
 from archspec.ir.op import Example, ShapeKeeping
 from archspec.ir.shape import Shape
 from archspec.ir.tape import Tape, Tensor, elementwise
-from archspec.ir.types import BOOL, EVERY, FLOATS, INT32, INT64, ValueType
+from archspec.ir.types import BOOL, EVERY, INT32, INT64, NUMBERS, ValueType
 from archspec.ops.arithmetic import Number, beside
-
-NUMBERS = FLOATS | {"int64", "int32"}
-"""What has a sign."""
 
 
 class _Function(ShapeKeeping):
@@ -26,11 +23,6 @@ class _Function(ShapeKeeping):
         Example(inputs=[("N", 3, 4)]),
         Example(inputs=[(3, 1, 1)]),
     )
-
-    def help_for_type(self, given: ValueType) -> str | None:
-        if given == BOOL and "int64" in self.takes:
-            return "put `to: float` or `to: int64` before it"
-        return super().help_for_type(given)
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
@@ -45,7 +37,7 @@ class _Function(ShapeKeeping):
 
 
 class _OfNumbers(_Function):
-    """Base of those that leave integers integers."""
+    """Base of those that leave integers integers; truth values have no sign."""
 
     takes = NUMBERS
     examples = (*_Function.examples, Example(inputs=[("N", 3)], types=[INT64]))

@@ -157,7 +157,60 @@ class InstanceNorm(_ChannelNorm, name="instance_norm"):
         return y
 
 
-class LayerNorm(ShapeKeeping, name="layer_norm"):
+class OverAxes(ShapeKeeping):
+    """Base of the norms of each sample over `axes`; `family` is what their classes are called."""
+
+    axes: Annotated[tuple[int, ...], Bounds(min_length=1)] = (-1,)
+
+    family: ClassVar[str]
+    takes_unbatched = True
+
+    def infer(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        self._positions(x)
+        return x
+
+    def module_key(self, *inputs: Shape) -> Hashable:
+        (x,) = inputs
+        # torch's own module counts the axes from the last, whatever stands before them.
+        return self._sizes(x), self._is_trailing(x) or (self._positions(x), len(x))
+
+    def build(self, *inputs: Shape) -> nn.Module:
+        from torch import nn
+
+        from archspec.runtime import modules
+
+        (x,) = inputs
+        given = {key: value for key, value in vars(self).items() if key != "axes"}
+        if self._is_trailing(x):
+            made: nn.Module = getattr(nn, self.family)(list(self._sizes(x)), **given)
+        else:
+            over = getattr(modules, f"{self.family}Over")
+            made = over(self._positions(x), len(x), self._sizes(x), **given)
+        return made
+
+    def _positions(self, x: Shape) -> tuple[int, ...]:
+        """The axes from the front, in ascending order."""
+        positions = sorted(own_axis(dim, x) for dim in self.axes)
+        if len(set(positions)) < len(positions):
+            raise Refusal(f"axes {show(self.axes)} name one axis twice", expected="different axes")
+        return tuple(positions)
+
+    def _sizes(self, x: Shape) -> Shape:
+        """The sizes of the axes, which the learned tensors have."""
+        return tuple(x[dim] for dim in self._positions(x))
+
+    def _is_trailing(self, x: Shape) -> bool:
+        axes = self._positions(x)
+        return axes[0] == len(x) - len(axes)
+
+    def _split(self, x: Shape) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The axes that stay apart, N first, and those normalised over."""
+        axes = self._positions(x)
+        return tuple(dim for dim in range(len(x)) if dim not in axes), axes
+
+
+class LayerNorm(OverAxes, name="layer_norm"):
     """Normalises each sample over `axes`, by default the last one (Ba et al., 2016).
 
     `axes` counts N as 0 and may not name it. Trailing axes make torch's `LayerNorm`; others are
@@ -165,12 +218,11 @@ class LayerNorm(ShapeKeeping, name="layer_norm"):
     The learned scale and shift have the sizes of the axes, in the order of the input.
     """
 
-    axes: Annotated[tuple[int, ...], Bounds(min_length=1)] = (-1,)
     eps: NonNegativeFloat = 1e-5
     elementwise_affine: bool = True
     bias: bool = True
 
-    takes_unbatched = True
+    family = "LayerNorm"
     examples = (
         Example(inputs=[("N", 4, 7)]),
         Example({"axes": (1,), "eps": 1e-6}, inputs=[("N", 3, 4, 5)]),
@@ -180,15 +232,9 @@ class LayerNorm(ShapeKeeping, name="layer_norm"):
         Example(inputs=[(3, 6)]),
     )
 
-    def infer(self, *inputs: Shape) -> Shape:
-        (x,) = inputs
-        self._positions(x)
-        return x
-
     def doubt(self, *inputs: Shape) -> Doubt | None:
         (x,) = inputs
-        axes = self._positions(x)
-        if product(x[dim] for dim in axes) != 1:
+        if product(self._sizes(x)) != 1:
             return None
         learned = "its bias" if self.elementwise_affine and self.bias else "0"
         return Doubt(
@@ -210,9 +256,7 @@ class LayerNorm(ShapeKeeping, name="layer_norm"):
         )
 
     def weights(self, *inputs: Shape) -> Weights:
-        (x,) = inputs
-        sizes = tuple(x[dim] for dim in self._positions(x))
-        return _scale_and_shift(sizes, self.elementwise_affine, self.bias)
+        return _scale_and_shift(self._sizes(inputs[0]), self.elementwise_affine, self.bias)
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
@@ -227,55 +271,21 @@ class LayerNorm(ShapeKeeping, name="layer_norm"):
             _save_new(tape, tuple(x.shape[dim] for dim in kept), count=2)
         return y
 
-    def module_key(self, *inputs: Shape) -> Hashable:
-        (x,) = inputs
-        _, axes = self._split(x)
-        # torch's own module counts the axes from the last, whatever stands before them.
-        trailing = axes[0] == len(x) - len(axes)
-        return tuple([x[dim] for dim in axes]), trailing or (axes, len(x))
-
     def with_weights(
         self, values: Sequence[str], weights: Mapping[str, str], inputs: Sequence[Shape]
     ) -> str:
         (x,) = inputs
-        _, axes = self._split(x)
-        if axes[0] != len(x) - len(axes):
+        if not self._is_trailing(x):
             raise Refusal(
                 "over axes that are not the last ones it takes no other tensors as weights",
                 code=Code.STRUCTURE,
                 help="put a `permute` before it and one behind it",
             )
-        sizes = tuple([known(x[dim]) for dim in axes])
+        sizes = tuple(map(known, self._sizes(x)))
         scale, shift = weights["weight"], weights.get("bias", "None")
         return (
             f"torch.nn.functional.layer_norm({values[0]}, {sizes}, {scale}, {shift}, {self.eps!r})"
         )
-
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        from archspec.runtime.modules import LayerNormOver
-
-        (x,) = inputs
-        _, axes = self._split(x)
-        sizes = [x[dim] for dim in axes]
-        if axes[0] == len(x) - len(axes):
-            return nn.LayerNorm(sizes, self.eps, self.elementwise_affine, self.bias)
-        return LayerNormOver(
-            axes, len(x), tuple(sizes), self.eps, self.elementwise_affine, self.bias
-        )
-
-    def _positions(self, x: Shape) -> tuple[int, ...]:
-        """The axes from the front, in ascending order."""
-        positions = sorted(own_axis(dim, x) for dim in self.axes)
-        if len(set(positions)) < len(positions):
-            raise Refusal(f"axes {show(self.axes)} name one axis twice", expected="different axes")
-        return tuple(positions)
-
-    def _split(self, x: Shape) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """The axes that stay apart, N first, and those normalised over."""
-        axes = self._positions(x)
-        return tuple(dim for dim in range(len(x)) if dim not in axes), axes
 
 
 class GroupNorm(ShapeKeeping, name="group_norm", primary="num_groups"):

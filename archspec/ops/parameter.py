@@ -140,7 +140,7 @@ class ParameterOp(ProductFree, name="parameter", primary="shape"):
         return nn.Parameter(tensor)
 
     def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        return expanded(own, values[0], len(self.shape))
+        return expanded(own, values[0], len(self.shape)) if self.batch else own
 
     def _bounds(self) -> tuple[float, float]:
         low, high = (0.0, 1.0) if self.init == "uniform" else (-2.0, 2.0)

@@ -30,7 +30,7 @@ class _Recurrent(Op):
 
     A layer has a cell for each direction. `gates` counts the matrices of a cell, and `kept` the
     tensors of hidden size that autograd keeps at each step, of which `keeps_output` says whether h
-    is one.
+    is one. `with_states` is the function that turns the states of the module's result.
     """
 
     hidden_size: PositiveInt
@@ -51,6 +51,7 @@ class _Recurrent(Op):
     gates: ClassVar[int]
     kept: ClassVar[int]
     keeps_output: ClassVar[bool] = False
+    with_states: ClassVar[str] = "with_state"
     examples: ClassVar[tuple[Example, ...]] = (
         Example({"hidden_size": 7}, inputs=[("N", 4, 5)]),
         Example(
@@ -170,29 +171,23 @@ class _Recurrent(Op):
             if step and not tape.frozen and not self.keeps_output:
                 tape.save(tape.new(out, requires_grad=True))  # what the next step multiplies
 
-    def module_path(self, *inputs: Shape) -> str:
-        package = "archspec.runtime.recurrent" if self.return_state else "torch.nn"
-        return f"{package}.{self.op_name.upper()}"
-
     def build(self, *inputs: Shape) -> nn.Module:
-        from importlib import import_module
+        from torch import nn
 
-        package, _, name = self.module_path().rpartition(".")
         given = {key: value for key, value in vars(self).items() if key != "return_state"}
         if self.num_layers == 1:
             given["dropout"] = 0.0  # torch warns of it
-        made: nn.Module = getattr(import_module(package), name)(
-            inputs[0][2], batch_first=True, **given
-        )
+        made: nn.Module = getattr(nn, self.op_name.upper())(inputs[0][2], batch_first=True, **given)
         return made
 
     def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        if self.return_state:
-            return f"{own}({', '.join(values)})"
         x, *states = values
         swapped = [f"{state}.transpose(0, 1).contiguous()" for state in states]
-        state = f"({', '.join(swapped)})" if len(swapped) > 1 else "".join(swapped)
-        return f"{own}({x}, {state})[0]" if states else f"{own}({x})[0]"
+        given = [x, f"({', '.join(swapped)})" if len(swapped) > 1 else "".join(swapped)]
+        result = f"{own}({', '.join(filter(None, given))})"
+        if not self.return_state:
+            return f"{result}[0]"
+        return f"{self.with_states}({result})"
 
 
 class LSTM(_Recurrent, name="lstm"):
@@ -213,6 +208,7 @@ class LSTM(_Recurrent, name="lstm"):
     input_names = ("input", "h", "c")
     gates = 4
     kept = 5
+    with_states = "with_states"
     examples = (
         *_Recurrent.examples[:-1],
         Example(

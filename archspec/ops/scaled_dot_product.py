@@ -240,9 +240,9 @@ def _record_products(
         k, v = (_repeated(tape, x, q.shape[-3]) for x in (k, v))
     logits_grad = q.requires_grad or k.requires_grad or (mask is not None and mask.requires_grad)
     y_grad = logits_grad or v.requires_grad
-    left, right = _widened(tape, q), _transposed(_widened(tape, k))
-    value = _widened(tape, v) if tape.is_short else v
-    leading = _broadcast(q.shape[:-2], k.shape[:-2])
+    left, right, value = [tapes.elementwise(tape, x, type=WIDE) for x in (q, k, v)]
+    right, value = _transposed(right), value if tape.is_short else v
+    leading = tapes.broadcast([q.shape[:-2], k.shape[:-2]])
     if q.requires_grad:
         tape.save(as_batch_of_matrices(tape, right, leading))
     if k.requires_grad:
@@ -256,18 +256,12 @@ def _record_products(
         weights = tape.new(pairs, requires_grad=logits_grad, type=WIDE)
         if logits_grad:
             tape.save(noise)
-    everywhere = _broadcast(leading, v.shape[:-2])
+    everywhere = tapes.broadcast([leading, v.shape[:-2]])
     if v.requires_grad:
         tape.save(as_batch_of_matrices(tape, weights, everywhere))
     if logits_grad:
         tape.save(as_batch_of_matrices(tape, value, everywhere))
     return tape.new((*everywhere, q.shape[-2], v.shape[-1]), requires_grad=y_grad)
-
-
-def _widened(tape: Tape, x: Tensor) -> Tensor:
-    """A new tensor of `x` times a number, or of a copy of `x`, in float32 at least."""
-    like = tapes.elementwise(tape, x)
-    return tape.new(x.shape, requires_grad=x.requires_grad, strides=like.strides, type=WIDE)
 
 
 def _repeated(tape: Tape, x: Tensor, heads: int) -> Tensor:
@@ -282,7 +276,3 @@ def _transposed(x: Tensor) -> Tensor:
     *leading, a, b = x.shape
     *steps, down, right = x.strides
     return x.viewed((*leading, b, a), (*steps, right, down))
-
-
-def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(map(max, a, b))

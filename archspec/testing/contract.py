@@ -39,6 +39,7 @@ from torch import Tensor, nn
 
 import archspec.ops  # noqa: F401 (lists the ops)
 from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.emit import namespace
 from archspec.ir import tape as tapes
 from archspec.ir.fields import ArgumentsError
 from archspec.ir.infer import infer, infer_types
@@ -354,7 +355,8 @@ def applied(call: OpCase, built: nn.Module | Tensor | None) -> Callable[..., Any
         result = "own"
     else:
         result = call.op.call("own", names, call.inputs)
-    source = f"import torch\n\ndef forward({', '.join(['own', *names])}):\n    return {result}\n"
+    given = ", ".join(["own", *names])
+    source = f"from {namespace.__name__} import *\n\ndef forward({given}):\n    return {result}\n"
     spec = spec_from_loader(f"archspec.testing.contract.{call.op.op_name}", _Text(source))
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)

@@ -349,3 +349,15 @@ def test_both_keys_name_one_module():
     state = {key: value for key, value in net.state_dict().items() if key[:6] == "second"}
     loaded = arch.build(weights={**state, "gain": net.scale.detach()})
     assert torch.equal(loaded.first.fc.weight, net.first.fc.weight)
+
+
+@pytest.mark.parametrize("loop", ["", "repeat: 2, "])
+def test_a_group_with_a_tensor_of_its_own_is_shared(loop):
+    body = "[{name: gain, parameter: {shape: [4], init: 3}}, {mul: [gain, input]}]"
+    text = f"- {{name: a, {loop}layers: {body}}}\n- relu\n- {{name: b, share: a}}"
+    arch = loaded(text, input="[4]")
+    x = torch.tensor([[-1.0, 0.0, 1.0, 2.0]])
+    times = 9 if loop else 3
+    assert arch.num_parameters == (8 if loop else 4)
+    assert torch.equal(arch.build()(x), (x * times).relu() * times)
+    assert arch.verify().ok

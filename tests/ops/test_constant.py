@@ -68,6 +68,19 @@ def test_whole_numbers_have_a_bound(args, below):
     assert Constant(**args).result_type().below == below
 
 
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({"arange": "[0, 3.0e38, 1.0e-300]"}, "a step of 1e-300 makes more numbers"),
+        ({"arange": "[0.0, -1.0, -1.0e-320]"}, "a step of -1e-320 makes more numbers"),
+        ({"tril": 3, "diagonal": 2**31}, "diagonal"),
+    ],
+)
+def test_numbers_that_torch_cannot_count_are_refused(args, message):
+    with pytest.raises(archspec.SpecError, match=message):
+        archspec.loads(text_with(args))
+
+
 class HandWritten(nn.Module):
     """A small GPT's embeddings, with learned queries behind the tokens."""
 

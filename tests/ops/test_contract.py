@@ -10,12 +10,13 @@ import sys
 import pytest
 import torch
 from hypothesis import HealthCheck, find, given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 import archspec.ops
 from archspec.diagnostics.diagnostic import Refusal
 from archspec.ir.infer import infer
-from archspec.ir.op import REGISTRY
+from archspec.ir.op import REGISTRY, ShapeKeeping
 from archspec.testing import contract as testing
 
 LAYOUTS = ("row-major", "channels-last", "part")
@@ -169,14 +170,17 @@ def test_drawn_calls_agree_with_torch(name):
 def test_a_good_share_of_drawn_calls_is_refused_by_shape_rules():
     refused = []
 
+    # Those that keep the shape of any input have no rule to break.
+    names = [name for name, op in REGISTRY.items() if op.infer is not ShapeKeeping.infer]
+
     @settings(max_examples=400)
-    @given(testing.op_calls())
+    @given(st.sampled_from(sorted(names)).flatmap(testing.op_calls))
     def draw(call):
         refused.append(not _accepted(call))
 
     draw()
     assert len(refused) >= 400
-    assert 0.1 <= sum(refused) / len(refused) <= 0.8
+    assert 0.3 <= sum(refused) / len(refused) <= 0.8
 
 
 def _accepted(call):

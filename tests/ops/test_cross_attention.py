@@ -72,6 +72,56 @@ def test_it_is_torchs(read: str, more: str, given: dict[str, torch.Tensor], widt
     torch.testing.assert_close(found, wanted)
 
 
+HEAD = """\
+inputs:
+  x: [3, 8]
+  padding: {shape: [3], dtype: bool}
+  mask: {shape: [2, 3, 3], dtype: bool}
+layers:
+  - {name: table, constant: {full: [3, 3], value: true}}
+  - {multi_head_attention: 2, from: %s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("read", "code", "said", "help_"),
+    [
+        (
+            "{query: x, key_padding_mask: padding}",
+            "AS504",
+            "'key_padding_mask', as its 'key'",
+            "'key'",
+        ),
+        ("{query: x, attn_mask: table}", "AS504", "'attn_mask', as its 'key'", "'key'"),
+        ("{query: x, value: x}", "AS504", "'value', as its 'key'", "'key'"),
+        (
+            "{query: x, key: x, attn_mask: mask, key_padding_mask: padding}",
+            "AS504",
+            "'attn_mask', as its 'value'",
+            "'value'",
+        ),
+        (
+            "{query: x, key: x, value: x, key_padding_mask: table}",
+            "AS504",
+            "(3, 3), its 'key_padding_mask', as its 'attn_mask'",
+            "'attn_mask'",
+        ),
+        (
+            "{query: x, key: x, value: x, attn_mask: padding}",
+            "AS401",
+            "(N, 3), its 'attn_mask', as its 'key_padding_mask'",
+            None,
+        ),
+    ],
+)
+def test_a_mask_is_read_as_what_it_is_given_as(read, code, said, help_) -> None:
+    with pytest.raises(archspec.SpecError) as refused:
+        archspec.loads(HEAD % read)
+    message = str(refused.value)
+    assert f"error {code}: multi_head_attention would read" in message and said in message
+    assert (f"give {help_} too" if help_ else "name it `key_padding_mask`") in message
+
+
 def test_causal_self_attention_is_torchs_with_and_without_gradients() -> None:
     text = "input: [5, 8]\nlayers:\n  - multi_head_attention: {num_heads: 2, is_causal: true}\n"
     net = archspec.loads(text).build().eval()

@@ -9,6 +9,7 @@ from archspec.ir.op import REGISTRY
 from archspec.ir.shape import N
 from archspec.ir.tape import Tape
 from archspec.runtime.modules import LayerNormOver, RowMajorLocalResponseNorm
+from archspec.testing import contract as testing
 
 
 def make(name, **args):
@@ -173,3 +174,27 @@ def test_nothing_is_saved_where_nothing_learns():
         tape = Tape()
         make(name, **args).record(tape, tape.new((2, 4, 3, 5), requires_grad=False))
         assert tape.saved_bytes == 0
+
+
+@pytest.mark.parametrize("axes", [(-1,), (1,), (1, 3), (2, -1)])
+def test_rms_norm_divides_by_the_root_of_the_mean_square(axes):
+    x = torch.randn(2, 3, 4, 5)
+    module = REGISTRY["rms_norm"](axes=axes, eps=0.25).build((N, 3, 4, 5))
+    sizes = [x.shape[dim] for dim in sorted(dim % 4 for dim in axes)]
+    assert module.weight.shape == tuple(sizes)
+    with torch.no_grad():
+        module.weight.copy_(torch.randn(sizes))
+    shape = [size if dim in {a % 4 for a in axes} else 1 for dim, size in enumerate(x.shape)]
+    expected = x / (x.square().mean(axes, keepdim=True) + 0.25).sqrt()
+    torch.testing.assert_close(module(x), expected * module.weight.reshape(shape))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("axes", "shape"),
+    [((1,), (N, 3, 4, 1)), ((1,), (N, 3, 1, 4)), ((2,), (N, 2, 1, 3)), ((1, 2), (N, 1, 2, 3))],
+)
+def test_rms_norm_lays_out_its_result_as_torch_does(axes, shape, dtype):
+    call = testing.OpCase(REGISTRY["rms_norm"](axes=axes), (shape,))
+    layouts = ("row-major", "channels-last", "part")
+    assert testing.check_call(call, layouts=layouts, dtype=dtype)

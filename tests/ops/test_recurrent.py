@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
+import torch.fx
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -36,6 +39,34 @@ def test_the_states_are_torchs_with_the_batch_first(name: str) -> None:
     last = last if name == "lstm" else (last,)
     found = list(net(X, *states).values())
     torch.testing.assert_close(found, [y, *[each.transpose(0, 1) for each in last]])
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("convert", [torch.jit.script, torch.fx.symbolic_trace])
+def test_a_network_of_states_is_converted(name: str, convert: Callable[..., nn.Module]) -> None:
+    text = (
+        f"inputs: {{x: [4, 5], s: [1, 6]}}\nlayers:\n"
+        f"  - {{name: a, {name}: {{hidden_size: 6, return_state: true}}, from: x}}\n"
+        f"  - {{name: last, add: ['a[1]', s]}}\n"
+        f"  - {{name: b, {name}: {{hidden_size: 6, return_state: true}}, from: [x, %s]}}\n"
+        f"  - concat: ['b[0]', 'b[1]']\n"
+    )
+    net = archspec.loads(text % ("last, last" if name == "lstm" else "last")).build().eval()
+    first, second = CLASSES[name](5, 6, batch_first=True), CLASSES[name](5, 6, batch_first=True)
+    for module, key in ((first, "a"), (second, "b")):
+        module.load_state_dict(net.get_submodule(key).state_dict())
+    s = torch.randn(3, 1, 6)
+    last = first(X)[1][0] if name == "lstm" else first(X)[1]
+    given = last + s.transpose(0, 1)
+    y, end = second(X, (given, given) if name == "lstm" else given)
+    end = end[0] if name == "lstm" else end
+    torch.testing.assert_close(convert(net)(X, s), torch.cat((y, end.transpose(0, 1)), 1))
+
+
+def test_a_state_without_the_one_before_it_is_refused() -> None:
+    text = "inputs: {x: [4, 5], c: [1, 6]}\nlayers:\n  - {lstm: 6, from: {input: x, c: c}}\n"
+    with pytest.raises(archspec.SpecError, match=r"would read \(N, 1, 6\), its 'c', as its 'h'"):
+        archspec.loads(text)
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -30,9 +30,7 @@ class Reference:
     reference, where that is more than a call with the inputs of the spec in order. `arguments` are
     parameters of the spec, for a network that is compared at less than its full width or depth.
 
-    `untrained` says why outputs and gradients in `train()` are not compared. `inert` are patterns
-    of the tensors that cannot change what is returned, with the reason. `counted` is False where
-    torch counts no products of a layer; then the test of that op has compared its own formula.
+    `inert` are patterns of the tensors that cannot change what is returned, with the reason.
     """
 
     name: str
@@ -41,9 +39,7 @@ class Reference:
     sizes: Mapping[str, int] = field(default_factory=dict)
     call: Callable[..., Any] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    untrained: str = ""
     inert: Mapping[str, str] = field(default_factory=dict)
-    counted: bool = True
 
     @property
     def spec(self) -> Path:
@@ -51,6 +47,9 @@ class Reference:
         found = [folder / f"{self.name}.yaml" for folder in FOLDERS]
         return next((path for path in found if path.is_file()), found[0])
 
+
+KEY_BIAS = "adds the same to all logits of a query"
+"""Why the bias of the keys of attention changes nothing."""
 
 REFERENCES: dict[str, Reference] = {}
 MISSING: dict[str, str] = {}
@@ -74,5 +73,7 @@ def load() -> Mapping[str, Reference]:
         try:
             importlib.import_module(f"{__name__}.{module.name}")
         except ModuleNotFoundError as error:
+            if "." in str(error.name):  # a part of a package that is installed
+                raise
             MISSING[module.name] = str(error.name)
     return MappingProxyType(REFERENCES)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from references import reference
+from references import KEY_BIAS, reference
 
 
 def norm(channels: int) -> nn.GroupNorm:
@@ -144,9 +144,6 @@ class DDPM(nn.Module):
         return self.conv_out(functional.silu(self.norm_out(h)))
 
 
-INERT = {"*.attn*.k.bias": "adds the same to all logits of a query"}
-
-
-@reference(sizes={"H": 16, "W": 8}, inert=INERT)
+@reference(sizes={"H": 16, "W": 8}, inert={"*.attn*.k.bias": KEY_BIAS})
 def ddpm_unet() -> nn.Module:
     return DDPM()

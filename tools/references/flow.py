@@ -8,6 +8,7 @@ from torchvision.models import optical_flow
 from references import reference
 
 SMALL = {"H": 64, "W": 96}
+INERT = {"feature_encoder.*.0.bias": "the norm that follows takes the mean of each channel away"}
 
 
 class Encoders(nn.Module):
@@ -22,11 +23,11 @@ class Encoders(nn.Module):
         return (*features, self.context_encoder(image1))
 
 
-@reference(sizes=SMALL)
+@reference(sizes=SMALL, inert=INERT)
 def raft_large_encoders() -> nn.Module:
     return Encoders(optical_flow.raft_large(weights=None))
 
 
-@reference(sizes=SMALL)
+@reference(sizes=SMALL, inert=INERT)
 def raft_small_encoders() -> nn.Module:
     return Encoders(optical_flow.raft_small(weights=None))

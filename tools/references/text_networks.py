@@ -8,7 +8,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from references import reference
+from references import KEY_BIAS, reference
 
 OPTIONS: dict[str, Any] = {"attn_implementation": "sdpa", "use_cache": False}
 SHORT = {"T": 12}
@@ -53,7 +53,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-@reference(sizes=SHORT, arguments=SMALL_BERT, call=masked)
+@reference(sizes=SHORT, arguments=SMALL_BERT, call=masked, inert={"*.key.bias": KEY_BIAS})
 def bert() -> nn.Module:
     return transformers.BertModel(transformers.BertConfig(**SMALL, **OPTIONS))
 
@@ -138,7 +138,7 @@ def phi() -> nn.Module:
     return with_exact_angles(transformers.PhiForCausalLM(config))
 
 
-@reference(sizes=SHORT, arguments=SMALL_BERT, call=masked)
+@reference(sizes=SHORT, arguments=SMALL_BERT, call=masked, inert={"*.k_lin.bias": KEY_BIAS})
 def distilbert() -> nn.Module:
     config = transformers.DistilBertConfig(
         vocab_size=1000, dim=96, n_layers=2, n_heads=4, hidden_dim=200, **OPTIONS
@@ -146,7 +146,12 @@ def distilbert() -> nn.Module:
     return transformers.DistilBertModel(config)
 
 
-@reference(sizes=SHORT, arguments={**SMALL_BERT, "embedding": 64}, call=masked)
+@reference(
+    sizes=SHORT,
+    arguments={**SMALL_BERT, "embedding": 64},
+    call=masked,
+    inert={"*.key.bias": KEY_BIAS},
+)
 def albert() -> nn.Module:
     config = transformers.AlbertConfig(
         **SMALL, embedding_size=64, hidden_dropout_prob=0, attention_probs_dropout_prob=0, **OPTIONS
@@ -154,7 +159,12 @@ def albert() -> nn.Module:
     return transformers.AlbertModel(config)
 
 
-@reference(sizes=SHORT, arguments={**SMALL_BERT, "embedding": 64}, call=masked)
+@reference(
+    sizes=SHORT,
+    arguments={**SMALL_BERT, "embedding": 64},
+    call=masked,
+    inert={"*.key.bias": KEY_BIAS},
+)
 def electra() -> nn.Module:
     config = transformers.ElectraConfig(**SMALL, embedding_size=64, **OPTIONS)
     return transformers.ElectraModel(config)
@@ -174,13 +184,18 @@ SMALL_TRANSFORMER: dict[str, Any] = {
 }
 
 
-@reference(arguments={**SMALL_TOWER, "image": 96}, call=both)
+@reference(arguments={**SMALL_TOWER, "image": 96}, call=both, inert={"*.k_proj.bias": KEY_BIAS})
 def clip_vision() -> nn.Module:
     config = transformers.CLIPVisionConfig(**SMALL_TRANSFORMER, image_size=96, **OPTIONS)
     return transformers.CLIPVisionModel(config)
 
 
-@reference(sizes=SHORT, arguments={**SMALL_TOWER, "vocab": 1000}, call=both)
+@reference(
+    sizes=SHORT,
+    arguments={**SMALL_TOWER, "vocab": 1000},
+    call=both,
+    inert={"*.k_proj.bias": KEY_BIAS},
+)
 def clip_text() -> nn.Module:
     config = transformers.CLIPTextConfig(
         **SMALL_TRANSFORMER, vocab_size=1000, bos_token_id=0, eos_token_id=2, **OPTIONS
@@ -188,7 +203,11 @@ def clip_text() -> nn.Module:
     return transformers.CLIPTextModel(config)
 
 
-@reference(arguments={**SMALL_TOWER, "image": 64, "num_classes": 10}, call=logits)
+@reference(
+    arguments={**SMALL_TOWER, "image": 64, "num_classes": 10},
+    call=logits,
+    inert={"*.k_proj.bias": KEY_BIAS},
+)
 def vit_base() -> nn.Module:
     config = transformers.ViTConfig(**SMALL_TRANSFORMER, image_size=64, num_labels=10, **OPTIONS)
     return transformers.ViTForImageClassification(config)

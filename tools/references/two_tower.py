@@ -47,7 +47,6 @@ class TwoTower(nn.Module):
         return images * self.log_scale.exp(), texts
 
 
-# In eval() torch counts none of the products of its fused MultiheadAttention.
-@reference(sizes={"T": 7}, counted=False)
+@reference(sizes={"T": 7})
 def two_tower() -> nn.Module:
     return TwoTower()

@@ -123,7 +123,7 @@ class OpCall(Call):
 
     def input_names(self, env: Env) -> Inputs | None:
         return (
-            Inputs(self.op.input_names, optional=self.op.optional_inputs)
+            Inputs(self.op.input_names, optional=self.op.optional_inputs, names_of=self.op.names_of)
             if self.op.input_names
             else None
         )

@@ -276,8 +276,7 @@ class MultiHeadAttention(Op, name="multi_head_attention", primary="num_heads"):
         if mask is not None and len(inputs[3]) == 4:
             mask = f"{mask}.flatten(0, 1)"
         if self.is_causal:
-            mask = f"torch.ones({q}.size(1), {k}.size(1), dtype=torch.bool, device={q}.device)"
-            mask = f"{mask}.triu(1)"
+            mask = f"{q}.new_ones(({q}.size(1), {k}.size(1)), dtype=torch.bool).triu(1)"
         given = {"key_padding_mask": padding, "attn_mask": mask}
         more = "".join([f"{key}={value}, " for key, value in given.items() if value is not None])
         if self.is_causal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.fx
 from torch import nn
 
 import archspec
@@ -132,6 +133,8 @@ def test_causal_self_attention_is_torchs_with_and_without_gradients() -> None:
     torch.testing.assert_close(net(X), expected)
     with torch.no_grad():
         torch.testing.assert_close(net(X), expected)
+    for converted in (torch.fx.symbolic_trace(net), torch.jit.script(net)):
+        torch.testing.assert_close(converted(X), expected)
     changed = X.clone()
     changed[:, 3:] += 1
     assert torch.equal(net(changed)[:, :3], net(X)[:, :3])

@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.fx
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -136,7 +137,9 @@ def test_local_response_norm_runs_on_any_layout():
     x = torch.randn(2, 4, 3, 5, 2).permute(0, 1, 4, 3, 2)
     with pytest.raises(RuntimeError, match="view"):
         nn.LocalResponseNorm(3)(x)
-    assert torch.equal(module(x), nn.LocalResponseNorm(3)(x.contiguous()))
+    expected = nn.LocalResponseNorm(3)(x.contiguous())
+    for each in (module, torch.jit.script(module), torch.fx.symbolic_trace(module)):
+        assert torch.equal(each(x), expected)
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,13 @@ class MixerBlock(nn.Module):
         return x + self.channel_mixing(self.norm2(x))
 
 
-@reference()
+INERT = {
+    "blocks.*.token_mixing.2.bias": "adds the same to all channels, whose mean each later norm "
+    "takes away"
+}
+
+
+@reference(inert=INERT)
 def mlp_mixer() -> nn.Module:
     return Mixer()
 

@@ -97,7 +97,8 @@ class JointCheck(Record):
         legal = [_data(region) for region in self.legal]
         values = ", ".join([f"{name!r}: {source}" for name, source in sources.items()])
         said = f"not_legal_together({{{values}}}, {legal!r}, {self.asked!r})"
-        text = f"{' and '.join(sources)} are not legal: {self.asked}"
+        verb = "is" if len(sources) == 1 else "are"
+        text = f"{' and '.join(sources)} {verb} not legal: {self.asked}"
         yield from _refusing(condition, text, said, is_legal=bool(self.kept))
 
 

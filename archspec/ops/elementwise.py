@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import Bounds, Problem
@@ -144,6 +144,7 @@ class Clamp(_OfNumbers, name="clamp"):
     max: Number | None = None
 
     saves = "input"
+    follows = True
     examples = (
         Example({"max": 4.6}, inputs=[(3, 1, 1)]),
         Example({"min": -1.0, "max": 1.0}, inputs=[("N", 3, 4)]),
@@ -173,7 +174,7 @@ class Clamp(_OfNumbers, name="clamp"):
         if self.max is not None:
             least = None if least is None else min(least, self.max)
             most = self.max if most is None else min(most, self.max)
-        return None if least is None or most is None or least < 0 else int(most) + 1
+        return None if least is None or most is None or least < 0 else cast(int, most) + 1
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         return f"{values[0]}.clamp({self.min!r}, {self.max!r})"

@@ -201,3 +201,10 @@ def test_an_export_of_any_size_has_the_conditions_as_its_own():
     program = torch.export.export(net, (torch.zeros(1, 1, 6, 6),), dynamic_shapes=shapes)
     x = torch.rand(1, 1, 10, 10)
     assert torch.allclose(program.module()(x), net(x))
+
+
+def test_a_script_says_of_one_symbol_that_it_is_not_legal():
+    text = "sizes: {L: 6}\ninput: [L, 4]\nlayers:\n  - scale: $(1 / size(input, 1))\n"
+    script = torch.jit.script(archspec.loads(text).build())
+    with pytest.raises(torch.jit.Error, match="L is not legal: L = 6"):
+        script(torch.zeros(1, 7, 4))

@@ -92,6 +92,17 @@ def test_a_size_as_other_follows_the_input():
         torch.testing.assert_close(net(x), x.mean(dim=2))
 
 
+def test_a_clamp_by_a_size_follows_the_input():
+    head = "sizes: {L: 6}\ninput: {shape: [L], dtype: int64}\nlayers:\n"
+    clamp = "  - clamp: {min: 0, max: 'size(input, 1) - 1'}\n"
+    net = archspec.loads(head + clamp).build()
+    for length in (6, 3, 40):
+        x = torch.arange(length).repeat(2, 1) * 2 - 4
+        assert torch.equal(net(x), x.clamp(0, length - 1))
+    table = "  - embedding: {num_embeddings: 12, embedding_dim: 3}\n"
+    assert "1 ≤ L ≤ 12" in str(archspec.loads(head + clamp + table).contract())
+
+
 def test_a_learned_tensor_counts_its_own_axes():
     lines = """
         - {name: table, parameter: {shape: [3, 4], init: normal}}

@@ -25,7 +25,7 @@ HEAD = "input: [3, 8, 8]\nlayers:\n"
 
 
 @pytest.mark.parametrize(
-    ("name", "most"), [("bytes", 400), ("document", 120), ("semantic", 50), ("sizes", 30)]
+    ("name", "most"), [("bytes", 400), ("document", 120), ("semantic", 50), ("sizes", 40)]
 )
 def test_nothing_is_found(name, most, monkeypatch):
     monkeypatch.setattr(networks, "DRAWN", 40)  # enough to choose fifty from, and soon drawn

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from archspec.testing import graphs
 from archspec.testing.loops import loop_specs
@@ -14,7 +14,7 @@ from archspec.testing.loops import loop_specs
 def test_random_loops_are_what_they_say():
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=80, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=80)
     @given(loop_specs())
     def check(spec: graphs.Data) -> None:
         refusal = graphs.check_spec(graphs.to_text(spec))

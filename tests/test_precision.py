@@ -52,7 +52,9 @@ def loaded(text: str = NETWORK, **more: Any) -> Architecture:
 
 
 def nbytes(net: nn.Module) -> int:
-    return sum(value.untyped_storage().nbytes() for value in net.state_dict().values())
+    """Of its state dict, where two keys may name one tensor."""
+    stores = [value.untyped_storage() for value in net.state_dict().values()]
+    return sum({store.data_ptr(): store.nbytes() for store in stores}.values())
 
 
 # --- against real modules ------------------------------------------------------------------------

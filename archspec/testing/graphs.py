@@ -134,10 +134,11 @@ class _Draft(SeveralValues):
             forms = [self.plain] * 4 + [self.residual, self.gate, self.halves, self.learned]
             if depth:
                 forms += [self.group, self.branches, self.repeat, self.loop, self.call] * 2
-                forms += [self.sharing, self.condition, *[self.library] * 2, self.weighted]
+                forms += [self.sharing, self.condition, *[self.library] * 4, self.weighted]
                 forms += [self.choice, self.choice, self.either_halves, self.recursion]
                 forms += [self.in_turn, self.iterations, self.elements, self.elements]
-                forms += [self.one_module, self.rest, self.listed, self.both_keys, self.product]
+                forms += [self.one_module, self.rest, self.both_keys, self.product] * 2
+                forms += [self.listed]
             found += self.choose(*forms)(depth, names)
         return found
 

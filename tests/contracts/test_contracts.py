@@ -8,7 +8,7 @@ from textwrap import dedent
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import given, reject, settings
 
 import archspec
 from archspec.cli import main
@@ -130,7 +130,7 @@ def test_two_symbols_are_exact_at_given_sizes(text):
 def test_contracts_of_random_graphs_are_exact():
     bounded = 0
 
-    @settings(max_examples=20, suppress_health_check=[HealthCheck.filter_too_much])
+    @settings(max_examples=20)
     @given(specs())
     def exact(spec):
         nonlocal bounded

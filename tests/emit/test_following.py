@@ -11,7 +11,7 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 
 import archspec
 from archspec import testing
@@ -268,7 +268,7 @@ outputs: {head: head, aux: aux}
 """)
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=8)
 @given(testing.following_specs())
 def test_drawn_specs_follow_their_input(spec: object) -> None:
     assume(testing.check_follows(testing.to_text(spec), reach=2) is None)

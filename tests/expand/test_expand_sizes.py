@@ -72,13 +72,20 @@ def test_a_number_that_only_the_caller_knows_leaves_no_other_sizes():
         again.variant(sizes={"H": 6})
 
 
-@settings(max_examples=40, deadline=None)
-@given(following_specs())
-def test_expansions_of_random_specs_are_the_same_at_each_size(spec):
-    channels, height, width = spec["input"]
-    text = to_text({"sizes": {"H": height, "W": width}, **spec, "input": [channels, "H", "W"]})
-    try:
-        check(text)
-    except SpecError:
-        with pytest.raises(SpecError):
-            archspec.loads(text, warn=False)
+def test_expansions_of_random_specs_are_the_same_at_each_size():
+    declared = 0
+
+    @settings(max_examples=40, deadline=None)
+    @given(following_specs())
+    def same(spec):
+        nonlocal declared
+        channels, height, width = spec["input"]
+        text = to_text({"sizes": {"H": height, "W": width}, **spec, "input": [channels, "H", "W"]})
+        try:
+            declared += check(text)
+        except SpecError:
+            with pytest.raises(SpecError):
+                archspec.loads(text, warn=False)
+
+    same()
+    assert declared >= 15

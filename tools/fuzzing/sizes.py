@@ -18,7 +18,7 @@ from fuzzing.networks import drawn
 from fuzzing.oracle import outcome
 from fuzzing.sandbox import Case, Verdict
 
-AT_ONCE = 60
+AT_ONCE = 20
 """Graphs that are drawn together."""
 
 LARGEST = 48

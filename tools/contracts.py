@@ -40,10 +40,11 @@ LARGEST = 300
 
 
 def table() -> str:
-    """The contracts of all bundled specs over square inputs; those that are alike share a row."""
+    """The contracts of all bundled specs over square images; those that are alike share a row."""
     rows: dict[tuple[str, str, str], list[str]] = {}
     for name in archspec.bundled():
-        contract = archspec.load(name, warn=False).contract("S,S")
+        arch = archspec.load(name, warn=False)
+        contract = arch.contract(_of_rank(arch, "SS"))
         askers = "; ".join(dict.fromkeys(_asker(contract)))
         says = _cell(contract.compiles_text, contract), _cell(contract.text, contract), askers
         rows.setdefault(says, []).append(name)
@@ -54,6 +55,12 @@ def table() -> str:
     for (compiles, fits, askers), names in rows.items():
         lines.append(f"| {', '.join(names)} | {compiles} | {fits} | {askers} |")
     return "\n".join(lines)
+
+
+def _of_rank(arch: Architecture, letters: str) -> list[str]:
+    """The symbols of the sizes of an image; the last one alone for a sequence of tokens."""
+    most = max(len(shape) for shape in arch.graph.inputs) - 1
+    return list(letters[-most:])
 
 
 def _asker(contract: Contract) -> Iterator[str]:
@@ -90,7 +97,7 @@ def write(check: bool) -> int:
 
 def prove(names: Sequence[str]) -> int:
     """Square inputs of each size up to the largest."""
-    return _prove(names, "S,S", lambda _: [{"S": size} for size in range(1, LARGEST + 1)])
+    return _prove(names, "SS", lambda _: [{"S": size} for size in range(1, LARGEST + 1)])
 
 
 def prove_pairs(names: Sequence[str], count: int) -> int:
@@ -100,15 +107,15 @@ def prove_pairs(names: Sequence[str], count: int) -> int:
         draw = random.Random(name)
         return [{each: draw.randint(1, LARGEST) for each in "HW"} for _ in range(count)]
 
-    return _prove(names, "H,W", pairs)
+    return _prove(names, "HW", pairs)
 
 
-def _prove(names: Sequence[str], symbols: str, sizes: Callable[[str], list[dict[str, int]]]) -> int:
+def _prove(names: Sequence[str], letters: str, sizes: Callable[[str], list[dict[str, int]]]) -> int:
     """The contracts of some specs, at the sizes that are chosen by the name of each."""
     failed = 0
     for name in names:
         arch, start = archspec.load(name, warn=False), time.perf_counter()
-        contract = arch.contract(symbols)
+        contract = arch.contract(_of_rank(arch, letters))
         took = time.perf_counter() - start
         failed += _say(name, contract, list(contract_mismatches(arch, contract, sizes(name))), took)
     return int(failed > 0)

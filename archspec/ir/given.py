@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from torch import Tensor as TorchTensor
     from torch import nn
 
+GIVEN = "given_weights"
+"""Names, in a module, the weights that it is given. Code reads its others and never calls it."""
+
 
 class GivenWeights(Op):
     """The first base of an op's class whose last inputs stand in the place of weights.
@@ -106,6 +109,8 @@ class GivenWeights(Op):
         made = self._plain.build(*self._shapes(inputs))
         for name in self.given:
             made.register_parameter(name, None)  # type: ignore[union-attr]
+        if self.given:
+            setattr(made, GIVEN, self.given)
         return made
 
     def source(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:

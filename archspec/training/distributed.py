@@ -18,6 +18,8 @@ from torch import distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
+from archspec.ir.given import GIVEN
+
 CONNECTION_LOST = ("gloo/transport", "Connection reset by peer", "Connection closed by peer")
 """Parts of gloo's messages when another process is gone. It has no error class for that."""
 
@@ -113,13 +115,40 @@ class Processes:
 
         # Left to itself, FSDP takes the GPUs of a machine that has some.
         mesh = init_device_mesh(device.type, (self.world,))
-        for child in net.children():
-            if any(True for _ in child.parameters()):
-                fully_shard(child, mesh=mesh)
+        for unit in _units(net):
+            fully_shard(unit, mesh=mesh)
         # The parameters of the whole are parts again after a forward pass without a backward one,
         # and so may be updated.
         fully_shard(net, mesh=mesh, reshard_after_forward=True)
         return net
+
+
+def _units(net: nn.Module) -> list[nn.Module]:
+    """The modules within a network whose parameters may be gathered one module at a time.
+
+    It calls each of them, and nothing else has their parameters. All other parameters are gathered
+    for the whole forward pass.
+    """
+    owners: dict[nn.Parameter, set[nn.Module]] = {}
+    for module in net.modules():
+        for parameter in module.parameters(recurse=False):
+            owners.setdefault(parameter, set()).add(module)
+
+    def is_unit(child: nn.Module) -> bool:
+        inside, own = set(child.modules()), list(child.parameters())
+        is_called = not hasattr(child, GIVEN)
+        return bool(own) and is_called and all(owners[each] <= inside for each in own)
+
+    return [child for child in _called(net) if is_unit(child)]
+
+
+def _called(module: nn.Module) -> list[nn.Module]:
+    """Its children, and those of children that only hold others, each once."""
+    found: dict[nn.Module, None] = {}
+    for child in module.children():
+        is_holder = type(child).forward is nn.Module.forward
+        found.update(dict.fromkeys(_called(child) if is_holder else [child]))
+    return list(found)
 
 
 class Flagged(nn.Module):

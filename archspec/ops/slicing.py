@@ -145,12 +145,13 @@ class Pad(ProductFree, name="pad", primary="pad"):
 
     def _check_margin(self, before: int, after: int, size: Dim, dim: int) -> None:
         """Refuses widths that leave nothing of an axis, or ask for more than it has."""
-        most = max(before, after)
+        # A width of 0 is as any other: where widths follow sizes, each question splits the contract.
+        most = max(before, after) if self.mode in ("reflect", "circular") else 0
         if self.mode == "reflect":
             expect_at_least(size, most + 1, f"dim {dim} (mode 'reflect' with a width of {most})")
         elif self.mode == "circular":
             expect_at_least(size, most, f"dim {dim} (mode 'circular' with a width of {most})")
-        kept = size + min(before, 0) + min(after, 0)
+        kept = size + sum([width for width in (before, after) if width < 0])
         # torch would repeat memory that nothing was written to.
         least = max(most, 1) if self.mode == "circular" else 1
         if kept < least:

@@ -296,3 +296,27 @@ layers: [{interpolate: {size: ['4 * (in_height // in_width)', in_width]}}]
             assert found.accepts(S=size) is (ours == right), size
     same = text.replace("in_height // in_width", "in_height // 2")
     assert contract(same, "S,S")[1].text == "S ≥ 2"
+
+
+FILLED = """
+input: [3, 56, 56]
+layers:
+  - pad: [0, (-in_width) % 7, 0, (-in_height) % 7]
+  - conv2d: {out_channels: 4, kernel_size: 7, stride: 7}
+  - global_avg_pool2d
+"""
+
+
+def test_a_margin_of_width_0_is_no_case_of_its_own():
+    arch, found = contract(FILLED, "S,S")
+    assert found.is_complete and found.text == "any S" and not found.others
+    assert not list(contract_mismatches(arch, found, [{"S": size} for size in range(1, 30)]))
+
+
+def test_swin_has_more_windows_than_one_in_all_stages_but_the_last():
+    found = archspec.load("torchvision/swin_t", warn=False).contract("S,S")
+    # Its maps have floor(S / 4) rows, and half of them, rounded up, in each later stage.
+    stages = {size: [-(-(size // 4) // 2**stage) for stage in range(4)] for size in range(4, 300)}
+    legal = [size for size, rows in stages.items() if [each > 7 for each in rows] == [1, 1, 1, 0]]
+    assert found.is_complete
+    assert [size for size in range(1, 300) if size in found.sizes["S"]] == legal

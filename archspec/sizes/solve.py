@@ -41,13 +41,6 @@ class Condition(Record):
             return value >= 0
         return (value == 0) is (self.relation == "=")
 
-    @property
-    def negated(self) -> Condition:
-        """What holds where this does not."""
-        if self.relation == ">=":
-            return Condition(self.formula.times(-1).plus(-1), ">=")
-        return Condition(self.formula, "!=" if self.relation == "=" else "=")
-
 
 def where(formula: Formula, relation: Relation) -> Sizes:
     """The sizes at which a formula of at most one symbol is at least 0, is 0, or is not.

@@ -145,7 +145,7 @@ class Pad(ProductFree, name="pad", primary="pad"):
 
     def _check_margin(self, before: int, after: int, size: Dim, dim: int) -> None:
         """Refuses widths that leave nothing of an axis, or ask for more than it has."""
-        # A width of 0 is as any other: where widths follow sizes, each question splits the contract.
+        # Each question about widths that follow sizes splits the contract: none sets 0 apart.
         most = max(before, after) if self.mode in ("reflect", "circular") else 0
         if self.mode == "reflect":
             expect_at_least(size, most + 1, f"dim {dim} (mode 'reflect' with a width of {most})")

@@ -298,21 +298,6 @@ layers: [{interpolate: {size: ['4 * (in_height // in_width)', in_width]}}]
     assert contract(same, "S,S")[1].text == "S ≥ 2"
 
 
-FILLED = """
-input: [3, 56, 56]
-layers:
-  - pad: [0, (-in_width) % 7, 0, (-in_height) % 7]
-  - conv2d: {out_channels: 4, kernel_size: 7, stride: 7}
-  - global_avg_pool2d
-"""
-
-
-def test_a_margin_of_width_0_is_no_case_of_its_own():
-    arch, found = contract(FILLED, "S,S")
-    assert found.is_complete and found.text == "any S" and not found.others
-    assert not list(contract_mismatches(arch, found, [{"S": size} for size in range(1, 30)]))
-
-
 def test_swin_has_more_windows_than_one_in_all_stages_but_the_last():
     found = archspec.load("torchvision/swin_t", warn=False).contract("S,S")
     # Its maps have floor(S / 4) rows, and half of them, rounded up, in each later stage.

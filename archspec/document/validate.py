@@ -126,7 +126,7 @@ def _wrong(op: type[Op], name: str, value: Any, span: Span) -> Diagnostic:
 def _remedy(op: type[Op], name: str, annotation: Any, value: Any, span: Span) -> Help | None:
     if isinstance(value, tuple) and name == op.primary and (form := _by_position(op, value)):
         return Help(f"write `{op.op_name}: {form}`")
-    if value.__class__ is int and 1 < value <= 100 and describe(annotation) == PROBABILITY:
+    if value.__class__ is int and 10 <= value <= 100 and describe(annotation) == PROBABILITY:
         return Help(f"write {value / 100:g}")
     if value.__class__ is int and value in (0, 1) and name in truths(op):
         return Help(f"write {'true' if value else 'false'}")
@@ -155,11 +155,13 @@ PROBABILITY = describe(Probability)
 
 def _by_position(op: type[Op], values: tuple[Any, ...]) -> str | None:
     """A list of values as the arguments that they would be in order, if they fit them."""
+    required = [name for name, field in op.fields().items() if field.is_required]
     given = dict(zip(op.fields(), values, strict=False))
     try:
         op(**given)
     except (ArgumentsError, Refusal):
-        return None
+        # In torch's order the size of the input comes first, which is inferred here.
+        return _by_position(op, values[1:]) if op.kernels and len(values) > len(required) else None
     written = ", ".join(f"{name}: {show_value(value)}" for name, value in given.items())
     return f"{{{written}}}" if len(given) == len(values) else None
 

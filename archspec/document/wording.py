@@ -132,7 +132,9 @@ def by_name(of: str, names: list[str], required: Iterable[str], args: Value) -> 
     needed = list(required)
     if names and not needed:
         return f"name the argument, one of {', '.join(names)}: sizes of the input are inferred"
-    if not names or len(values) != len(items) or len(items) > len(names):
+    if not names:
+        return f"it takes no arguments: write `{of}` alone"
+    if len(values) != len(items) or len(items) > len(names):
         return f"write `{of}: {{argument: value}}`"
     given = dict(zip(names, values, strict=False))
     given |= {key: "…" for key in needed if key not in given}

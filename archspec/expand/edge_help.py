@@ -80,12 +80,28 @@ def second_input(b: Builder, node: Node, refs: Refs) -> str | None:
 
 
 def unjoined(b: Builder, node: Node, refs: Refs) -> str | None:
-    """The help for a node that reads what stands side by side before it, and was not joined."""
-    if node.inputs is not None or len({ref.step for ref in refs}) < 2:
-        return None
+    """The help for a node that reads one value, and is given all of a node with several.
+
+    What stands side by side before it was not joined, or one of the outputs is meant.
+    """
     if not any(node in nodes for nodes in b.lists):
         return None  # it is the merge
+    owners = {ref.step for ref in refs}
+    if len(owners) > 1 and node.inputs is None:
+        return (
+            f"the node before gives {len(refs)} values: join them with a `merge:` there, as "
+            "`merge: concat`, or say with `from:` which to read"
+        )
+    form = node.form
+    reads_one = isinstance(form, OpCall) and not form.op.variadic and form.op.num_inputs == 1
+    owner = refs[0].step if refs else INPUT
+    if len(owners) > 1 or owner == INPUT or len(refs) < 2 or not reads_one:
+        return None
+    made, name = b.recipes[owner].node, b.steps[owner].name
+    read = f"`from: {name}[0]`" if not name.isdecimal() else f"`from: '{name}[0]'`"
+    if made.parallel is None and made.form.word != "branches":
+        return f"{name!r} gives {len(refs)} values: read one of them, as {read}"
     return (
-        f"the node before gives {len(refs)} values: join them with a `merge:` there, as `merge: "
-        "concat`, or say with `from:` which to read"
+        f"{name!r} gives {len(refs)} values: join them with a `merge:` there, as `merge: concat`, "
+        f"or read one of them, as {read}"
     )

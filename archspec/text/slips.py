@@ -53,6 +53,8 @@ def scanner_help(source: Source, line: int, problem: str) -> str | None:
     inner = re.search(r"([\w.]+\[[^\]]*\][^,}\]]*)", text)
     if inner and "{" in text:
         return f"inside braces quote what has brackets: {_quoted(inner[1].strip())}"
+    if inner and re.search(r"\[\s*$|,\s*$", text[: inner.start()]):
+        return f"inside brackets quote what has brackets: {_quoted(inner[1].strip())}"
     if no_token:
         return "quote a text that begins with this character"
     return None

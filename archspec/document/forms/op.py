@@ -90,11 +90,24 @@ class OpCall(Call):
         return self.op.instead(name, value.value, _written_out(given) if given else {})
 
     def alone(self, value: Value) -> str | None:
+        if isinstance(value, Items):
+            return self._in_torchs_order(value)
         if not isinstance(value, Scalar) or type(value.value) is not int:
             return None
         if any(int in field.leaves for field in self.op.fields().values()):
             return None
         return f"write `{self.word}` alone: sizes of the input are inferred"
+
+    def _in_torchs_order(self, given: Items) -> str | None:
+        """The help for more values than are needed: torch's first one is the size of the input."""
+        values = [item.text for item in given if isinstance(item, Scalar)]
+        if not self.op.kernels or not len(list(self.required)) < len(values) == len(given.items):
+            return None
+        named = ", ".join(f"{k}: {v}" for k, v in zip(self.known, values[1:], strict=False))
+        return (
+            "the size of the input, which comes first in torch, is inferred: write "
+            f"`{self.word}: {{{named}}}`"
+        )
 
     def read_edges(self, scope: Scope, value: Value) -> Value | None:
         if not self.op.variadic:

@@ -184,7 +184,7 @@ def test_an_outputs_index_may_be_an_expression():
             "    |     ^^^^\n"
             "  expected: 1 input(s)\n"
             "  found:    2\n"
-            "  help: name one value: `from: name`, or one output of several: `from: name[0]`",
+            "  help: 'h' gives 2 values: read one of them, as `from: h[0]`",
         ),
         (
             "- relu\n- add",
@@ -304,7 +304,7 @@ def test_the_caller_may_replace_the_input():
         ("conv2d: [1, 2, 3, 4, 5, 6, 7, 8, 9]", "", "write `conv2d: {argument: value}`"),
         ("conv2d: [4, 3]", "", "write `conv2d: {out_channels: 4, kernel_size: 3}`"),
         ("conv2d: [4]", "", "write `conv2d: {out_channels: 4, kernel_size: …}`"),
-        ("b: [1]", "blocks: {b: {layers: [relu]}}\n", "write `b: {argument: value}`"),
+        ("b: [1]", "blocks: {b: {layers: [relu]}}\n", "it takes no arguments: write `b` alone"),
         ("{conv2d: {a: 4}, kernel_size: 3}", "", "move it into `conv2d: {…}`"),
         ("{conv_norm_act: {act: relu}, kernel_size: 3}", "", "move it into `conv_norm_act: {…}`"),
         ("{b: , c: 3}", "blocks: {b: {params: {c: 1}, layers: [relu]}}\n", "indent it under `b:`"),

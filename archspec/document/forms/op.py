@@ -12,6 +12,7 @@ from archspec.document.records import Arguments, Inputs, Place
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import Argument, check_truth, op_kinds, truths
 from archspec.expressions.evaluate import EDGES, Env, shape_of
+from archspec.ir.fields import ArgumentsError
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
 from archspec.text.values import Items, Mapping, Scalar, Value, kind
@@ -100,13 +101,18 @@ class OpCall(Call):
 
     def _in_torchs_order(self, given: Items) -> str | None:
         """The help for more values than are needed: torch's first one is the size of the input."""
-        values = [item.text for item in given if isinstance(item, Scalar)]
+        values = [item for item in given if isinstance(item, Scalar)]
         if not self.op.kernels or not len(list(self.required)) < len(values) == len(given.items):
             return None
-        named = ", ".join(f"{k}: {v}" for k, v in zip(self.known, values[1:], strict=False))
+        named = dict(zip(self.known, values[1:], strict=False))
+        try:
+            self.op(**{name: each.value for name, each in named.items()})
+        except (ArgumentsError, Refusal):
+            return None
+        written = ", ".join([f"{name}: {each.text}" for name, each in named.items()])
         return (
             "the size of the input, which comes first in torch, is inferred: write "
-            f"`{self.word}: {{{named}}}`"
+            f"`{self.word}: {{{written}}}`"
         )
 
     def read_edges(self, scope: Scope, value: Value) -> Value | None:

@@ -164,12 +164,14 @@ class _Recurrent(Op):
         return [tape.new(shape, requires_grad=False) for shape in shapes]
 
     def _record_steps(self, tape: Tape, length: int, batch: int) -> None:
-        """What a cell keeps of its steps, but for the states before the first."""
-        hidden, out = (batch, self.hidden_size), (batch, self._out)
-        for step in range(length):
-            tape.save(*[tape.new(hidden, requires_grad=True) for _ in range(self.kept)])
-            if step and not tape.frozen and not self.keeps_output:
-                tape.save(tape.new(out, requires_grad=True))  # what the next step multiplies
+        """What a cell keeps of its steps, but for the states before the first.
+
+        Each step has tensors of its own; those of all steps are one here, with as many bytes.
+        """
+        hidden = (length, batch, self.hidden_size)
+        tape.save(*[tape.new(hidden, requires_grad=True) for _ in range(self.kept)])
+        if not tape.frozen and not self.keeps_output:  # what each next step multiplies
+            tape.save(tape.new((length - 1, batch, self._out), requires_grad=True))
 
     def build(self, *inputs: Shape) -> nn.Module:
         from torch import nn
@@ -239,11 +241,10 @@ class LSTM(_Recurrent, name="lstm"):
 
     def _record_steps(self, tape: Tape, length: int, batch: int) -> None:
         super()._record_steps(tape, length, batch)
-        hidden = (batch, self.hidden_size)
         more = length - 1  # the cell states between steps
         if self.proj_size and not tape.frozen:
             more += length  # what is projected
-        tape.save(*[tape.new(hidden, requires_grad=True) for _ in range(more)])
+        tape.save(tape.new((more, batch, self.hidden_size), requires_grad=True))
 
 
 class GRU(_Recurrent, name="gru"):

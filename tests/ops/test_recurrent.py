@@ -98,3 +98,13 @@ def test_an_lstm_costs_what_a_cell_written_by_hand_does() -> None:
 def test_an_lstm_refuses(inputs: list[tuple[int, ...]], message: str) -> None:
     with pytest.raises(Refusal, match=message):
         infer(REGISTRY["lstm"](hidden_size=6), inputs)
+
+
+@pytest.mark.parametrize("layer", ["lstm: {hidden_size: 16, proj_size: 3}", "gru: 16", "rnn: 16"])
+def test_memory_of_a_sequence_is_a_formula_of_its_length(layer):
+    text = f"input: [L, 8]\nsizes: {{L: 20}}\nlayers: [{layer}]\n"
+    found = archspec.loads(text).formulas().saved_bytes
+    assert found.where == "L ≥ 2"
+    slope, constant = map(int, f"{found.text} + 0".replace("·L", "").split(" + ")[:2])
+    longer = archspec.loads(text, sizes={"L": 33}).formulas().saved_bytes
+    assert (longer.value, found.value) == (33 * slope + constant, 20 * slope + constant)

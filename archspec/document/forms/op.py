@@ -92,12 +92,20 @@ class OpCall(Call):
 
     def alone(self, value: Value) -> str | None:
         if isinstance(value, Items):
-            return self._in_torchs_order(value)
+            return self._as_inputs(value) or self._in_torchs_order(value)
         if not isinstance(value, Scalar) or type(value.value) is not int:
             return None
         if any(int in field.leaves for field in self.op.fields().values()):
             return None
         return f"write `{self.word}` alone: sizes of the input are inferred"
+
+    def _as_inputs(self, given: Items) -> str | None:
+        """The help for a list of nodes, as `add` takes them."""
+        words = [item.text for item in given if isinstance(item, Scalar)]
+        if self.op.num_inputs < 2 or len(words) != len(given.items):
+            return None
+        read = ", ".join(words)
+        return f"the nodes that it reads stand beside it: `{{{self.word}: , from: [{read}]}}`"
 
     def _in_torchs_order(self, given: Items) -> str | None:
         """The help for more values than are needed: torch's first one is the size of the input."""

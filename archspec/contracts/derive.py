@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -142,12 +143,21 @@ def _axes(inputs: Mapping[str, Shape], symbols: Sequence[str] | None) -> Axes:
             axes[name] = (None,) * (count - len(names)) + names
     if not axes:
         most = max(len(shape) for shape in inputs.values()) - 1
-        raise _refused(f"no input has {len(symbols or ())} sizes", f"at most {most} names, as H,W")
+        shown = ",".join("HWD"[:most])
+        raise _refused(
+            f"no input has {len(symbols or ())} sizes",
+            f"at most {most} name{'s' * (most > 1)}" + (f", such as {shown}" if most <= 3 else ""),
+        )
     for symbol in {each for names in axes.values() for each in names if each}:
         try:
             check_identifier(symbol, "a size")
         except Refusal as refusal:
             raise SpecError([Diagnostic.of(refusal, None)]) from None
+        if re.fullmatch("[A-Z](x[A-Z])+", symbol):
+            raise _refused(
+                f"{symbol} is one name, of the last size alone",
+                f"names with commas between them, as {symbol.replace('x', ',')}",
+            )
     return axes
 
 

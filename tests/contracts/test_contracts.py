@@ -305,3 +305,16 @@ def test_swin_has_more_windows_than_one_in_all_stages_but_the_last():
     legal = [size for size, rows in stages.items() if [each > 7 for each in rows] == [1, 1, 1, 0]]
     assert found.is_complete
     assert [size for size in range(1, 300) if size in found.sizes["S"]] == legal
+
+
+@pytest.mark.parametrize(
+    ("symbols", "said"),
+    [
+        ("H,W", "no input has 2 sizes\n  expected: at most 1 name, such as H"),
+        ("HxW", "HxW is one name, of the last size alone"),
+    ],
+)
+def test_names_of_sizes_are_as_many_as_an_input_has(symbols, said):
+    arch = archspec.loads("input: [8]\nlayers: [relu]")
+    with pytest.raises(SpecError, match=said):
+        arch.contract(symbols)

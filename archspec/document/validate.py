@@ -126,7 +126,7 @@ def _wrong(op: type[Op], name: str, value: Any, span: Span) -> Diagnostic:
 def _remedy(op: type[Op], name: str, annotation: Any, value: Any, span: Span) -> Help | None:
     if isinstance(value, tuple) and name == op.primary and (form := _by_position(op, value)):
         return Help(f"write `{op.op_name}: {form}`")
-    if value.__class__ is int and 1 < value <= 100 and describe(annotation) == PROBABILITY:
+    if value.__class__ is int and 10 <= value <= 100 and describe(annotation) == PROBABILITY:
         return Help(f"write {value / 100:g}")
     if value.__class__ is int and value in (0, 1) and name in truths(op):
         return Help(f"write {'true' if value else 'false'}")

@@ -136,7 +136,9 @@ class NodeParser(Scope):
         finally:
             self.loops = outer
         if node is not None:
+            self.whole_loop = loop is not None
             self.read_keys(node, value, in_loop=False)
+            self.whole_loop = False
             alone = isinstance(node.form, FromAlone)
             node.plain = SPECIAL.isdisjoint(value.entries) and not (alone or node.form.joins_list)
             if alone:

@@ -206,10 +206,11 @@ ABOUT_KEYS = {
         "`init:` at the top of the file says how all weights begin"
     ),
     "dataformat": "remove it: the channels come first",
-    "device inplace trainable": "remove it: a spec does not decide it",
+    "batchfirst": "remove it: the batch always comes first",
+    "device inplace": "remove it: a spec does not decide it",
     "dtype precision": "remove it: the option --dtype chooses the precision, not a spec",
     "dropoutprob keepprob": "`p` is the share that is dropped",
-    "embeddim inchannels incchannels infeatures inplanes inputchannels inputdim inputshape "
+    "embeddim inchannels incchannels infeatures inplanes inputchannels inputdim inputshape inputsize "
     "normalizedshape numchannels numfeatures": "remove it: input sizes follow from the node before",
     "units": "a layer of so many units is `linear: 10`",
     "kernelregularizer weightdecay": "the recipe has it: `train: {weight_decay: 0.0001}`",

@@ -51,6 +51,8 @@ class Scope(Reporter, ABC):
         self.loops: list[str] = []
         self.depth = 0
         self.partial = False
+        # Whether the keys that are read belong to a loop as a whole, and see none of its variables.
+        self.whole_loop = False
         # The next node of the list: an op may have slipped into it.
         self.following: Value | None = None
         self.broken: Container[str] = ()
@@ -128,7 +130,9 @@ class Scope(Reporter, ABC):
                     Code.UNKNOWN_NAME,
                     "`index` is known inside a repeat only",
                     span,
-                    help="put `repeat:` on this node or around it",
+                    help="it stands for the whole loop: put it on a node inside, under `layers:`"
+                    if self.whole_loop
+                    else "put `repeat:` on this node or around it",
                 )
                 continue
             if name in self.hidden:

@@ -211,7 +211,9 @@ ABOUT_KEYS = {
     "dtype precision": "remove it: the option --dtype chooses the precision, not a spec",
     "dropoutprob keepprob": "`p` is the share that is dropped",
     "embeddim inchannels incchannels infeatures inplanes inputchannels inputdim inputshape "
-    "inputsize normalizedshape numchannels numfeatures": "remove it: input sizes follow from the node before",
+    "inputsize normalizedshape numchannels numfeatures": (
+        "remove it: input sizes follow from the node before"
+    ),
     "units": "a layer of so many units is `linear: 10`",
     "kernelregularizer weightdecay": "the recipe has it: `train: {weight_decay: 0.0001}`",
 }

@@ -195,8 +195,8 @@ class OverAxes(ShapeKeeping):
             return None
         whole = list(range(1, len(x)))
         return Doubt(
-            f"{self.op_name} normalises the width of an image alone: the {x[-1]} pixels of each row "
-            f"of {show(x)}",
+            f"{self.op_name} normalises the width of an image alone: the {x[-1]} pixels of each "
+            f"row of {show(x)}",
             f"write `axes: [1]` for the {x[1]} channels of each pixel, or `axes: {whole}` for the "
             "whole image",
         )

@@ -55,12 +55,13 @@ EXTRA = (
     "- {name: c, interpolate: {like: input}, from: a}\n- {concat: [c, input]}\n"
     "- {name: p, constant: {arange: in_width}}\n- {add: ['3', p]}\noutputs: {map: -1, flat: b}\n",
     "params: {v: 9, w: 8}\ninputs:\n  words: {shape: [6], dtype: int64, below: v}\n"
-    "  padding: {shape: [6], dtype: bool}\n  memory: [5, 4]\nlayers:\n- {name: e, embedding: "
-    "{num_embeddings: v, embedding_dim: w}, from: words}\n- {name: a, multi_head_attention: 2, from: "
-    "{query: e, key: memory, value: memory}}\n- {name: s, multi_head_attention: 2, from: {query: e, "
-    "key: e, value: e, key_padding_mask: padding}}\n- {name: g, lstm: {hidden_size: w}, from: e}\n"
-    "- add: [a, s, 'g[0]']\n- {max: 1, name: m}\n- {to: float, from: 'm[1]'}\n"
-    "- {linear: v, from: 'm[0]'}\n",
+    "  padding: {shape: [6], dtype: bool}\n  memory: [5, 4]\nlayers:\n"
+    "- {name: e, embedding: {num_embeddings: v, embedding_dim: w}, from: words}\n"
+    "- name: a\n  multi_head_attention: 2\n  from: {query: e, key: memory, value: memory}\n"
+    "- name: s\n  multi_head_attention: 2\n"
+    "  from: {query: e, key: e, value: e, key_padding_mask: padding}\n"
+    "- {name: g, lstm: {hidden_size: w}, from: e}\n- add: [a, s, 'g[0]']\n- {max: 1, name: m}\n"
+    "- {to: float, from: 'm[1]'}\n- {linear: v, from: 'm[0]'}\n",
 )
 """Texts with what the bundled specs use too little."""
 

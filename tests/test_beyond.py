@@ -13,7 +13,7 @@ SMALL = {
         *("albert", "bert", "clip_text", "clip_vision", "distilbert", "electra", "gpt2", "llama"),
         *("mistral", "phi", "qwen2", "t5_encoder", "vit_base", "whisper_encoder"),
     ],
-    "papers": ["nerf", "tcn", "vae"],
+    "papers": ["lstm_classifier", "nerf", "tcn", "vae"],
     "vision_papers": ["dcgan_discriminator", "dcgan_generator", "espcn"],
     "two_tower": ["two_tower"],
     "detection": ["fasterrcnn_box_head", "ssdlite320_mobilenet_v3_large"],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ import archspec
 from archspec.cli import main
 from archspec.contracts import cells, regions
 from archspec.emit import checks
+from archspec.ir.op import REGISTRY
 from archspec.runtime import sizes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,9 +94,10 @@ def test_the_written_pages_are_up_to_date(script: str) -> None:
 
 
 def test_the_examples_of_the_pages_on_the_language_compile() -> None:
-    for page in sorted((ROOT / "docs" / "language").glob("*.md")):
+    pages = [ROOT / "docs" / "language.md", *sorted((ROOT / "docs" / "language").glob("*.md"))]
+    for page in pages:
         for text in fenced(page.read_text(encoding="utf-8"), "yaml"):
-            if not text.startswith(("input", "params", "sizes")):
+            if not text.startswith(("input", "params", "sizes")) or "layers:" not in text:
                 continue  # a part of a spec
             arch = archspec.loads(text)
             assert arch.verify(elsewhere=False).ok, text
@@ -176,6 +180,34 @@ def test_the_table_of_contracts_has_what_is_derived(name: str) -> None:
     row = next(row for row in rows if re.search(rf" {name}[, ]", row))
     found = archspec.load(name, warn=False).contract("S,S")
     assert f"| {found.compiles_text} | {found.text} |" in row
+
+
+def test_the_parts_of_specs_on_the_language_page_compile() -> None:
+    (inputs,) = [
+        text for text in fenced(LANGUAGE, "yaml") if "layers" not in text and "label" in text
+    ]
+    arch = archspec.loads(f"params: {{num_classes: 10}}\n{inputs}layers: [{{relu, from: image}}]\n")
+    assert arch.input_dtype == {"image": "float", "label": "int64"}
+    (silenced,) = [text for text in fenced(LANGUAGE, "yaml") if "AS903" in text]
+    assert not archspec.loads(f"input: [3, 32, 32]\nlayers:\n{silenced}").warnings
+    (sized,) = [text for text in fenced(LANGUAGE, "yaml") if "# inputs: [deep]" in text]
+    block = f"blocks:\n  b:\n    inputs: [deep]\n    layers:\n{indent(sized, ' ' * 6)}"
+    arch = archspec.loads(f"input: [3, 8, 8]\n{block}layers: [b]\n")
+    shown = next(text for text in fenced(LANGUAGE, "python") if "deep" in text)
+    code = getattr(arch.build(device="meta"), "0").code
+    assert ast.unparse(ast.parse(shown)) in ast.unparse(ast.parse(code)).replace("\n    ", "\n")
+
+
+def test_the_page_on_tensors_names_the_ops_that_need_no_batch() -> None:
+    page = (ROOT / "docs" / "language" / "tensors.md").read_text(encoding="utf-8")
+    listed = page.split("\n## Ops on them\n")[1].split("Convolutions, pools")[0]
+    named = set(re.findall(r"`(\w+)`", listed)) - {"dim"}
+    unbatched = {name for name in REGISTRY if REGISTRY[name].takes_unbatched}
+    assert named <= unbatched
+    families = {"reshape", "axes", "slicing", "linear", "matmul", "attention", "embedding", "cast"}
+    families |= {"scaled_dot_product", "norm", "rms_norm"}
+    places = {name: REGISTRY[name].__module__.rpartition(".")[2] for name in unbatched}
+    assert {name for name, place in places.items() if place in families} <= named
 
 
 CHOOSING = (ROOT / "docs" / "language" / "choosing.md").read_text(encoding="utf-8")

@@ -13,6 +13,9 @@ import yaml
 
 import archspec
 from archspec.cli import main
+from archspec.contracts import cells, regions
+from archspec.emit import checks
+from archspec.runtime import sizes
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -118,6 +121,53 @@ def test_the_page_of_sizes_shows_what_is_printed(tmp_path, monkeypatch, capsys) 
     before, _, after = unet.partition("  up:\n")
     other = before + resized + after[after.index("layers:\n  - {name: enc1") :]
     assert archspec.loads(other).contract().text == "H and W ≥ 16"
+
+
+def test_the_page_of_sizes_names_the_limits() -> None:
+    table = SIZES.split("\n## Limits\n")[1].split("\n**Inc")[0]
+    work = f"{cells.MOST_CELLS} cases, with {cells.MAX_WORK:,} nodes in all of them"
+    for said in [
+        work,
+        f"{cells.MOST_REGIONS} regions of sizes in which",
+        f"{regions.MOST_TRIED} sizes of one symbol",
+        f"{sizes.FAR} to either side for one symbol, {sizes.NEAR} for two together",
+        f"{checks.MOST_RANGES} ranges",
+        f"{checks.MOST_REGIONS} regions of legal sizes, or of refused ones",
+        f"{checks.MOST_SYMBOLS} symbols",
+    ]:
+        assert f"| {said}" in table
+
+
+def test_the_page_of_sizes_says_what_is_checked_of_products() -> None:
+    alone = archspec.loads("sizes: {H: 4, W: 6}\ninput: ['H * W']\nlayers: [linear: 4]\n")
+    assert f"`{alone.contract().text}`" in SIZES
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        alone.build()(torch.zeros(1, 30))
+    text = """
+        sizes: {H: 4, W: 6}
+        inputs: {tokens: ["H * W", 8], image: [3, H, W]}
+        layers:
+          - {name: a, linear: 4, from: tokens}
+          - {name: b, conv2d: {out_channels: 1, kernel_size: 1}, from: image}
+        outputs: {a: a, b: b}
+    """
+    net = archspec.loads(text).build()
+    with pytest.raises(ValueError, match="not H·W") as caught:
+        net(torch.zeros(1, 30, 8), torch.zeros(1, 3, 4, 6))
+    assert f"`{caught.value}`" in SIZES
+
+
+def test_the_module_of_an_incomplete_contract_may_check_nothing() -> None:
+    unet = archspec.load("unet", {"width": 1})
+    contract = unet.contract()
+    assert not contract.is_complete
+    assert f"it is {len(contract.refused)}, and the module checks nothing" in SIZES.replace(
+        "\n", " "
+    )
+    with pytest.raises(RuntimeError, match="Kernel size can't be greater"):
+        unet.build()(torch.zeros(1, 1, 187, 187))
+    squares = unet.contract("S,S")
+    assert squares.is_complete and squares.text == "S ≥ 188"
 
 
 @pytest.mark.parametrize("name", ["alexnet", "lenet_bn", "nin", "torchvision/vit_b_32"])

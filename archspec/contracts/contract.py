@@ -7,13 +7,13 @@ from typing import Any, TypeAlias
 
 from archspec.contracts.cells import Cell, Cells
 from archspec.contracts.networks import Need, graph_at, needs
-from archspec.contracts.regions import Box, Region, Solver, Values, hull_of, merged
+from archspec.contracts.regions import Box, Region, Values, hull_of, merged
 from archspec.contracts.requirements import requirements
 from archspec.ir.graph import Graph
 from archspec.record import Record
 from archspec.runtime.sizes import nearest_text
 from archspec.sizes.sets import ALL, Sizes, Unsolved
-from archspec.sizes.solve import Condition
+from archspec.sizes.solve import Condition, Solver
 from archspec.sizes.words import condition_text, sizes_text
 
 Shapes: TypeAlias = Callable[[Values], dict[str, tuple[int, ...]]]

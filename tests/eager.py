@@ -7,6 +7,7 @@ evaluates expressions with Python. What fails here is a graph that torch cannot 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -44,7 +45,7 @@ PRIMARY = {
     "to": "dtype",
 }
 NODE_KEYS = {"name", "from", "when", "else", "repeat", "share", "training_only", "merge"}
-NODE_KEYS |= {"trainable", "weights", "keys", "parallel"}
+NODE_KEYS |= {"trainable", "weights", "keys", "parallel", "parametrize"}
 
 
 class Eager:
@@ -264,7 +265,12 @@ class Scope:
             if isinstance(act, list):
                 return self.group(act, values, place, outer)
             return self.once(act if isinstance(act, dict) else {act: None}, values, place, outer)
+        before = place in self.net.modules
         result = self.op(op, args, values, place, variables)
+        if "parametrize" in node:
+            if not before:
+                computed(self.net.modules[place], node["parametrize"]["weight"], variables)
+            return (self.net.modules[place](*values),)
         return self.weighted(node, place, values[0]) if "weights" in node else result
 
     def weighted(self, node: dict[str, Any], place: str, x: Tensor) -> Values:
@@ -356,8 +362,7 @@ class Scope:
             return (constant(args),)
         if place not in self.net.modules:
             module = made(op, args, x).train(self.net.training)
-            for parameter in module.parameters():
-                pattern(parameter)
+            fill(module)
             self.net.modules[place] = module
         return (self.net.modules[place](x),)
 
@@ -439,6 +444,31 @@ def made(op: str, args: dict[str, Any], x: Tensor) -> nn.Module:
     return FUNCTIONS[op](**args)
 
 
+def computed(module: nn.Module, how: Any, variables: dict[str, Any]) -> None:
+    """Lets torch compute the weight, whose parameters get their pattern."""
+    ((kind, args),) = (how if isinstance(how, dict) else {how: {}}).items()
+    args = {
+        key: evaluate(value, None, variables, "dtype" if key == "keys" else key)
+        for key, value in args.items()
+    }
+    if args.get("dim", 0) is not None and not 0 <= args.get("dim", 0) < module.weight.ndim:
+        raise ValueError("no such axis")
+    place = nn.utils if args.pop("keys", "new") == "old" else nn.utils.parametrizations
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the functions of old are deprecated
+        getattr(place, kind)(module, **args)
+    fill(module)
+
+
+def fill(module: nn.Module) -> None:
+    """Fills the parameters with their pattern, and the vectors of spectral norm with ones."""
+    for parameter in module.parameters():
+        pattern(parameter)
+    for key, buffer in module.named_buffers():
+        if key.endswith(("_u", "_v")):
+            buffer.fill_(buffer.numel() ** -0.5)
+
+
 def merged(op: str, values: Sequence[Any]) -> Tensor:
     if len(values) < 2:
         raise ValueError(f"{op} of {len(values)} values")
@@ -493,8 +523,7 @@ def runs(spec: Mapping[str, Any]) -> str | None:
 def same_function(spec: Mapping[str, Any], arch: archspec.Architecture) -> None:
     """The emitted module computes what the second reading computes, in values and types."""
     net = arch.build()
-    for parameter in net.parameters():
-        pattern(parameter)
+    fill(net)
     eager, given_inputs = Eager(spec, training=False), inputs(spec, 3)
     with torch.no_grad():
         found, expected = net.eval()(*given_inputs), eager.run(*given_inputs)

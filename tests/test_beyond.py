@@ -18,6 +18,7 @@ SMALL = {
     "two_tower": ["two_tower"],
     "detection": ["fasterrcnn_box_head", "ssdlite320_mobilenet_v3_large"],
     "flow": ["raft_small_encoders"],
+    "video": ["mc3_18"],
     "timm_networks": ["dla34", "mixer_s32_224", "res2net50_26w_4s"],
 }
 

@@ -74,7 +74,7 @@ class NodeParser(Scope):
                 or "for a list within a list write `- layers: […]`",
             )
             return None
-        with self.reporting(value.span):
+        with self.reporting(value):
             return self._mapped(value)
         return None
 
@@ -175,6 +175,8 @@ class NodeParser(Scope):
 
     def read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:
         """Reads the keys beside the form: those of each iteration, or those of the whole loop."""
+        if value.entries.keys().isdisjoint(NODE_KEYS):
+            return
         for known in KEYS:
             inside = known.in_loop if node.parallel is None else known.in_parallel
             if inside is in_loop and (entry := value.entries.get(known.name)):

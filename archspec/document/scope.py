@@ -176,7 +176,8 @@ class Scope(Reporter, ABC):
     def argument(self, value: Value, kind_: Reading) -> Argument:
         """Compile a value and check its names. Raises `LocatedError` for an unsound expression."""
         compiled = compile_value(value, kind_, self.limits)
-        self.use_names(sorted(compiled.names), compiled.span, kind_.literals)
+        if compiled.names:
+            self.use_names(sorted(compiled.names), compiled.span, kind_.literals)
         return compiled
 
     def name(self, text: str, span: Span) -> Template | None:

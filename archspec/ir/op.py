@@ -253,6 +253,15 @@ class Op:
             return types[0]
         return promoted(types) if types else FLOAT
 
+    def output_types(
+        self, inputs: Sequence[Shape], types: Sequence[ValueType]
+    ) -> ValueType | list[ValueType]:
+        """As `result_type`, for inputs of these shapes: they may bound the integers that it gives.
+
+        Raises `Refusal` where integers that it reads may name more than there is.
+        """
+        return self.result_type(*types)
+
     def help_for_type(self, given: ValueType) -> str | None:
         """What helps where it reads a value of a type that it does not take."""
         if given == BOOL and self.takes >= NUMBERS:

@@ -424,7 +424,7 @@ def check_call(
     """
     try:
         outputs = infer(call.op, call.inputs)
-        types = infer_types(call.op, call.input_types, len(outputs))
+        types = infer_types(call.op, call.inputs, call.input_types, len(outputs))
     except Refusal as refusal:
         assert refusal.code in RULES or _fails(call, dtype), (
             f"torch runs {call}, refused: {refusal}"

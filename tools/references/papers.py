@@ -138,3 +138,23 @@ class WaveNet(nn.Module):
 @reference(sizes={"T": 40})
 def wavenet() -> nn.Module:
     return WaveNet()
+
+
+class LSTMClassifier(nn.Module):
+    """Hochreiter and Schmidhuber, Long Short-Term Memory (1997), over embedded words."""
+
+    def __init__(self, vocab: int, width: int, hidden: int, depth: int, num_classes: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocab, width)
+        self.lstm = nn.LSTM(width, hidden, depth, batch_first=True, dropout=0.5)
+        self.fc = nn.Linear(hidden, num_classes)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, words: Tensor) -> Tensor:
+        _, (states, _) = self.lstm(self.dropout(self.embedding(words)))
+        return self.fc(self.dropout(states[-1]))
+
+
+@reference(sizes={"T": 7}, arguments={"vocab": 100, "width": 12, "hidden": 16})
+def lstm_classifier() -> nn.Module:
+    return LSTMClassifier(vocab=100, width=12, hidden=16, depth=2, num_classes=4)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.diagnostics.suggestions import did_you_mean
+from archspec.document.node_keys import not_on
 from archspec.document.records import Arguments, Block, Branch, Node, Place, Reference
 from archspec.expand import edges
 from archspec.expand.builder import Builder, Levels, Refs, Site
@@ -51,27 +52,19 @@ class _OpAlone:
         return self.make_step(op)
 
     def call(self, block: Block, args: Arguments, written: Span) -> Step | None:
-        raise _no_op(block.name)
+        raise not_on(block.name)
 
     def group(self, nodes: tuple[Node, ...]) -> Step | None:
-        raise _no_op("a group")
+        raise not_on("a group")
 
     def branches(self, paths: tuple[Branch, ...], merge: Node | None) -> Step | None:
-        raise _no_op("branches")
+        raise not_on("branches")
 
     def add(self, diagnostic: Diagnostic) -> None:
         self.at.add(diagnostic)
 
     def trail(self) -> tuple[Note, ...]:
         return self.at.trail()
-
-
-def _no_op(what: str) -> Refusal:
-    return Refusal(
-        f"`weights` stands on ops, and {what} is none",
-        code=Code.STRUCTURE,
-        help="give a group or block the tensor as an input: a block with `inputs: [x, weight]`",
-    )
 
 
 def _weighted_op(x: Expansion, op: Op, node: Node, site: Site, refs: Refs) -> Step | None:

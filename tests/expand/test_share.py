@@ -267,6 +267,19 @@ def test_what_an_idle_owner_reads_is_of_its_type(monkeypatch):
     assert "\n  - name: a\n    from: x\n" in archspec.loads(head + text).expand()
 
 
+def test_an_idle_owner_reads_an_earlier_value_of_its_shape():
+    text = (
+        "input: [4]\nlayers: [{name: live, linear: 3}, {name: gone, linear: 3, from: input}, "
+        "{name: own, linear: 2, from: gone}, {name: use, share: own, from: live}]"
+    )
+    expanded = archspec.loads(text, warn=False).expand()
+    assert expanded.partition("layers:\n")[2].splitlines() == [
+        *("  - name: live", "    linear: 3"),
+        *("  - name: own", "    from: live", "    linear: 2"),
+        *("  - name: use", "    from: live", "    share: own"),
+    ]
+
+
 def test_an_input_that_only_an_idle_owner_reads_is_unread():
     arch = archspec.loads(
         "inputs: {x: [4], y: [4]}\nlayers:\n  - {name: a, linear: 4, from: x}\n"

@@ -80,6 +80,15 @@ def test_a_shared_convolution_takes_another_size():
             "  found:    (N, 4, 8, 3)",
         ),
         (
+            "- {name: a, add: [input, input]}\n- {share: a, from: [a, a, input]}",
+            "<text>:4:6: error AS507: the module of 'a' is made for 2 inputs, and here it has 3 "
+            "inputs\n"
+            "  4 |   - {share: a, from: [a, a, input]}\n"
+            "    |      ^^^^^\n"
+            "  expected: 2 inputs: (N, 4, 8, 8), (N, 4, 8, 8)\n"
+            "  found:    (N, 4, 8, 8), (N, 4, 8, 8), (N, 4, 8, 8)",
+        ),
+        (
             "- {share: b}\n- {name: b, relu}",
             "<text>:3:6: error AS502: 'b' stands after the node that reads it\n"
             "  3 |   - {share: b}\n"

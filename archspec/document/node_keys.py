@@ -363,6 +363,17 @@ class NodeTrainable(NodeKey):
         return False if made.frozen and made.shares is None else None
 
 
+def not_on(what: str, key: str = "weights") -> Refusal:
+    """The refusal of `weights` or `parametrize` on what is no op."""
+    return Refusal(
+        f"`{key}` stands on ops, and {what} is none",
+        code=Code.STRUCTURE,
+        help="give a group or block the tensor as an input: a block with `inputs: [x, weight]`"
+        if key == "weights"
+        else "write it on the ops inside that own the weights",
+    )
+
+
 class NodeWeights(NodeKey):
     """`weights: {weight: other.weight}`."""
 
@@ -381,6 +392,16 @@ class NodeWeights(NodeKey):
                 key.span,
                 help="keep one of the two",
             )
+        elif node.shares_one:
+            scope.report(
+                Code.STRUCTURE,
+                "`weights` beside `share: true`: what is shared is a module with its own weights",
+                key.span,
+                help="keep one of the two",
+            )
+        elif node.form.joins_list or node.form.joins_in_repeat:
+            what = "branches" if node.form.joins_list else "a group"
+            scope.refuse(not_on(what), node.form.span)
         elif not isinstance(value, Mapping) or not value.entries:
             scope.report(
                 Code.STRUCTURE,

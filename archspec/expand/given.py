@@ -83,6 +83,6 @@ def _as_json(name: str, given: Any) -> str:
             f"the value given for {name!r} is not plain data",
             code=Code.PARAMETER,
             expected="numbers, text, truth values, lists and mappings of them",
-            found=type(given).__name__,
+            found=str(given) if isinstance(given, float) else type(given).__name__,
         )
         raise SpecError([Diagnostic.of(refusal, None)]) from None

@@ -62,6 +62,13 @@ def check_fits(first: Step, step: Step, name: str, iteration: int | None = None)
             code=Code.SHARE,
             help="use no loop variable in it, or leave out `share: true`",
         )
+    if len(_read(first)) != len(_read(step)):
+        raise Refusal(
+            f"the module of {name!r} is made for {_inputs(first)}, and here it has {_inputs(step)}",
+            code=Code.SHARE,
+            expected=f"{_inputs(first)}: {', '.join(_read(first))}",
+            found=", ".join(_read(step)),
+        )
     pairs = list(zip(_read(first), _read(step), strict=True))
     wanted, given = next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
     raise Refusal(
@@ -79,6 +86,11 @@ def _type_names(step: Step) -> list[str]:
 def _read(step: Step) -> list[str]:
     """What a step reads, for people."""
     return list(map(typed, step.input_shapes, step.input_types))
+
+
+def _inputs(step: Step) -> str:
+    count = len(step.inputs)
+    return f"{count} inputs" if count > 1 else "one input"
 
 
 def _owner(b: Builder, name: str, level: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.diagnostics.suggestions import did_you_mean
 from archspec.document.forms.op import OpCall
+from archspec.document.node_keys import not_on
 from archspec.document.records import Arguments, Block, Branch, Node, Place, Reference
 from archspec.expand import edges
 from archspec.expand.builder import Builder, Levels, Refs, Site
@@ -68,14 +69,7 @@ class _OpAlone:
         return self.at.trail()
 
     def _no_op(self, what: str) -> Refusal:
-        weights = bool(self.node.weights)
-        return Refusal(
-            f"`{'weights' if weights else 'parametrize'}` stands on ops, and {what} is none",
-            code=Code.STRUCTURE,
-            help="give a group or block the tensor as an input: a block with `inputs: [x, weight]`"
-            if weights
-            else "write it on the ops inside that own the weights",
-        )
+        return not_on(what, "weights" if self.node.weights else "parametrize")
 
 
 def _weighted_op(x: Expansion, op: Op, node: Node, at: At) -> Step | None:

@@ -192,3 +192,15 @@ def test_any_text_is_quoted_so_that_it_is_read_back(text):
     again = archspec.loads(arch.expand())
     assert again.doc == arch.doc
     assert again.expand() == arch.expand()
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [(object(), "object"), ({1, 2}, "set"), (float("nan"), "nan"), (float("-inf"), "-inf")],
+)
+def test_a_given_value_that_is_not_plain_data_is_refused(given, found):
+    with pytest.raises(archspec.SpecError) as raised:
+        archspec.loads("params: {w: 3}\ninput: [4]\nlayers: [{linear: w}]", {"w": given})
+    (said,) = raised.value.diagnostics
+    assert (said.code, said.found) == ("AS304", found)
+    assert said.message == "the value given for 'w' is not plain data"

@@ -295,6 +295,18 @@ def test_a_wrong_parallel_is_refused(node, said):
     assert said in first_line(refused(f"- {{name: a, relu: }}\n- {node}\n- concat"))
 
 
+def test_a_parallel_behind_no_value_is_refused():
+    with pytest.raises(archspec.SpecError) as raised:
+        archspec.loads(
+            "input: [4]\nblocks:\n  b:\n    inputs: [x, xs...]\n    layers:\n"
+            "      - {name: none, from: xs}\n      - {name: e, parallel: 2, linear: 3}\n"
+            "layers: [{b: , from: input}]\n"
+        )
+    (said,) = raised.value.diagnostics
+    assert (said.code, said.span.line) == ("AS504", 7)
+    assert said.message == "none of its elements reads a value"
+
+
 class Chosen(nn.Module):
     """A linear, a value of the list, a linear behind an activation: what each element chose."""
 

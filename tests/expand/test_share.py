@@ -80,6 +80,15 @@ def test_a_shared_convolution_takes_another_size():
             "  found:    (N, 4, 8, 3)",
         ),
         (
+            "- {name: a, add: [input, input]}\n- {share: a, from: [a, a, input]}",
+            "<text>:4:6: error AS507: the module of 'a' is made for 2 inputs, and here it has 3 "
+            "inputs\n"
+            "  4 |   - {share: a, from: [a, a, input]}\n"
+            "    |      ^^^^^\n"
+            "  expected: 2 inputs: (N, 4, 8, 8), (N, 4, 8, 8)\n"
+            "  found:    (N, 4, 8, 8), (N, 4, 8, 8), (N, 4, 8, 8)",
+        ),
+        (
             "- {share: b}\n- {name: b, relu}",
             "<text>:3:6: error AS502: 'b' stands after the node that reads it\n"
             "  3 |   - {share: b}\n"
@@ -265,6 +274,19 @@ def test_what_an_idle_owner_reads_is_of_its_type(monkeypatch):
     assert "shaped" in archspec.loads(head + text).expand()
     head = head.replace(", below: 5", "")
     assert "\n  - name: a\n    from: x\n" in archspec.loads(head + text).expand()
+
+
+def test_an_idle_owner_reads_an_earlier_value_of_its_shape():
+    text = (
+        "input: [4]\nlayers: [{name: live, linear: 3}, {name: gone, linear: 3, from: input}, "
+        "{name: own, linear: 2, from: gone}, {name: use, share: own, from: live}]"
+    )
+    expanded = archspec.loads(text, warn=False).expand()
+    assert expanded.partition("layers:\n")[2].splitlines() == [
+        *("  - name: live", "    linear: 3"),
+        *("  - name: own", "    from: live", "    linear: 2"),
+        *("  - name: use", "    from: live", "    share: own"),
+    ]
 
 
 def test_an_input_that_only_an_idle_owner_reads_is_unread():

@@ -126,6 +126,8 @@ def test_a_patched_node_is_what_the_name_stands_for(tmp_path):
         ("{from: a}", "this node has no op"),
         ("{name: b, from: a, repeat: 2}", "`repeat` has no effect on a node of `from` alone"),
         ("{name: b, from: a, training_only: true}", "`training_only` has no effect on a node of"),
+        ("{name: b, from: a, trainable: false}", "`trainable` has no effect on a node of `from`"),
+        ("{name: b, from: a, weights: {weight: a}}", "`weights` has no effect on a node of `from`"),
         ("{name: a, from: input}", "the name 'a' stands twice in this list"),
         (
             "{name: b, from: [a, input], when: in_channels > 1}",

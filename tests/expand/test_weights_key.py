@@ -201,3 +201,28 @@ def test_weights_stand_beside_a_layers_parameter():
             "- {$fc: , weights: {weight: a.weight}}\n",
             params={"fc": ["relu", {"linear": 8}]},
         )
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        (
+            "branches: [[{linear: 8}], []], merge: add",
+            "`weights` stands on ops, and branches is none",
+        ),
+        ("repeat: 2, layers: [{linear: 8}]", "`weights` stands on ops, and a group is none"),
+        ("parallel: 2, layers: [{linear: 8}], merge: add", "`weights` stands on ops, and a group"),
+        ("b: ", "`weights` stands on ops, and b is none"),
+        ("repeat: 2, linear: 8, share: true", "`weights` beside `share: true`: what is shared is"),
+        ("parallel: 2, linear: 8, share: true, merge: add", "`weights` beside `share: true`: what"),
+    ],
+)
+def test_weights_that_would_be_left_out_are_refused(node, said):
+    head = "input: [8]\nblocks: {b: {layers: [{linear: 8}]}}\nlayers:\n"
+    text = (
+        f"{head}- {{name: p, parameter: [8, 8]}}\n- {{{node}, from: input, weights: {{weight: p}}}}"
+    )
+    with pytest.raises(archspec.SpecError) as raised:
+        archspec.loads(text)
+    (diagnostic,) = raised.value.diagnostics
+    assert diagnostic.message.startswith(said)

@@ -38,6 +38,8 @@ def check_values(report: Reporter, node: Node) -> None:
         (node.repeat is not None, "repeat"),
         (node.parallel is not None, "parallel"),
         (node.training_only, "training_only"),
+        (node.trainable is not None, "trainable"),
+        (bool(node.weights), "weights"),
     ):
         if is_there:
             report.report(

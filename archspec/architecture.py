@@ -334,7 +334,7 @@ class Architecture:
         Raises `SpecError` where they do not fit it.
         """
         origin = self._spec().changed(params or {}, input_shape, sizes or {})
-        return Architecture(compiled(origin), origin)
+        return Architecture(compile_text(*origin), origin)
 
     def _spec(self) -> Origin:
         if self._origin is None:
@@ -450,20 +450,3 @@ def _need_torch() -> None:
             "`pip install torch`",
             name="torch",
         )
-
-
-def compiled(origin: Origin) -> Program:
-    """Raises `SpecError`; where the spec declares sizes, with the nearest ones that are legal."""
-    try:
-        return compile_text(*origin)
-    except SpecError as error:
-        text = origin.source.text
-        if not origin.sizes and "sizes" not in text and "extends" not in text:
-            raise
-        first, *more = error.diagnostics
-        if not first.code.is_shape:
-            raise
-        from archspec.contracts.derive import nearest_legal
-
-        help_ = nearest_legal(origin)
-        raise SpecError([first._replace(help=help_ or first.help), *more]) from None

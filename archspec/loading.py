@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
-from archspec.architecture import Architecture, InputShape, Outputs, compiled
+from archspec.architecture import Architecture, InputShape, Outputs
 from archspec.diagnostics.diagnostic import Source, SpecWarning
-from archspec.expand.program import Origin, read_named
+from archspec.expand.program import Origin, compile_text, read_named
 from archspec.text.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _architecture(
     origin = Origin(
         *(source, folder, params or {}, input_shape, limits, allow_outside, ignore, sizes or {})
     )
-    return Architecture(compiled(origin), origin)
+    return Architecture(compile_text(*origin), origin)
 
 
 def compile(

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 import torch
-from eager_ops import PRIMARY, constant, evaluate, made, merged, pattern
+from eager_ops import PRIMARY, computed, constant, evaluate, fill, made, merged, pattern
 from torch import Tensor, nn
 
 import archspec
@@ -20,7 +20,7 @@ import archspec
 Values = tuple[Tensor, ...]
 
 NODE_KEYS = {"name", "from", "when", "else", "repeat", "share", "training_only", "merge"}
-NODE_KEYS |= {"trainable", "weights", "keys", "parallel"}
+NODE_KEYS |= {"trainable", "weights", "keys", "parallel", "parametrize"}
 
 
 class Eager:
@@ -240,7 +240,12 @@ class Scope:
             if isinstance(act, list):
                 return self.group(act, values, place, outer)
             return self.once(act if isinstance(act, dict) else {act: None}, values, place, outer)
+        before = place in self.net.modules
         result = self.op(op, args, values, place, variables)
+        if "parametrize" in node:
+            if not before:
+                computed(self.net.modules[place], node["parametrize"]["weight"], variables)
+            return (self.net.modules[place](*values),)
         return self.weighted(node, place, values[0]) if "weights" in node else result
 
     def weighted(self, node: dict[str, Any], place: str, x: Tensor) -> Values:
@@ -332,8 +337,7 @@ class Scope:
             return (constant(args),)
         if place not in self.net.modules:
             module = made(op, args, x).train(self.net.training)
-            for parameter in module.parameters():
-                pattern(parameter)
+            fill(module)
             self.net.modules[place] = module
         return (self.net.modules[place](x),)
 
@@ -404,8 +408,7 @@ def runs(spec: Mapping[str, Any]) -> str | None:
 def same_function(spec: Mapping[str, Any], arch: archspec.Architecture) -> None:
     """The emitted module computes what the second reading computes, in values and types."""
     net = arch.build()
-    for parameter in net.parameters():
-        pattern(parameter)
+    fill(net)
     eager, given_inputs = Eager(spec, training=False), inputs(spec, 3)
     with torch.no_grad():
         found, expected = net.eval()(*given_inputs), eager.run(*given_inputs)

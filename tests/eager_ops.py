@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,6 +66,31 @@ def made(op: str, args: dict[str, Any], x: Tensor) -> nn.Module:
     if isinstance(args.get("kernel_size"), list):
         args = {**args, "kernel_size": tuple(args["kernel_size"])}
     return FUNCTIONS[op](**args)
+
+
+def computed(module: nn.Module, how: Any, variables: dict[str, Any]) -> None:
+    """Lets torch compute the weight, whose parameters get their pattern."""
+    ((kind, args),) = (how if isinstance(how, dict) else {how: {}}).items()
+    args = {
+        key: evaluate(value, None, variables, "dtype" if key == "keys" else key)
+        for key, value in args.items()
+    }
+    if args.get("dim", 0) is not None and not 0 <= args.get("dim", 0) < module.weight.ndim:
+        raise ValueError("no such axis")
+    place = nn.utils if args.pop("keys", "new") == "old" else nn.utils.parametrizations
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the functions of old are deprecated
+        getattr(place, kind)(module, **args)
+    fill(module)
+
+
+def fill(module: nn.Module) -> None:
+    """Fills the parameters with their pattern, and the vectors of spectral norm with ones."""
+    for parameter in module.parameters():
+        pattern(parameter)
+    for key, buffer in module.named_buffers():
+        if key.endswith(("_u", "_v")):
+            buffer.fill_(buffer.numel() ** -0.5)
 
 
 def merged(op: str, values: Sequence[Any]) -> Tensor:

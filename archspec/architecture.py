@@ -336,7 +336,7 @@ class Architecture:
         Raises `SpecError` where they do not fit it.
         """
         origin = self._spec().changed(params or {}, input_shape, sizes or {})
-        return Architecture(_compiled(origin), origin)
+        return Architecture(compile_text(*origin), origin)
 
     def _spec(self) -> Origin:
         if self._origin is None:
@@ -539,24 +539,7 @@ def _architecture(
     origin = Origin(
         *(source, folder, params or {}, input_shape, limits, allow_outside, ignore, sizes or {})
     )
-    return Architecture(_compiled(origin), origin)
-
-
-def _compiled(origin: Origin) -> Program:
-    """Raises `SpecError`; where the spec declares sizes, with the nearest ones that are legal."""
-    try:
-        return compile_text(*origin)
-    except SpecError as error:
-        text = origin.source.text
-        if not origin.sizes and "sizes" not in text and "extends" not in text:
-            raise
-        first, *more = error.diagnostics
-        if not first.code.is_shape:
-            raise
-        from archspec.contracts.derive import nearest_legal
-
-        help_ = nearest_legal(origin)
-        raise SpecError([first._replace(help=help_ or first.help), *more]) from None
+    return Architecture(compile_text(*origin), origin)
 
 
 def compile(

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
-from archspec.contracts.regions import Region, Solver, Values
+from archspec.contracts.regions import Region, Values
 from archspec.diagnostics.diagnostic import Diagnostic
 from archspec.expand.program import Trial
 from archspec.ir.graph import Graph
 from archspec.record import Record
 from archspec.sizes.sets import ALL, Unsolved
 from archspec.sizes.size import Conditions
-from archspec.sizes.solve import Condition
+from archspec.sizes.solve import Condition, Solver
 
 MOST_CELLS = 24
 MOST_REGIONS = 64

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
@@ -10,21 +9,16 @@ from typing import TypeAlias
 from archspec.contracts.cells import Cells
 from archspec.contracts.contract import Contract, Shapes
 from archspec.contracts.followed import declared_sizes, emitted_with, is_needed, read
-from archspec.contracts.regions import Values, hull_of
+from archspec.contracts.regions import Values
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, SpecError
-from archspec.expand.nearby_sizes import MAX_EXPANDED, MAX_PRODUCTS
 from archspec.expand.program import Origin, Trial, stated_inputs, trial
 from archspec.expressions.names import check_identifier
 from archspec.ir.shape import Shape
 from archspec.record import Record
 from archspec.sizes.formula import Ring
-from archspec.sizes.sets import Unsolved
 
 DEFAULT_NAMES = {1: ("F",), 2: ("T", "F"), 3: ("H", "W"), 4: ("D", "H", "W")}
 """Names of the last sizes of an input, by how many sizes it has: the channels keep theirs."""
-
-MOST_SYMBOLS = 4
-"""Symbols of a spec whose nearest legal sizes are sought."""
 
 Axes: TypeAlias = dict[str, tuple[str | None, ...]]
 
@@ -47,42 +41,6 @@ def derived(origin: Origin, symbols: Sequence[str] | None) -> Contract:
     return Contract(Cells(way.compile, way.stated), way.shapes, emitted)
 
 
-def nearest_legal(origin: Origin) -> str | None:
-    """Of a spec that does not compile: which of its symbols' sizes would, nearest to its own.
-
-    None where it declares no symbols, or no size of theirs is found to help by itself.
-    """
-    if origin.input_shape is not None or not declared_sizes(read(origin)[0]):
-        return None
-    limits = origin.limits._replace(evaluation_steps=origin.limits.evaluation_steps // 10)
-    try:
-        way = _way(origin._replace(limits=limits), None, MAX_PRODUCTS)
-        if len(way.stated) > MOST_SYMBOLS:
-            return None
-        return _nearest(Cells(way.compile, way.stated), way.stated)
-    except (Unsolved, RecursionError, SpecError):
-        return None
-
-
-def _nearest(cells: Cells, stated: Mapping[str, int]) -> str | None:
-    cells.explore(most=8, work=MAX_EXPANDED)
-
-    def is_legal(name: str, size: int) -> bool:
-        values = {**stated, name: size}
-        cell = cells.at(values)
-        return cell.graph is not None and cell.within_limits(values)
-
-    found = [cell.region for cell in cells.known if cell.graph is not None]
-    texts = []
-    for name, sizes in hull_of(found, stated).items():
-        sides = sizes.below(stated[name]), sizes.above(stated[name])
-        near = [str(each) for each in sides if each and is_legal(name, each)]
-        if stated[name] not in sizes and near:
-            are = f"{' and '.join(near)} {'is' if len(near) < 2 else 'are'}"
-            texts.append(f"{name} = {stated[name]} is not legal here: {are}")
-    return "; ".join(texts) or None
-
-
 class _Way(Record):
     """How a spec is compiled with symbols: what compiles with values of theirs, the sizes of the
     inputs for these, the stated ones, and the names of axes that the caller gives."""
@@ -94,9 +52,9 @@ class _Way(Record):
     ring: Ring
 
 
-def _way(origin: Origin, symbols: Sequence[str] | None, products: float = math.inf) -> _Way:
+def _way(origin: Origin, symbols: Sequence[str] | None) -> _Way:
     spec, given = read(origin)
-    limits, ring = origin.limits, Ring(products)
+    limits, ring = origin.limits, Ring()
     declared = {**declared_sizes(spec), **origin.sizes}
     if symbols is None and origin.input_shape is None and declared:
 

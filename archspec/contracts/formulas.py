@@ -9,12 +9,13 @@ from archspec.analyses.cost import Costs
 from archspec.analyses.layers import Layer, layers
 from archspec.analyses.memory import memory
 from archspec.contracts.contract import Contract
-from archspec.contracts.regions import Box, Region, Solver
+from archspec.contracts.regions import Box, Region
 from archspec.ir.graph import Graph, trained_only
 from archspec.ir.types import PRECISION
 from archspec.record import Record
 from archspec.sizes.sets import Sizes
 from archspec.sizes.size import depends, known
+from archspec.sizes.solve import Solver
 from archspec.sizes.words import condition_text, formula_text, sizes_text
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from archspec.record import Record
 from archspec.sizes.formula import Unkept
 from archspec.sizes.sets import NONE, Sizes, Unsolved
-from archspec.sizes.solve import Condition, follows, negated, where
+from archspec.sizes.solve import Condition, Solver, follows, negated, where
 
 Values: TypeAlias = Mapping[str, int]
 Box: TypeAlias = dict[str, Sizes]
@@ -22,19 +22,6 @@ LEAST_TRIED = 12
 """Least members of a set that are tried for a symbol, beside some others."""
 MOST_TRIED = 128
 """Sizes that are tried where conditions join symbols."""
-
-
-class Solver:
-    """Solves each condition of one symbol once."""
-
-    def __init__(self) -> None:
-        self._known: dict[Condition, Sizes] = {}
-
-    def where(self, condition: Condition) -> Sizes:
-        """The sizes that meet it. Raises `Unsolved`."""
-        if condition not in self._known:
-            self._known[condition] = where(*condition)
-        return self._known[condition]
 
 
 class Region(Record):

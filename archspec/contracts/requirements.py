@@ -8,13 +8,13 @@ from typing import Any, TypeAlias
 
 from archspec.contracts.cells import Cell
 from archspec.contracts.networks import Need
-from archspec.contracts.regions import Region, Solver, Values
+from archspec.contracts.regions import Region, Values
 from archspec.diagnostics.call_sites import CallSite, located
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Span
 from archspec.ir.graph import Graph
 from archspec.record import Record
 from archspec.sizes.sets import ALL, Sizes, Unsolved
-from archspec.sizes.solve import Condition
+from archspec.sizes.solve import Condition, Solver
 from archspec.sizes.words import condition_text, sizes_text
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TypeAlias
 
 from archspec.analyses.orientation import turned_around, turned_help
@@ -22,11 +23,14 @@ from archspec.record import Record
 from archspec.sizes.formula import Ring
 from archspec.sizes.sets import Sizes, Unsolved
 from archspec.sizes.size import Path
-from archspec.sizes.solve import Condition, where
+from archspec.sizes.solve import Condition, Solver, negated
 from archspec.text.limits import Limits
 
 LARGEST = 4096
-"""Largest input size that is looked at."""
+"""Largest size of an image that is looked at."""
+LARGEST_OF_SYMBOL = 2**31 - 1
+MOST_SYMBOLS = 4
+"""Symbols of a spec whose nearest legal sizes are sought."""
 NEARBY = 32
 """A nearby size is above half the stated one, and below twice that and so much more."""
 
@@ -69,19 +73,18 @@ class Trials:
 
     def __init__(
         self,
-        expand: Callable[[dict[str, Sequence[int]], Expander], object],
+        expand: Callable[[dict[str, Sequence[int]] | None, Expander], object],
         limits: Limits,
         sizes: Mapping[str, int],
         nodes: int,
     ) -> None:
-        """`expand` expands the spec, some `nodes`, for sizes of its inputs; `sizes` are of its own
-        symbols."""
+        """`expand` expands the spec, some `nodes`, for sizes of its inputs, or for its own ones;
+        `sizes` are of its own symbols."""
         self._given = expand, limits, sizes, nodes
         self._expand, self._limits, self._sizes = expand, limits, sizes
-        self._ring = Ring(MAX_PRODUCTS)
+        self._ring, self._solver = Ring(MAX_PRODUCTS), Solver()
         self._steps = limits.evaluation_steps - limits.evaluation_steps // 20
         self._nodes, self._answers = MAX_EXPANDED + 4 * nodes, MAX_ANSWERS
-        self._solved: dict[Condition, Sizes] = {}
 
     def again(self) -> Trials:
         """The same, with work left."""
@@ -91,12 +94,28 @@ class Trials:
         """Whether these inputs fit, and what was asked to find out. Raises `Exhausted`."""
         if any(product(shape[1:]) > MAX_ELEMENTS for shape in inputs.values()):
             return Case(False, (), ())
+        other = self._expander()
+        other.axes, other.ends = axes, ends
+        return self._case({name: shape[1:] for name, shape in inputs.items()}, other)
+
+    def run_symbol(self, name: str, size: int) -> Case:
+        """The same for a size of one of the spec's own symbols: every mistake counts."""
+        other = self._expander()
+        assert other.path is not None
+        other.sizes = {**self._sizes, name: other.path.size(SYMBOL, size)}
+        return self._case(None, other)
+
+    def _expander(self) -> Expander:
         other = Expander(self._limits, [])
-        other.budget.steps = self._steps
-        other.sizes, other.axes, other.ends = self._sizes, axes, ends
-        path = other.path = Path(self._ring, lambda: None)
+        other.budget.steps, other.sizes = self._steps, self._sizes
+        other.path = Path(self._ring, lambda: None)
+        return other
+
+    def _case(self, sizes: dict[str, Sequence[int]] | None, other: Expander) -> Case:
+        path = other.path
+        assert path is not None
         with suppress(Stop):
-            self._expand({name: shape[1:] for name, shape in inputs.items()}, other)
+            self._expand(sizes, other)
         self._steps = other.budget.steps
         self._nodes -= other.nodes + PER_TRIAL
         if self._nodes < 0 or self._steps > self._limits.evaluation_steps:
@@ -134,21 +153,17 @@ class Trials:
             return sizes[number] if number < len(sizes) else None
         broken = self._broken(condition)
         first = broken.above(sizes.start) if sizes.step > 0 else broken.below(sizes.start)
-        return first if first in sizes else None
+        return first if first is not None and first in sizes else None
 
     def _broken(self, condition: Condition) -> Sizes:
         """The sizes at which a condition does not hold."""
-        if condition not in self._solved:
-            formula, relation = condition
+        broken, formula = negated(condition), condition.formula
+        if broken not in self._solver:
             self._count(formula.work * formula.period * (formula.degree + 1))
-            try:
-                if relation == ">=":
-                    self._solved[condition] = where(formula.times(-1).plus(-1), ">=")
-                else:
-                    self._solved[condition] = where(formula, "!=" if relation == "=" else "=")
-            except Unsolved:
-                raise Exhausted from None
-        return self._solved[condition]
+        try:
+            return self._solver.where(broken)
+        except Unsolved:
+            raise Exhausted from None
 
     def _count(self, answers: int) -> None:
         self._answers -= answers
@@ -157,43 +172,23 @@ class Trials:
 
 
 class Line:
-    """Inputs of which one has a free size on some axes, and which of them fit."""
+    """Sizes of one symbol, and which of them fit. `run` finds that out for one of them."""
 
-    def __init__(
-        self, trials: Trials, inputs: Inputs, name: str, axes: Sequence[int], ends: Ends
-    ) -> None:
-        self.trials, self.inputs, self.name, self.axes, self.ends = trials, inputs, name, axes, ends
+    def __init__(self, trials: Trials, run: Callable[[int], Case]) -> None:
+        self.trials, self._run = trials, run
         self._known: list[Case] = []
 
-    def shape(self, *sizes: int) -> Shape:
-        """That of the input, with these sizes on the axes, or with one on all."""
-        shape = list(self.inputs[self.name])
-        for number, axis in enumerate(self.axes):
-            shape[axis] = sizes[number % len(sizes)]
-        return tuple(shape)
-
     def fits(self, size: int) -> bool:
-        """Whether the input of that size on all of the axes fits. Raises `Exhausted`."""
+        """Whether it fits. Raises `Exhausted`."""
         return self._case(size).fits
 
     def _case(self, size: int) -> Case:
         for case in self._known:
             if self.trials.hold(case.asked + case.limits, size):
                 return case
-        shape = self.shape(size)
-        symbols: list[str | None] = [None] * len(shape)
-        for axis in self.axes:
-            symbols[axis] = SYMBOL
-        inputs = {**self.inputs, self.name: shape}
-        case = self.trials.run(inputs, {self.name: symbols[1:]}, self.ends)
+        case = self._run(size)
         self._known.insert(0, case)
         return case
-
-    def fit(self, sizes: Sequence[int]) -> bool:
-        """Whether the input of these sizes fits. Raises `Exhausted`."""
-        if len(set(sizes)) == 1:
-            return self.fits(sizes[0])
-        return self.trials.run({**self.inputs, self.name: self.shape(*sizes)}, {}, self.ends).fits
 
     def first(self, sizes: range) -> int | None:
         """The first of these sizes that fits. Raises `Exhausted`."""
@@ -205,6 +200,37 @@ class Line:
             size = self.trials.following(case.asked, range(size, sizes.stop, sizes.step))
         return None
 
+
+class Images(Line):
+    """Inputs of which one has a free size on some axes, and which of them fit."""
+
+    def __init__(
+        self, trials: Trials, inputs: Inputs, name: str, axes: Sequence[int], ends: Ends
+    ) -> None:
+        super().__init__(trials, self._run_image)
+        self.inputs, self.name, self.axes, self.ends = inputs, name, axes, ends
+
+    def shape(self, *sizes: int) -> Shape:
+        """That of the input, with these sizes on the axes, or with one on all."""
+        shape = list(self.inputs[self.name])
+        for number, axis in enumerate(self.axes):
+            shape[axis] = sizes[number % len(sizes)]
+        return tuple(shape)
+
+    def _run_image(self, size: int) -> Case:
+        shape = self.shape(size)
+        symbols: list[str | None] = [None] * len(shape)
+        for axis in self.axes:
+            symbols[axis] = SYMBOL
+        inputs = {**self.inputs, self.name: shape}
+        return self.trials.run(inputs, {self.name: symbols[1:]}, self.ends)
+
+    def fit(self, sizes: Sequence[int]) -> bool:
+        """Whether the input of these sizes fits. Raises `Exhausted`."""
+        if len(set(sizes)) == 1:
+            return self.fits(sizes[0])
+        return self.trials.run({**self.inputs, self.name: self.shape(*sizes)}, {}, self.ends).fits
+
     def each_first(self, ways: Sequence[range]) -> list[int] | None:
         """For each axis the first that fits on all, if they fit together. Raises `Exhausted`."""
         found = [first for way in ways if (first := self.first(way)) is not None]
@@ -212,6 +238,31 @@ class Line:
 
 
 # --- in words ------------------------------------------------------------------------------------
+
+
+def with_nearest_sizes(
+    errors: list[Diagnostic], trials: Trials, stated: Mapping[str, int]
+) -> list[Diagnostic]:
+    """The errors. The help of the first says which sizes of the spec's own symbols are legal.
+
+    They are the nearest to the `stated` ones, each symbol by itself.
+    """
+    first, *more = errors
+    if not first.code.is_shape or len(stated) > MOST_SYMBOLS:
+        return errors
+    texts = []
+    for name, size in stated.items():
+        trials = trials.again()
+        line, near = Line(trials, partial(trials.run_symbol, name)), []
+        with suppress(Exhausted):
+            for sizes in (range(size - 1, 0, -1), range(size + 1, LARGEST_OF_SYMBOL + 1)):
+                near += [str(found)] if (found := line.first(sizes)) else []
+        if near:
+            are = f"{' and '.join(near)} {'is' if len(near) < 2 else 'are'}"
+            texts.append(f"{name} = {size} is not legal here: {are}")
+    if not texts or (len(texts) > 1 and first.help):
+        return errors  # of several symbols none is the wrong one
+    return [first._replace(help="; ".join(texts)), *more]
 
 
 def with_nearest_input(
@@ -271,8 +322,8 @@ class _Search(Record):
             return self._nearest()
         return self._smallest(self.error.too_small) if self.error.too_small in AXES else None
 
-    def _line(self, axes: Sequence[int], ends: Ends) -> Line:
-        return Line(self.trials, self.inputs, self.name, axes, ends)
+    def _line(self, axes: Sequence[int], ends: Ends) -> Images:
+        return Images(self.trials, self.inputs, self.name, axes, ends)
 
     def _written(self, shape: Shape) -> str:
         """An input as the spec would state it."""
@@ -321,7 +372,7 @@ class _Search(Record):
 
     def _some(self, axes: Sequence[int], legal: Ends, size: int) -> int | None:
         """Some size that is legal, by doubling."""
-        line = Line(self.trials.again(), self.inputs, self.name, axes, legal)
+        line = Images(self.trials.again(), self.inputs, self.name, axes, legal)
         with suppress(Exhausted):
             while (size := size * 2) <= LARGEST:
                 if line.fits(size):

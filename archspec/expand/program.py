@@ -33,7 +33,7 @@ from archspec.expand.inputs import (
     written_sizes,
 )
 from archspec.expand.names import PatchTree
-from archspec.expand.nearby_sizes import MAX_NODES, Trials, first_to_help, with_nearest_input
+from archspec.expand.nearby_sizes import MAX_NODES, Trials, with_nearest_input, with_nearest_sizes
 from archspec.expand.nested import finish_root
 from archspec.expressions.arguments import (
     Argument,
@@ -157,7 +157,7 @@ def _compiled(
         graph = None
     if graph is None or expander.failed:
         errors = once_a_line(_ordered(diagnostics, "error"))
-        errors = _with_other_input(errors, spec, given, input_shape, expander)
+        errors = _with_other_sizes(errors, spec, given, input_shape, expander)
         raise SpecError([_with_overrides(error, spec) for error in errors])
     # 4. what is left over
     try:
@@ -321,34 +321,38 @@ def _expand(
     to_batch = from_the_batch(builder, last or (), implicit=False)
     # Names under `outputs` mean what its writer saw.
     graph = finish_root(expander, site._replace(level=level), last, specs[level].outputs)
+    env.edge = None  # it leads back to the list, which would stay in memory until a collection
     if graph is not None:
         _check_outputs(spec, graph, expander, to_batch)
     return graph, {name: _public(env.names[name]) for name in root.params}
 
 
-def _with_other_input(
+def _with_other_sizes(
     errors: list[Diagnostic],
     spec: Spec,
     given: dict[str, Argument],
     input_shape: Sizes | AbstractMapping[str, Sizes] | None,
     expander: Expander,
 ) -> list[Diagnostic]:
-    """The errors. The first that another input size would avoid names that size in its help."""
-    if first_to_help(errors) is None or expander.nodes > MAX_NODES:
+    """The errors. The first that other sizes of the input would avoid names them in its help."""
+    if expander.nodes > MAX_NODES or not any(each.code.is_shape for each in errors):
         return errors
     again = Expander(expander.limits, [])
     again.sizes = expander.sizes
     inputs = input_shapes(spec, input_shape, given, again)
     if inputs is None:
         return errors
-    symbols = said_along(chain(spec))["sizes"]
+    symbols = {**said_along(chain(spec))["sizes"], **expander.sizes}
     stated = _size_keys(spec) if input_shape is None and not symbols else {}
     every = [each for each in expander.diagnostics if each.severity == "error"]
     trials = Trials(
         lambda sizes, other: _expand(spec, given, sizes, other),
         *(expander.limits, expander.sizes, expander.nodes),
     )
-    return with_nearest_input(errors, every, inputs, trials, stated)
+    errors = with_nearest_input(errors, every, inputs, trials, stated)
+    if symbols and input_shape is None:
+        errors = with_nearest_sizes(errors, trials, symbols)
+    return errors
 
 
 def _size_keys(spec: Spec) -> dict[str, str]:

@@ -56,6 +56,22 @@ def where(formula: Formula, relation: Relation) -> Sizes:
     return zero if relation == "=" else ~zero
 
 
+class Solver:
+    """Solves each condition of one symbol once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Condition, Sizes] = {}
+
+    def __contains__(self, condition: Condition) -> bool:
+        return condition in self._known
+
+    def where(self, condition: Condition) -> Sizes:
+        """The sizes that meet it. Raises `Unsolved`."""
+        if condition not in self._known:
+            self._known[condition] = where(*condition)
+        return self._known[condition]
+
+
 def _at_least_zero(formula: Formula) -> Sizes:
     period = formula.period
     if period > MAX_PERIOD or formula.degree > MAX_DEGREE:

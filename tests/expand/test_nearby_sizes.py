@@ -6,6 +6,7 @@ import json
 import random
 import re
 import time
+from contextlib import suppress
 from unittest.mock import patch
 
 import pytest
@@ -158,6 +159,40 @@ def test_a_mistake_that_was_there_before_is_passed_over():
 def test_where_symbols_are_the_sizes_no_input_is_written_over_them():
     text = "sizes: {H: 30, W: 40}\ninput: [1, H, W]\nlayers: [{reshape: [7, -1]}]\n"
     assert helps(text) == ["sizes that are multiples of 7 fit: `[1, 28, 35]` or `[1, 35, 42]`"]
+
+
+CASES = """\
+sizes: {S: 31, T: 4}
+input: [2, S, T]
+layers:
+  - {max_pool2d: [2, 1], when: in_height % 2 == 0}
+  - {max_pool2d: [2, 1], when: in_height > 9}
+  - {max_pool2d: [2, 1]}
+  - {name: halves, chunk: {chunks: 2, dim: 2}}
+  - {add: ['halves[0]', 'halves[1]']}
+"""
+
+
+def test_of_many_cases_the_nearest_sizes_of_a_symbol_are_named():
+    legal = []
+    for size in range(1, 64):
+        with suppress(SpecError):
+            archspec.loads(CASES, sizes={"S": size}, warn=False)
+            legal.append(size)
+    below, above = (max(n for n in legal if n < 31), min(n for n in legal if n > 31))
+    assert helps(CASES) == [f"S = 31 is not legal here: {below} and {above} are"]
+
+
+def test_a_symbol_of_any_size_may_be_at_fault():
+    text = "sizes: {T: 3}\ninput: [T, 2]\nlayers: [{slice: {dim: 1, start: 70000}}]\n"
+    assert helps(text) == ["T = 3 is not legal here: 70001 is"]
+
+
+def test_where_each_of_two_symbols_would_do_both_are_said():
+    text = "sizes: {T: 5, U: 4}\ninputs: {a: [2, T], b: [2, U]}\n"
+    text += "layers: [{concat: {inputs: [a, b], dim: 2}}, {reshape: [7, -1]}]\n"
+    assert helps(text) == ["T = 5 is not legal here: 3 and 10 are; "
+                           "U = 4 is not legal here: 2 and 9 are"]  # fmt: skip
 
 
 def test_code_of_a_package_runs_at_each_size_that_is_tried():

@@ -34,6 +34,12 @@ CASES = [
     ("window_merge: {window: [2, 3], rows: 2}", (6, 6, 5), (4, 9, 5)),
     ("split_heads: {num_heads: 2}", (6, 5, 4), (6, 2, 5, 2)),
     ("join_heads", (6, 2, 5, 2), (6, 5, 4)),
+    ("split_heads: {num_heads: 2}", (5, 4), (2, 5, 2)),
+    ("join_heads", (2, 5, 2), (5, 4)),
+    ("feed_forward: {hidden: 12, out_features: 3, dropout: 0.1, act: relu}", (5, 4), (5, 3)),
+    ("patch_embedding: {patch_size: 2, features: 5, norm: layer_norm}", (3, 4, 6), (6, 5)),
+    ("conv_bn_act: {out_channels: 4, kernel_size: 5, dilation: 2}", (3, 9, 9), (4, 9, 9)),
+    ("c2f: {out_channels: 6, depth: 2, residual: false}", (3, 9, 9), (6, 9, 9)),
 ]
 
 
@@ -233,6 +239,7 @@ def test_scratch_batch_norm_variant_keeps_its_statistics_in_the_state_dict() -> 
             (4, 9, 5),
         ),
         ("split_heads: {num_heads: 2}", "join_heads", (6, 5, 4)),
+        ("split_heads: {num_heads: 2}", "join_heads", (5, 4)),
     ],
 )
 def test_a_partition_is_undone(there: str, back: str, shape: tuple[int, ...]) -> None:

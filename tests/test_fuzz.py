@@ -11,7 +11,7 @@ from pathlib import Path
 
 import fuzz
 import pytest
-from fuzzing import documents, networks, semantics, sizes, texts
+from fuzzing import corpus, documents, networks, semantics, sizes, texts
 from fuzzing.oracle import diagnostics_findings
 from fuzzing.sandbox import Case, Sandbox, Verdict
 
@@ -35,6 +35,12 @@ def test_nothing_is_found(name, most, monkeypatch):
     assert result.outcomes["accepted"] > 0 and len(result.outcomes) > 2, result
     if name == "semantic":  # so few cases say little of their share, which is a third or more
         assert result.outcomes["refused by a shape rule"] > 0.2 * result.counted, result
+
+
+@pytest.mark.parametrize("text", corpus.EXTRA)
+def test_texts_to_start_from_are_sound(text):
+    verdict = documents.check(Case(text.encode(), ""))
+    assert (verdict.outcome, verdict.findings) == ("accepted", [])
 
 
 @pytest.mark.parametrize("path", FINDINGS, ids=lambda path: path.stem)

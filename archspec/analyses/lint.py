@@ -194,11 +194,13 @@ def _edge_to(value: Value, use: OpUse) -> str | None:
 
 
 def _keeps_image(use: OpUse) -> bool:
-    """Whether it passes the form of an image on, as activations and norms do."""
-    if use.op.moves_axes or use.step.outputs != use.step.input_shapes:
+    """Whether it passes the form of an image on, as activations, norms and merges do."""
+    if use.op.moves_axes:
         return False
-    before = use.inputs[0].producer
-    return before is not None and before.gives_image
+    sizes = {y[2:] for y in use.step.outputs}
+    read = zip(use.inputs, use.step.input_shapes, strict=True)
+    made = [value.producer for value, x in read if {x[2:]} == sizes and value.producer is not None]
+    return bool(made) and all(each.gives_image for each in made)
 
 
 def _on_image(use: OpUse) -> Diagnostic | None:

@@ -66,7 +66,7 @@ OPS = {
     "max_pool2d": "maxpool maxpooling maxpooling2d",
     "max_pool3d": "maxpooling3d",
     "mean": "average reducemean",
-    "mlp": "feedforward ffn",
+    "mlp": "ffn",
     "mul": "multiply product",
     "multi_head_attention": "attention mha multiheadselfattention selfattention",
     "ne": "notequal",
@@ -118,6 +118,8 @@ HOW = {
     ),
     "sequential modulelist": "a list of nodes within a node: `layers: [relu]`",
     "square": "write `pow: 2`",
+    "transformerdecoderlayer": "the block `transformer_decoder_layer` is torch's: it reads x and "
+    "memory, in this order, the batch first",
     "transformerencoderlayer": "torch's normalises after each sum, unless it has `norm_first`; the "
     "block `transformer_encoder_layer` before it, as ViT does",
     "upsamplingbilinear2d": (
@@ -142,8 +144,8 @@ HOW = {
 }
 """What to write instead, where it is more than another word."""
 
-UNLIKE = ("dense", "transformerencoderlayer")
-"""Words of other libraries that are blocks here, and mean something else."""
+UNLIKE = ("dense", "transformerdecoderlayer", "transformerencoderlayer")
+"""Words of other libraries that are blocks here, and mean something else or read several values."""
 
 CLASSES = {
     "": "Softmax2d",

@@ -99,7 +99,7 @@ def _applied(
         return None
     check_fits(owner, step, owner.name, iteration=number)
     step.name, step.named = f"{owner.name}-{number}", True
-    step.shares, step.training_only = live.step, owner.training_only
+    step.shares, step.training_only, step.frozen = live.step, owner.training_only, owner.frozen
     index = len(b.steps)
     result = tuple([Ref(index, output) for output in range(len(step.outputs))])
     try:

@@ -143,14 +143,26 @@ def once(function: Callable[[K], T]) -> Callable[[K], T]:
 @once
 def fields_of(kind: type) -> Mapping[str, Field]:
     """The arguments that a class and its bases declare, those of the bases first."""
-    declared: dict[str, Any] = {}
+    # What a subclass narrows is not evaluated: the last that is said of a name counts.
+    declared: dict[str, tuple[str, Any]] = {}
     for base in reversed(kind.__mro__[:-1]):
-        declared.update(_annotations(base))
+        said = base.__annotations__.items()
+        declared.update({name: (base.__module__, each) for name, each in said})
+    facts = {name for name, (_, said) in declared.items() if _is_fact(said)}
+    evaluated: dict[str, Any] = {}
+    for module in {module for module, _ in declared.values()}:
+        own = {n: said for n, (m, said) in declared.items() if m == module and n not in facts}
+        evaluated.update(_evaluated(module, own))
     return {
-        name: _field(annotation, getattr(kind, name, REQUIRED))
-        for name, annotation in declared.items()
-        if annotation is not ClassVar
+        name: _field(evaluated[name], getattr(kind, name, REQUIRED))
+        for name in declared
+        if name not in facts and get_origin(evaluated[name]) is not ClassVar
     }
+
+
+def _is_fact(said: Any) -> bool:
+    """Whether an annotation is one of a class, and declares no argument."""
+    return isinstance(said, str) and said.startswith("ClassVar[")
 
 
 def _field(annotation: Any, default: Any) -> Field:
@@ -158,19 +170,16 @@ def _field(annotation: Any, default: Any) -> Field:
     return Field(annotation, default, _accepting(annotation, parts), parts)
 
 
-@once
-def _annotations(base: type) -> dict[str, Any]:
-    """What a class itself declares, evaluated where it is defined; facts are `ClassVar` alone."""
-    known = _EVALUATED.setdefault(base.__module__, {})
-    own = base.__annotations__
+def _evaluated(module: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Annotations that stand in a module, evaluated there."""
+    known = _EVALUATED.setdefault(module, {})
     new = {n: said for n, said in own.items() if not isinstance(said, str) or said not in known}
     hints: dict[str, Any] = {}
     if new:
-        unread = type("Unread", (), {"__module__": base.__module__, "__annotations__": new})
+        unread = type("Unread", (), {"__module__": module, "__annotations__": new})
         hints = get_type_hints(unread, include_extras=True)
         known.update({new[n]: hint for n, hint in hints.items() if isinstance(new[n], str)})
-    found = {n: hints[n] if n in hints else known[said] for n, said in own.items()}
-    return {n: ClassVar if get_origin(hint) is ClassVar else hint for n, hint in found.items()}
+    return {n: hints[n] if n in hints else known[said] for n, said in own.items()}
 
 
 _EVALUATED: dict[str, dict[str, Any]] = {}

@@ -189,6 +189,18 @@ class OverAxes(ShapeKeeping):
             made = over(self._positions(x), len(x), self._sizes(x), **given)
         return made
 
+    def doubt_of_image(self, *inputs: Shape) -> Doubt | None:
+        (x,) = inputs
+        if self._positions(x) != (len(x) - 1,):
+            return None
+        whole = list(range(1, len(x)))
+        return Doubt(
+            f"{self.op_name} normalises the width of an image alone: the {x[-1]} pixels of each "
+            f"row of {show(x)}",
+            f"write `axes: [1]` for the {x[1]} channels of each pixel, or `axes: {whole}` for the "
+            "whole image",
+        )
+
     def _positions(self, x: Shape) -> tuple[int, ...]:
         """The axes from the front, in ascending order."""
         positions = sorted(own_axis(dim, x) for dim in self.axes)
@@ -241,18 +253,6 @@ class LayerNorm(OverAxes, name="layer_norm"):
             f"layer_norm normalises one value of {show(x)} at a time, which gives {learned} for "
             "any input",
             "say with `axes` what to normalise over, or remove it",
-        )
-
-    def doubt_of_image(self, *inputs: Shape) -> Doubt | None:
-        (x,) = inputs
-        if self._positions(x) != (len(x) - 1,):
-            return None
-        whole = list(range(1, len(x)))
-        return Doubt(
-            f"layer_norm normalises the width of an image alone: the {x[-1]} pixels of each row of "
-            f"{show(x)}",
-            f"write `axes: [1]` for the {x[1]} channels of each pixel, or `axes: {whole}` for the "
-            "whole image",
         )
 
     def weights(self, *inputs: Shape) -> Weights:

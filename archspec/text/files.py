@@ -22,6 +22,7 @@ SPECS = os.path.join(_PACKAGE, "specs")
 if not os.path.isdir(SPECS):
     SPECS = os.path.join(os.path.dirname(_PACKAGE), "specs")
 SUFFIX = ".yaml"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @cache
@@ -86,8 +87,9 @@ def _is_pipe(mode: int) -> bool:
 def decoded(data: bytes, name: str, limits: Limits) -> Source:
     """Bytes as a text. Raises `Refusal` where they are too many, or not UTF-8."""
     limits.check("text_bytes", len(data), f"the size of {name} in bytes")
+    data = data.removeprefix(_BYTE_ORDER_MARK)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise Refusal(

@@ -38,15 +38,32 @@ _WORDS: dict[str, bool | None] = {
 
 Atom: TypeAlias = str | int | float | bool | None
 
+Place: TypeAlias = tuple[Source, int, int, int, int]
+"""What a `Span` holds, which is one itself."""
 
-class Scalar:
+
+class Placed:
+    """Stands at a place of a text. Its span is made when it is asked for: a large text has many."""
+
+    __slots__ = ("column", "end_column", "end_line", "line", "source")
+
+    def __init__(self, place: Place) -> None:
+        self.source, self.line, self.column, self.end_line, self.end_column = place
+
+    @property
+    def span(self) -> Span:
+        return Span(self.source, self.line, self.column, self.end_line, self.end_column)
+
+
+class Scalar(Placed):
     """A single value: `value` as YAML 1.2 resolves it, `text` as written (quotes removed)."""
 
-    __slots__ = ("plain", "span", "text", "value")
+    __slots__ = ("plain", "text", "value")
     size = 1
 
-    def __init__(self, value: Atom, text: str, plain: bool, span: Span) -> None:
-        self.value, self.text, self.plain, self.span = value, text, plain, span
+    def __init__(self, value: Atom, text: str, plain: bool, place: Place) -> None:
+        self.value, self.text, self.plain = value, text, plain
+        self.source, self.line, self.column, self.end_line, self.end_column = place
 
     @property
     def is_absent(self) -> bool:
@@ -54,27 +71,29 @@ class Scalar:
         return self.plain and self.text == ""
 
 
-class Items:
+class Items(Placed):
     """A list of values."""
 
-    __slots__ = ("items", "size", "span")
+    __slots__ = ("items", "size")
 
-    def __init__(self, items: tuple[Value, ...], span: Span, size: int) -> None:
-        self.items, self.span, self.size = items, span, size
+    def __init__(self, items: tuple[Value, ...], place: Place, size: int) -> None:
+        super().__init__(place)
+        self.items, self.size = items, size
 
     def __iter__(self) -> Iterator[Value]:
         return iter(self.items)
 
 
-class Mapping:
+class Mapping(Placed):
     """A mapping; keys are scalars with places, unique by their text."""
 
-    __slots__ = ("entries", "flow", "size", "span")
+    __slots__ = ("entries", "flow", "size")
 
     def __init__(
-        self, entries: dict[str, tuple[Scalar, Value]], span: Span, size: int, flow: bool
+        self, entries: dict[str, tuple[Scalar, Value]], place: Place, size: int, flow: bool
     ) -> None:
-        self.entries, self.span, self.size, self.flow = entries, span, size, flow
+        super().__init__(place)
+        self.entries, self.size, self.flow = entries, size, flow
 
     def get(self, key: str) -> Value | None:
         entry = self.entries.get(key)
@@ -175,17 +194,20 @@ class _Reader:
         self.source, self.limits = source, limits
         self.anchors: dict[str, Value | None] = {}
         # Plain texts that were resolved before: most stand in a spec many times.
-        self.plain: dict[str, tuple[str, Atom]] = {}
+        self.plain: dict[str, tuple[Atom, str]] = {}
+        # The line of the last value, from 0 and from 1: the values of a line have one number.
+        self.line, self.number = 0, 1
 
-    def span(self, event: Any) -> Span:
-        return self.between(event.start_mark, event.end_mark)
-
-    def between(self, start: Any, end: Any) -> Span:
+    def place(self, start: Any, end: Any) -> Place:
         """The place between two marks of libyaml, which counts from 0."""
         line, last = start.line, end.line
-        first = line + 1
-        end_line = first if last == line else last + 1
-        return Span(self.source, first, start.column + 1, end_line, end.column + 1)
+        if line != self.line:
+            self.line, self.number = line, line + 1
+        end_line = self.number if last == line else last + 1
+        return self.source, self.number, start.column + 1, end_line, end.column + 1
+
+    def span(self, event: Any) -> Span:
+        return Span(*self.place(event.start_mark, event.end_mark))
 
     def read(self) -> Value:
         import yaml
@@ -198,19 +220,19 @@ class _Reader:
         starts = (yaml.SequenceStartEvent, yaml.MappingStartEvent)
         ends = (yaml.SequenceEndEvent, yaml.MappingEndEvent)
         for event in yaml.parse(self.source.text, Loader=loader):
-            if isinstance(event, yaml.ScalarEvent):
+            kind_ = event.__class__
+            if kind_ is yaml.ScalarEvent:
                 value: Value = self.scalar(event, bool(stack) and stack[-1][0].flow_style is True)
-            elif isinstance(event, starts):
+            elif kind_ in starts:
                 self.open(event, stack)
                 continue
-            elif isinstance(event, ends):
+            elif kind_ in ends:
                 start, values = stack.pop()
-                is_list = isinstance(event, yaml.SequenceEndEvent)
-                value = self.close(start, event, values, is_list)
-            elif isinstance(event, yaml.AliasEvent):
+                value = self.close(start, event, values, kind_ is yaml.SequenceEndEvent)
+            elif kind_ is yaml.AliasEvent:
                 value = self.alias(event)
             else:
-                if isinstance(event, yaml.DocumentStartEvent) and documents:
+                if kind_ is yaml.DocumentStartEvent and documents:
                     raise _at(
                         self.span(event),
                         Code.YAML_FEATURE,
@@ -230,7 +252,8 @@ class _Reader:
         return documents[0]
 
     def open(self, event: Any, stack: list[tuple[Any, list[Value]]]) -> None:
-        self.refuse_tag(event, event.implicit)
+        if event.tag is not None:
+            self.refuse_tag(event, event.implicit)
         if len(stack) >= self.limits.nesting:
             raise _limit(self.limits, "nesting", len(stack) + 1, "the nesting", self.span(event))
         if event.anchor:
@@ -238,14 +261,14 @@ class _Reader:
         stack.append((event, []))
 
     def close(self, start: Any, end: Any, values: list[Value], is_list: bool) -> Value:
-        span = self.between(start.start_mark, end.end_mark)
-        size = 1 + sum(value.size for value in values)
-        self.count(size, span)
+        place = self.place(start.start_mark, end.end_mark)
+        size = 1 + sum([value.size for value in values])
+        self.count(size, place)
         result: Value
         if is_list:
-            result = Items(tuple(values), span, size)
+            result = Items(tuple(values), place, size)
         else:
-            result = Mapping(self.entries(values), span, size, bool(start.flow_style))
+            result = Mapping(self.entries(values), place, size, bool(start.flow_style))
         if start.anchor:
             self.anchors[start.anchor] = result
         return result
@@ -285,25 +308,24 @@ class _Reader:
         return entries
 
     def scalar(self, event: Any, in_flow: bool) -> Scalar:
-        span, text = self.span(event), event.value
+        text, place = event.value, self.place(event.start_mark, event.end_mark)
         if len(text) > self.limits.scalar_length:
-            raise _limit(self.limits, "scalar_length", len(text), "the length of this text", span)
-        plain = event.style is None or event.style == ""
-        self.refuse_tag(event, event.implicit[0] or event.implicit[1])
-        if plain and in_flow and (help_ := unbalanced(text, self.source, span)):
-            raise _at(
-                span,
-                Code.YAML,
-                f"{shorten(text)!r} is cut at a comma: inside braces a plain text ends there",
-                help=help_,
-            )
+            what = "the length of this text"
+            raise _limit(self.limits, "scalar_length", len(text), what, Span(*place))
+        plain = not event.style
+        if event.tag is not None:
+            self.refuse_tag(event, event.implicit[0] or event.implicit[1])
+        if plain and in_flow and "(" in text:
+            self.refuse_cut(text, Span(*place))
         if event.anchor or event.tag:
-            span = _behind_properties(span)
-        value = Scalar(text, text, plain, span)
+            place = _behind_properties(Span(*place))
+        meant: Atom = text
         if plain:
-            if text not in self.plain:
-                self.plain[text] = text, resolve(text, span)
-            value.text, value.value = self.plain[text]
+            known = self.plain.get(text)
+            if known is None:
+                known = self.plain[text] = resolve(text, Span(*place)), text
+            meant, text = known
+        value = Scalar(meant, text, plain, place)
         if event.anchor:
             self.anchors[event.anchor] = value
         return value
@@ -318,17 +340,26 @@ class _Reader:
                 f"*{shorten(event.anchor)} "
                 + ("stands inside the value it names" if inside else "names no anchor"),
             )
-        self.count(value.size, self.span(event))
+        self.count(value.size, self.place(event.start_mark, event.end_mark))
         return value
 
-    def count(self, size: int, span: Span) -> None:
+    def count(self, size: int, place: Place) -> None:
         if size > self.limits.values:
-            raise _limit(
-                self.limits, "values", size, "the number of values (aliases expanded)", span
+            what = "the number of values (aliases expanded)"
+            raise _limit(self.limits, "values", size, what, Span(*place))
+
+    def refuse_cut(self, text: str, span: Span) -> None:
+        """Refuses a plain text within braces that ends before its parenthesis is closed."""
+        if help_ := unbalanced(text, self.source, span):
+            raise _at(
+                span,
+                Code.YAML,
+                f"{shorten(text)!r} is cut at a comma: inside braces a plain text ends there",
+                help=help_,
             )
 
     def refuse_tag(self, event: Any, implicit: bool) -> None:
-        if event.tag is not None and event.tag != "!" and not implicit:
+        if event.tag != "!" and not implicit:
             raise _at(
                 self.span(event),
                 Code.YAML_FEATURE,

@@ -50,6 +50,10 @@ NO_LONGER = {
     ),
     **dict.fromkeys(("global_ag_pool2d", "global_av_pool2d"), "as near to `global_max_pool2d`"),
     "arg_": "an argument of torch's, not a slip of `args`",
+    **dict.fromkeys(
+        ("transformer_ecnoder_layer", "transformer_ncoder_layer"),
+        "as near to `transformer_decoder_layer`",
+    ),
 }
 
 

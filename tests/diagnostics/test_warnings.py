@@ -97,6 +97,34 @@ def test_dropout_after_the_last_layer(layers, found):
 @pytest.mark.parametrize(
     ("layers", "found"),
     [
+        (f"- {CONV}\n- layer_norm", ["AS907:4"]),
+        (f"- {CONV}\n- rms_norm", ["AS907:4"]),
+        (f"- {CONV}\n- {{rms_norm: {{axes: [3]}}}}\n- relu\n- linear: 2", ["AS907:4", "AS907:6"]),
+        # A sum or concatenation of images is one, with the input too, and with a scale.
+        (f"- {CONV}\n- add: [-1, input]\n- layer_norm", ["AS907:5"]),
+        (f"- {{name: c, {CONV}}}\n- relu\n- concat: [c, -1]\n- rms_norm", ["AS907:6"]),
+        (
+            f"- {{name: c, {CONV}}}\n- global_avg_pool2d\n- mul: [c, -1]\n- layer_norm",
+            ["AS907:6"],
+        ),
+        (f"- {CONV}\n- rms_norm: {{axes: [1]}}", []),
+        (f"- {CONV}\n- rms_norm: {{axes: [2, 3]}}", []),
+        (f"- {CONV}\n- permute: [0, 2, 3, 1]\n- rms_norm", []),
+        (
+            f"- {{name: c, {CONV}}}\n- {{name: p, reshape: [4, 8, 8], from: input}}\n"
+            "- add: [c, p]\n- rms_norm",
+            [],
+        ),
+        ("- relu\n- add: [-1, input]\n- rms_norm", []),
+    ],
+)
+def test_the_width_of_an_image_alone(layers, found):
+    assert warned(layers) == found
+
+
+@pytest.mark.parametrize(
+    ("layers", "found"),
+    [
         ("- add: [input, input]", ["AS906:3"]),
         ("- branches: [[], []]\n  merge: concat", ["AS906:4"]),
         ("- branches: [[], [identity], [tanh]]\n  merge: add", ["AS906:4"]),

@@ -103,3 +103,15 @@ def test_attention_that_nothing_trains_is_counted_all_the_same():
     text = "input: [5, 8]\nlayers: [{name: a, multi_head_attention: 2, trainable: false}]"
     report = archspec.loads(text).verify()
     assert report.ok, report
+
+
+@pytest.mark.parametrize("loop", ["repeat: 3", "parallel: 3, merge: add"])
+def test_every_use_of_one_frozen_module_saves_nothing(loop):
+    arch = archspec.loads(
+        f"input: [8]\nlayers: [{{name: a, linear: 8, {loop}, share: true, trainable: false}}, "
+        "{linear: 2}]"
+    )
+    assert arch.summary(batch_size=2).saved_bytes == 2 * 8 * 4  # the input of the last layer
+    assert [layer.frozen for layer in arch.nodes if layer.name.startswith("a")] == [True] * 3
+    report = arch.verify()
+    assert report.ok, report

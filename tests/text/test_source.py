@@ -163,9 +163,10 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_part_of_the_text(tmp_pat
     )
 
 
-def test_a_file_that_is_not_utf8_is_refused(tmp_path):
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_file_that_is_not_utf8_is_refused(tmp_path, mark):
     path = tmp_path / "a.yaml"
-    path.write_bytes(b"input: [3]\nname: caf\xe9\n")
+    path.write_bytes(mark + b"input: [3]\nname: caf\xe9\n")
     with pytest.raises(SpecError) as raised:
         archspec.load(path)
     assert str(raised.value) == (

@@ -24,14 +24,14 @@ EXTRA = (
     "inputs: {image: [3, 8, 8], meta: [4]}\nlayers:\n- {flatten: , from: image, name: flat}\n"
     "- concat: [flat, meta]\n- {linear: 3, name: a}\n- {linear: 2, name: b, training_only: true}\n"
     "outputs: {main: a, aux: b}\n",
-    "extends: resnet18\nparams: {num_classes: 7}\npatch:\n- remove: '1.0.bn1'\n"
-    "- insert_after: '0'\n  with: [relu, {dropout: 0.1}]\n- replace: fc\n  with: {linear: 3}\n"
-    "- insert_before: '2'\n  with: relu\n",
+    "extends: resnet18\nparams: {num_classes: 7}\npatch:\n- remove: stage1.0.norm1\n"
+    "- insert_after: stem\n  with: [relu, {dropout: 0.1}]\n- replace: fc\n  with: {linear: 3}\n"
+    "- insert_before: stage2\n  with: relu\n",
     HEAD + "params: {depths: [1, 2], act: relu, w: $(in_channels * 2)}\nblocks:\n  b:\n"
     "    params: {n: int, act: layers, r: $(in_channels == n)}\n    layers:\n"
     "    - conv2d: {out_channels: n, kernel_size: 3, padding: 1}\n      name: c\n    - $act\n"
-    "    - {add: [c, input], when: r}\nlayers:\n- repeat: {d: depths}\n  layers:\n"
-    "  - repeat: d\n    name: stage{index}\n    b: {n: '4 * (index + 1)', act: $act}\n"
+    "    - {add: [-1, input], when: r}\nlayers:\n- repeat: {d: depths}\n  layers:\n"
+    "  - repeat: d\n    name: 'stage{d}_{index}'\n    b: {n: '4 * (index + 1)', act: $act}\n"
     "- {linear: w, when: in_features > 3}\n",
     HEAD + "params: {c: true, n: 3}\nblocks:\n  tree:\n    params: {n: int}\n    layers:\n"
     "    - {name: a, relu, when: n == 1, else: {tree: {n: n - 1}}}\n"
@@ -50,6 +50,18 @@ EXTRA = (
     "- {name: d, share: b, keys: both}\n- {name: k, constant: {eye: 8}}\n"
     "- {matmul: , from: {input: d, other: k}}\n- {linear: 8, from: d, weights: {weight: k}}\n"
     "- {interpolate: {like: 'c[0]'}, from: -1}\n",
+    "sizes: {H: 32, W: 24}\ninput: [3, H, W]\nlayers:\n- {name: a, conv2d: {out_channels: 4, "
+    "kernel_size: 3, stride: 2}}\n- {name: b, reshape: [4, \"size('-1', 2) * size(a, 3)\"]}\n"
+    "- {name: c, interpolate: {like: input}, from: a}\n- {concat: [c, input]}\n"
+    "- {name: p, constant: {arange: in_width}}\n- {add: ['3', p]}\noutputs: {map: -1, flat: b}\n",
+    "params: {v: 9, w: 8}\ninputs:\n  words: {shape: [6], dtype: int64, below: v}\n"
+    "  padding: {shape: [6], dtype: bool}\n  memory: [5, 4]\nlayers:\n"
+    "- {name: e, embedding: {num_embeddings: v, embedding_dim: w}, from: words}\n"
+    "- name: a\n  multi_head_attention: 2\n  from: {query: e, key: memory, value: memory}\n"
+    "- name: s\n  multi_head_attention: 2\n"
+    "  from: {query: e, key: e, value: e, key_padding_mask: padding}\n"
+    "- {name: g, lstm: {hidden_size: w}, from: e}\n- add: [a, s, 'g[0]']\n- {max: 1, name: m}\n"
+    "- {to: float, from: 'm[1]'}\n- {linear: v, from: 'm[0]'}\n",
 )
 """Texts with what the bundled specs use too little."""
 

@@ -70,8 +70,7 @@ def described(graph: Graph) -> list[Any]:
     return head + [
         (
             visit.path,
-            # In an expansion, blocks of one name have different numbers.
-            re.sub(r"_\d+\Z", "", visit.step.kind),
+            _kind(visit.step.kind),
             visit.step.op,
             visit.step.inputs,
             visit.step.outputs,
@@ -83,3 +82,12 @@ def described(graph: Graph) -> list[Any]:
         )
         for visit in walk(graph)
     ]
+
+
+def _kind(written: str) -> str:
+    """The kind of a step, as an expansion keeps it.
+
+    There, blocks of one name have different numbers, and a group of several inputs is a block.
+    """
+    kind = re.sub(r"_\d+\Z", "", written)
+    return "group" if kind == "scope" else kind

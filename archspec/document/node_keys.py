@@ -300,11 +300,13 @@ def _refused_share(node: Node, value: bool) -> Refusal | None:
             expected="the name of a node, or `true` beside a loop's op or block",
             help="each iteration has a module of its own without `share`" if not value else None,
         )
-    if node.name is not None and not node.name.is_fixed:
+    loop = node.repeat or node.parallel
+    variables = {"index", *(name for name, _ in loop.variables)} if loop else set()
+    if node.name is not None and not variables.isdisjoint(node.name.names):
         return Refusal(
             f"one module has one name, and {node.name.text!r} gives each iteration its own",
             code=Code.NAME,
-            help="give it a name without braces",
+            help="give it a name without the variables of the loop",
         )
     return None
 

@@ -49,8 +49,9 @@ class Draft:
         node = {key: more.pop(key) for key in ("name", "training_only", "shares") if key in more}
         made = REGISTRY[kind](**more)
         reads = (self.last,) if reads is None else reads
-        shapes = infer(made, [self.shape(r) for r in reads])
-        types = infer_types(made, [self.type(r) for r in reads], len(shapes))
+        inputs = [self.shape(r) for r in reads]
+        shapes = infer(made, inputs)
+        types = infer_types(made, inputs, [self.type(r) for r in reads], len(shapes))
         return self._add(made, None, reads, shapes, types, **node)
 
     def body(self, graph: Graph, *, reads: tuple[Ref, ...] | None = None, **node: Any) -> Ref:

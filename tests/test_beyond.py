@@ -13,11 +13,12 @@ SMALL = {
         *("albert", "bert", "clip_text", "clip_vision", "distilbert", "electra", "gpt2", "llama"),
         *("mistral", "phi", "qwen2", "t5_encoder", "vit_base", "whisper_encoder"),
     ],
-    "papers": ["nerf", "tcn", "vae"],
+    "papers": ["lstm_classifier", "nerf", "tcn", "vae"],
     "vision_papers": ["dcgan_discriminator", "dcgan_generator", "espcn"],
     "two_tower": ["two_tower"],
     "detection": ["fasterrcnn_box_head", "ssdlite320_mobilenet_v3_large"],
     "flow": ["raft_small_encoders"],
+    "video": ["mc3_18"],
     "timm_networks": ["dla34", "mixer_s32_224", "res2net50_26w_4s"],
 }
 

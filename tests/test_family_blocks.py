@@ -11,6 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import archspec
+from archspec.document import blocks
+
+
+def test_a_spec_reads_the_blocks_alone_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "_LIBRARY", {})
+    archspec.load("torchvision/resnet50")
+    assert set(blocks._LIBRARY) == {"basic_block", "bottleneck"}
 
 
 def assert_same(text: str, reference: nn.Module, inputs: Sequence[Tensor], prefix: str = "") -> int:

@@ -134,7 +134,7 @@ def example_line(op: type[Op], example: Example) -> str:
     inputs = [tuple(N if dim == "N" else dim for dim in shape) for shape in example.inputs]
     made, types = op(**args), example.input_types
     outputs = infer(made, inputs)
-    given = infer_types(made, types, len(outputs))
+    given = infer_types(made, inputs, types, len(outputs))
     shown = ", ".join(f"{key}: {show_value(value)}" for key, value in args.items())
     written = f"{op.op_name}: {{{shown}}}" if shown else op.op_name
     before = " and ".join(map(typed, inputs, types)) or "no input"

@@ -39,7 +39,8 @@ def elsewhere(contract: Contract, most: int = 2) -> list[Elsewhere]:
         if values in tried or _elements(contract, values) > bound:
             continue
         tried.append(values)
-        graph = contract.graph_at(**values) if contract.accepts(**values) else None
+        is_legal = contract.lists(**values) and contract.accepts(**values)
+        graph = contract.graph_at(**values) if is_legal else None
         if graph is not None:
             found.append(Elsewhere(values, graph))
     return found

@@ -78,15 +78,6 @@ class Contract:
             return hull_of(regions[:1], self.symbols)
 
     @property
-    def refused(self) -> list[Region]:
-        """What is known not to be legal."""
-        found: list[Region] = []
-        for cell in self._cells.known:
-            fits = self._fit(cell)[0]
-            found += [cell.region] if fits is None else cell.region.without(fits)
-        return self._merged(found)
-
-    @property
     def main(self) -> Cell:
         """The case of the stated sizes."""
         return self._cells.main
@@ -154,6 +145,10 @@ class Contract:
         region, _ = self._fit(cell)
         return region is not None and region.holds(values) and cell.within_limits(values)
 
+    def lists(self, **values: int) -> bool:
+        """Whether these are among the legal sizes that it lists: a module runs at these alone."""
+        return any(region.holds(self._checked(values)) for region in self.regions)
+
     def input_shape(self, **values: int) -> dict[str, tuple[int, ...]]:
         """The sizes of the inputs by name, without N, at these sizes of the symbols."""
         return self._shapes(self._checked(values))
@@ -163,6 +158,11 @@ class Contract:
         cell = self._cells.at(self._checked(values))
         legal = cell.graph is not None and cell.within_limits(values)
         return graph_at(cell.graph, values) if cell.graph and legal else None
+
+    def module_graph_at(self, **values: int) -> Graph:
+        """What the module of the stated sizes computes at others, be they legal or not."""
+        assert self._built is not None
+        return graph_at(self._built, self._checked(values))
 
     def refusal(self, **values: int) -> str | None:
         """Why these sizes are not legal, with the nearest that are; None for legal ones."""

@@ -363,13 +363,22 @@ class NodeTrainable(NodeKey):
         return False if made.frozen and made.shares is None else None
 
 
-def not_on(what: str) -> Refusal:
-    """The refusal of `weights` on what is no op."""
+def not_on(word: str, what: str) -> Refusal:
+    """The refusal of `weights` or `parametrize` on what is no op."""
     return Refusal(
-        f"`weights` stands on ops, and {what} is none",
+        f"`{word}` stands on ops, and {what} is none",
         code=Code.STRUCTURE,
-        help="give a group or block the tensor as an input: a block with `inputs: [x, weight]`",
+        help="give a group or block the tensor as an input: a block with `inputs: [x, weight]`"
+        if word == "weights"
+        else "write it on the ops inside that own the weights",
     )
+
+
+def _refused_in_list(node: Node, word: str) -> Refusal | None:
+    """As `not_on`, of branches and groups, whose nodes may join the list without a scope."""
+    if node.form.joins_list:
+        return not_on(word, "branches")
+    return not_on(word, "a group") if node.form.joins_in_repeat else None
 
 
 class NodeWeights(NodeKey):
@@ -397,9 +406,8 @@ class NodeWeights(NodeKey):
                 key.span,
                 help="keep one of the two",
             )
-        elif node.form.joins_list or node.form.joins_in_repeat:
-            what = "branches" if node.form.joins_list else "a group"
-            scope.refuse(not_on(what), node.form.span)
+        elif refusal := _refused_in_list(node, self.name):
+            scope.refuse(refusal, node.form.span)
         elif not isinstance(value, Mapping) or not value.entries:
             scope.report(
                 Code.STRUCTURE,
@@ -422,6 +430,38 @@ class NodeWeights(NodeKey):
         given = dict(zip(getattr(op, "given", ()), step.reads[own:], strict=False))
         owners = {tie.name: (step.graph.steps[tie.owner].name, tie.key) for tie in made.ties}
         return {**given, **{name: ".".join(each) for name, each in owners.items()}} or None
+
+
+class NodeParametrize(NodeKey):
+    """`parametrize: {weight: weight_norm}`, `parametrize: {weight: {weight_norm: {dim: 1}}}`."""
+
+    name = "parametrize"
+    doc = "How weights of the op are computed of others: weight_norm or spectral_norm."
+    in_loop = True
+
+    def schema(self) -> Schema:
+        return {
+            "type": "object",
+            "additionalProperties": ref("parametrization"),
+            "minProperties": 1,
+        }
+
+    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
+        from archspec.document.parametrizing import read  # few nodes have one
+
+        if refusal := _refused_in_list(node, self.name):
+            scope.refuse(refusal, node.form.span)
+            return
+        read(scope, node, key, value)
+
+    def written(self, step: Listed) -> Any:
+        made = step.step
+        if made.shares is not None:
+            return None
+        return {
+            name: {how.op_name: how.arguments()} if how.arguments() else how.op_name
+            for name, how in getattr(made.op, "computed", ())
+        } or None
 
 
 class NodeKeys(NodeKey):
@@ -470,6 +510,7 @@ KEYS: tuple[NodeKey, ...] = (
     NodeTrainingOnly(),
     NodeTrainable(),
     NodeWeights(),
+    NodeParametrize(),
     NodeKeys(),
     NodeMerge(),
 )

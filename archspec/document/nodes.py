@@ -21,7 +21,7 @@ from archspec.document.records import Form, Layers, Node, Repeat
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import TEXT, Argument, missing_space
 from archspec.expressions.evaluate import EDGES, MAGIC, Env
-from archspec.ir.op import REGISTRY
+from archspec.ir.op import REGISTRY, Op
 from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
 
 _OP_WORD = re.compile(r"\$?[A-Za-z_]\w*\Z")
@@ -74,7 +74,7 @@ class NodeParser(Scope):
                 or "for a list within a list write `- layers: […]`",
             )
             return None
-        with self.reporting(value.span):
+        with self.reporting(value):
             return self._mapped(value)
         return None
 
@@ -167,6 +167,9 @@ class NodeParser(Scope):
             self._refuse_fixed_names(node)
         return node
 
+    def op_call(self, op: type[Op], span: Span, value: Value | None) -> Form:
+        return OpCall.read(self, op, span, value)
+
     def _alone(self, value: Mapping) -> Form:
         """The form of a node without an op: the module of another one, or a name for values."""
         if "share" in value.entries:
@@ -175,6 +178,8 @@ class NodeParser(Scope):
 
     def read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:
         """Reads the keys beside the form: those of each iteration, or those of the whole loop."""
+        if value.entries.keys().isdisjoint(NODE_KEYS):
+            return
         for known in KEYS:
             inside = known.in_loop if node.parallel is None else known.in_parallel
             if inside is in_loop and (entry := value.entries.get(known.name)):

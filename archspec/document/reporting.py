@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Help, Refusal, Span
 from archspec.expressions.arguments import LocatedError
+from archspec.text.values import Placed
 
 
 class Reporting:
     """A context that turns a refusal or a located error inside it into a diagnostic."""
 
-    __slots__ = ("diagnostics", "span")
+    __slots__ = ("at", "diagnostics")
 
-    def __init__(self, diagnostics: list[Diagnostic], span: Span) -> None:
-        self.diagnostics, self.span = diagnostics, span
+    def __init__(self, diagnostics: list[Diagnostic], at: Span | Placed) -> None:
+        self.diagnostics, self.at = diagnostics, at
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
         if isinstance(error, Refusal):
-            self.diagnostics.append(Diagnostic.of(error, self.span))
+            span = self.at.span if isinstance(self.at, Placed) else self.at
+            self.diagnostics.append(Diagnostic.of(error, span))
         elif isinstance(error, LocatedError):
             self.diagnostics.extend(error.diagnostics)
         else:
@@ -51,9 +53,9 @@ class Reporter:
             )
         )
 
-    def reporting(self, span: Span) -> Reporting:
-        """Turns a refusal or a located error inside into a diagnostic."""
-        return Reporting(self.diagnostics, span)
+    def reporting(self, at: Span | Placed) -> Reporting:
+        """Turns a refusal or a located error inside into a diagnostic, with the place of `at`."""
+        return Reporting(self.diagnostics, at)
 
     def refuse(self, refusal: Refusal, span: Span) -> None:
         self.diagnostics.append(Diagnostic.of(refusal, span))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, TypeAlias
 
 from archspec.contracts.contract import Contract
@@ -18,12 +18,9 @@ from archspec.sizes.solve import Condition
 from archspec.sizes.words import formula_text
 
 MOST_RANGES = 32
-"""A set of more ranges is not checked: the line would be too long to read."""
+"""A set of more ranges is no line that one can read: a function looks them up."""
 MOST_REGIONS = 16
-"""Nor are more regions."""
-
-MOST_SYMBOLS = 4
-"""What is asked of more symbols together is left to torch."""
+"""The same of regions."""
 
 Symbols: TypeAlias = dict[str, Sum]
 """Where `forward` finds the size of each symbol."""
@@ -47,9 +44,11 @@ class SizeCheck(Record):
             text = f"the sizes that are called {self.symbol} differ"
             yield f"    raise ValueError({text!r})"
         size = sizes[0] if self.found is None else f"({source_of(self.found, variables)})"
-        found = _parts(self.sizes)
-        if found is None:
+        if _is_long(self.sizes):
+            legal = [_data(Region({self.symbol: self.sizes}))]
+            yield from _looked_up({self.symbol: size}, legal, self.asked)
             return
+        found = _parts(self.sizes)
         condition = _condition(size, *found)
         if condition is None:
             return
@@ -74,32 +73,30 @@ class AxisCheck(Record):
 
 
 class JointCheck(Record):
-    """What is asked of several symbols together.
+    """What is asked of several symbols together: that they are in one of the regions `kept`.
 
-    Sizes are refused where they are in none of the regions `kept`, or in any of those `refused`.
     `legal` are all that are legal, from which the message takes the nearest.
     """
 
     symbols: Symbols
     kept: tuple[Region, ...]
-    refused: tuple[Region, ...]
     legal: tuple[Region, ...]
     asked: str
 
     def lines(self, variables: Sequence[str]) -> Iterator[str]:
         """As those of a `SizeCheck`."""
         sources = {name: _source(found, variables) for name, found in self.symbols.items()}
-        regions = self.kept or self.refused
-        conditions = [_in_region(each, self.symbols, sources, variables) for each in regions]
-        if any(each is None for each in conditions):
-            return
-        condition = " or ".join([each or "" for each in conditions])
         legal = [_data(region) for region in self.legal]
-        values = ", ".join([f"{name!r}: {source}" for name, source in sources.items()])
-        said = f"not_legal_together({{{values}}}, {legal!r}, {self.asked!r})"
+        if len(self.kept) > MOST_REGIONS or any(
+            _is_long(sizes) for region in self.kept for sizes in region.box.values()
+        ):
+            yield from _looked_up(sources, legal, self.asked)
+            return
+        conditions = [_in_region(each, self.symbols, sources, variables) for each in self.kept]
+        said = f"not_legal_together({_values(sources)}, {legal!r}, {self.asked!r})"
         verb = "is" if len(sources) == 1 else "are"
         text = f"{' and '.join(sources)} {verb} not legal: {self.asked}"
-        yield from _refusing(condition, text, said, is_legal=bool(self.kept))
+        yield from _refusing(" or ".join(conditions), text, said)
 
 
 Check: TypeAlias = SizeCheck | AxisCheck | JointCheck
@@ -122,18 +119,28 @@ def check_lines(checks: Sequence[Check], variables: Sequence[str]) -> Iterator[s
     yield from (f"    {line}" for line in lines)
 
 
-def _refusing(condition: str, text: str, said: str, is_legal: bool = True) -> Iterator[str]:
-    yield f"if not ({condition}):" if is_legal else f"if {condition}:"
+def _refusing(condition: str, text: str, said: str) -> Iterator[str]:
+    yield f"if not ({condition}):"
     yield "    if torch.jit.is_scripting():"
     yield f"        raise ValueError({text!r})"
     yield "    else:"
     yield f"        raise ValueError({said})"
 
 
+def _looked_up(sources: Mapping[str, str], legal: Sequence[Any], asked: str) -> Iterator[str]:
+    """A call that refuses sizes, where the conditions would be too long. A script has none."""
+    yield "if not torch.jit.is_scripting():"
+    yield f"    check_sizes({_values(sources)}, {legal!r}, {asked!r})"
+
+
+def _values(sources: Mapping[str, str]) -> str:
+    return f"{{{', '.join([f'{name!r}: {source}' for name, source in sources.items()])}}}"
+
+
 def checks_of(contract: Contract) -> tuple[Check, ...]:
     """What a module checks of the sizes of its inputs.
 
-    Of a contract whose cases are too many to list it refuses what is known not to be legal.
+    Of a contract whose cases are too many to list it takes the sizes that are listed alone.
     """
     made: list[Check] = []
     symbols: Symbols = {}
@@ -200,19 +207,15 @@ def _asked(contract: Contract, symbol: str) -> str:
 
 
 def _joint_checks(contract: Contract, symbols: Symbols) -> Iterator[JointCheck]:
-    legal = tuple(contract.regions)
-    is_known = MOST_SYMBOLS >= len(symbols) == len(contract.symbols)
-    if not is_known or len(legal) > MOST_REGIONS:
-        return
+    legal = tuple([_of(symbols, region) for region in contract.regions])
     if not contract.is_complete:
-        refused = contract.refused
-        if refused and len(refused) <= MOST_REGIONS:
-            yield JointCheck(symbols, (), tuple(refused), legal, contract.text)
+        asked = f"{contract.text} (of other sizes the cases are too many to list: build for them)"
+        yield JointCheck(symbols, legal, legal, asked)
         return
     if len(legal) > 1:
         # Each symbol by itself is checked before.
         kept = [_within(region, contract.sizes) for region in legal]
-        yield JointCheck(symbols, tuple(kept), (), legal, contract.text)
+        yield JointCheck(symbols, tuple(kept), legal, contract.text)
         return
     by = {each.condition: each for each in contract.requirements}
     for condition in legal[0].joint:
@@ -221,7 +224,14 @@ def _joint_checks(contract: Contract, symbols: Symbols) -> Iterator[JointCheck]:
         asked = contract.text
         if found is not None:
             asked = f"{found.text}, asked for by {found.asker}" if found.asker else found.text
-        yield JointCheck(symbols, (region,), (), legal, asked)
+        yield JointCheck(symbols, (region,), legal, asked)
+
+
+def _of(symbols: Symbols, region: Region) -> Region:
+    """What a region asks of these symbols alone."""
+    box = {name: sizes for name, sizes in region.box.items() if name in symbols}
+    joint = [each for each in region.joint if each.formula.symbols <= symbols.keys()]
+    return Region(box, tuple(joint))
 
 
 def _within(region: Region, hull: Mapping[str, Sizes]) -> Region:
@@ -231,14 +241,11 @@ def _within(region: Region, hull: Mapping[str, Sizes]) -> Region:
 
 def _in_region(
     region: Region, symbols: Symbols, sources: Mapping[str, str], variables: Sequence[str]
-) -> str | None:
-    """Whether sizes are in a region, as an expression; None where that would be too long."""
+) -> str:
+    """Whether sizes are in a region, as an expression."""
     found = []
     for name, sizes in region.box.items():
-        parts = _parts(sizes)
-        if parts is None:
-            return None
-        condition = _condition(sources[name], *parts)
+        condition = _condition(sources[name], *_parts(sizes))
         if condition is not None:
             found.append(f"({condition})" if " or " in condition else condition)
     found += [_compared(each, symbols, variables) for each in region.joint]
@@ -265,9 +272,9 @@ def _source(found: Sum, variables: Sequence[str]) -> str:
 def _data(region: Region) -> Any:
     """A region as the function that writes the message reads it."""
     sets = {
-        name: parts
+        name: (sizes.period, [(r, changes) for r, changes in enumerate(sizes.classes) if changes])
         for name, sizes in region.box.items()
-        if sizes != ALL and (parts := _parts(sizes)) is not None
+        if sizes != ALL
     }
     return sets, [(_terms(each.formula), each.relation) for each in region.joint]
 
@@ -288,20 +295,25 @@ def _factors(ring: Ring, monomial: Monomial) -> Any:
 Parts = tuple[list[tuple[int, int]], int, int, list[int]]
 
 
-def _parts(sizes: Sizes) -> Parts | None:
+def _is_long(sizes: Sizes) -> bool:
+    """Whether there are more ranges below the size from which a set is periodic than are shown."""
+    return len(list(islice(_head(sizes), MOST_RANGES + 1))) > MOST_RANGES
+
+
+def _parts(sizes: Sizes) -> Parts:
     """The ranges below the size from which it is periodic, that size, the period, the residues."""
-    settled, gaps = sizes.settled, ~sizes
     residues = [r for r, changes in enumerate(sizes.classes) if len(changes) % 2]
-    head: list[tuple[int, int]] = []
+    return list(_head(sizes)), sizes.settled, sizes.period, residues
+
+
+def _head(sizes: Sizes) -> Iterator[tuple[int, int]]:
+    settled, gaps = sizes.settled, ~sizes
     first = sizes.least
     while first is not None and first < settled:
         gap = gaps.above(first)
         last = settled - 1 if gap is None else min(gap, settled) - 1
-        head.append((first, last))
-        if len(head) > MOST_RANGES:
-            return None
+        yield first, last
         first = sizes.above(last)
-    return head, settled, sizes.period, residues
 
 
 def _condition(

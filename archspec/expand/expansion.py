@@ -18,7 +18,7 @@ from archspec.expand.remedies import remedy
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Budget, Env
 from archspec.ir.graph import Graph, Step
-from archspec.ir.infer import check_types, infer, result_types
+from archspec.ir.infer import check_types, infer, output_types
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape
 from archspec.ir.types import ValueType
@@ -277,4 +277,4 @@ class Expansion(ABC):
                 )
         check_types(op, types)  # before the code of a package runs on floats
         outputs = infer(op, shapes, self._checked)
-        return outputs, result_types(op, types, len(outputs))
+        return outputs, output_types(op, shapes, types, len(outputs))

@@ -321,6 +321,7 @@ def _expand(
     to_batch = from_the_batch(builder, last or (), implicit=False)
     # Names under `outputs` mean what its writer saw.
     graph = finish_root(expander, site._replace(level=level), last, specs[level].outputs)
+    env.edge = None  # it leads back to the list, which would stay in memory until a collection
     if graph is not None:
         _check_outputs(spec, graph, expander, to_batch)
     return graph, {name: _public(env.names[name]) for name in root.params}

@@ -63,7 +63,9 @@ class GivenWeights(Op):
             )  # refuses what it lacks
         return result
 
-    def result_type(self, *types: ValueType) -> ValueType | list[ValueType]:
+    def output_types(
+        self, inputs: Sequence[Shape], types: Sequence[ValueType]
+    ) -> ValueType | list[ValueType]:
         count = len(types) - len(self.given)
         for name, kind in zip(self.given, types[count:], strict=True):
             if not kind.is_float:
@@ -74,7 +76,7 @@ class GivenWeights(Op):
                     found=kind.name,
                     help="put `to: float` before it",
                 )
-        return self._plain.result_type(*types[:count])
+        return self._plain.output_types(inputs[:count], types[:count])
 
     def doubt(self, *inputs: Shape) -> Doubt | None:
         return self._plain.doubt(*self._shapes(inputs))

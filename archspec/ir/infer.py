@@ -55,15 +55,22 @@ def _check_output(shape: Shape) -> None:
         raise _too_large(f"the output {show(shape)}", elements, " per sample")
 
 
-def infer_types(op: Op, types: Sequence[ValueType], count: int) -> tuple[ValueType, ...]:
-    """Types of the `count` outputs of `op`. Raises `Refusal` for an input that it does not take."""
+def infer_types(
+    op: Op, inputs: Sequence[Shape], types: Sequence[ValueType], count: int
+) -> tuple[ValueType, ...]:
+    """Types of the `count` outputs of `op`, for inputs of shapes that `infer` accepts.
+
+    Raises `Refusal` for an input that it does not take.
+    """
     check_types(op, types)
-    return result_types(op, types, count)
+    return output_types(op, inputs, types, count)
 
 
-def result_types(op: Op, types: Sequence[ValueType], count: int) -> tuple[ValueType, ...]:
+def output_types(
+    op: Op, inputs: Sequence[Shape], types: Sequence[ValueType], count: int
+) -> tuple[ValueType, ...]:
     """As `infer_types`, for inputs that `op` is known to take."""
-    result = op.result_type(*types)
+    result = op.output_types(inputs, types)
     return tuple(result) if isinstance(result, list) else (result,) * count
 
 

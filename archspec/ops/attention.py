@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir import tape as tapes
+from archspec.ir.computed import is_computed
 from archspec.ir.op import (
     Example,
     NonNegativeInt,
@@ -70,6 +71,7 @@ class MultiHeadAttention(Op, name="multi_head_attention", primary="num_heads"):
     takes = MASK_TYPES
     takes_unbatched = True
     any_rank = True
+    own_weights = True
     module = "torch.nn.MultiheadAttention"
     kernels = (
         *("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight"),
@@ -339,13 +341,22 @@ class QKVLinearOp(Op, name="qkv_linear", primary="features"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        if not tape.frozen:
+        weight, bias = tape.weights("weight", "bias")
+        if weight.requires_grad:
             tape.save(tapes.reshape(tape, x, (x.numel // x.shape[-1], x.shape[-1])))
-        learns = x.requires_grad or not tape.frozen
+        if x.requires_grad:
+            tape.save(weight)
+        learns = tapes.require_grad(x, weight, bias)
         return tape.new((*x.shape[:-1], 3 * self.features), requires_grad=learns)
 
     def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
         return {"in_features": inputs[0][-1]}
+
+
+Counts: TypeAlias = tuple[PositiveInt, PositiveInt] | tuple[PositiveInt, PositiveInt, PositiveInt]
+Steps: TypeAlias = (
+    tuple[NonNegativeInt, NonNegativeInt] | tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt]
+)
 
 
 class ShiftedWindowMaskOp(ProductFree, name="shifted_window_mask"):
@@ -354,22 +365,33 @@ class ShiftedWindowMaskOp(ProductFree, name="shifted_window_mask"):
     The map was rolled by `-shift` and cut into `windows[0]` x `windows[1]` windows of
     `window[0]` x `window[1]` cells. Adds -100 to the logits (N, windows, heads, tokens, tokens) of
     pairs of which one was rolled over the edge and the other was not. Liu et al., Swin Transformer
-    (arXiv 2103.14030), section 3.2, "Efficient batch computation".
+    (arXiv 2103.14030), section 3.2, "Efficient batch computation". Of a video all three have three
+    numbers: time first (arXiv 2106.13230).
     """
 
-    windows: tuple[PositiveInt, PositiveInt]
-    window: tuple[PositiveInt, PositiveInt]
-    shift: tuple[NonNegativeInt, NonNegativeInt]
+    windows: Counts
+    window: Counts
+    shift: Steps
 
     any_rank = True
     follows = True
     examples = (
         Example({"windows": (2, 3), "window": (2, 2), "shift": (1, 1)}, inputs=[("N", 6, 2, 4, 4)]),
         Example({"windows": (1, 2), "window": (3, 2), "shift": (0, 1)}, inputs=[("N", 2, 1, 6, 6)]),
+        Example(
+            {"windows": (2, 1, 2), "window": (1, 2, 2), "shift": (0, 0, 1)},
+            inputs=[("N", 4, 2, 4, 4)],
+        ),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
         (x,) = inputs
+        if not len(self.windows) == len(self.window) == len(self.shift):
+            raise Refusal(
+                f"windows {show(self.windows)}, window {show(self.window)} and shift "
+                f"{show(self.shift)} differ in their number of axes",
+                expected="as many numbers in each, those of one axis at the same place",
+            )
         return broadcast(x, self._mask)
 
     @property
@@ -386,4 +408,6 @@ class ShiftedWindowMaskOp(ProductFree, name="shifted_window_mask"):
         return ShiftedWindowMask(self.window, self.shift)
 
     def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        return f"{own}({values[0]}, {self.windows})"
+        follow = any(map(is_computed, self.window + self.shift))
+        sizes = self.windows + self.window + self.shift if follow else self.windows
+        return f"{own}({values[0]}, {sizes})"

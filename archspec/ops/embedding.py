@@ -8,9 +8,10 @@ from typing import Any
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import Problem
 from archspec.ir.op import Example, PositiveInt, ProductFree, Weight, Weights
-from archspec.ir.shape import Shape
+from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
 from archspec.ir.types import FLOAT, INT32, INT64, INTEGERS, ValueType
+from archspec.sizes.size import known
 
 
 class Embedding(ProductFree, name="embedding"):
@@ -58,24 +59,12 @@ class Embedding(ProductFree, name="embedding"):
         return (*x, self.embedding_dim)
 
     def result_type(self, *types: ValueType) -> ValueType:
-        rows, below = self.num_embeddings, types[0].below
-        if below is not None and below > rows:
-            raise Refusal(
-                f"its input goes up to {below - 1:,}, and it has {_rows(rows)}",
-                code=Code.DTYPE,
-                expected=f"an input below {rows:,}, or num_embeddings: {below}",
-                found=f"below: {below}",
-                help=f"write `num_embeddings: {below}`, or declare the input with "
-                f"`below: {rows}` where none of it is greater",
-            )
-        if below is None and rows < 2:
-            raise Refusal(
-                "it has 1 row, and its input is not known to be 0 alone",
-                code=Code.DTYPE,
-                expected="an input with `below: 1`, or num_embeddings: 2",
-                found="an integer without `below`",
-                help="write `below: 1` where the input is declared",
-            )
+        return FLOAT
+
+    def output_types(self, inputs: Sequence[Shape], types: Sequence[ValueType]) -> ValueType:
+        rows = self.num_embeddings
+        has = "it has 1 row" if rows == 1 else f"it has {known(rows):,} rows"
+        expect_below(types[0].below, rows, has, "num_embeddings")
         return FLOAT
 
     def help_for_type(self, given: ValueType) -> str:
@@ -101,5 +90,30 @@ class Embedding(ProductFree, name="embedding"):
         return tape.new((*x.shape, self.embedding_dim), requires_grad=learns)
 
 
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
+def expect_below(
+    below: Dim | None, size: Dim, has: str, argument: str | None = None, what: str = "input"
+) -> None:
+    """Refuse an input whose integers may be as great as `size`, which is what the op `has`.
+
+    `below` is the number above all of them, where that is known. An `argument` of the op may say
+    the size.
+    """
+    if below is not None and below > size:
+        below, size = known(below), known(size)
+        change = f"{argument}: {below}" if argument else None
+        raise Refusal(
+            f"its {what} goes up to {below - 1:,}, and {has}",
+            code=Code.DTYPE,
+            expected=f"an {what} below {size:,}" + (f", or {change}" if change else ""),
+            found=f"below: {below}",
+            help=(f"write `{change}`, or " if change else "")
+            + f"declare the input with `below: {size}` where none of it is greater",
+        )
+    if below is None and size < 2:
+        raise Refusal(
+            f"{has}, and its {what} is not known to be 0 alone",
+            code=Code.DTYPE,
+            expected=f"an {what} with `below: 1`" + (f", or {argument}: 2" if argument else ""),
+            found="an integer without `below`",
+            help="write `below: 1` where the input is declared",
+        )

@@ -87,6 +87,11 @@ class _AlongOne(_Reduction):
         Example({"dim": 0}, inputs=[(3, 4)]),
     )
 
+    def _positions(self, x: Shape) -> ValueType:
+        """The type of positions along the axis, which are below its size."""
+        (position,) = self._axes(x)
+        return ValueType("int64", x[position])
+
 
 class Mean(_Reduction, name="mean"):
     """The mean along `dim`, a number or a list, which counts N as 0 and may not be it."""
@@ -150,6 +155,9 @@ class _ExtremeAndPosition(_AlongOne):
 
     def result_type(self, *types: ValueType) -> list[ValueType]:
         return [types[0], INT64]
+
+    def output_types(self, inputs: Sequence[Shape], types: Sequence[ValueType]) -> list[ValueType]:
+        return [types[0], self._positions(inputs[0])]
 
     def record(self, tape: Tape, *inputs: Tensor) -> list[Tensor]:
         (x,) = inputs
@@ -244,6 +252,9 @@ class _Position(_AlongOne):
 
     def reduced_type(self, kind: ValueType) -> ValueType:
         return INT64
+
+    def output_types(self, inputs: Sequence[Shape], types: Sequence[ValueType]) -> ValueType:
+        return self._positions(inputs[0])
 
     def help_for_type(self, given: ValueType) -> str | None:
         return "put `to: int64` before it"

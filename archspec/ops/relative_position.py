@@ -1,6 +1,7 @@
 """Relative positions of the cells in a window of attention.
 
-A window of h x w cells has t = h * w tokens and (2h - 1)(2w - 1) different offsets between two.
+A window of h x w cells has t = h * w tokens and (2h - 1)(2w - 1) different offsets between two. A
+window of d x h x w cells, in a video, has t = d * h * w tokens and 2d - 1 times as many offsets.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from torch import Tensor as TorchTensor
 
 Window: TypeAlias = tuple[PositiveInt, PositiveInt]
+Volume: TypeAlias = tuple[PositiveInt, PositiveInt, PositiveInt]
 
 
-def _offsets(window: tuple[int, int]) -> tuple[int, int]:
-    """How many vertical and horizontal offsets there are between two cells."""
-    return 2 * window[0] - 1, 2 * window[1] - 1
+def _offsets(window: Sequence[int]) -> tuple[int, ...]:
+    """How many offsets there are between two cells along each axis."""
+    return tuple(2 * size - 1 for size in window)
 
 
 class RelativePositionBias(ProductFree, name="relative_position_bias", primary="window"):
@@ -32,10 +34,11 @@ class RelativePositionBias(ProductFree, name="relative_position_bias", primary="
     Reads a table with one row for each offset and one column for each head, in any number of
     axes: ((2h - 1)(2w - 1), heads) or (1, 2h - 1, 2w - 1, heads). The row numbers are a buffer
     under the node's own path, of shape (t * t) or, unless `flat`, (t, t). Liu et al., Swin
-    Transformer (arXiv 2103.14030), section 3.2.
+    Transformer (arXiv 2103.14030), section 3.2. A window of three axes is that of a video: Video
+    Swin Transformer (arXiv 2106.13230), section 3.2.
     """
 
-    window: Window
+    window: Window | Volume
     flat: bool = True
 
     takes_unbatched = True
@@ -44,6 +47,7 @@ class RelativePositionBias(ProductFree, name="relative_position_bias", primary="
         Example({"window": (2, 3)}, inputs=[(15, 4)]),
         Example({"window": (2, 2), "flat": False}, inputs=[(1, 3, 3, 2)]),
         Example({"window": (1, 1)}, inputs=[(1, 3)]),
+        Example({"window": (2, 1, 3), "flat": False}, inputs=[(15, 2)]),
     )
 
     def infer(self, *inputs: Shape) -> Shape:
@@ -85,12 +89,11 @@ class RelativePositionBias(ProductFree, name="relative_position_bias", primary="
     def build(self, *inputs: Shape) -> TorchTensor:
         import torch
 
-        (height, width), (_, across) = self.window, _offsets(self.window)
-        row = torch.arange(height).repeat_interleave(width)
-        column = torch.arange(width).repeat(height)
-        down = row[:, None] - row + height - 1
-        right = column[:, None] - column + width - 1
-        index = down * across + right
+        axes = (torch.arange(size) for size in self.window)
+        index = torch.zeros(self._tokens, self._tokens, dtype=torch.int64)
+        for place, size in zip(torch.meshgrid(*axes, indexing="ij"), self.window, strict=True):
+            cell = place.flatten()
+            index = index * (2 * size - 1) + cell[:, None] - cell + size - 1
         return index.flatten() if self.flat else index
 
     def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:

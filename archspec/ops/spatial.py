@@ -201,6 +201,7 @@ class GridSample(ProductFree, name="grid_sample"):
 
     since = "0.2"
     num_inputs = 2
+    input_names = ("input", "grid")
     gives_images = True
     examples = (
         Example(inputs=[("N", 3, 4, 5), ("N", 2, 6, 2)]),

@@ -5,6 +5,8 @@ Like those of `archspec.runtime.modules` they live in a file so that pickle find
 `torch.jit.script` reads the annotations, so they must not be put off as texts.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (the name that all torch code uses)
@@ -27,21 +29,26 @@ class ShiftedWindowMask(nn.Module):
     """Adds -100 to logits of tokens that only a cyclic shift brought into one window.
 
     Logits are (..., windows, heads, tokens, tokens), windows and tokens row by row. The mask is
-    made anew in each pass, so it follows device and dtype and needs no place in the state dict.
+    made anew in each pass, so it follows device and dtype and needs no place in the state dict. A
+    window and a shift that follow sizes are given at each call, behind the numbers of windows.
     """
 
-    def __init__(self, window: tuple[int, int], shift: tuple[int, int]) -> None:
+    def __init__(self, window: Sequence[int], shift: Sequence[int]) -> None:
         super().__init__()
-        self.window, self.shift = window, shift
+        self.window, self.shift = list(window), list(shift)
 
-    def forward(self, logits: Tensor, windows: tuple[int, int]) -> Tensor:
-        (rows, columns), (height, width) = windows, self.window
-        down = self._rolled_over(logits, rows * height, self.shift[0])
-        right = self._rolled_over(logits, columns * width, self.shift[1])
-        region = 2 * down[:, None] + right
-        region = region.reshape(rows, height, columns, width).transpose(1, 2)
-        region = region.reshape(rows * columns, 1, height * width)
-        apart = region[..., None, :] != region[..., None]
+    def forward(self, logits: Tensor, windows: list[int]) -> Tensor:
+        axes = len(self.window)
+        window, shift = self.window, self.shift
+        assert len(windows) in (axes, 3 * axes) and len(shift) == axes
+        if len(windows) > axes:
+            window, shift = windows[axes : 2 * axes], windows[2 * axes :]
+        region = logits.new_zeros(1, 1, dtype=torch.int64)  # (windows, tokens) of the axes so far
+        for count, size, step in zip(windows, window, shift):  # noqa: B905 (scripted)
+            over = self._rolled_over(logits, count * size, step).reshape(count, size)
+            region = 2 * region[:, None, :, None] + over[:, None]
+            region = region.flatten(2).flatten(0, 1)
+        apart = region[:, None, None] != region[:, None, :, None]
         return logits + logits.new_zeros(apart.shape).masked_fill(apart, -100.0)
 
     def _rolled_over(self, like: Tensor, size: int, shift: int) -> Tensor:
@@ -50,7 +57,7 @@ class ShiftedWindowMask(nn.Module):
         return (place > size - shift).long()
 
     def extra_repr(self) -> str:
-        return f"window={self.window}, shift={self.shift}"
+        return f"window={tuple(self.window)}, shift={tuple(self.shift)}"
 
 
 class ScaledDotProductAttention(nn.Module):

@@ -14,8 +14,8 @@ NEAR = 64
 Values: TypeAlias = Mapping[str, int]
 Terms: TypeAlias = tuple[Any, ...]
 """A sum: pairs of a number and of factors. A factor is a symbol, or a sum with its divisor."""
-Set: TypeAlias = tuple[Sequence[tuple[int, int]], int, int, Sequence[int]]
-"""Ranges, and from where on which residues of which period belong to it."""
+Set: TypeAlias = tuple[int, Sequence[tuple[int, Sequence[int]]]]
+"""A period, and for residues the sizes from which on those that leave it belong, do not, …"""
 Regions: TypeAlias = Sequence[tuple[Mapping[str, Set], Sequence[tuple[Terms, str]]]]
 """For each region the sets of symbols, and sums that are at least 0, are 0, or are not."""
 
@@ -36,7 +36,8 @@ def not_legal(
     """
 
     def is_legal(each: int) -> bool:
-        return _has((head, settled, period, residues), each)
+        in_head = any(first <= each <= last for first, last in head)
+        return in_head or (each >= settled and each % period in residues)
 
     last = head[-1][1] if head else 0
     above = range(size + 1, max(size, settled, last) + period + 1)
@@ -47,6 +48,12 @@ def not_legal(
     near = " and ".join(str(each) for each in found if each is not None)
     verb = "are" if None not in found else "is"
     return f"{name} = {size} is not legal: {asked}" + (f"; {near} {verb}" if near else "")
+
+
+def check_sizes(values: Values, regions: Regions, asked: str) -> None:
+    """Raises `ValueError` where sizes are in none of the regions."""
+    if not _in(values, regions):
+        raise ValueError(not_legal_together(values, regions, asked))
 
 
 def not_legal_together(values: Values, regions: Regions, asked: str) -> str:
@@ -89,10 +96,9 @@ def _in(values: Values, regions: Regions) -> bool:
 
 
 def _has(sizes: Set, size: int) -> bool:
-    head, settled, period, residues = sizes
-    if any(first <= size <= last for first, last in head):
-        return True
-    return size >= settled and size % period in residues
+    period, classes = sizes
+    places = [each for residue, changes in classes if size % period == residue for each in changes]
+    return sum([place <= size for place in places]) % 2 == 1
 
 
 def _holds(terms: Terms, relation: str, values: Values) -> bool:

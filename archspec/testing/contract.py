@@ -181,6 +181,8 @@ def _values(annotation: Any, metadata: Sequence[Any] = ()) -> SearchStrategy[Any
         return st.none()
     if annotation is bool:
         return st.booleans()
+    if annotation is str:  # an equation of axes with letters
+        return st.text("hijn,->", max_size=12)
     if annotation is int:
         least, most = _range(metadata, -4, 6)
         return st.integers(math.ceil(least), math.floor(most))
@@ -424,7 +426,7 @@ def check_call(
     """
     try:
         outputs = infer(call.op, call.inputs)
-        types = infer_types(call.op, call.input_types, len(outputs))
+        types = infer_types(call.op, call.inputs, call.input_types, len(outputs))
     except Refusal as refusal:
         assert refusal.code in RULES or _fails(call, dtype), (
             f"torch runs {call}, refused: {refusal}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from contextlib import suppress
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import archspec
-from archspec.emit.checks import MOST_RANGES, SizeCheck, _condition, _parts
+from archspec.emit.checks import SizeCheck, _condition, _parts
 from archspec.emit.classes import make_function
 from archspec.runtime.sizes import not_legal
 from archspec.sizes.sets import Sizes
@@ -45,7 +46,6 @@ SETS = st.lists(
 def test_a_generated_condition_is_the_set(sizes):
     parts = _parts(sizes)
     legal = [size for size in range(1, 200) if size in sizes]
-    assert parts is not None
     condition = _condition("size", *parts)
     if condition is None:
         assert legal == list(range(1, 200))
@@ -58,7 +58,7 @@ def test_a_generated_condition_is_the_set(sizes):
 @given(SETS, st.integers(1, 150))
 def test_the_neighbours_of_a_message_are_the_nearest(sizes, size):
     parts = _parts(sizes)
-    assume(size not in sizes and parts is not None)
+    assume(size not in sizes)
     below = [each for each in range(1, size) if each in sizes][-1:]
     above = [each for each in range(size + 1, 400) if each in sizes][:1]
     near = " and ".join(map(str, below + above))
@@ -67,9 +67,38 @@ def test_the_neighbours_of_a_message_are_the_nearest(sizes, size):
     assert not_legal("S", size, *parts, "why") == expected
 
 
-def test_a_set_of_too_many_ranges_is_not_checked():
-    several = [2 * i + 2 for i in range(2 * MOST_RANGES + 4)]
-    assert _parts(Sizes([several])) is None
+RANGES = """
+sizes: {S: 32}
+input: [1, S, 4]
+layers:
+  - {reshape: [in_height // 2, 8]}
+  - {when: 'in_shape[0] >= 200', relu: }
+  - tanh
+"""
+
+
+def test_a_set_of_too_many_ranges_is_checked_too():
+    """All even sizes below 400: more ranges than a line may have."""
+    net = archspec.loads(RANGES, warn=False).build(seed=0)
+    assert "check_sizes" in type(net).code
+    legal = []
+    for size in [*range(1, 12), *range(390, 412), 798, 800]:
+        with suppress(ValueError):
+            net(torch.zeros(1, 1, size, 4))
+            legal.append(size)
+    assert legal == [2, 4, 6, 8, 10, *range(390, 400, 2)]
+    with pytest.raises(ValueError, match=r"S = 7 is not legal: .*; S = 6 and 8 are"):
+        net(torch.zeros(1, 1, 7, 4))
+
+
+def test_a_set_of_too_many_ranges_is_checked_in_exports_and_not_in_scripts():
+    net = archspec.loads(RANGES, warn=False).build(seed=0).eval()
+    x = torch.rand(1, 1, 8, 4)
+    assert torch.equal(torch.jit.script(net)(x), net(x))
+    half = torch.export.Dim("half", min=1, max=64)
+    program = torch.export.export(net, (x,), dynamic_shapes={"x": {2: 2 * half}})
+    x = torch.rand(1, 1, 30, 4)
+    assert torch.equal(program.module()(x), net(x))
 
 
 def ways():

@@ -208,3 +208,71 @@ def test_a_script_says_of_one_symbol_that_it_is_not_legal():
     script = torch.jit.script(archspec.loads(text).build())
     with pytest.raises(torch.jit.Error, match="L is not legal: L = 6"):
         script(torch.zeros(1, 7, 4))
+
+
+SELDOM = """
+sizes: {F: 134}
+input: [2, F]
+layers:
+  - sigmoid
+  - {when: 'in_features % 61 == 0', tanh: }
+  - {when: 'in_features % 67 == 0', tanh: }
+  - {when: 'in_features % 71 == 0', tanh: }
+"""
+MANY = "sizes: {H: 8, W: 8}\ninput: [1, H, W]\nlayers:\n  - relu\n" + "".join(
+    f"  - {{when: 'in_height * in_width == {8 * number}', sigmoid: }}\n" for number in range(9, 60)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "inputs"),
+    [
+        (SELDOM, [(2, size) for size in (1, 61, 67, 71, 122, 134, 201, 268)]),
+        (MANY, [(1, *pair) for pair in product((1, 7, 8, 9, 32, 59), repeat=2)]),
+    ],
+    ids=["seldom", "many"],
+)
+def test_where_cases_are_too_many_only_the_right_network_runs(text, inputs):
+    arch = archspec.loads(text, warn=False)
+    assert not arch.contract().is_complete
+    net, ran = arch.build(seed=0), 0
+    for shape in inputs:
+        try:
+            net(torch.zeros(1, *shape))
+        except ValueError as error:
+            assert "the cases are too many to list" in str(error)
+            continue
+        ran += 1
+        there = arch.variant(sizes=dict(zip(arch.sizes, shape[1:], strict=True)))
+        assert not list(differences(arch.graph, there.graph, "network")), shape
+    assert ran
+    assert arch.verify(batch_sizes=(2,)).ok  # at other sizes too
+
+
+def test_more_than_four_symbols_are_checked_together():
+    names = "ABCDE"
+    text = f"sizes: {{{', '.join(f'L{n}: 2' for n in names)}}}\ninputs:\n"
+    text += "".join(f"  {n.lower()}: [1, L{n}]\n" for n in names)
+    text += "layers:\n  - {concat: {inputs: [a, b, c, d, e], dim: 2}}\n"
+    text += "  - {when: in_features > 12, tanh: }\n"
+    net = archspec.loads(text, warn=False).build(seed=0)
+    short = [torch.zeros(1, 1, size) for size in (1, 2, 3, 1, 5)]
+    assert net(*short).shape == (1, 1, 12)
+    with pytest.raises(ValueError, match="is not legal"):
+        net(*short[:4], torch.zeros(1, 1, 6))
+
+
+def test_more_regions_than_fit_a_line_are_looked_up():
+    whens = "".join(
+        f"  - {{when: in_height == {size} and in_width == {size + 1}, tanh: }}\n"
+        for size in range(3, 12)
+    )
+    text = f"sizes: {{H: 2, W: 2}}\ninput: [1, H, W]\nlayers:\n  - relu\n{whens}"
+    arch = archspec.loads(text, warn=False)
+    net = arch.build(seed=0)
+    for height, width in product((1, 2, 3, 4, 8, 9, 10), repeat=2):
+        sizes = {"H": height, "W": width}
+        if runs(net, {"x": (1, height, width)}):
+            assert is_one_network(arch, **sizes), sizes
+        else:
+            assert not (arch.contract().is_complete and is_one_network(arch, **sizes)), sizes

@@ -113,6 +113,46 @@ def test_mask_lets_only_true_neighbours_see_each_other(shift: tuple[int, int]) -
         assert torch.equal(mask[3 * row + column], torch.where(near, 0.0, -100.0))
 
 
+@pytest.mark.parametrize("shift", [(1, 1, 2), (0, 0, 1), (1, 0, 0)])
+def test_mask_of_a_clip_is_that_of_video_swin(shift: tuple[int, int, int]) -> None:
+    swin = pytest.importorskip("torchvision.models.video.swin_transformer")
+    windows, window = (2, 1, 3), (2, 3, 4)
+    sizes = tuple(count * size for count, size in zip(windows, window, strict=True))
+    expected = swin._compute_attention_mask_3d(torch.zeros(1), sizes, window, shift)
+    logits = torch.zeros(1, 6, 1, 24, 24)
+    op = ShiftedWindowMaskOp(windows=windows, window=window, shift=shift)
+    module = op.build((N, 6, 1, 24, 24))
+    assert isinstance(module, nn.Module)
+    assert torch.equal(module(logits, windows)[0, :, 0], expected)
+
+
+def test_mask_of_other_axes_than_its_windows_is_refused() -> None:
+    op = ShiftedWindowMaskOp(windows=(1, 2), window=(1, 1, 3), shift=(0, 1))
+    with pytest.raises(Refusal) as refused:
+        op.infer((N, 2, 1, 3, 3))
+    assert refused.value.message == (
+        "windows (1, 2), window (1, 1, 3) and shift (0, 1) differ in their number of axes"
+    )
+
+
+def test_mask_follows_windows_and_shifts_that_are_sizes() -> None:
+    """One module at two widths against one that is compiled for each."""
+    text = """
+    input: [4, 1, W, W]
+    sizes: {W: 6}
+    layers:
+      - shifted_window_mask:
+          windows: [2, 2]
+          window: [1, in_features]
+          shift: [0, in_features // 2]
+    """
+    net = archspec.loads(text).build()
+    for width in (3, 6, 10):
+        logits = torch.randn(2, 4, 1, width, width)
+        expected = archspec.loads(text, sizes={"W": width}).build()(logits)
+        assert torch.equal(net(logits), expected)
+
+
 def test_mask_follows_dtype_and_needs_no_state() -> None:
     module = ShiftedWindowMaskOp(windows=(1, 2), window=(1, 3), shift=(0, 1)).build((N, 2, 1, 3, 3))
     assert isinstance(module, nn.Module)

@@ -14,7 +14,7 @@ from torch_oracle import described, shape, strided
 import archspec
 from archspec.ir.infer import infer_types
 from archspec.ir.op import REGISTRY
-from archspec.ir.shape import concrete
+from archspec.ir.shape import N, concrete
 from archspec.ir.tape import Storage, Tape
 from archspec.ir.types import BOOL, FLOAT, INT32, INT64, NAMES, ValueType
 from archspec.ops.cast import To
@@ -58,7 +58,7 @@ def test_a_truth_value_is_0_or_1():
     ],
 )
 def test_a_bound_survives_between_integers(dtype, kind, result):
-    assert infer_types(To(dtype=dtype), [kind], 1) == (result,)
+    assert infer_types(To(dtype=dtype), [(N, 3)], [kind], 1) == (result,)
 
 
 @settings(max_examples=80)

@@ -78,7 +78,8 @@ def signature(call):
         return {}
     names = [f"x{position}" for position in range(len(call.inputs))]
     called = re.match(r"torch\.nn\.functional\.(\w+)", call.op.expression(names, call.inputs))
-    return inspect.signature(getattr(nn.functional, called[1])).parameters if called else {}
+    function = getattr(nn.functional, called[1]) if called else None
+    return inspect.signature(function).parameters if inspect.isfunction(function) else {}
 
 
 RECURRENT = {"bias", "bidirectional", "dropout", "num_layers", "return_state"}
@@ -112,8 +113,10 @@ OWN_DEFAULTS = {
     "lstm": RECURRENT | {"proj_size"},
     "rnn": RECURRENT | {"nonlinearity"},
     "round": {"decimals"},
+    "sort": {"dim", "descending", "stable"},
     "slice": {"start", "end", "step"},
     **{name: {"dim"} for name in ("split", "stack", "unbind")},  # torch's is the batch
+    "topk": {"dim", "largest", "sorted"},
     "stochastic_depth": {"mode"},  # torchvision has no default for it
     "where": {"input", "other"},
 }

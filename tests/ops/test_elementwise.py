@@ -154,7 +154,7 @@ def test_integers_that_would_become_float32_are_refused(node, help_):
 
 
 def types(name: str, *given: ValueType, **args) -> list[ValueType]:
-    return list(infer_types(REGISTRY[name](**args), given, 1))
+    return list(infer_types(REGISTRY[name](**args), [(N, 3)] * len(given), given, 1))
 
 
 def test_bounds_of_integers():

@@ -32,7 +32,7 @@ def test_it_gives_the_rows():
 def test_the_row_is_the_last_axis(shape, kind):
     op = Embedding(num_embeddings=9, embedding_dim=4)
     assert infer(op, [shape]) == ((*shape, 4),)
-    assert infer_types(op, [kind], 1) == (FLOAT,)
+    assert infer_types(op, [shape], [kind], 1) == (FLOAT,)
     assert [(w.name, w.shape) for w in op.weights(shape)] == [("weight", (9, 4))]
     assert op.macs([shape], [(*shape, 4)]) == 0
 
@@ -64,13 +64,14 @@ def test_the_padding_is_one_of_the_rows(index):
 
 def refusal(rows: int, kind: ValueType) -> Refusal:
     with pytest.raises(Refusal) as refused:
-        infer_types(Embedding(num_embeddings=rows, embedding_dim=2), [kind], 1)
+        infer_types(Embedding(num_embeddings=rows, embedding_dim=2), [(N,)], [kind], 1)
     assert refused.value.code is Code.DTYPE
     return refused.value
 
 
 def test_an_input_with_more_values_than_rows_is_refused():
-    assert infer_types(Embedding(num_embeddings=10, embedding_dim=2), [ValueType("int64", 10)], 1)
+    op = Embedding(num_embeddings=10, embedding_dim=2)
+    assert infer_types(op, [(N,)], [ValueType("int64", 10)], 1)
     found = refusal(10, ValueType("int64", 11))
     assert found.message == "its input goes up to 10, and it has 10 rows"
     assert (found.expected, found.found) == (
@@ -88,8 +89,9 @@ def test_a_single_row_needs_an_input_that_is_known_to_be_zero():
     assert found.message == "it has 1 row, and its input is not known to be 0 alone"
     assert found.help == "write `below: 1` where the input is declared"
     op = Embedding(num_embeddings=1, embedding_dim=2)
-    assert infer_types(op, [ValueType("int32", 1)], 1) == (FLOAT,)
-    assert infer_types(Embedding(num_embeddings=2, embedding_dim=2), [INT32], 1) == (FLOAT,)
+    assert infer_types(op, [(N,)], [ValueType("int32", 1)], 1) == (FLOAT,)
+    op = Embedding(num_embeddings=2, embedding_dim=2)
+    assert infer_types(op, [(N,)], [INT32], 1) == (FLOAT,)
 
 
 def test_other_types_are_refused_with_a_way_out():

@@ -36,6 +36,19 @@ def test_bias_is_that_of_swin(window: tuple[int, int]) -> None:
     assert tuple(bias.shape) == infer(op, [tuple(table.shape)])[0]
 
 
+def test_index_of_a_volume_is_that_of_video_swin() -> None:
+    swin = pytest.importorskip("torchvision.models.video.swin_transformer")
+    attention = swin.ShiftedWindowAttention3d(4, [2, 3, 2], [0, 0, 0], num_heads=2)
+    table = attention.relative_position_bias_table
+    op = RelativePositionBias(window=(2, 3, 2), flat=False)
+    index = op.build(tuple(table.shape))
+    assert torch.equal(index, attention.relative_position_index)
+    bias = archspec_value(
+        op.call("index", ["table"], [tuple(table.shape)]), index=index, table=table
+    )
+    assert torch.equal(bias, attention.get_relative_position_bias([2, 3, 2]))
+
+
 def archspec_value(source: str, **values: torch.Tensor) -> torch.Tensor:
     """The value of an expression that an op gave."""
     result: torch.Tensor = eval(source, {"torch": torch, **values})

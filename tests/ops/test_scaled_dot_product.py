@@ -131,7 +131,8 @@ def test_it_refuses(op, inputs, code, message) -> None:
 
 def test_truth_values_are_a_mask_alone() -> None:
     with pytest.raises(Refusal, match="key is of floats, and reads bool"):
-        infer_types(ScaledDotProductAttention(), [FLOAT, BOOL, FLOAT, BOOL], 1)
+        inputs = [(N, 4, 6), (N, 5, 6), (N, 5, 6), (4, 5)]
+        infer_types(ScaledDotProductAttention(), inputs, [FLOAT, BOOL, FLOAT, BOOL], 1)
 
 
 def test_a_name_that_is_missing_is_named() -> None:

@@ -7,6 +7,7 @@ import pytest
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.infer import infer, infer_types
 from archspec.ir.op import REGISTRY, Op
+from archspec.ir.shape import N
 from archspec.ir.types import BOOL, FLOAT, INT32, INT64, NAMES, ValueType
 from archspec.ops.arithmetic import Scale
 from archspec.ops.merge import Add, Concat, Mul
@@ -55,12 +56,14 @@ OF_MASKS_ALONE = {
 def retyped(call: testing.OpCase, name: str) -> testing.OpCase:
     """The call with inputs of the type `name`, within the bounds that its own inputs have.
 
-    The condition of `where` stays one.
+    The condition of `where` stays one, and so do positions.
     """
     bounds = [kind.below if name in INTEGERS else None for kind in call.input_types]
     types = [ValueType(name, below) for below in bounds]
     if call.op.op_name == "where":
         types[0] = BOOL
+    if call.op.op_name in ("gather", "index_select", "take_along_dim"):
+        types[1] = call.types[1]
     return call._replace(types=tuple(types))
 
 
@@ -101,7 +104,9 @@ def stated(call, types):
     (of_torch,) = types
     outputs = infer(call.op, call.inputs)
     try:
-        return tuple(t.name for t in infer_types(call.op, call.input_types, len(outputs)))
+        return tuple(
+            t.name for t in infer_types(call.op, call.inputs, call.input_types, len(outputs))
+        )
     except Refusal as refusal:
         assert refusal.code is Code.DTYPE
         assert call.op.fields().keys() & {"other", "value", "min"}
@@ -156,7 +161,7 @@ BOUNDED = ValueType("int64", 7)
     ],
 )
 def test_a_bound_survives_what_moves_values_alone(op: Op, types, result):
-    assert set(infer_types(op, types, 2)) == {result}
+    assert set(infer_types(op, [(N, 6)] * len(types), types, 2)) == {result}
 
 
 @pytest.mark.parametrize(
@@ -209,6 +214,6 @@ def test_a_bound_survives_what_moves_values_alone(op: Op, types, result):
 )
 def test_a_number_that_would_change_the_type_is_refused(op, kind, message, help_):
     with pytest.raises(Refusal) as refused:
-        infer_types(op, [kind], 1)
+        infer_types(op, [(N, 6)], [kind], 1)
     assert (refused.value.code, refused.value.message) == (Code.DTYPE, message)
     assert refused.value.help == help_

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import archspec
 from archspec.diagnostics.diagnostic import Code, Refusal, SpecError
-from archspec.ir.infer import check_types, result_types
+from archspec.ir.infer import check_types, output_types
 from archspec.ir.op import REGISTRY, Op
 from archspec.ir.shape import N, Shape
 from archspec.ir.types import ValueType
@@ -342,7 +342,7 @@ def _run(
         _without_batch([(batch, shapes[i]) for batch, shapes in seen])
         for i in range(len(seen[0][1]))
     )
-    return outputs, result_types(op, types, len(outputs))
+    return outputs, output_types(op, inputs, types, len(outputs))
 
 
 def _without_batch(seen: Sequence[tuple[int, tuple[int, ...]]]) -> Shape:

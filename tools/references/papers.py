@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
 
 from references import reference
 
@@ -34,14 +35,14 @@ def vae() -> nn.Module:
 
 
 class TemporalBlock(nn.Module):
-    """Two causal convolutions: figure 1 (b) of the paper, without weight normalisation."""
+    """Two causal convolutions: figure 1 (b) of the paper."""
 
     def __init__(self, inputs: int, channels: int, kernel: int, dilation: int) -> None:
         super().__init__()
         self.margin = (kernel - 1) * dilation
         how = {"padding": self.margin, "dilation": dilation}
-        self.conv1 = nn.Conv1d(inputs, channels, kernel, **how)
-        self.conv2 = nn.Conv1d(channels, channels, kernel, **how)
+        self.conv1 = weight_norm(nn.Conv1d(inputs, channels, kernel, **how))
+        self.conv2 = weight_norm(nn.Conv1d(channels, channels, kernel, **how))
         self.dropout = nn.Dropout(0.05)
         self.downsample = nn.Conv1d(inputs, channels, 1) if inputs != channels else None
 
@@ -138,3 +139,23 @@ class WaveNet(nn.Module):
 @reference(sizes={"T": 40})
 def wavenet() -> nn.Module:
     return WaveNet()
+
+
+class LSTMClassifier(nn.Module):
+    """Hochreiter and Schmidhuber, Long Short-Term Memory (1997), over embedded words."""
+
+    def __init__(self, vocab: int, width: int, hidden: int, depth: int, num_classes: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocab, width)
+        self.lstm = nn.LSTM(width, hidden, depth, batch_first=True, dropout=0.5)
+        self.fc = nn.Linear(hidden, num_classes)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, words: Tensor) -> Tensor:
+        _, (states, _) = self.lstm(self.dropout(self.embedding(words)))
+        return self.fc(self.dropout(states[-1]))
+
+
+@reference(sizes={"T": 7}, arguments={"vocab": 100, "width": 12, "hidden": 16})
+def lstm_classifier() -> nn.Module:
+    return LSTMClassifier(vocab=100, width=12, hidden=16, depth=2, num_classes=4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from archspec.diagnostics.diagnostic import Span
 from archspec.document.forms.call import Call
@@ -37,7 +37,7 @@ class BlockCall(Call):
         return call
 
     @property
-    def known(self) -> Iterable[str]:
+    def known(self) -> Collection[str]:
         return self.block.params
 
     @property
@@ -46,7 +46,7 @@ class BlockCall(Call):
 
     def read_one(self, scope: Scope, name: str, value: Value) -> Arguments:
         parameter = self.block.params[name]
-        with scope.reporting(value.span):
+        with scope.reporting(value):
             if parameter.type == "layers":
                 return {name: scope.layers_argument(value)}
             if parameter.type == "bool" and not scope.is_name(value):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Span
 from archspec.document import wording
@@ -11,6 +11,9 @@ from archspec.document.node_keys import NODE_KEYS
 from archspec.document.records import Arguments, Form
 from archspec.document.scope import Scope
 from archspec.text.values import Mapping, Scalar, Value, kind
+
+NO_ARGUMENTS: Arguments = {}
+"""What all calls without arguments hold: a long network has very many."""
 
 
 class Call(Form):
@@ -20,7 +23,7 @@ class Call(Form):
 
     def __init__(self, word: str, span: Span) -> None:
         super().__init__(word, span)
-        self.args: Arguments = {}
+        self.args = NO_ARGUMENTS
 
     @property
     def primary(self) -> str | None:
@@ -29,7 +32,7 @@ class Call(Form):
 
     @property
     @abstractmethod
-    def known(self) -> Iterable[str]:
+    def known(self) -> Collection[str]:
         """The arguments that it takes."""
 
     @property
@@ -85,7 +88,7 @@ class Call(Form):
 
     def _by_name(self, scope: Scope, given: Mapping) -> Arguments:
         found: Arguments = {}
-        known = frozenset(self.known)
+        known = self.known
         for name, key, value in given.items():
             if name not in known:
                 scope.diagnostics.append(self.unknown(name, key, given))

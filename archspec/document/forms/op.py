@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, TypeGuard
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Span
 from archspec.document import wording
-from archspec.document.forms.call import Call, misplaced
+from archspec.document.forms.call import NO_ARGUMENTS, Call, misplaced
 from archspec.document.records import Arguments, Inputs, Place
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import Argument, check_truth, op_kinds, truths
@@ -21,7 +21,7 @@ from archspec.text.values import Items, Mapping, Scalar, Value, kind
 class OpCall(Call):
     """One op. `ready` is the validated one, where no argument depends on anything.
 
-    Its `args` are not kept then: a long network has very many.
+    Its `args` are not kept then.
     """
 
     __slots__ = ("op", "ready")
@@ -41,7 +41,7 @@ class OpCall(Call):
             with scope.reporting(span):
                 values = {name: argument.constant for name, argument in call.args.items()}
                 call.ready = scope.ops.make(op, values, call.args, span)
-                call.args = {}  # they are all in it, and have passed
+                call.args = NO_ARGUMENTS  # they are all in it, and have passed
         return call
 
     @property
@@ -53,7 +53,7 @@ class OpCall(Call):
         return self.op.primary
 
     @property
-    def known(self) -> Iterable[str]:
+    def known(self) -> Collection[str]:
         fields = self.op.fields()
         return [*fields, LIKE] if self.op.sized_like else fields
 
@@ -62,7 +62,7 @@ class OpCall(Call):
         return [name for name, field in self.op.fields().items() if field.is_required]
 
     def read_one(self, scope: Scope, name: str, value: Value) -> Arguments:
-        with scope.reporting(value.span):
+        with scope.reporting(value):
             if name == LIKE and self.op.sized_like:
                 return {self.op.sized_like: sizes} if (sizes := _sizes_of(scope, value)) else {}
             if name in truths(self.op) and not scope.is_name(value):

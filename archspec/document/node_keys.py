@@ -365,15 +365,22 @@ class NodeTrainable(NodeKey):
         return False if made.frozen and made.shares is None else None
 
 
-def not_on(what: str, key: str = "weights") -> Refusal:
+def not_on(word: str, what: str) -> Refusal:
     """The refusal of `weights` or `parametrize` on what is no op."""
     return Refusal(
-        f"`{key}` stands on ops, and {what} is none",
+        f"`{word}` stands on ops, and {what} is none",
         code=Code.STRUCTURE,
         help="give a group or block the tensor as an input: a block with `inputs: [x, weight]`"
-        if key == "weights"
+        if word == "weights"
         else "write it on the ops inside that own the weights",
     )
+
+
+def _refused_in_list(node: Node, word: str) -> Refusal | None:
+    """As `not_on`, of branches and groups, whose nodes may join the list without a scope."""
+    if node.form.joins_list:
+        return not_on(word, "branches")
+    return not_on(word, "a group") if node.form.joins_in_repeat else None
 
 
 class NodeWeights(NodeKey):
@@ -401,9 +408,8 @@ class NodeWeights(NodeKey):
                 key.span,
                 help="keep one of the two",
             )
-        elif node.form.joins_list or node.form.joins_in_repeat:
-            what = "branches" if node.form.joins_list else "a group"
-            scope.refuse(not_on(what), node.form.span)
+        elif refusal := _refused_in_list(node, self.name):
+            scope.refuse(refusal, node.form.span)
         elif not isinstance(value, Mapping) or not value.entries:
             scope.report(
                 Code.STRUCTURE,
@@ -445,6 +451,9 @@ class NodeParametrize(NodeKey):
     def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
         from archspec.document.parametrizing import read  # few nodes have one
 
+        if refusal := _refused_in_list(node, self.name):
+            scope.refuse(refusal, node.form.span)
+            return
         read(scope, node, key, value)
 
     def written(self, step: Listed) -> Any:

@@ -126,4 +126,8 @@ def _made(
 ) -> Step | None:
     inner = site._replace(env=site.env.bind(binding))
     inner.over(refs)
+    if live.node.parametrize:
+        from archspec.expand.weighted import weighted  # for few nodes
+
+        return weighted(x, live.node, inner, refs, live.levels)
     return x.step(live.node, inner, refs, live.levels)

@@ -180,3 +180,35 @@ def test_it_stands_beside_layers_that_a_parameter_holds():
     shapes = [p.shape for key, p in arch.build().named_parameters() if key.endswith("original0")]
     assert shapes == [(1, 4), (4, 1), (1, 4)]
     assert arch.verify().ok
+
+
+@pytest.mark.parametrize(
+    ("node", "what"),
+    [
+        ("branches: [[{linear: 8}], []], merge: add", "branches is"),
+        ("repeat: 2, layers: [{linear: 8}]", "a group is"),
+        ("parallel: 2, layers: [{linear: 8}], merge: add", "a group is"),
+    ],
+)
+def test_what_joins_the_list_is_refused(node, what):
+    text = f"input: [8]\nlayers: [{{{node}, parametrize: {{weight: weight_norm}}}}]"
+    with pytest.raises(archspec.SpecError, match=f"`parametrize` stands on ops, and {what} none"):
+        archspec.loads(text)
+
+
+@pytest.mark.parametrize("loop", ["repeat: 3", "parallel: 3, merge: add"])
+def test_one_module_of_a_loop_is_parametrized(loop):
+    arch = archspec.loads(
+        f"input: [4]\nlayers: [{{name: a, linear: 4, {loop}, share: true, "
+        "parametrize: {weight: weight_norm}}]"
+    )
+    net, x = arch.build(seed=0), torch.randn(2, 4)
+    norm = "a.parametrizations.weight.original"
+    assert set(net.state_dict()) == {"a.bias", f"{norm}0", f"{norm}1"}
+    weight, bias = net.a.weight, net.a.bias
+    expected = x
+    for _ in range(3 if "repeat" in loop else 1):
+        expected = nn.functional.linear(expected, weight, bias)
+    assert torch.allclose(net(x), expected if "repeat" in loop else 3 * expected)
+    report = arch.verify()
+    assert report.ok, report

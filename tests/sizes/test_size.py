@@ -173,3 +173,29 @@ def test_a_sum_that_is_too_large_is_pinned_as_a_sum_of_two():
     sizes = [path.size(f"s{number}", number) for number in range(1, 67)]
     assert known(total(sizes)) == 66 * 67 // 2
     assert path.conditions
+
+
+@pytest.mark.parametrize(
+    ("compare", "number", "answer"),
+    [
+        (operator.ge, 3.5, True),
+        (operator.ge, 3.6, False),
+        (operator.le, 3.5, True),
+        (operator.le, 3.4, False),
+        (operator.gt, 3.5, False),
+        (operator.lt, 3.6, True),
+        (operator.eq, 3.5, True),
+        (operator.eq, 3.0, False),
+    ],
+)
+def test_a_ratio_is_compared_with_a_float(compare, number, answer):
+    given, path = traced(lambda h: compare(h / 2, number), 7)
+    assert given is answer
+    assert cell(path) == from_to(7, 7)  # the answer is that of this size alone
+
+
+def test_a_quotient_of_sizes_is_a_whole_number():
+    quotient, path = traced(lambda h: (h * h + h) // h, 6)
+    assert (known(quotient), type(known(quotient))) == (7, int)
+    assert quotient.at({"H": 10}) == 11
+    assert all(x in cell(path) for x in range(1, 40))

@@ -191,6 +191,7 @@ def _key(document: Any, rng: random.Random) -> None:
             [["parallel", 3], ["when", "index != 1"], ["else", "input"], ["merge", "add"]],
             [["when", False], ["else", rng.choice(("input", ["relu"], Pairs([["relu", None]])))]],
             [["trainable", False]],
+            [["parametrize", Pairs([["weight", rng.choice(("weight_norm", "spectral_norm"))]])]],
         )
     )
     words = [key for key, _ in added]

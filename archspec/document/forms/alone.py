@@ -40,6 +40,7 @@ def check_values(report: Reporter, node: Node) -> None:
         (node.training_only, "training_only"),
         (node.trainable is not None, "trainable"),
         (bool(node.weights), "weights"),
+        (bool(node.parametrize), "parametrize"),
     ):
         if is_there:
             report.report(

@@ -69,3 +69,16 @@ def levit_128s() -> nn.Module:
         if isinstance(module, levit.Attention | levit.AttentionDownsample):
             module.attention_bias_idxs = module._compute_attention_bias_idxs()
     return net
+
+
+@reference(
+    sizes={"H": 64, "W": 96},
+    inert={"*.norm1.bias": "the average around a place, less that place, loses what all share"},
+)
+def poolformer_s12() -> nn.Module:
+    return timm.create_model("poolformer_s12")
+
+
+@reference(sizes={"H": 64, "W": 96})
+def repvgg_a0() -> nn.Module:
+    return timm.create_model("repvgg_a0")

@@ -19,7 +19,7 @@ SMALL = {
     "detection": ["fasterrcnn_box_head", "ssdlite320_mobilenet_v3_large"],
     "flow": ["raft_small_encoders"],
     "video": ["mc3_18"],
-    "timm_networks": ["dla34", "mixer_s32_224", "res2net50_26w_4s"],
+    "timm_networks": ["dla34", "levit_128s", "mixer_s32_224", "res2net50_26w_4s"],
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import timm
 import torch
-from timm.models import beit
+from timm.models import beit, levit
 from torch import nn
 
 from references import reference
@@ -60,3 +60,25 @@ def mixer_s32_224() -> nn.Module:
 @reference(arguments={"image_size": 64})
 def resmlp_12_224() -> nn.Module:
     return timm.create_model("resmlp_12_224", img_size=64)
+
+
+@reference()
+def levit_128s() -> nn.Module:
+    net = timm.create_model("levit_128s")
+    for module in net.modules():
+        if isinstance(module, levit.Attention | levit.AttentionDownsample):
+            module.attention_bias_idxs = module._compute_attention_bias_idxs()
+    return net
+
+
+@reference(
+    sizes={"H": 64, "W": 96},
+    inert={"*.norm1.bias": "the average around a place, less that place, loses what all share"},
+)
+def poolformer_s12() -> nn.Module:
+    return timm.create_model("poolformer_s12")
+
+
+@reference(sizes={"H": 64, "W": 96})
+def repvgg_a0() -> nn.Module:
+    return timm.create_model("repvgg_a0")

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archspec.architecture import Architecture, compile, load, loads
+    from archspec.architecture import Architecture
     from archspec.data.errors import DataError
     from archspec.diagnostics.diagnostic import (
         ArchspecError,
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         SpecError,
         SpecWarning,
     )
+    from archspec.loading import compile, load, loads
     from archspec.text.files import bundled
     from archspec.text.limits import Limits
     from archspec.training import train
@@ -48,9 +49,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "architecture": ("Architecture", "compile", "load", "loads"),
+    "architecture": ("Architecture",),
     "data.errors": ("DataError",),
     "diagnostics.diagnostic": ("ArchspecError", "Diagnostic", "Span", "SpecError", "SpecWarning"),
+    "loading": ("compile", "load", "loads"),
     "text.files": ("bundled",),
     "text.limits": ("Limits",),
     "training": ("train",),

@@ -11,9 +11,9 @@ REFERENCES = references.load()
 SMALL = {
     "text_networks": [
         *("albert", "bert", "clip_text", "clip_vision", "distilbert", "electra", "gpt2", "llama"),
-        *("mistral", "phi", "qwen2", "t5_encoder", "vit_base", "whisper_encoder"),
+        *("mistral", "phi", "qwen2", "roberta", "t5_encoder", "vit_base", "whisper_encoder"),
     ],
-    "papers": ["lstm_classifier", "nerf", "tcn", "vae"],
+    "papers": ["lstm_classifier", "mixture_of_experts", "nerf", "tcn", "vae"],
     "vision_papers": ["dcgan_discriminator", "dcgan_generator", "espcn"],
     "two_tower": ["two_tower"],
     "detection": ["fasterrcnn_box_head", "ssdlite320_mobilenet_v3_large"],

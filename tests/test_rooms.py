@@ -32,6 +32,7 @@ ORDER = (
     "verify",
     "weights",
     "architecture",
+    "loading",
     "training",
     "testing",
     "cli",

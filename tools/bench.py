@@ -1,7 +1,7 @@
 """Speed of archspec against named alternatives, as ratios within one run.
 
     python tools/bench.py                      everything (about two minutes)
-    python tools/bench.py process compile growth symbols forward meta check
+    python tools/bench.py process compile growth symbols forward contract meta check
     python tools/bench.py --against WORKTREE   this revision against another one
 
 Every figure is the median of paired runs. The two sides take turns, so that a change in the
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -213,6 +214,49 @@ def bench_forward() -> Figures:
     return figures
 
 
+def with_symbols(name: str) -> str:
+    """The text of a bundled spec of images, with symbols for their height and width."""
+    import archspec
+
+    text = archspec.load(name, warn=False).expand()
+    (stated,) = re.findall(r"^input: \[(\d+), (\d+), (\d+)\]$", text, re.MULTILINE)
+    channels, height, width = stated
+    old = f"input: [{channels}, {height}, {width}]"
+    return text.replace(old, f"sizes: {{H: {height}, W: {width}}}\ninput: [{channels}, H, W]")
+
+
+def bench_contract() -> Figures:
+    """The lines that refuse sizes outside the contract, against a forward pass of their module."""
+    import torch
+
+    import archspec
+    from archspec.emit import namespace
+    from archspec.emit.checks import check_lines
+    from archspec.emit.classes import make_function
+
+    torch.set_num_threads(1)
+    figures: Figures = []
+    cases = (("resnet18", 1, 11), ("lenet_bn", 32, 61), ("torchvision/densenet121", 1, 11))
+    for name, batch, runs in cases:
+        arch = archspec.loads(with_symbols(name), warn=False)
+        net = arch.build(seed=0).eval()
+        lines = list(check_lines(arch.size_checks(), ["x"]))
+        source = "".join(f"    {line}\n" for line in ["pass", *lines])
+        check = make_function(f"def check(x):\n{source}", "<check>", vars(namespace))
+        image = torch.randn(batch, *arch.input_shape[1:])
+
+        def checks(check: Callable[..., object] = check, image: torch.Tensor = image) -> None:
+            for _ in range(1000):
+                check(image)
+
+        with torch.inference_mode():
+            a, b = paired(checks, lambda net=net, image=image: net(image), runs)
+        a /= 1000
+        print(f"  {name}, batch {batch}: {a * 1e6:.2f} us of {b * 1e3:.2f} ms, {len(lines)} lines")
+        figures.append((f"% of a forward pass of {name}", 100 * a / b, 1, a / b <= 0.01))
+    return figures
+
+
 def bench_meta() -> Figures:
     """Building densenet121 on `meta` against torchvision's own constructor."""
     import torch
@@ -278,6 +322,7 @@ BENCHES = {
     "growth": bench_growth,
     "symbols": bench_symbols,
     "forward": bench_forward,
+    "contract": bench_contract,
     "meta": bench_meta,
 }
 

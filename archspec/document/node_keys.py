@@ -300,11 +300,13 @@ def _refused_share(node: Node, value: bool) -> Refusal | None:
             expected="the name of a node, or `true` beside a loop's op or block",
             help="each iteration has a module of its own without `share`" if not value else None,
         )
-    if node.name is not None and not node.name.is_fixed:
+    loop = node.repeat or node.parallel
+    variables = {"index", *(name for name, _ in loop.variables)} if loop else set()
+    if node.name is not None and not variables.isdisjoint(node.name.names):
         return Refusal(
             f"one module has one name, and {node.name.text!r} gives each iteration its own",
             code=Code.NAME,
-            help="give it a name without braces",
+            help="give it a name without the variables of the loop",
         )
     return None
 
@@ -363,13 +365,13 @@ class NodeTrainable(NodeKey):
         return False if made.frozen and made.shares is None else None
 
 
-def not_on(word: str, what: str) -> Refusal:
+def not_on(what: str, key: str = "weights") -> Refusal:
     """The refusal of `weights` or `parametrize` on what is no op."""
     return Refusal(
-        f"`{word}` stands on ops, and {what} is none",
+        f"`{key}` stands on ops, and {what} is none",
         code=Code.STRUCTURE,
         help="give a group or block the tensor as an input: a block with `inputs: [x, weight]`"
-        if word == "weights"
+        if key == "weights"
         else "write it on the ops inside that own the weights",
     )
 
@@ -377,8 +379,8 @@ def not_on(word: str, what: str) -> Refusal:
 def _refused_in_list(node: Node, word: str) -> Refusal | None:
     """As `not_on`, of branches and groups, whose nodes may join the list without a scope."""
     if node.form.joins_list:
-        return not_on(word, "branches")
-    return not_on(word, "a group") if node.form.joins_in_repeat else None
+        return not_on("branches", word)
+    return not_on("a group", word) if node.form.joins_in_repeat else None
 
 
 class NodeWeights(NodeKey):

@@ -33,6 +33,7 @@ OPS = {
     "conv_transpose2d": "conv2dtranspose convtranspose deconv deconv2d deconvolution "
     "lazyconvtranspose2d transposedconv upconv",
     "conv_transpose3d": "conv3dtranspose deconv3d lazyconvtranspose3d",
+    "cumsum": "cumulativesum",
     "div": "divide truedivide",
     "dropout1d": "spatialdropout1d",
     "dropout2d": "featuredropout spatialdropout spatialdropout2d",
@@ -86,6 +87,7 @@ OPS = {
     "stochastic_depth": "dropconnect droppath",
     "sub": "subtract",
     "sum": "reducesum",
+    "take_along_dim": "gatherelements takealongaxis",
     "to": "astype cast totype",
     "unsqueeze": "expanddims",
     "unfold": "im2col",
@@ -100,6 +102,7 @@ _DEPTHWISE = (
 )
 HOW = {
     "activation": "each activation is a node: `relu`",
+    "argsort": "the positions are the second output of sort",
     "bilinear": "for resizing write `upsample: {scale_factor: 2, mode: bilinear}`",
     "dense": "a fully connected layer is `linear: 10`; `dense` is a block of such convolutions as "
     "DenseNet has",

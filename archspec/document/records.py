@@ -42,8 +42,7 @@ class Reference(Record):
     @property
     def names(self) -> frozenset[str]:
         """What its expressions read."""
-        parts = [part.names for part in self.name.parts if not isinstance(part, str)]
-        return frozenset().union(*parts, self.output.names if self.output else ())
+        return self.name.names | (self.output.names if self.output else frozenset())
 
     def render(self, env: Env) -> str:
         """The edge with its expressions evaluated. Raises `Refusal`."""

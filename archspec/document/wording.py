@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Help, Span, bare
 from archspec.diagnostics.suggestions import certain_word, suggestion
 from archspec.expressions.arguments import missing_space
+from archspec.expressions.evaluate import NUMBER
 from archspec.text.values import Items, Mapping, Scalar, Value, shorten
 
 
@@ -144,6 +145,7 @@ def by_name(of: str, names: list[str], required: Iterable[str], args: Value) -> 
 def lone_number(of: str, value: Scalar) -> Diagnostic:
     """The diagnostic of a merge of a number alone, which might be an operand or a node's name."""
     written = value.text
+    number = f"the number {written}" if NUMBER.fullmatch(written) else "that number"
     node = f", or `{of}: [input, '{written}']` with the node {written}"
     return Diagnostic(
         Code.ARGUMENT,
@@ -151,7 +153,7 @@ def lone_number(of: str, value: Scalar) -> Diagnostic:
         value.span,
         expected="a list of nodes, or one node and the number `other`",
         found=written,
-        help=f"write `{of}: {{other: {written}}}` with the number {written}"
+        help=f"write `{of}: {{other: {written}}}` with {number}"
         + (node if written.isdigit() else ""),
     )
 

@@ -319,10 +319,19 @@ class Builder:
             step.types = (*step.types, scope.type(inner))
         return Ref(loop, len(scope.own) + taken[number, output])
 
+    def numbers(self, start: str, level: int) -> list[int]:
+        """The iterations of a loop, or the numbers of the nodes start.0, start.1, …."""
+        loop = self.modules[level].get(start, INPUT)
+        if loop in self.applied or loop in self.loops:
+            given = self.applied.get(loop)
+            return list(range(len(self.loops[loop].iterations if given is None else given)))
+        names = self.labels[level] if level < len(self.labels) else self.names
+        return sorted(n for name in names if (n := number_after(start, name)) is not None)
+
     def _numbered(self, start: str, level: int) -> Refs | None:
         """What the nodes start.0, start.1, … give that are there."""
         names = self.labels[level] if level < len(self.labels) else self.names
-        numbers = sorted(n for name in names if (n := number_after(start, name)) is not None)
+        numbers = self.numbers(start, level)
         found = [names[f"{start}.{number}"] for number in numbers]
         if any(refs is None for refs in found) or self.names.get(start, ()) is None:
             return None

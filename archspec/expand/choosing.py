@@ -11,9 +11,9 @@ from contextlib import suppress
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.document.forms.alone import FromAlone
 from archspec.document.forms.op import OpCall
-from archspec.document.records import Node
+from archspec.document.records import Node, Reference
 from archspec.expand import edges
-from archspec.expand.builder import Builder, Choice, HandedOn, Refs, Site, place
+from archspec.expand.builder import BEFORE, Builder, Choice, HandedOn, Refs, Site, place
 from archspec.expand.expansion import Expansion
 from archspec.expressions.evaluate import MAGIC
 from archspec.ir.graph import INPUT
@@ -74,14 +74,22 @@ def _before(x: Expansion, node: Node, site: Site, current: Refs | None) -> Refs 
         for index, each in enumerate(node.inputs)
         if each.is_written_out or (asks and index == 0)
     ]
+    if node.otherwise is not None and not asks:
+        known = [each for each in known if not _is_unclear(each, site)]
     own, names_values = node.name.text if node.name else None, isinstance(node.form, FromAlone)
     refs = x.resolve(tuple(known), site, own, may_be_none=names_values)
     return refs if refs is None or known[:1] == [*node.inputs[:1]] else ()
 
 
+def _is_unclear(edge: Reference, site: Site) -> bool:
+    """Whether it is `-1` where the node before only hands on: its reader alone need say what."""
+    return edge.name.text == BEFORE and isinstance(site.builder.before, HandedOn)
+
+
 def _look_up(x: Expansion, node: Node, site: Site) -> int | None:
     """How many values a node that is not there would give; None where its text does not say."""
     edges_ = [each for each in node.inputs or () if each.is_written_out]
+    edges_ = [each for each in edges_ if not _is_unclear(each, site)]
     own, names_values = node.name.text if node.name else None, isinstance(node.form, FromAlone)
     refs = x.resolve(tuple(edges_), site, own, may_be_none=names_values)
     if node.share is not None and node.share.is_written_out:
@@ -131,6 +139,9 @@ def _refuse_counts(x: Expansion, there: Node, given: int, node: Node, count: int
         "both sides of `when` and `else` give equally many values",
         code=Code.STRUCTURE,
         found=f"{given} by {_called(there)}, which is there, and {count} by {_called(node)}",
+        help=None
+        if given
+        else f"{_called(there)} stands for no value here: name another in its place",
     )
     x.report(refusal, node.span)
 

@@ -35,14 +35,26 @@ def resolve(reference: Reference, site: Site, own: str | None) -> Refs | None:
             found=reference.text,
             help=f"say with `else:` at {place(refs.node.span)} what stands there",
         )
-    if name.endswith("*"):
-        raise Refusal(
-            f"{name!r} stands for several values",
-            code=Code.OUTPUT_INDEX,
-            help=f"one of them is `{name[:-1]}0`; where the number is computed, `{name[:-1]}{{…}}`",
-        )
+    if name.endswith(".*"):
+        return _of_each(name, reference.output, site)
     what = "value" if name == b.rest else "output"
     return (_output(name, refs, reference.output, site.env, what),)
+
+
+def _of_each(name: str, output: Expression, site: Site) -> Refs | None:
+    """`y.*[0]`: the same output of each iteration, or of each of the nodes y.0, y.1, …."""
+    found = []
+    for number in site.builder.numbers(name[:-2], site.level):
+        one = f"{name[:-1]}{number}"
+        refs = site.value(one)
+        if refs is None:
+            return None
+        try:
+            found.append(_output(one, refs, output, site.env, "output"))
+        except Refusal as refusal:
+            help_ = f"`{name}[i]` is output i of each; one of them is `{name[:-1]}0`, and where the"
+            raise refusal.but(help=f"{help_} number is computed, `{name[:-1]}{{…}}`") from None
+    return tuple(found)
 
 
 def _output(name: str, refs: Refs, output: Expression, env: Env, what: str) -> Ref:

@@ -175,7 +175,8 @@ class Expander(Expansion):
                 return
 
     def stand_for(self, node: Node, site: Site, refs: Refs | None) -> None:
-        if node.name is None or (node.repeat is not None and not node.name.is_fixed):
+        each = node.repeat is not None and not node.shares_one
+        if node.name is None or (each and not node.name.is_fixed):
             return  # the name of each iteration
         try:
             name = self._name(node, site.env)

@@ -31,6 +31,7 @@ from archspec.expressions.parse import Template
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import Op
 from archspec.record import Record
+from archspec.sizes.size import known
 
 
 class At(Record):
@@ -151,9 +152,12 @@ def _counted(block: Block, refs: Refs) -> dict[str, Any]:
 
 
 class Entered:
-    """A context whose diagnostics note the call. Raises `Refusal` where it is too deep."""
+    """A context whose diagnostics note the call. Raises `Refusal` where it is too deep.
 
-    __slots__ = ("call", "expansion", "written")
+    After it the node that makes the call asks again, and no longer one inside.
+    """
+
+    __slots__ = ("before", "call", "expansion", "written")
 
     def __init__(
         self, x: Expansion, span: Span, block: Block | None, written: Span | None = None
@@ -162,6 +166,7 @@ class Entered:
 
     def __enter__(self) -> None:
         x = self.expansion
+        self.before = x.at, x.label
         x.calls.append(self.call)
         x.entered.append(self.written)
         try:
@@ -171,8 +176,10 @@ class Entered:
             raise
 
     def __exit__(self, *error: object) -> None:
-        self.expansion.calls.pop()
-        self.expansion.entered.pop()
+        x = self.expansion
+        x.at, x.label = self.before
+        x.calls.pop()
+        x.entered.pop()
 
 
 def graph_step(graph: Graph | None, b: Builder, refs: Refs, span: Span) -> Step | None:
@@ -393,7 +400,7 @@ def _warn_unread(x: Expansion, step: Step) -> None:
     if step.span in x.warned:
         return
     x.warned.add(step.span)
-    count = parameter_count(step)
+    count = known(parameter_count(step))  # a warning asks nothing of the sizes
     cost = f"its {count:,} parameters are" if count else "it is"
     what, help_ = f"{cost} left out of the module", "read it with `from:` or a merge, or remove it"
     if step.idle:

@@ -11,7 +11,7 @@ from archspec.expand.builder import Element, Live, Refs, Site
 from archspec.expand.carrying import next_reads
 from archspec.expand.expansion import Expansion
 from archspec.expand.sharing import check_fits
-from archspec.ir.graph import Ref, Step
+from archspec.ir.graph import INPUT, Ref, Step
 
 
 def first(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
@@ -28,6 +28,15 @@ def others(x: Expansion, live: Live, site: Site, refs: Refs, given: Refs) -> Ref
 
     None (and a diagnostic) where one fails.
     """
+    b, found = site.builder, _all_applied(x, live, site, refs, given)
+    assert live.step is not None
+    if found is not None:
+        steps = dict.fromkeys([ref.step for ref in found if ref.step != INPUT])
+        b.steps[live.step].means = tuple([b.steps[step].name for step in steps])
+    return found
+
+
+def _all_applied(x: Expansion, live: Live, site: Site, refs: Refs, given: Refs) -> Refs | None:
     try:
         if live.bindings is not None:
             return _chained(x, live, site, refs, given)

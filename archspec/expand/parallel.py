@@ -31,7 +31,7 @@ def side_by_side(x: Expansion, node: Node, site: Site, current: Refs | None) -> 
         return None
     site.over(current)
     if not elements:
-        return _passed(node, site, current[:1])
+        return _passed(x, node, site, current[:1])
     if node.shares_one:
         first = next((each for each in elements if each.node), None)
         if first is not None:
@@ -162,8 +162,8 @@ def _merged(x: Expansion, node: Node, site: Site, found: Refs | None) -> Refs | 
     return x.node(node.merge, site._replace(start=found), found)
 
 
-def _passed(node: Node, site: Site, passed: Refs) -> Refs:
+def _passed(x: Expansion, node: Node, site: Site, passed: Refs) -> Refs:
     """An empty list lets the input pass, under the name of the whole."""
-    if node.name is not None and node.name.is_fixed:
-        site.builder.dead_names[node.name.text] = passed
+    if node.name is not None and (node.name.is_fixed or node.shares_one):
+        x.stand_for(node, site, passed)
     return passed

@@ -69,7 +69,7 @@ class _OpAlone:
         return self.at.trail()
 
     def _no_op(self, what: str) -> Refusal:
-        return not_on("weights" if self.node.weights else "parametrize", what)
+        return not_on(what, "weights" if self.node.weights else "parametrize")
 
 
 def _weighted_op(x: Expansion, op: Op, node: Node, at: At) -> Step | None:

@@ -258,7 +258,16 @@ class _Compiler:
             )
         self.names.add(EDGES)
         dim = self.compile(node.args[1])
-        return lambda env: function(env, edge, dim(env))
+        start, _, index = edge.removesuffix("]").partition("[")
+        if not edge.endswith("]") or index.isdecimal():
+            return lambda env: function(env, edge, dim(env))
+        output = parse(index, self.limits)
+        self.names |= output.names - set(self.bound)
+
+        def of_output(env: Env) -> Any:
+            return function(env, f"{start}[{plain(output.evaluate(env))}]", dim(env))
+
+        return of_output
 
     def _ListComp(self, node: ast.ListComp) -> Evaluate:  # noqa: N802
         generator = node.generators[0]
@@ -450,6 +459,12 @@ class Template(Record):
     @property
     def is_fixed(self) -> bool:
         return len(self.parts) == 1 and isinstance(self.parts[0], str)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What its expressions read."""
+        parts = [part.names for part in self.parts if not isinstance(part, str)]
+        return frozenset().union(*parts)
 
     def render(self, env: Env) -> str:
         """The name; raises `Refusal` where an expression gives neither text nor whole number."""

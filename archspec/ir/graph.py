@@ -46,6 +46,8 @@ class Step:
     says that its name is a second one of that module.
     `training_only` steps are skipped in eval(); only such steps, and outputs, read them.
     `ties` are its weights that are parameters of earlier steps.
+    `means` names the steps whose values its name stands for, where that is not the step alone: it
+    is the first of a loop whose iterations apply one module.
     `frozen` steps own parameters that nothing trains.
     `idle` steps never run and read nothing: they own a module that others share.
     """
@@ -53,7 +55,7 @@ class Step:
     __slots__ = (
         *("name", "op", "body", "span"),
         *("inputs", "input_shapes", "input_types", "outputs", "types"),
-        *("named", "training_only", "shares", "idle", "frozen", "ties", "both_keys"),
+        *("named", "training_only", "shares", "idle", "frozen", "ties", "both_keys", "means"),
     )
 
     def __init__(
@@ -74,7 +76,9 @@ class Step:
         frozen: bool = False,
         ties: tuple[Tie, ...] = (),
         both_keys: bool = False,
+        means: tuple[str, ...] = (),
     ) -> None:
+        self.means = means
         self.frozen, self.ties, self.both_keys = frozen, ties, both_keys
         self.name, self.op, self.body, self.span, self.named = name, op, body, span, named
         self.inputs, self.input_shapes, self.input_types = inputs, input_shapes, input_types

@@ -93,7 +93,8 @@ def _moved(ref: Ref, inputs: tuple[int, ...]) -> Ref:
 def _find(graph: Graph, nodes: Mapping[str, Visit], text: str) -> Tap:
     """The tap that a path means. Raises `SpecError`."""
     match = _TAP.fullmatch(text)
-    visit = nodes.get(match["path"]) if match else None
+    path = _meant(match["path"], nodes) if match else ""
+    visit = nodes.get(path)
     if match is None or visit is None:
         raise _refusal(
             Code.UNKNOWN_NODE,
@@ -130,7 +131,28 @@ def _find(graph: Graph, nodes: Mapping[str, Visit], text: str) -> Tap:
             step.span,
             found=show(step.outputs[output]),
         )
-    return Tap(_names(graph, match["path"]), output)
+    return Tap(_names(graph, path), output)
+
+
+def _meant(path: str, nodes: Mapping[str, Visit]) -> str:
+    """The path of the node whose value an edge of this path names.
+
+    Of a loop that applies one module, `loop` is what the last iteration gives, and `loop.1` what
+    iteration 1 does, whose own path is `loop-1`. Raises `SpecError` where that is several values.
+    """
+    outer, _, number = path.rpartition(".")
+    loop = nodes.get(outer)
+    if path not in nodes and loop is not None and loop.step.means and number.isdecimal():
+        return outer if number == "0" else f"{outer}-{number}"
+    visit = nodes.get(path)
+    if visit is None or not visit.step.means:
+        return path
+    means = [path.removesuffix(visit.step.name) + name for name in visit.step.means]
+    if len(means) > 1:
+        each = ", ".join([f"{path}.{number}" for number in range(len(means))])
+        message = f"{path!r} has {len(means)} outputs"
+        raise _refusal(Code.OUTPUT_INDEX, message, visit.step.span, expected=each)
+    return means[0]
 
 
 def _names(graph: Graph, path: str) -> Path:

@@ -135,7 +135,7 @@ class _Draft(SeveralValues):
             if depth:
                 forms += [self.group, self.branches, self.repeat, self.loop, self.call] * 2
                 forms += [self.sharing, self.condition, *[self.library] * 4, self.weighted]
-                forms += [self.choice, self.choice, self.either_halves, self.recursion]
+                forms += [self.choice, self.choice, self.either_halves, *[self.recursion] * 3]
                 forms += [self.in_turn, self.iterations, self.elements, self.elements]
                 forms += [self.one_module, self.rest, self.both_keys, self.product] * 2
                 forms += [self.listed, self.computed]

@@ -53,7 +53,7 @@ def train(
     from archspec.training.progress import PlainProgress, PlainReading
 
     if isinstance(arch, str | PathLike):
-        from archspec.architecture import load, raise_warnings
+        from archspec.loading import load, raise_warnings
 
         arch = load(arch, warn=False)
         raise_warnings(arch)

@@ -315,6 +315,19 @@ layers:
     assert not torch.equal(arch.build()(x), there.build()(x))
 
 
+def test_a_node_that_nothing_reads_asks_for_no_size():
+    text = "input: [1, 8, 6]\nlayers:\n  - {name: unread, linear: in_features}\n"
+    text += "  - {transition: {out_channels: 6}, from: input}\n"
+    arch, found = contract(text, "H,W")
+    assert str(found).splitlines() == [
+        "contract: H and W ≥ 2",
+        "  H ≥ 2  1.pool (avg_pool2d, line 4)",
+        "  W ≥ 2  1.pool (avg_pool2d, line 4)",
+    ]
+    assert len(found.regions) == 1 and found.is_complete
+    check(arch, found, [{"H": h, "W": w} for h, w in product((1, 2, 8), (1, 5, 6))])
+
+
 def test_swin_has_more_windows_than_one_in_all_stages_but_the_last():
     found = archspec.load("torchvision/swin_t", warn=False).contract("S,S")
     # Its maps have floor(S / 4) rows, and half of them, rounded up, in each later stage.

@@ -29,7 +29,7 @@ TORCH_TAKES_MORE = {
     # It has no truth values to bound.
     "clamp": {"bool"},
     # The CPU has a kernel, and a GPU has none.
-    "matmul": INTEGERS,
+    **dict.fromkeys(("einsum", "matmul"), INTEGERS),
     **dict.fromkeys(("max_pool2d", "max_pool3d"), INTEGERS),
     # Means are rounded to whole numbers.
     **{key: {"int64"} for key in ("avg_pool1d", "avg_pool2d", "avg_pool3d")},

@@ -141,6 +141,89 @@ def wavenet() -> nn.Module:
     return WaveNet()
 
 
+class Expert(nn.Module):
+    """A gated MLP, with the names of Mixtral's code."""
+
+    def __init__(self, width: int, features: int) -> None:
+        super().__init__()
+        self.w1, self.w3 = (nn.Linear(width, features, bias=False) for _ in range(2))
+        self.w2 = nn.Linear(features, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.w2(functional.silu(self.w1(x)) * self.w3(x))
+
+
+class Mixture(nn.Module):
+    """Shazeer et al. (arXiv 1701.06538), equation 1, with the gates of Mixtral."""
+
+    def __init__(self, width: int, experts: int, chosen: int, features: int) -> None:
+        super().__init__()
+        self.chosen = chosen
+        self.gate = nn.Linear(width, experts, bias=False)
+        self.experts = nn.ModuleList(Expert(width, features) for _ in range(experts))
+
+    def forward(self, x: Tensor) -> Tensor:
+        top, which = self.gate(x).softmax(-1).topk(self.chosen)
+        top = top / top.sum(-1, keepdim=True)
+        weights = (top[..., None] * functional.one_hot(which, len(self.experts))).sum(2)
+        given = torch.stack([expert(x) for expert in self.experts], 2)
+        return torch.einsum("nte,nted->ntd", weights, given)
+
+
+class MixtureLayer(nn.Module):
+    """Causal attention, then a mixture of experts, each on its normalised input."""
+
+    def __init__(self, width: int, heads: int, experts: int, chosen: int, features: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm, self.ffn_norm = (nn.RMSNorm(width, 1e-5) for _ in range(2))
+        self.wq, self.wk, self.wv, self.wo = (nn.Linear(width, width, bias=False) for _ in "qkvo")
+        self.feed_forward = Mixture(width, experts, chosen, features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.attention_norm(x)
+        q, k, v = (
+            each(y).unflatten(2, (self.heads, -1)).permute(0, 2, 1, 3)
+            for each in (self.wq, self.wk, self.wv)
+        )
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.wo(mixed.permute(0, 2, 1, 3).flatten(2))
+        return x + self.feed_forward(self.ffn_norm(x))
+
+
+class MixtureOfExperts(nn.Module):
+    """Jiang et al., Mixtral of Experts (arXiv 2401.04088), without rotary positions."""
+
+    def __init__(
+        self, vocab: int, width: int, depth: int, heads: int, experts: int, features: int
+    ) -> None:
+        super().__init__()
+        self.tok_embeddings = nn.Embedding(vocab, width)
+        self.layers = nn.Sequential(
+            *(MixtureLayer(width, heads, experts, 2, features) for _ in range(depth))
+        )
+        self.norm = nn.RMSNorm(width, 1e-5)
+        self.output = nn.Linear(width, vocab, bias=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.output(self.norm(self.layers(self.tok_embeddings(tokens))))
+
+
+@reference(
+    sizes={"T": 12},
+    arguments={
+        "vocab": 100,
+        "width": 32,
+        "depth": 2,
+        "num_heads": 4,
+        "num_experts": 4,
+        "features": 48,
+    },
+)
+def mixture_of_experts() -> nn.Module:
+    return MixtureOfExperts(100, 32, 2, 4, 4, 48)
+
+
 class LSTMClassifier(nn.Module):
     """Hochreiter and Schmidhuber, Long Short-Term Memory (1997), over embedded words."""
 

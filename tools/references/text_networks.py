@@ -58,6 +58,14 @@ def bert() -> nn.Module:
     return transformers.BertModel(transformers.BertConfig(**SMALL, **OPTIONS))
 
 
+@reference(sizes=SHORT, arguments=SMALL_BERT, call=masked, inert={"*.key.bias": KEY_BIAS})
+def roberta() -> nn.Module:
+    config = transformers.RobertaConfig(
+        **SMALL, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5, **OPTIONS
+    )
+    return transformers.RobertaModel(config, add_pooling_layer=False)
+
+
 @reference(
     sizes=SHORT,
     arguments={**SMALL_BERT, "head_features": 32},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from typing import Any, TypeGuard
 
@@ -11,7 +12,8 @@ from archspec.document.forms.call import NO_ARGUMENTS, Call, misplaced
 from archspec.document.records import Arguments, Inputs, Place
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import Argument, check_truth, op_kinds, truths
-from archspec.expressions.evaluate import EDGES, Env, shape_of
+from archspec.expressions.evaluate import EDGES, MAGIC, Env, shape_of
+from archspec.expressions.parse import parse
 from archspec.ir.fields import ArgumentsError
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
@@ -129,7 +131,8 @@ class OpCall(Call):
         if not isinstance(value, Mapping):
             if self.op.primary is not None and (_is_number(value) or _is_inserted(value)):
                 return value
-            if "other" in self.op.fields() and _is_number(value):
+            has_other = "other" in self.op.fields()
+            if has_other and (_is_number(value) or _is_computed(value, scope)):
                 scope.diagnostics.append(wording.lone_number(self.word, value))
             else:
                 self.inputs = scope.references(value, self.word)
@@ -160,6 +163,10 @@ LIKE = "like"
 """The argument that names a value, of which an op takes the sizes after the channels."""
 
 
+_NAME = re.compile(r"-?[\w.*-]+(\[[^\[\]]*\])?|.*\{.*")
+"""What names a node, perhaps with an expression in braces; no sum and no product does."""
+
+
 def _sizes_of(scope: Scope, value: Value) -> Argument | None:
     """The sizes after the channels of the value that is named; None where the edge is none.
 
@@ -184,6 +191,19 @@ def _sizes_of(scope: Scope, value: Value) -> Argument | None:
 def _is_inserted(value: Value) -> bool:
     """Whether it is `$name` or `$(…)`, which no node is called."""
     return isinstance(value, Scalar) and value.text.startswith("$")
+
+
+def _is_computed(value: Value, scope: Scope) -> TypeGuard[Scalar]:
+    """Whether a text is no name, but an expression over the names in scope."""
+    if not isinstance(value, Scalar) or not isinstance(value.value, str) or scope.params is None:
+        return False
+    if _NAME.fullmatch(value.text):
+        return False
+    try:
+        names = parse(value.text, scope.limits).names
+    except Refusal:
+        return False
+    return bool(names) and names <= {*scope.params, *scope.loops, *MAGIC, EDGES}
 
 
 def _is_number(value: Value) -> TypeGuard[Scalar]:

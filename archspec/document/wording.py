@@ -171,3 +171,13 @@ def misplaced_key(name: str, key: str, span: Span) -> Diagnostic:
         span,
         help=f"move `{key}:` beside `{name}:`, at the same indentation",
     )
+
+
+def misplaced_inputs(name: str, span: Span) -> Diagnostic:
+    """The diagnostic of `inputs` among the arguments of what reads by `from`."""
+    return Diagnostic(
+        Code.UNKNOWN_ARGUMENT,
+        f"{name} has no argument 'inputs'",
+        span,
+        help=f"write what it reads beside `{name}:`, at the same indentation: `from: …`",
+    )

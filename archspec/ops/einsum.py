@@ -14,13 +14,13 @@ from archspec.ir.shape import Dim, Shape, is_batched, product, show
 from archspec.ir.tape import Sizes, Tape, Tensor, contiguous_strides, elementwise, reshape
 
 
-class Einsum(Op, name="einsum"):
+class Einsum(Op, name="einsum", primary="equation"):
     """Sums of products of two values whose axes have letters: torch's `einsum`.
 
-    `einsum: {inputs: [q, k], equation: 'nhqd,nhkd->nhqk'}` multiplies along `d` and adds up: what
-    the result, behind `->`, does not list is summed over. The batch has a letter too. It comes
-    first in each input that has a batch and in the result, and stands nowhere else. No letter
-    stands twice in an input.
+    `einsum: {inputs: [q, k], equation: 'nhqd,nhkd->nhqk'}`, or `from: [q, k]` beside
+    `einsum: 'nhqd,nhkd->nhqk'`, multiplies along `d` and adds up: what the result, behind `->`,
+    does not list is summed over. The batch has a letter too. It comes first in each input that has
+    a batch and in the result, and stands nowhere else. No letter stands twice in an input.
     """
 
     equation: str

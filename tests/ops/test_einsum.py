@@ -108,3 +108,23 @@ def test_shapes_that_do_not_fit_are_refused(equation, inputs, code, message):
     with pytest.raises(Refusal, match=message) as refusal:
         infer(Einsum(equation=equation), inputs)
     assert refusal.value.code is code
+
+
+def test_the_equation_may_stand_alone():
+    text = """
+archspec: 1
+input: [4, 3]
+layers:
+  - {{name: a, linear: 5}}
+  - {{name: b, from: input, linear: 5}}
+  - {{name: c, {}}}
+"""
+    long, short = (
+        archspec.loads(text.format(node))
+        for node in (
+            "einsum: {inputs: [a, b], equation: 'nld,nkd->nlk'}",
+            "from: [a, b], einsum: 'nld,nkd->nlk'",
+        )
+    )
+    assert short.expand() == long.expand()
+    assert short.output_shape == ("N", 4, 4)

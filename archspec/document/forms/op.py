@@ -129,7 +129,7 @@ class OpCall(Call):
         if not self.op.variadic:
             return value
         if not isinstance(value, Mapping):
-            if self.op.primary is not None and (_is_number(value) or _is_inserted(value)):
+            if self._is_argument(value):
                 return value
             has_other = "other" in self.op.fields()
             if has_other and (_is_number(value) or _is_computed(value, scope)):
@@ -143,6 +143,14 @@ class OpCall(Call):
         self.inputs = scope.references(given, "inputs")
         rest = {key: entry for key, entry in value.entries.items() if key != "inputs"}
         return Mapping(rest, value.span, value.size, value.flow)
+
+    def _is_argument(self, value: Value) -> bool:
+        """Whether what stands alone is the primary argument, and not what the op reads."""
+        name = self.op.primary
+        if name is None or not isinstance(value, Scalar):
+            return False
+        is_text = str in self.op.fields()[name].leaves and not _NAME.fullmatch(value.text)
+        return is_text or _is_number(value) or _is_inserted(value)
 
     def step(self, place: Place) -> Step | None:
         return place.op(self.made(place))

@@ -12,39 +12,15 @@ from itertools import product
 from typing import Any
 
 import torch
+from eager_ops import PRIMARY, computed, constant, evaluate, fill, made, merged, pattern
 from torch import Tensor, nn
 
 import archspec
 
 Values = tuple[Tensor, ...]
 
-FUNCTIONS = {
-    "relu": nn.ReLU,
-    "gelu": nn.GELU,
-    "sigmoid": nn.Sigmoid,
-    "tanh": nn.Tanh,
-    "hardswish": nn.Hardswish,
-    "identity": nn.Identity,
-    "leaky_relu": nn.LeakyReLU,
-    "max_pool2d": nn.MaxPool2d,
-    "avg_pool2d": nn.AvgPool2d,
-    "softmax": nn.Softmax,
-    "flatten": nn.Flatten,
-    "dropout": nn.Dropout,
-    "adaptive_avg_pool2d": nn.AdaptiveAvgPool2d,
-    "embedding": nn.Embedding,
-}
-PRIMARY = {
-    "linear": "out_features",
-    "dropout": "p",
-    "group_norm": "num_groups",
-    "adaptive_avg_pool2d": "output_size",
-    "permute": "dims",
-    "reshape": "shape",
-    "to": "dtype",
-}
 NODE_KEYS = {"name", "from", "when", "else", "repeat", "share", "training_only", "merge"}
-NODE_KEYS |= {"trainable", "weights", "keys", "parallel"}
+NODE_KEYS |= {"trainable", "weights", "keys", "parallel", "parametrize"}
 
 
 class Eager:
@@ -264,7 +240,12 @@ class Scope:
             if isinstance(act, list):
                 return self.group(act, values, place, outer)
             return self.once(act if isinstance(act, dict) else {act: None}, values, place, outer)
+        before = place in self.net.modules
         result = self.op(op, args, values, place, variables)
+        if "parametrize" in node:
+            if not before:
+                computed(self.net.modules[place], node["parametrize"]["weight"], variables)
+            return (self.net.modules[place](*values),)
         return self.weighted(node, place, values[0]) if "weights" in node else result
 
     def weighted(self, node: dict[str, Any], place: str, x: Tensor) -> Values:
@@ -356,8 +337,7 @@ class Scope:
             return (constant(args),)
         if place not in self.net.modules:
             module = made(op, args, x).train(self.net.training)
-            for parameter in module.parameters():
-                pattern(parameter)
+            fill(module)
             self.net.modules[place] = module
         return (self.net.modules[place](x),)
 
@@ -408,71 +388,6 @@ class Scope:
                 return layer("p", "max_pool2d", x, kernel_size=2, stride=2)
 
 
-def constant(args: dict[str, Any]) -> Tensor:
-    """What torch makes of a literal, or of one of the rules that are drawn."""
-    if "full" in args:
-        return torch.full(args["full"], args["value"])
-    if "eye" in args:
-        return torch.eye(args["eye"])
-    return torch.arange(args["arange"]) if "arange" in args else torch.tensor(args["value"])
-
-
-def made(op: str, args: dict[str, Any], x: Tensor) -> nn.Module:
-    """torch's module for the op on inputs like `x`."""
-    if op == "conv2d":
-        return nn.Conv2d(x.shape[1], **args)
-    if op == "linear":
-        return nn.Linear(x.shape[-1], **args)
-    if op == "batch_norm":
-        kind = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
-        return kind[x.ndim](x.shape[1])
-    if op == "group_norm":
-        return nn.GroupNorm(num_channels=x.shape[1], **args)
-    if op == "layer_norm":
-        return nn.LayerNorm(x.shape[-1])
-    if op == "global_avg_pool2d":
-        if x.ndim != 4:
-            raise ValueError("images are pooled")
-        return nn.AdaptiveAvgPool2d(1)
-    if isinstance(args.get("kernel_size"), list):
-        args = {**args, "kernel_size": tuple(args["kernel_size"])}
-    return FUNCTIONS[op](**args)
-
-
-def merged(op: str, values: Sequence[Any]) -> Tensor:
-    if len(values) < 2:
-        raise ValueError(f"{op} of {len(values)} values")
-    if op == "concat":
-        return torch.cat(list(values), 1)
-    result = values[0]
-    for value in values[1:]:
-        result = result + value if op == "add" else result * value
-    return result
-
-
-def evaluate(value: Any, x: Tensor | None, variables: dict[str, Any], key: str = "") -> Any:
-    """An expression as Python reads it: the texts that are drawn mean the same there."""
-    if isinstance(value, str) and key not in ("padding", "dtype", "init"):
-        names: dict[str, Any] = {"true": True, "false": False, "len": len} | variables
-        if x is None:
-            return eval(value, {"__builtins__": {}, **names})
-        names |= {"in_shape": list(x.shape[0 if isinstance(x, nn.Parameter) else 1 :])}
-        names |= {"in_channels": x.shape[1]} if x.ndim > 1 else {}
-        names |= {"in_features": x.shape[-1]}
-        names |= {"cos": math.cos, "range": range}
-        return eval(value, {"__builtins__": {}, **names})
-    return value
-
-
-def pattern(parameter: nn.Parameter) -> nn.Parameter:
-    """Fills a parameter with numbers that depend on its shape alone."""
-    with torch.no_grad():
-        count = parameter.numel()
-        wave = torch.sin(torch.arange(count, dtype=torch.float64) * math.pi / 3 + count)
-        parameter.copy_((wave / max(1, count) ** 0.5 + 0.1).reshape(parameter.shape))
-    return parameter
-
-
 # --- the spec against this reading ---------------------------------------------------------------
 
 BATCH_SIZES = (2, 3, 5)
@@ -493,8 +408,7 @@ def runs(spec: Mapping[str, Any]) -> str | None:
 def same_function(spec: Mapping[str, Any], arch: archspec.Architecture) -> None:
     """The emitted module computes what the second reading computes, in values and types."""
     net = arch.build()
-    for parameter in net.parameters():
-        pattern(parameter)
+    fill(net)
     eager, given_inputs = Eager(spec, training=False), inputs(spec, 3)
     with torch.no_grad():
         found, expected = net.eval()(*given_inputs), eager.run(*given_inputs)

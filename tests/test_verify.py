@@ -135,7 +135,7 @@ def test_macs_claimed_by_an_op_that_has_none_are_found():
 
 def test_wrong_saved_memory_is_found(monkeypatch):
     right = memory.saved_bytes
-    monkeypatch.setattr("archspec.verify.saved_bytes", lambda *args: right(*args) + 4)
+    monkeypatch.setattr("archspec.verify.verifier.saved_bytes", lambda *args: right(*args) + 4)
     stated = right(residual(), 2, True)
     report = checked(residual())
     assert rows(report) == [("", "saved bytes at N=2 in train()", f"{stated + 4:,}", f"{stated:,}")]

@@ -101,7 +101,7 @@ def test_saved_memory_is_compared_in_both_modes(mode: bool, monkeypatch):
     def wrong(graph: Graph, batch: int, training: bool, *more: str | None) -> int:
         return right(graph, batch, training, *more) + 4 * (training is mode)
 
-    monkeypatch.setattr("archspec.verify.saved_bytes", wrong)
+    monkeypatch.setattr("archspec.verify.verifier.saved_bytes", wrong)
     (found,) = rows(checked(residual()))
     assert found[1] == f"saved bytes at N=2 in {'train' if mode else 'eval'}()"
 

@@ -1,7 +1,7 @@
 """Breaks the package on purpose, one small edit at a time, and shows which no test notices.
 
     python tools/mutate.py archspec/training --count 100 --seed 1
-    python tools/mutate.py archspec/verify.py --count 50 --tests tests/test_verify.py
+    python tools/mutate.py archspec/verify --count 50 --tests tests/test_verify.py
 
 Lines are drawn evenly from the folder or file. Each gets one mutation: another comparison,
 constant, operator or function, a negated or dropped condition, swapped or dropped arguments, or a
@@ -14,7 +14,7 @@ other words: look at it. The exit status is 0 in any case.
 
 Which tests run which lines is recorded once for each state of the repository and choice of tests,
 and kept in the folder for temporary files. The tests of `archspec/training` are `tests/training`,
-and those of `archspec/verify.py` are `tests/test_verify.py`; `--tests` names others.
+and those of `archspec/verify` are `tests/test_verify.py`; `--tests` names others.
 """
 
 from __future__ import annotations

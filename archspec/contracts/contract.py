@@ -159,6 +159,11 @@ class Contract:
         legal = cell.graph is not None and cell.within_limits(values)
         return graph_at(cell.graph, values) if cell.graph and legal else None
 
+    def module_graph_at(self, **values: int) -> Graph:
+        """What the module of the stated sizes computes at others, be they legal or not."""
+        assert self._built is not None
+        return graph_at(self._built, self._checked(values))
+
     def refusal(self, **values: int) -> str | None:
         """Why these sizes are not legal, with the nearest that are; None for legal ones."""
         if self.accepts(**values):

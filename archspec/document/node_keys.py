@@ -405,6 +405,35 @@ class NodeWeights(NodeKey):
         return {**given, **{name: ".".join(each) for name, each in owners.items()}} or None
 
 
+class NodeParametrize(NodeKey):
+    """`parametrize: {weight: weight_norm}`, `parametrize: {weight: {weight_norm: {dim: 1}}}`."""
+
+    name = "parametrize"
+    doc = "How weights of the op are computed of others: weight_norm or spectral_norm."
+    in_loop = True
+
+    def schema(self) -> Schema:
+        return {
+            "type": "object",
+            "additionalProperties": ref("parametrization"),
+            "minProperties": 1,
+        }
+
+    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
+        from archspec.document.parametrizing import read  # few nodes have one
+
+        read(scope, node, key, value)
+
+    def written(self, step: Listed) -> Any:
+        made = step.step
+        if made.shares is not None:
+            return None
+        return {
+            name: {how.op_name: how.arguments()} if how.arguments() else how.op_name
+            for name, how in getattr(made.op, "computed", ())
+        } or None
+
+
 class NodeKeys(NodeKey):
     """`keys: both`, beside `share`."""
 
@@ -451,6 +480,7 @@ KEYS: tuple[NodeKey, ...] = (
     NodeTrainingOnly(),
     NodeTrainable(),
     NodeWeights(),
+    NodeParametrize(),
     NodeKeys(),
     NodeMerge(),
 )

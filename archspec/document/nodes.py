@@ -21,7 +21,7 @@ from archspec.document.records import Form, Layers, Node, Repeat
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import TEXT, Argument, missing_space
 from archspec.expressions.evaluate import EDGES, MAGIC, Env
-from archspec.ir.op import REGISTRY
+from archspec.ir.op import REGISTRY, Op
 from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
 
 _OP_WORD = re.compile(r"\$?[A-Za-z_]\w*\Z")
@@ -166,6 +166,9 @@ class NodeParser(Scope):
         if (repeat or parallel) is not None and node.name is None and not node.shares_one:
             self._refuse_fixed_names(node)
         return node
+
+    def op_call(self, op: type[Op], span: Span, value: Value | None) -> Form:
+        return OpCall.read(self, op, span, value)
 
     def _alone(self, value: Mapping) -> Form:
         """The form of a node without an op: the module of another one, or a name for values."""

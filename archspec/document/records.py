@@ -200,6 +200,7 @@ class Form(ABC):
 
 
 NO_WEIGHTS: dict[str, tuple[Span, Reference]] = {}
+NO_PARAMETRIZE: dict[str, tuple[Span, Form]] = {}
 
 
 class Node:
@@ -215,7 +216,7 @@ class Node:
         *("form", "span", "inputs", "named", "name", "name_span"),
         *("when", "otherwise", "repeat", "parallel", "merge"),
         *("share", "shares_one", "training_only"),
-        *("trainable", "weights", "both_keys", "plain"),
+        *("trainable", "weights", "parametrize", "both_keys", "plain"),
     )
 
     def __init__(
@@ -241,6 +242,8 @@ class Node:
         self.trainable: Condition | None = None
         # What stands in the place of the op's weights, by name, each with the place of the name.
         self.weights = NO_WEIGHTS
+        # What computes weights of the op, by name, each with the place of the name.
+        self.parametrize = NO_PARAMETRIZE
         self.plain = False
 
     def hand_down(self) -> None:
@@ -271,6 +274,7 @@ class Node:
             and not self.training_only
             and self.trainable is None
             and not self.weights
+            and not self.parametrize
         )
 
 

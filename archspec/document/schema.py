@@ -22,6 +22,7 @@ from archspec.document.records import Block, Parameter
 from archspec.document.schema_words import Schema, listed, ref
 from archspec.ir.fields import model
 from archspec.ir.op import REGISTRY, Op
+from archspec.ir.weight_norms import PARAMETRIZATIONS
 from archspec.text import files
 from archspec.text.values import Scalar
 
@@ -46,6 +47,7 @@ def spec_schema() -> Schema:
         "$defs": {
             **_vocabulary(),
             "node": _node(ops, blocks),
+            "parametrization": _parametrization(),
             "block": _block_definition(),
             "patch": _patch(),
             **{f"op.{op.op_name}": _op(op) for op in ops},
@@ -143,6 +145,22 @@ def _node_keys() -> Schema:
     for form in FIXED.values():
         keys |= form.schema()
     return {key: {**schema, "description": text} for key, (schema, text) in keys.items()}
+
+
+def _parametrization() -> Schema:
+    """The word of one alone, or with its arguments."""
+    called = {
+        name: {**_op(how), "description": _first_paragraph(how)}
+        for name, how in PARAMETRIZATIONS.items()
+    }
+    mapping = {
+        "type": "object",
+        "properties": called,
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
+    return {"anyOf": [{"enum": list(called)}, mapping]}
 
 
 # --- arguments -----------------------------------------------------------------------------------

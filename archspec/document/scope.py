@@ -13,13 +13,14 @@ from contextlib import contextmanager, suppress
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Help, Refusal, Span
 from archspec.diagnostics.suggestions import certain_word
-from archspec.document.records import Block, Node, Parameter, Reference
+from archspec.document.records import Block, Form, Node, Parameter, Reference
 from archspec.document.reporting import Reporter
 from archspec.document.validate import Ops
 from archspec.expressions.arguments import Argument, LocatedError, Reading, compile_value
 from archspec.expressions.evaluate import EDGES, MAGIC, NUMBERS_BY_NAME
 from archspec.expressions.names import check_node_name
 from archspec.expressions.parse import Template, inserted, parse, template, unknown_name
+from archspec.ir.op import Op
 from archspec.text.limits import Limits
 from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
 
@@ -79,6 +80,10 @@ class Scope(Reporter, ABC):
     @abstractmethod
     def node_or_list(self, value: Value, what: str) -> tuple[Node, ...]:
         """A list of nodes, or one node alone."""
+
+    @abstractmethod
+    def op_call(self, op: type[Op], span: Span, value: Value | None) -> Form:
+        """An op, or what has arguments as an op has, with those that are written for it."""
 
     @abstractmethod
     def read_keys(self, node: Node, value: Mapping, *, in_loop: bool) -> None:

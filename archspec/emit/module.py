@@ -16,6 +16,7 @@ from archspec.emit.following import Graphs, Plans, bodies_of, plain_op
 from archspec.emit.initialize import SkipFilling, initialize
 from archspec.emit.source import StepPart, check_path, forward_source, is_chain, owner
 from archspec.ir.graph import Graph, Step, is_following
+from archspec.ir.parametrized import Parametrized
 from archspec.ir.types import FLOAT, PRECISION
 from archspec.runtime.measure import seeded
 from archspec.runtime.values import dtype_of
@@ -65,9 +66,12 @@ def emit(
             context.enter_context(SkipFilling())
         elif seed is not None:
             context.enter_context(seeded(seed))
-        module = _Builder().build((graph,), name, checks)
+        builder = _Builder()
+        module = builder.build((graph,), name, checks)
         if init is not None:
             initialize(module, graph, init)
+        for op, child in builder.plain:
+            op.attach(child)
     if precision not in (None, PRECISION):
         module.to(dtype_of(FLOAT, precision))
     # Also what was made on the CPU whatever the device: a buffer that only has a type.
@@ -105,6 +109,8 @@ class _Builder:
     def __init__(self) -> None:
         self.classes: dict[Graphs, type[nn.Module]] = {}
         self.plans = Plans()
+        # Modules whose weights are to be computed, once all have their first values.
+        self.plain: list[tuple[Parametrized, nn.Module]] = []
 
     def build(self, graphs: Graphs, name: str | None, checks: Sequence[Check] = ()) -> nn.Module:
         """The module of a graph; `name` is the spec's, the block's, or None for a group.
@@ -149,7 +155,12 @@ class _Builder:
         assert op is not None
         if op.function is not None and is_symbolic(op) and is_following(step):
             return None
-        return plain_op(op).build(*everywhere(known, step.input_shapes))
+        op, shapes = plain_op(op), everywhere(known, step.input_shapes)
+        if not isinstance(op, Parametrized):
+            return op.build(*shapes)
+        made = op.build_plain(*shapes)
+        self.plain.append((op, made))
+        return made
 
     def _check_share(
         self,
@@ -166,8 +177,10 @@ class _Builder:
             return
         if step.body is not None and not any(map(is_needed, bodies)):
             bodies = (step.body,)  # its own code, which must not differ
+        count = len(self.plain)
         with torch.device("meta"), SkipFilling():
             own = self._child(step, bodies)
+        del self.plain[count:]
         if _description(own) != _description(children.get(used.name)):
             raise ValueError(f"{step.name!r} cannot share {used.name!r}: their modules differ")
 

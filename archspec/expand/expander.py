@@ -393,7 +393,7 @@ class Expander(Expansion):
                 return scope(self, live, site, refs, levels)
             if node.share is not None:
                 return sharing.shared(self, live, site, refs)
-            if node.weights:
+            if node.weights or node.parametrize:
                 from archspec.expand.weighted import weighted
 
                 return weighted(self, node, site, refs, levels)

@@ -1,4 +1,4 @@
-"""`weights: {weight: EDGE}`: an op with other tensors in the place of its own."""
+"""`weights` and `parametrize`: an op with other tensors in the place of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.diagnostics.suggestions import did_you_mean
+from archspec.document.forms.op import OpCall
 from archspec.document.records import Arguments, Block, Branch, Node, Place, Reference
 from archspec.expand import edges
 from archspec.expand.builder import Builder, Levels, Refs, Site
@@ -16,6 +17,7 @@ from archspec.expressions.evaluate import Env
 from archspec.ir.given import check_weight, with_weights
 from archspec.ir.graph import Step, Tie
 from archspec.ir.op import Op, Weight
+from archspec.ir.parametrized import Parametrization, Parametrized, parametrized
 
 
 def weighted(x: Expansion, node: Node, site: Site, refs: Refs, levels: Levels) -> Step | None:
@@ -24,18 +26,18 @@ def weighted(x: Expansion, node: Node, site: Site, refs: Refs, levels: Levels) -
     Raises `Refusal` and `LocatedError`.
     """
     at = At(x, site, refs, levels, node.span)
-    return node.form.step(_OpAlone(at, lambda op: _weighted_op(x, op, node, site, refs)))
+    return node.form.step(_OpAlone(at, node, lambda op: _weighted_op(x, op, node, at)))
 
 
 class _OpAlone:
-    """A `Place` for one op, which `make_step` makes a step of."""
+    """A `Place` for the one op of a node, which `make_step` makes a step of."""
 
-    def __init__(self, at: Place, make_step: Callable[[Op], Step | None]) -> None:
-        self.at, self.make_step = at, make_step
+    def __init__(self, at: Place, node: Node, make_step: Callable[[Op], Step | None]) -> None:
+        self.at, self.node, self.make_step = at, node, make_step
         self.env, self.span = at.env, at.span
 
     def within(self, env: Env, span: Span | None = None) -> _OpAlone:
-        return _OpAlone(self.at.within(env, span), self.make_step)
+        return _OpAlone(self.at.within(env, span), self.node, self.make_step)
 
     def make(
         self,
@@ -51,13 +53,13 @@ class _OpAlone:
         return self.make_step(op)
 
     def call(self, block: Block, args: Arguments, written: Span) -> Step | None:
-        raise _no_op(block.name)
+        raise self._no_op(block.name)
 
     def group(self, nodes: tuple[Node, ...]) -> Step | None:
-        raise _no_op("a group")
+        raise self._no_op("a group")
 
     def branches(self, paths: tuple[Branch, ...], merge: Node | None) -> Step | None:
-        raise _no_op("branches")
+        raise self._no_op("branches")
 
     def add(self, diagnostic: Diagnostic) -> None:
         self.at.add(diagnostic)
@@ -65,21 +67,32 @@ class _OpAlone:
     def trail(self) -> tuple[Note, ...]:
         return self.at.trail()
 
+    def _no_op(self, what: str) -> Refusal:
+        weights = bool(self.node.weights)
+        return Refusal(
+            f"`{'weights' if weights else 'parametrize'}` stands on ops, and {what} is none",
+            code=Code.STRUCTURE,
+            help="give a group or block the tensor as an input: a block with `inputs: [x, weight]`"
+            if weights
+            else "write it on the ops inside that own the weights",
+        )
 
-def _no_op(what: str) -> Refusal:
-    return Refusal(
-        f"`weights` stands on ops, and {what} is none",
-        code=Code.STRUCTURE,
-        help="give a group or block the tensor as an input: a block with `inputs: [x, weight]`",
-    )
 
-
-def _weighted_op(x: Expansion, op: Op, node: Node, site: Site, refs: Refs) -> Step | None:
+def _weighted_op(x: Expansion, op: Op, node: Node, at: At) -> Step | None:
+    site, refs = at.site, at.refs
     plain = x.op_step(op, site.builder, refs, node.span)
     owned = {each.name: each for each in op.weights(*plain.input_shapes) if not each.buffer}
+    if node.parametrize:
+        op = _parametrized_op(x, op, node, at, owned)
+        plain = x.op_step(op, site.builder, refs, node.span)
+        if not node.weights:
+            return plain
+        owned = {name: weight for name, weight in owned.items() if name not in node.parametrize}
     values: dict[str, Refs] = {}
     ties: list[Tie] = []
     for name, (span, reference) in node.weights.items():
+        if name in node.parametrize:
+            raise LocatedError(_said_twice(name, span))
         if name not in owned or not name:
             raise LocatedError(_unknown(op, name, owned, span))
         try:
@@ -92,11 +105,63 @@ def _weighted_op(x: Expansion, op: Op, node: Node, site: Site, refs: Refs) -> St
             ties.append(found)
         else:
             values[name] = found
+    if values and node.parametrize:
+        raise _values_and_parametrize(next(iter(values)))
     made = _made(x, op, tuple(values), tuple([tie.name for tie in ties]))
     more = tuple([ref for found in values.values() for ref in found])
     step = x.op_step(made, site.builder, (*plain.inputs, *more), node.span)
     step.ties = tuple(ties)
     return step
+
+
+def _parametrized_op(x: Expansion, op: Op, node: Node, at: At, owned: dict[str, Weight]) -> Op:
+    """The op with some of its weights computed. Raises `LocatedError`."""
+    found: list[tuple[str, Parametrization]] = []
+    for name, (span, call) in node.parametrize.items():
+        if name not in owned or not name:
+            raise LocatedError(_unknown(op, name, owned, span))
+        if op.own_weights:
+            raise LocatedError(_own_alone(op, name, span))
+        assert isinstance(call, OpCall)
+        how = call.made(at)
+        assert isinstance(how, Parametrization)
+        try:
+            how.check(name, owned[name].shape, type(op))
+        except Refusal as refusal:
+            located = refusal.but(f"{how.op_name}: {refusal.message}", help=refusal.help)
+            raise LocatedError(Diagnostic.of(located, call.span)) from None
+        found.append((name, how))
+    key = op, tuple(found)
+    if key not in x.weighted:
+        x.weighted[key] = parametrized(op, tuple(found))
+    return x.weighted[key]
+
+
+def _own_alone(op: Op, name: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.STRUCTURE,
+        f"{op.op_name} reads its {name} in a way of its own, and cannot compute it of others",
+        span,
+        expected="`parametrize` on an op such as linear, a convolution or a norm",
+    )
+
+
+def _said_twice(name: str, span: Span) -> Diagnostic:
+    return Diagnostic(
+        Code.STRUCTURE,
+        f"`weights` and `parametrize` both say what stands in the place of {name!r}",
+        span,
+        help="keep one of the two",
+    )
+
+
+def _values_and_parametrize(name: str) -> Refusal:
+    return Refusal(
+        f"the value for {name!r} is given to an op that computes another weight by itself",
+        code=Code.STRUCTURE,
+        expected="a parameter of another node beside `parametrize`: `weights: {bias: other.bias}`",
+        help="leave out `parametrize`, or do not give it the value",
+    )
 
 
 def _made(x: Expansion, op: Op, given: tuple[str, ...], tied: tuple[str, ...]) -> Op:
@@ -165,7 +230,17 @@ def _tie(name: str, weight: Weight, node: str, key: str, site: Site) -> Tie | No
         owner = step.shares
         step = b.steps[owner]
     assert owner is not None and step is not None and step.op is not None
+    computed = dict(step.op.computed) if isinstance(step.op, Parametrized) else {}
+    if key in computed:
+        raise Refusal(
+            f"{node!r} computes its {key} by {computed[key].op_name}, and has no such parameter",
+            code=Code.UNKNOWN_NODE,
+            help=f"apply the whole module again: `share: {node}`",
+        )
     owned = {each.name: each for each in step.op.weights(*step.input_shapes) if not each.buffer}
+    if isinstance(step.op, Parametrized):
+        plain = {each.name for each in step.op.plain.weights(*step.input_shapes)}
+        owned = {name: weight for name, weight in owned.items() if name in plain}
     if key not in owned:
         raise Refusal(
             f"{node!r} ({step.kind}) owns no parameter {key!r}",

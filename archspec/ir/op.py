@@ -121,7 +121,8 @@ class Op:
     axes; those of ops that `gives_probabilities` add up to 1; the argument `bias` of an op adds a
     learned number along `bias_axis`; ops that are `blind_to_offsets` subtract means over each index
     of axis 1, so that such a bias before them changes nothing; merges that `squares` say what is
-    meant where they read one value twice.
+    meant where they read one value twice. Axis `output_dim` of its weights counts outputs.
+    `own_weights` is for ops that can have no weight computed of others, as `parametrize` does.
     """
 
     op_name: ClassVar[str] = ""
@@ -149,6 +150,8 @@ class Op:
     bias_axis: ClassVar[int | None] = None
     blind_to_offsets: ClassVar[bool] = False
     squares: ClassVar[bool] = False
+    output_dim: ClassVar[int] = 0
+    own_weights: ClassVar[bool] = False
     examples: ClassVar[tuple[Example, ...]] = ()
 
     def __init_subclass__(

@@ -71,6 +71,7 @@ class MultiHeadAttention(Op, name="multi_head_attention", primary="num_heads"):
     takes = MASK_TYPES
     takes_unbatched = True
     any_rank = True
+    own_weights = True
     module = "torch.nn.MultiheadAttention"
     kernels = (
         *("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight"),
@@ -340,9 +341,12 @@ class QKVLinearOp(Op, name="qkv_linear", primary="features"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        if not tape.frozen:
+        weight, bias = tape.weights("weight", "bias")
+        if weight.requires_grad:
             tape.save(tapes.reshape(tape, x, (x.numel // x.shape[-1], x.shape[-1])))
-        learns = x.requires_grad or not tape.frozen
+        if x.requires_grad:
+            tape.save(weight)
+        learns = tapes.require_grad(x, weight, bias)
         return tape.new((*x.shape[:-1], 3 * self.features), requires_grad=learns)
 
     def inferred(self, *inputs: Shape) -> Mapping[str, Any]:

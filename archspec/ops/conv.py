@@ -250,6 +250,8 @@ class Conv2d(Convolution, name="conv2d"):
 class TransposedConvolution(_AnyConvolution):
     """What transposed convolutions over any number of axes share; subclasses narrow the tuples."""
 
+    output_dim = 1
+
     out_channels: PositiveInt
     kernel_size: PositiveInt | tuple[PositiveInt, ...]
     stride: TransposedStride | tuple[TransposedStride, ...] = 1

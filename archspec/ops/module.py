@@ -39,6 +39,7 @@ class ForeignModule(Op, name="module", primary="type"):
     kwargs: Mapping[str, Value] = {}
 
     any_rank = True
+    own_weights = True
     gives_several = True
     examples = (
         Example({"type": "torch.nn.Softsign"}, inputs=[("N", 3, 4)]),

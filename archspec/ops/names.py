@@ -39,6 +39,7 @@ MODULES = {
     "dropout1d": "archspec.ops.spatial",
     "dropout2d": "archspec.ops.regularization",
     "dropout3d": "archspec.ops.spatial",
+    "einsum": "archspec.ops.einsum",
     "elu": "archspec.ops.activation",
     "embedding": "archspec.ops.embedding",
     "eq": "archspec.ops.binary",

@@ -98,6 +98,7 @@ class BatchNormScratchOp(ProductFree, name="batch_norm_scratch"):
 
     module = "archspec.runtime.modules.BatchNormScratch"
     blind_to_offsets = True
+    own_weights = True
     examples = (
         Example(inputs=[("N", 6)]),
         Example(inputs=[("N", 3, 4, 5)]),

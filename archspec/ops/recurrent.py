@@ -47,6 +47,7 @@ class _Recurrent(Op):
     input_names: ClassVar[tuple[str, ...]] = ("input", "h")
     gives_several = True
     drops = True
+    own_weights = True
     any_rank = True
     gates: ClassVar[int]
     kept: ClassVar[int]

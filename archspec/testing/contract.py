@@ -181,6 +181,8 @@ def _values(annotation: Any, metadata: Sequence[Any] = ()) -> SearchStrategy[Any
         return st.none()
     if annotation is bool:
         return st.booleans()
+    if annotation is str:  # an equation of axes with letters
+        return st.text("hijn,->", max_size=12)
     if annotation is int:
         least, most = _range(metadata, -4, 6)
         return st.integers(math.ceil(least), math.floor(most))

@@ -36,7 +36,11 @@ def contract_mismatches(
         accepted = contract.accepts(**values)
         if accepted and (difference := next(differences(real, arch.graph, "network"), None)):
             yield f"{said}: it is accepted, and is another network: {difference}"
-        if not accepted and next(differences(real, arch.graph, "arguments"), None) is None:
+        # The code of the module computes arguments by the formulas that it has at its own sizes.
+        modules = arch.graph, contract.module_graph_at(**values)
+        if not accepted and not any(
+            next(differences(real, module, "arguments"), None) for module in modules
+        ):
             yield f"{said}: it is refused, and is the same network"
 
 

@@ -138,7 +138,7 @@ class _Draft(SeveralValues):
                 forms += [self.choice, self.choice, self.either_halves, self.recursion]
                 forms += [self.in_turn, self.iterations, self.elements, self.elements]
                 forms += [self.one_module, self.rest, self.both_keys, self.product] * 2
-                forms += [self.listed]
+                forms += [self.listed, self.computed]
             found += self.choose(*forms)(depth, names)
         return found
 

@@ -129,6 +129,27 @@ class SeveralValues:
         node = self.choose(conv, {"layers": [conv, "batch_norm"]})
         return [named(first, node), "relu", {"name": again, "share": first, "keys": "both"}]
 
+    def computed(self, depth: int, names: Sequence[str]) -> list[Data]:
+        """A layer whose weight is computed of others, applied twice or frozen, or not."""
+        name, size = self.name(), self.choose(1, 2, 3)
+        node: Data = self.choose(
+            {"conv2d": {"out_channels": "in_channels", "kernel_size": 3, "padding": 1}},
+            {"linear": "in_features"},
+        )
+        norms: Data = [
+            *("weight_norm", "spectral_norm"),
+            {"weight_norm": {"dim": self.choose(None, "index", 1), "keys": "old"}},
+            {"spectral_norm": {"n_power_iterations": size, "dim": 1}},
+            {"spectral_norm": {"keys": "old"}},
+        ]
+        if self.careless:
+            norms += [{"weight_norm": {"dim": size}}, {"weight_norm": {"dim": -1}}]
+        node = {**named(name, node), "parametrize": {"weight": self.choose(*norms)}}
+        found: list[Data] = [
+            {"repeat": self.choose(1, 2), **node, **self.choose({}, {"trainable": False})}
+        ]
+        return [*found, {"share": name}] if self.choose(True, False) else found
+
     def product(self, depth: int, names: Sequence[str]) -> list[Data]:
         """Rows times a matrix that all samples share."""
         whole, matrix = self.name(), self.name()

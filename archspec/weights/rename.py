@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TypeAlias
@@ -26,6 +26,15 @@ WRAPPING_MODULES = ("module.", "_orig_mod.")
 
 _OLD_DENSE_LAYER = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\.\w+)")
 """torchvision's published DenseNets were saved before `norm.1` became `norm1` there."""
+DENSE = "from before torchvision 0.3 (`norm.1` to `norm1`)"
+
+_NORM_KEYS = (
+    *(("_g", "original0"), ("_v", "original1")),
+    *(("_orig", "original"), ("_u", "0._u"), ("_v", "0._v")),
+)
+"""Ends of keys of weight norm and spectral norm: those of old, and those of `parametrize`."""
+_NEW_NORM = re.compile(r"(.*\.|)parametrizations\.(\w+)\.(original[01]?|0\._[uv])")
+NORMS = "of weight norm or spectral norm (`weight_g` and `parametrizations.weight.original0`)"
 
 
 def read_renames(renames: Renames | None) -> dict[str, str]:
@@ -102,17 +111,37 @@ def renamed(tensors: dict[str, Tensor], renames: Mapping[str, str]) -> dict[str,
 def modernised(
     tensors: dict[str, Tensor], expected: Collection[str]
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """With keys of old DenseNet files renamed as torchvision does when it loads them."""
+    """With keys renamed that older, or newer, versions of libraries have for the same tensors.
+
+    Those of old DenseNet files, as torchvision does when it loads them; and those of weight norm
+    and spectral norm, which have other names since torch has `parametrize`.
+    """
     result: dict[str, Tensor] = {}
-    count = 0
+    counts = dict.fromkeys((DENSE, NORMS), 0)
     for key, tensor in tensors.items():
-        old = _OLD_DENSE_LAYER.fullmatch(key) if key not in expected else None
-        new = old[1] + old[2] if old else key
-        use = new in expected and new not in tensors
-        result[new if use else key] = tensor
-        count += use and new != key
-    notes = [f"renamed {count} keys from before torchvision 0.3 (`norm.1` to `norm1`)"]
-    return result, notes if count else []
+        found = [] if key in expected else [*_other_spellings(key)]
+        new, why = next(
+            ((new, why) for new, why in found if new in expected and new not in tensors), (key, "")
+        )
+        result[new] = tensor
+        if new != key:
+            counts[why] += 1
+    return result, [f"renamed {count} keys {why}" for why, count in counts.items() if count]
+
+
+def _other_spellings(key: str) -> Iterator[tuple[str, str]]:
+    """What other versions call a tensor, each with what is said of it."""
+    if old := _OLD_DENSE_LAYER.fullmatch(key):
+        yield old[1] + old[2], DENSE
+    holder, _, last = key.rpartition(".")
+    for before, now in _NORM_KEYS:
+        if last.endswith(before):
+            path = f"parametrizations.{last.removesuffix(before)}.{now}"
+            yield f"{holder}.{path}" if holder else path, NORMS
+    if new := _NEW_NORM.fullmatch(key):
+        for before, now in _NORM_KEYS:
+            if new[3] == now:
+                yield f"{new[1]}{new[2]}{before}", NORMS
 
 
 def _is_below(key: str, path: str) -> bool:

@@ -298,6 +298,23 @@ layers: [{interpolate: {size: ['4 * (in_height // in_width)', in_width]}}]
     assert contract(same, "S,S")[1].text == "S ≥ 2"
 
 
+def test_a_number_that_only_happens_to_be_right_makes_no_size_legal():
+    """At 1 by 7 the text has 7 numbers, as at 7 by 7; the code computes them from the height."""
+    text = """\
+input: [2, 7, 7]
+layers:
+  - {name: turned, permute: [0, 1, 3, 2]}
+  - add: [input, turned]
+  - {name: numbers, constant: {arange: in_height}}
+  - add: ['1', numbers]
+"""
+    arch, found = contract(text, "H,W")
+    assert not found.accepts(H=1, W=7)
+    check(arch, found, [{"H": h, "W": w} for h, w in product((1, 2, 7), repeat=2)])
+    x, there = torch.rand(1, 2, 1, 7), arch.variant(input_shape=(2, 1, 7))
+    assert not torch.equal(arch.build()(x), there.build()(x))
+
+
 def test_swin_has_more_windows_than_one_in_all_stages_but_the_last():
     found = archspec.load("torchvision/swin_t", warn=False).contract("S,S")
     # Its maps have floor(S / 4) rows, and half of them, rounded up, in each later stage.

@@ -43,8 +43,9 @@ layers:
   - {name: crossed, add: ["pair[0]", "pair[1]"]}
   - {name: head, from: other, linear: 2, training_only: true}
   - {name: logits, from: sum, linear: 2, trainable: false}
+  - {name: normed, from: sum, linear: 2, parametrize: {bias: {weight_norm: {dim: null}}}}
   - {name: tied, from: sum, linear: 2, weights: {weight: logits.weight}}
-outputs: {main: tied, aux: head, crossed: crossed, logits: logits}
+outputs: {main: tied, aux: head, crossed: crossed, logits: logits, normed: normed}
 ignore: [AS901]
 init: xavier_uniform
 train: {lr: 0.5}
@@ -63,7 +64,8 @@ WRITTEN = {
     "use": None,
     "extends": None,
     "patch": None,
-    "outputs": "\noutputs:\n  main: tied\n  aux: head\n  crossed: crossed\n  logits: logits\n",
+    "outputs": "\noutputs:\n  main: tied\n  aux: head\n  crossed: crossed\n  logits: logits\n"
+    "  normed: normed\n",
     "ignore": "\nignore: [AS901]\n",
     "init": "\ninit: xavier_uniform\n",
     "train": "\ntrain: {lr: 0.5}\n",
@@ -79,6 +81,7 @@ NODE_WRITTEN = {
     "training_only": "training_only: true\n",
     "trainable": "trainable: false\n",
     "weights": 'weights: {weight: "logits.weight"}\n',
+    "parametrize": "parametrize: {bias: {weight_norm: {dim: null}}}\n",
     "keys": "keys: both\n",
     "merge": None,
 }

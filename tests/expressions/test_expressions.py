@@ -5,148 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from listing import first_line, listed, loaded, refused
+from expression_values import refusal, value
+from listing import listed
 
-import archspec
-from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.expressions.evaluate import Budget, Env, Table
-from archspec.expressions.parse import inserted, parse, template
+from archspec.diagnostics.diagnostic import Refusal
+from archspec.expressions.evaluate import Table
 from archspec.ir.shape import N
 from archspec.text.limits import Limits
-
-QUIET = settings(max_examples=200)
-
-
-def value(text: str, shape=None, limits: Limits | None = None, **names):
-    limits = limits or Limits()
-    return parse(text, limits).evaluate(Env(names, shape, Budget(limits)))
-
-
-def refusal(text: str, **names) -> Refusal:
-    with pytest.raises(Refusal) as raised:
-        value(text, **names)
-    return raised.value
-
-
-# --- against Python ------------------------------------------------------------------------------
-
-
-@st.composite
-def texts(draw, depth=4):
-    """Arithmetic of all kinds, a text that Python reads too."""
-    if depth == 0 or draw(st.integers(0, 4)) == 0:
-        atoms = ["0", "1", "2", "7", "40", "0.5", "2.25", "1e2", ".1", "a", "b", "c"]
-        return draw(st.sampled_from(atoms))
-    x, y = draw(texts(depth - 1)), draw(texts(depth - 1))
-    form = draw(st.sampled_from(["operator"] * 6 + ["power", "sign", "call", "list", "choice"]))
-    match form:
-        case "operator":
-            symbol = draw(st.sampled_from(["+", " - ", "*", " / ", " // ", "%"]))
-            return draw(st.sampled_from(["{}{}{}", "({}{}{})"])).format(x, symbol, y)
-        case "power":
-            return f"{x} ** {draw(st.sampled_from(['0', '2', '3', '-1', '0.5']))}"
-        case "sign":
-            return f"-{x}"
-        case "call":
-            call = draw(
-                st.sampled_from(["abs({})", "round({}, 2)", "max({}, {})", "min([{}, {}])"])
-            )
-            return call.format(x, y)
-        case "list":
-            return draw(
-                st.sampled_from(
-                    [
-                        "sum([v * {} for v in range(4) if v != {}])",
-                        "len([{}, {}, 3][1:])",
-                        "[{}, {}, 3][-2]",
-                    ]
-                )
-            ).format(x, y)
-        case _:
-            condition = draw(conditions(x, y))
-            return f"({x} if {condition} else {y})"
-
-
-@st.composite
-def conditions(draw, x, y):
-    symbols = st.sampled_from([" < ", "<=", " > ", ">=", " == ", " != "])
-    first, second = (f"{x}{draw(symbols)}{y}" for _ in range(2))
-    return draw(
-        st.sampled_from(
-            [first, f"not {first}", f"{first} and {second}", f"not {first} or {second}"]
-        )
-    )
-
-
-@QUIET
-@given(texts())
-def test_arithmetic_is_pythons(text):
-    names = {"a": 3, "b": 0.75, "c": -2}
-    functions = {f.__name__: f for f in (abs, round, max, min, sum, range, len)}
-    # The texts are made of the pieces above alone, and Python itself is the oracle.
-    try:
-        expected = eval(text, {"__builtins__": {}, **functions, **names})
-    except (ZeroDivisionError, OverflowError, TypeError):
-        expected = None  # no value, or a complex number where Python needs a real one
-    try:
-        found = value(text, **names)
-    except Refusal as refused:
-        # The bounds hold for every part, so a part beyond them is refused in any case.
-        bounds = "the result is not a finite number", "the result is not a real number"
-        beyond = refused.code is Code.LIMIT or refused.message in bounds
-        assert beyond or not isinstance(expected, int | float), text
-        return
-    assert (found, type(found)) == (expected, type(expected))
-
-
-SMALL = st.integers(-4, 6)
-
-
-@st.composite
-def lists(draw, depth=3):
-    """A list of whole numbers, a text that Python reads too."""
-    if depth == 0 or draw(st.integers(0, 3)) == 0:
-        return str(draw(st.lists(SMALL, max_size=4)))
-    inner = draw(lists(depth - 1))
-    form = draw(st.sampled_from(["sum", "times", "slice", "for", "range", "choice"]))
-    match form:
-        case "sum":
-            return f"({inner} + {draw(lists(depth - 1))})"
-        case "times":
-            return draw(st.sampled_from(["({0} * {1})", "({1} * {0})"])).format(inner, draw(SMALL))
-        case "slice":
-            start, stop = (draw(st.just("") | SMALL.map(str)) for _ in range(2))
-            return f"{inner}[{start}:{stop}:{draw(st.sampled_from(['', '1', '2', '-1', '-2']))}]"
-        case "for":
-            test = f"v {draw(st.sampled_from(['<', '==', '>=', '!=']))} {draw(SMALL)}"
-            change = f"v {draw(st.sampled_from('+-*'))} {draw(SMALL)}"
-            return f"[{change} for v in {inner}{draw(st.sampled_from(['', f' if {test}']))}]"
-        case "range":
-            bounds = draw(st.lists(SMALL, min_size=1, max_size=2))
-            step = [draw(st.sampled_from([-2, -1, 1, 3]))] if len(bounds) == 2 else []
-            return f"[v for v in range({', '.join(map(str, bounds + step))})]"
-        case _:
-            return f"({inner} if {draw(SMALL)} in {inner} else {draw(lists(depth - 1))})"
-
-
-@QUIET
-@given(
-    lists(), SMALL, st.sampled_from(["len({})", "sum({})", "min({})", "max({})", "{}[{}]", "{}"])
-)
-def test_lists_are_pythons(inner, number, form):
-    text = form.format(inner, number)
-    functions = {f.__name__: f for f in (max, min, sum, range, len)}
-    try:
-        expected = eval(text, {"__builtins__": {}, **functions})
-    except (IndexError, ValueError) as error:  # an index outside, the least of no numbers
-        assert refusal(text).message.startswith(
-            f"index {number} is outside" if isinstance(error, IndexError) else f"{form[:3]} of an"
-        )
-        return
-    found = value(text)
-    assert found == (tuple(expected) if isinstance(expected, list) else expected)
 
 
 @pytest.mark.parametrize(
@@ -259,6 +124,11 @@ def test_a_mapping_is_read_by_its_keys():
 def test_equal_mappings_are_one_in_a_set():
     rows = [Table({"a": 1, "b": (2,)}), Table({"b": (2,), "a": 1}), Table({"a": 1, "b": (3,)})]
     assert rows[0] == rows[1] and len({*rows}) == 2
+
+
+def test_python_and_the_language_agree_on_rounding_to_even():
+    assert [value(f"round({n} / 2)") for n in range(-5, 6)] == [round(n / 2) for n in range(-5, 6)]
+    assert value("floor(7 / 2) + ceil(7 / 2)") == math.floor(3.5) + math.ceil(3.5)
 
 
 # --- what has no value ---------------------------------------------------------------------------
@@ -497,125 +367,3 @@ def test_sizes_belong_to_the_node_itself():
         input="[3]",
         head="outputs: {a: '2', b: '1'}\n",
     ) == ["0 = linear(input) -> 6", "1 = linear(0) -> 12", "2 = linear(0) -> 6"]
-
-
-# --- where they stand ----------------------------------------------------------------------------
-
-
-def test_dollar_inserts_a_value_anywhere():
-    text = "- {linear: $n}\n- {linear: $(n + 1)}\n- {linear: $table.x}\n- {linear: '$list[1]'}"
-    head = "params: {n: 2, table: {x: 5}, list: [6, 7]}\n"
-    assert [row.split("-> ")[1] for row in listed(text, input="[1]", head=head)] == [
-        *("2", "3", "5", "7")
-    ]
-
-
-def test_a_table_may_hold_values_that_are_computed():
-    head = (
-        "params: {n: 2, rows: [{size: $(n * 3), more: {size: $n}}, {size: 5, more: {size: 1}}]}\n"
-    )
-    layers = "- linear: rows[0].size\n- linear: rows[0].more.size + n"
-    for n, sizes in ((2, ["6", "4"]), (4, ["12", "8"])):
-        rows = listed(layers, {"n": n}, input="[1]", head=head)
-        assert [row.split("-> ")[1] for row in rows] == sizes
-    said = first_line(refused("- linear: t.a", head="params: {n: 0, t: {a: $(1 // n)}}\n"))
-    assert said.startswith("2:19: error AS303: division by zero: 1 // 0")
-
-
-def test_dollar_covers_the_whole_scalar():
-    said = refused("- linear: $n + 1", head="params: {n: 2}\n")
-    assert said == (
-        "<text>:4:13: error AS301: '$n + 1': `$` covers a whole value\n"
-        "  4 |   - linear: $n + 1\n"
-        "    |             ^^^^^^\n"
-        "  expected: $name or $(expression)\n"
-        "  help: $(n + 1)"
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("a", None),
-        ("$a", "a"),
-        ("$(a + b)", "a + b"),
-        ("$a.b[0]", "a.b[0]"),
-        ("$((a))", "(a)"),
-        ("", None),
-    ],
-)
-def test_inserted(text, expected):
-    assert inserted(text) == expected
-
-
-def test_plain_text_is_an_expression_where_numbers_truth_values_and_lists_are_expected():
-    arch = loaded(
-        "- conv2d:\n    out_channels: 2 * n\n    kernel_size: [n, 1]\n    bias: n > 2\n"
-        "    padding: '[1] + [n // 2]'",
-        head="params: {n: 2}\n",
-    )
-    assert arch.output_shape == ("N", 4, 9, 10)
-    assert arch.num_parameters == 4 * 4 * 2
-
-
-def test_literals_are_text_and_all_else_is_an_expression_where_both_may_stand():
-    arch = loaded(
-        "- conv2d: {out_channels: 2, kernel_size: 3, padding: same}\n"
-        "- conv2d: {out_channels: 2, kernel_size: 3, padding: valid}\n"
-        "- conv2d: {out_channels: 2, kernel_size: 3, padding: n}\n"
-        "- conv2d: {out_channels: 2, kernel_size: 3, padding: $text}\n",
-        head="params: {n: 2, text: same}\n",
-    )
-    assert [layer.output_shape[2] for layer in arch.layers] == [8, 6, 8, 8]
-    said = refused("- conv2d: {out_channels: 2, kernel_size: 3, padding: sane}")
-    assert first_line(said) == "3:56: error AS302: the name 'sane' is not known here"
-
-
-def test_plain_text_is_itself_where_text_alone_is_expected():
-    arch = loaded("- conv2d: {out_channels: 2, kernel_size: 3, padding: 1, padding_mode: circular}")
-    assert arch.layers[0].output_shape == ("N", 2, 8, 8)
-
-
-def test_plain_text_is_itself_under_params_and_in_tables():
-    arch = loaded(
-        "- {relu: , when: mode == 'n + 1'}\n- {tanh: , when: \"rows[0].name == 'n'\"}",
-        head="params: {n: 2, mode: n + 1, rows: [{name: n}]}\n",
-    )
-    assert [layer.op for layer in arch.layers] == ["relu", "tanh"]
-    assert arch.params == {"n": 2, "mode": "n + 1", "rows": ({"name": "n"},)}
-
-
-def test_where_one_number_is_expected_a_list_is_checked_where_it_is_used():
-    head = """
-        blocks:
-          conv: {params: {kernel: int}, layers: [{conv2d: {out_channels: 2, kernel_size: kernel}}]}
-          fc: {params: {size: int}, layers: [{linear: size}]}
-        """
-    assert loaded("- conv: {kernel: [1, 7]}", head=head).output_shape == ("N", 2, 8, 2)
-    said = refused("- fc: {size: [1, 7]}", head=head)
-    assert first_line(said) == "5:47: error AS205: linear: out_features cannot be [1, 7]"
-
-
-# --- names in braces -----------------------------------------------------------------------------
-
-
-def test_templates():
-    limits = Limits()
-    env = Env({"index": 2, "tag": "x"}, None, Budget(limits))
-    assert template("conv").is_fixed
-    assert template("denseblock{index + 1}").render(env) == "denseblock3"
-    assert template("{tag}_{index}{index}").render(env) == "x_22"
-    with pytest.raises(Refusal, match="gives a number; a name is made of text and whole numbers"):
-        template("a{index / 2}").render(env)
-    with pytest.raises(Refusal, match="is not an expression"):
-        template("a{}")
-
-
-def test_python_and_the_language_agree_on_rounding_to_even():
-    assert [value(f"round({n} / 2)") for n in range(-5, 6)] == [round(n / 2) for n in range(-5, 6)]
-    assert value("floor(7 / 2) + ceil(7 / 2)") == math.floor(3.5) + math.ceil(3.5)
-
-
-def test_an_expression_may_stand_in_a_block_scalar():
-    arch = archspec.loads("input: [3]\nlayers:\n  - linear: >\n      $(2 +\n      3)\n")
-    assert arch.output_shape == ("N", 5)

@@ -203,6 +203,14 @@ def _node_key(document: Any, rng: random.Random) -> None:
         "share": (True, "a"),
         "keys": ("both",),
         "weights": tuple(Pairs([["weight", each]]) for each in ("a", "a.weight", "k")),
+        "parametrize": tuple(
+            Pairs([["weight", each]])
+            for each in (
+                "weight_norm",
+                "spectral_norm",
+                Pairs([["weight_norm", Pairs([["dim", 1]])]]),
+            )
+        ),
         "merge": ("add", "concat", Pairs([["linear", 4]])),
     }
     value = rng.choice((*values.get(key, ("input", "a", "0", "a{index}", "1")), _scalar(rng)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
 
 from references import reference
 
@@ -34,14 +35,14 @@ def vae() -> nn.Module:
 
 
 class TemporalBlock(nn.Module):
-    """Two causal convolutions: figure 1 (b) of the paper, without weight normalisation."""
+    """Two causal convolutions: figure 1 (b) of the paper."""
 
     def __init__(self, inputs: int, channels: int, kernel: int, dilation: int) -> None:
         super().__init__()
         self.margin = (kernel - 1) * dilation
         how = {"padding": self.margin, "dilation": dilation}
-        self.conv1 = nn.Conv1d(inputs, channels, kernel, **how)
-        self.conv2 = nn.Conv1d(channels, channels, kernel, **how)
+        self.conv1 = weight_norm(nn.Conv1d(inputs, channels, kernel, **how))
+        self.conv2 = weight_norm(nn.Conv1d(channels, channels, kernel, **how))
         self.dropout = nn.Dropout(0.05)
         self.downsample = nn.Conv1d(inputs, channels, 1) if inputs != channels else None
 

@@ -105,9 +105,13 @@ class Lookup:
             return self.input_types[ref.output]
         return self.steps[ref.step].types[ref.output]
 
+    def _seen(self, level: int) -> dict[str, Refs | None]:
+        """What names stand for to the readers of a level."""
+        return self.labels[level] if level < len(self.labels) else self.names
+
     def is_name(self, name: str, level: int) -> bool:
         """Whether a value of the list is called so, as the readers of a level see it."""
-        names = self.labels[level] if level < len(self.labels) else self.names
+        names = self._seen(level)
         known = (names, self.names, self.dead_names, self.input_names)
         return any(name in each for each in known)
 
@@ -121,8 +125,8 @@ class Lookup:
             return self.look_up(path, level)
         edge = split_edge(path, lambda name: self.is_name(name, level))
         loop = self.modules[level].get(edge.name, INPUT)
-        if loop in self.applied or loop in self.loops:
-            return self._iterations(loop, edge)
+        if (made := self._made(loop)) is not None:
+            return self._iterations(loop, edge, made)
         if self.names.get(edge.name, ()) is None:
             return None
         if self.uncertain < math.inf and self._may_be_numbered(path.rpartition(".")[0]):
@@ -131,11 +135,15 @@ class Lookup:
             return self._numbered(path[:-2], level)
         return self.look_up(path, level)
 
-    def _iterations(self, loop: int, edge: Edge) -> Refs | None:
+    def _made(self, loop: int) -> list[Refs] | None:
+        """What each iteration of a loop gives; None where the step is no loop."""
+        if loop in self.applied:
+            return self.applied[loop]
+        return self.loops[loop].iterations if loop in self.loops else None
+
+    def _iterations(self, loop: int, edge: Edge, made: list[Refs]) -> Refs:
         """What one iteration of a loop gives, or all do in order."""
-        given, chosen = self.applied.get(loop), iteration(edge.rest)
-        made = self.loops[loop].iterations if given is None else given
-        count = len(made)
+        chosen, count = iteration(edge.rest), len(made)
         if edge.rest != "*" and (chosen is None or chosen >= count):
             inside = edge.rest.partition(".")[0]
             raise Refusal(
@@ -147,8 +155,8 @@ class Lookup:
                 else None,
             )
         numbers = range(count) if chosen is None else (chosen,)
-        if given is not None:
-            return tuple([ref for number in numbers for ref in given[number]])
+        if loop in self.applied:
+            return tuple([ref for number in numbers for ref in made[number]])
         return tuple(
             [
                 self._taken(loop, number, output)
@@ -180,15 +188,14 @@ class Lookup:
     def numbers(self, start: str, level: int) -> list[int]:
         """The iterations of a loop, or the numbers of the nodes start.0, start.1, …."""
         loop = self.modules[level].get(start, INPUT)
-        if loop in self.applied or loop in self.loops:
-            given = self.applied.get(loop)
-            return list(range(len(self.loops[loop].iterations if given is None else given)))
-        names = self.labels[level] if level < len(self.labels) else self.names
+        if (made := self._made(loop)) is not None:
+            return list(range(len(made)))
+        names = self._seen(level)
         return sorted(n for name in names if (n := number_after(start, name)) is not None)
 
     def _numbered(self, start: str, level: int) -> Refs | None:
         """What the nodes start.0, start.1, … give that are there."""
-        names = self.labels[level] if level < len(self.labels) else self.names
+        names = self._seen(level)
         numbers = self.numbers(start, level)
         found = [names[f"{start}.{number}"] for number in numbers]
         if any(refs is None for refs in found) or self.names.get(start, ()) is None:
@@ -224,7 +231,7 @@ class Lookup:
         `level` is the first level of patches that applies to the reader. Its writer saw the
         numbers that nodes have below those patches.
         """
-        names = self.labels[level] if level < len(self.labels) else self.names
+        names = self._seen(level)
         if self.uncertain < math.inf and name.isdecimal() and int(name) >= self.uncertain:
             return None
         if name in names:

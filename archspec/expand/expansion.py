@@ -13,7 +13,8 @@ from archspec.diagnostics.call_sites import CallSite, located
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.document.records import Arguments, Block, Node, Reference
 from archspec.document.validate import Ops
-from archspec.expand.builder import Bindings, Builder, Element, Levels, Live, Refs, Site, Stop
+from archspec.expand.builder import Bindings, Builder, Element, Levels, Live, Site, Stop
+from archspec.expand.lookup import Refs
 from archspec.expand.remedies import remedy
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Budget, Env

@@ -8,8 +8,9 @@ from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.diagnostics.suggestions import did_you_mean
 from archspec.document.forms.alone import ShareAlone
 from archspec.document.records import Form, Inputs, NamedInput, Node
-from archspec.expand.builder import Refs, Site
+from archspec.expand.builder import Site
 from archspec.expand.expansion import Expansion
+from archspec.expand.lookup import Refs
 from archspec.ir.shape import Shape, show
 
 

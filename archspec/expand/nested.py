@@ -11,19 +11,10 @@ from archspec.document import parameters
 from archspec.document.forms.call import Call
 from archspec.document.forms.insert import Insert
 from archspec.document.records import Arguments, Block, Branch, Inputs, Node, Output
-from archspec.expand.builder import (
-    BEFORE,
-    Builder,
-    Levels,
-    Live,
-    Refs,
-    Site,
-    Stop,
-    parameter_count,
-    place,
-)
+from archspec.expand.builder import BEFORE, Builder, Levels, Live, Site, Stop, parameter_count
 from archspec.expand.choosing import settled
 from archspec.expand.expansion import Expansion
+from archspec.expand.lookup import Refs, place
 from archspec.expand.other_arguments import with_other_arguments
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import LENGTH, Env, key_of

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.expand.builder import Builder, Refs
+from archspec.expand.builder import Builder
+from archspec.expand.lookup import Refs
 from archspec.expressions.arguments import show_value
 from archspec.ir.fields import ArgumentsError
 from archspec.ir.graph import INPUT, Ref, Step

@@ -6,8 +6,9 @@ from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.expand import nested as scopes
-from archspec.expand.builder import Builder, Live, Refs, Site
+from archspec.expand.builder import Builder, Live, Site
 from archspec.expand.expansion import Expansion
+from archspec.expand.lookup import Refs
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import Graph, Step
 from archspec.ir.types import typed

@@ -1,4 +1,4 @@
-"""Weight norm and spectral norm: weights that are computed of others, as torch computes them."""
+"""Weight norm and spectral norm: weights computed from other tensors, as torch does."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class SpectralNorm(Parametrization):
 PARAMETRIZATIONS: dict[str, type[Parametrization]] = {
     kind.op_name: kind for kind in (WeightNorm, SpectralNorm)
 }
-"""All of them, by their words."""
+"""All of them, by the words of a spec."""
 
 
 def new_key(name: str) -> str:
@@ -130,7 +130,7 @@ def new_key(name: str) -> str:
 
 
 def _moves(shape: tuple[int, ...], dim: int) -> bool:
-    """Whether an axis that is exchanged with the first one needs a copy to be row-major."""
+    """Whether exchanging an axis with the first one needs a copy to be row-major."""
     x = Tensor(shape, tapes.contiguous_strides(shape), tapes.Storage(0), requires_grad=False)
     order = [dim if axis == 0 else 0 if axis == dim else axis for axis in range(len(shape))]
     turned = x.viewed(tuple([shape[i] for i in order]), tuple([x.strides[i] for i in order]))

@@ -50,6 +50,12 @@ def record_maxima(
     return y
 
 
+def record_adaptive_maxima(tape: Tape, x: Tensor, y_shape: Shape) -> Tensor:
+    """`record_maxima`; torch has no kernel that gives those of volumes another layout."""
+    strides = contiguous_strides(y_shape) if len(y_shape) == 5 else None
+    return record_maxima(tape, x, y_shape, strides)
+
+
 def record_means(tape: Tape, x: Tensor, y_shape: Shape) -> Tensor:
     """The means; torch has no kernel that gives those of volumes another layout."""
     if x.requires_grad:
@@ -259,11 +265,7 @@ class AdaptiveMaxima(AdaptivePooling):
     """Maxima over windows that cover the input evenly."""
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
-        (x,) = inputs
-        y_shape = self.infer(x.shape)
-        # torch has no kernel that gives those of volumes another layout.
-        strides = contiguous_strides(y_shape) if self.spatial == 3 else None
-        return record_maxima(tape, x, y_shape, strides)
+        return record_adaptive_maxima(tape, inputs[0], self.infer(inputs[0].shape))
 
 
 class AdaptiveAvgPool2d(AdaptiveAveraging, name="adaptive_avg_pool2d", primary="output_size"):

@@ -18,7 +18,7 @@ from archspec.ops.pool import (
     Pair,
     Pooling,
     SlidingPooling,
-    record_maxima,
+    record_adaptive_maxima,
     record_means,
 )
 
@@ -228,8 +228,7 @@ class _GlobalMaxima(Pooling):
         return (*x[:2], *(1 for _ in range(self.spatial)))
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
-        (x,) = inputs
-        return record_maxima(tape, x, self.infer(x.shape))
+        return record_adaptive_maxima(tape, inputs[0], self.infer(inputs[0].shape))
 
     def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
         return {"output_size": 1}

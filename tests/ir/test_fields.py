@@ -55,30 +55,31 @@ def same(a: Any, b: Any) -> bool:
 ANNOTATIONS = sorted(
     {field.annotation for op in REGISTRY.values() for field in op.fields().values()}, key=str
 )
+STRICT = {"strict": True, "allow_inf_nan": False}
+CONVERTERS = [
+    (annotation, converter(annotation), TypeAdapter(annotation, config=STRICT))
+    for annotation in ANNOTATIONS
+]
 
 
-@pytest.mark.parametrize("annotation", ANNOTATIONS, ids=str)
-def test_what_plainly_fits_is_what_pydantic_would_make_of_it(annotation):
-    judge = TypeAdapter(annotation, config={"strict": True, "allow_inf_nan": False})
-    take = converter(annotation)
+# Drawing the values takes longer than the checks of them, so all types share what is drawn.
 
-    @settings(max_examples=200)
-    @given(VALUES)
-    def agrees(value):
+
+@settings(max_examples=600)
+@given(VALUES)
+def test_what_plainly_fits_is_what_pydantic_would_make_of_it(value):
+    for annotation, take, judge in CONVERTERS:
         found = take(value)
         if found is not MISFIT:
-            assert same(found, judge.validate_python(value))
-
-    agrees()
+            assert same(found, judge.validate_python(value)), annotation
 
 
-@pytest.mark.parametrize("name", sorted(REGISTRY))
-def test_an_op_takes_what_its_model_takes(name):
-    kind = REGISTRY[name]
-
-    @settings(max_examples=60)
-    @given(st.dictionaries(st.sampled_from([*kind.fields(), "stride", "Stride"]), VALUES))
-    def agrees(given):
+@settings(max_examples=150)
+@given(st.dictionaries(st.integers(0, 999), VALUES))
+def test_an_op_takes_what_its_model_takes(drawn):
+    for name, kind in REGISTRY.items():
+        keys = [*kind.fields(), "stride", "Stride"]
+        given = {keys[position % len(keys)]: value for position, value in drawn.items()}
         try:
             judged: Any = dict(model(kind)(**given))
         except ValidationError as error:
@@ -87,11 +88,9 @@ def test_an_op_takes_what_its_model_takes(name):
             values: Any = taken(kind, given)
         except ArgumentsError as error:
             values = {problem.argument for problem in error.problems}
-        assert judged == values
+        assert judged == values, (name, given)
         if isinstance(values, dict):
-            assert all(same(values[key], judged[key]) for key in values)
-
-    agrees()
+            assert all(same(values[key], judged[key]) for key in values), (name, given)
 
 
 @pytest.mark.parametrize("name", sorted(REGISTRY))

@@ -98,7 +98,14 @@ def call(
     b, reported = site.builder, len(x.diagnostics)
     shapes, types = b.read(refs)
     inner = Env(_counted(block, refs), shapes[0] if shapes else None, x.budget)
-    if not parameters.evaluate_all(block.params, args, site.env, inner, block.name, span, x.add):
+
+    def add_inside(diagnostic: Diagnostic) -> None:
+        with Entered(x, span, block, written):
+            x.add(diagnostic)
+
+    if not parameters.evaluate_all(
+        block.params, args, site.env, inner, block.name, span, x.add, add_inside
+    ):
         return None
     patched = any(levels)
     key = (block, shapes, types, tuple([key_of(value, x.budget) for value in inner.names.values()]))

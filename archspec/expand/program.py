@@ -309,7 +309,7 @@ def _expand(
     # A value of an extending spec takes the place of the default, and sees the same names.
     env = Env({}, first, expander.budget)
     report = expander.add
-    if not parameters.evaluate_all(root.params, given, env, env, spec.name, None, report):
+    if not parameters.evaluate_all(root.params, given, env, env, spec.name, None, report, report):
         return None, {}
     levels = tuple(PatchTree.of(each.patch) if each.patch else None for each in chain(spec)[1:])
     builder = Builder(tuple(inputs.values()), types, Inputs(tuple(inputs)), levels, None)

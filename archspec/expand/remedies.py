@@ -188,7 +188,7 @@ def _changes(b: Builder, ref: Ref, wanted: Shape, alone: bool) -> Iterator[tuple
                 yield 20 * len(change) + 30 * undoes, shape, words
     shape = b.shape(ref)
     name = PROJECTIONS.get(len(shape))
-    if name is None or not is_batched(shape):
+    if name is None or not is_batched(shape) or not b.type(ref).is_float:
         return
     for change in _arguments(REGISTRY[name](**_projection(name, shape)), wanted, shape):
         if "padding" in change:

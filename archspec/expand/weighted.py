@@ -166,12 +166,13 @@ def _made(x: Expansion, op: Op, given: tuple[str, ...], tied: tuple[str, ...]) -
 
 
 def _unknown(op: Op, name: str, owned: dict[str, Weight], span: object) -> Diagnostic:
+    named = [each for each in owned if each]  # a `parameter` is its own value, without a name
     return Diagnostic(
         Code.ARGUMENT,
         f"{op.op_name} has no parameter {name!r} here",
         span,  # type: ignore[arg-type]
-        expected=f"one of {', '.join(owned)}" if owned else "an op with parameters",
-        help=did_you_mean(name, owned),
+        expected=f"one of {', '.join(named)}" if named else "an op with parameters",
+        help=did_you_mean(name, named),
     )
 
 

@@ -137,7 +137,10 @@ def _arity_help(op: Op, count: int) -> str | None:
     if op.arity is None:
         return f"name them: `{op.op_name}: [a, b]`"
     if op.variadic and op.arity > 1:
-        return f"name them: `{op.op_name}: [{', '.join('abc'[: op.arity])}]`"
+        names = f"[{', '.join('abc'[: op.arity])}]"
+        needs = [name for name, field in op.fields().items() if field.is_required]
+        given = ", ".join([f"inputs: {names}", *[f"{name}: …" for name in needs]])
+        return f"name them: `{op.op_name}: {f'{{{given}}}' if needs else names}`"
     if op.variadic:
         return "join the others in a node before it, or leave the number out"
     if op.optional_inputs:

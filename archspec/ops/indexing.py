@@ -102,7 +102,9 @@ class Gather(_Chosen, name="gather"):
             )
         for position in range(is_batched(x), len(x)):
             if position != dim:
-                what = f"dim {position} of the first input, which is {index[position]} of the index"
+                what = (
+                    f"dim {position} of the first input, which is {index[position]} of the index,"
+                )
                 expect_at_least(x[position], index[position], what)
         return index
 

@@ -351,12 +351,10 @@ def _made(call: OpCase, dtype: str) -> nn.Module | Tensor | None:
 def applied(call: OpCase, built: nn.Module | Tensor | None) -> Callable[..., Any]:
     """The op as a function of its inputs; `built` is what its `build` returned."""
     names = [f"x{position}" for position in range(len(call.inputs))]
-    if built is None:
-        result = call.op.expression(names, call.inputs)
-    elif isinstance(built, Tensor) and call.op.gives_own:
+    if isinstance(built, Tensor) and call.op.gives_own:
         result = "own"
     else:
-        result = call.op.call("own", names, call.inputs)
+        result = call.op.source("own", names, call.inputs)
     given = ", ".join(["own", *names])
     source = f"from {namespace.__name__} import *\n\ndef forward({given}):\n    return {result}\n"
     spec = spec_from_loader(f"archspec.testing.contract.{call.op.op_name}", _Text(source))

@@ -18,7 +18,7 @@ import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from importlib.abc import InspectLoader
 from importlib.util import module_from_spec, spec_from_loader
 from itertools import product
@@ -357,11 +357,18 @@ def applied(call: OpCase, built: nn.Module | Tensor | None) -> Callable[..., Any
         result = call.op.source("own", names, call.inputs)
     given = ", ".join(["own", *names])
     source = f"from {namespace.__name__} import *\n\ndef forward({given}):\n    return {result}\n"
-    spec = spec_from_loader(f"archspec.testing.contract.{call.op.op_name}", _Text(source))
+    return partial(_imported(f"archspec.testing.contract.{call.op.op_name}", source), built)
+
+
+@lru_cache(maxsize=1000)
+def _imported(name: str, source: str) -> Callable[..., Any]:
+    """The `forward` of a module of this text. A contract runs the same text at many sizes."""
+    spec = spec_from_loader(name, _Text(source))
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    return partial(module.forward, built)
+    forward: Callable[..., Any] = module.forward
+    return forward
 
 
 class _Text(InspectLoader):

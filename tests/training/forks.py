@@ -18,20 +18,46 @@ import time
 from contextlib import nullcontext
 
 # Imported before any fork, because each child would import them anew.
+import matplotlib.backends.backend_agg
 import matplotlib.figure  # noqa: F401
+import PIL.BmpImagePlugin
+import PIL.GifImagePlugin
+import PIL.JpegImagePlugin
+import PIL.PpmImagePlugin  # noqa: F401
+import safetensors.torch  # noqa: F401
 import torch
 import torch._dynamo
 import torch.distributed.fsdp
 import torch.nn.parallel
 import torch.utils.tensorboard
+import yaml  # noqa: F401
 from torch.distributed.run import main as torchrun
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import archspec.analyses.cost
+import archspec.analyses.memory
+import archspec.cli.train
+import archspec.data.digits
+import archspec.data.folder
+import archspec.data.keeping
+import archspec.data.memory
+import archspec.data.resident
+import archspec.data.streaming
+import archspec.data.vision
+import archspec.emit
+import archspec.emit.module
+import archspec.expand.write
+import archspec.loading
+import archspec.ops
+import archspec.training.report
+import archspec.training.session  # noqa: F401
 from archspec.cli import main
+from archspec.ir.op import REGISTRY
 from archspec.training import updates
 from archspec.training.loop import Trainer
 
 torch.set_num_threads(1)
+list(REGISTRY.values())  # imports the files of all ops
 train_step = Trainer._step
 
 

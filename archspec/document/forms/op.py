@@ -131,6 +131,12 @@ class OpCall(Call):
         if not isinstance(value, Mapping):
             if self.op.primary is not None and (_is_number(value) or _is_inserted(value)):
                 return value
+            if (
+                isinstance(value, Scalar)
+                and list(self.required)
+                and not _NAME.fullmatch(value.text)
+            ):
+                return value  # an argument that stands without its name
             has_other = "other" in self.op.fields()
             if has_other and (_is_number(value) or _is_computed(value, scope)):
                 scope.diagnostics.append(wording.lone_number(self.word, value))

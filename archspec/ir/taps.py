@@ -179,6 +179,8 @@ def _near(text: str, known: Mapping[str, Visit]) -> str:
     nodes = [(path, visit) for path, visit in known.items() if visit.depth == depth]
     there = [visit.step.name for path, visit in nodes if path.startswith(start)]
     inside = f" in {parent}" if parent else ""
+    if parent and not there:
+        return f"no node is inside {parent}"
     listed = f"there are {', '.join(there[:12])}{', …' if len(there) > 12 else ''}{inside}"
     rest = text[len(start) :]
     return did_you_mean(rest, there) or did_you_mean(rest.partition(".")[0], there) or listed

@@ -20,7 +20,8 @@ from archspec.document.node_keys import KEYS, NODE_KEYS, PARALLEL, REPEAT, SPECI
 from archspec.document.records import Form, Layers, Node, Repeat
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import TEXT, Argument, missing_space
-from archspec.expressions.evaluate import EDGES, MAGIC, Env
+from archspec.expressions.evaluate import EDGES, Env
+from archspec.expressions.functions import MAGIC
 from archspec.ir.op import REGISTRY, Op
 from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
 

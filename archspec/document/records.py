@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 from archspec.diagnostics.diagnostic import Diagnostic, Note, Span
 from archspec.expressions.arguments import Argument
 from archspec.expressions.evaluate import Env
-from archspec.expressions.parse import Expression, Template
+from archspec.expressions.parse import Expression
+from archspec.expressions.templates import Template
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape

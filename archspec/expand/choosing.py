@@ -16,7 +16,7 @@ from archspec.expand import edges
 from archspec.expand.builder import BEFORE, Builder, Choice, Site
 from archspec.expand.expansion import Expansion
 from archspec.expand.lookup import HandedOn, Refs, place
-from archspec.expressions.evaluate import MAGIC
+from archspec.expressions.functions import MAGIC
 from archspec.ir.graph import INPUT
 
 

@@ -18,7 +18,7 @@ from archspec.expand.lookup import Refs, place
 from archspec.expand.other_arguments import with_other_arguments
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import LENGTH, Env, key_of
-from archspec.expressions.parse import Template
+from archspec.expressions.templates import Template
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import Op
 from archspec.record import Record

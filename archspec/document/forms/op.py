@@ -12,7 +12,8 @@ from archspec.document.forms.call import NO_ARGUMENTS, Call, misplaced
 from archspec.document.records import Arguments, Inputs, Place
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import Argument, check_truth, op_kinds, truths
-from archspec.expressions.evaluate import EDGES, MAGIC, Env, shape_of
+from archspec.expressions.evaluate import EDGES, Env
+from archspec.expressions.functions import MAGIC, shape_of
 from archspec.expressions.parse import parse
 from archspec.ir.fields import ArgumentsError
 from archspec.ir.graph import Step

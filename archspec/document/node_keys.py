@@ -109,6 +109,8 @@ class NodeFrom(NodeKey):
     def written(self, step: Listed) -> Any:
         op = step.step.op
         in_form = op is not None and op.variadic and step.step.shares is None
+        if op is not None and op.given_names:
+            return dict(zip(op.given_names, step.reads, strict=True))
         reads = step.reads if op is None else op.own_inputs(step.reads)
         if not reads or in_form or step.in_turn:
             return None

@@ -407,7 +407,7 @@ class Expander(Expansion):
         return None
 
     def step(self, node: Node, site: Site, refs: Refs, levels: Levels) -> Step | None:
-        return node.form.step(At(self, site, refs, levels, node.span))
+        return node.form.step(At(self, site, refs, levels, node.span, node.names))
 
 
 def _check_training(step: Step, b: Builder) -> None:

@@ -26,13 +26,14 @@ from archspec.sizes.size import known
 
 
 class At(Record):
-    """A `Place`: where a node stands, for its form."""
+    """A `Place`: where a node stands, for its form, and the names by which it reads, if any."""
 
     expansion: Expansion
     site: Site
     refs: Refs
     levels: Levels
     span: Span
+    names: tuple[str, ...] = ()
 
     @property
     def env(self) -> Env:
@@ -44,7 +45,7 @@ class At(Record):
         inner.env.edge = (
             None  # the names of its list are not those of the place where it is written
         )
-        return At(self.expansion, inner, self.refs, self.levels, span or self.span)
+        return self._replace(site=inner, span=span or self.span)
 
     def make(
         self,
@@ -58,7 +59,7 @@ class At(Record):
         return self.expansion.make(op, args, self.env, at, *more)
 
     def op(self, op: Op) -> Step:
-        return self.expansion.op_step(op, self.site.builder, self.refs, self.span)
+        return self.expansion.op_step(op, self.site.builder, self.refs, self.span, self.names)
 
     def call(self, block: Block, args: Arguments, written: Span) -> Step | None:
         x, site, levels = self.expansion, self.site, self.levels

@@ -74,11 +74,11 @@ class _OpAlone:
 
 def _weighted_op(x: Expansion, op: Op, node: Node, at: At) -> Step | None:
     site, refs = at.site, at.refs
-    plain = x.op_step(op, site.builder, refs, node.span)
+    plain = x.op_step(op, site.builder, refs, node.span, at.names)
     owned = {each.name: each for each in op.weights(*plain.input_shapes) if not each.buffer}
     if node.parametrize:
         op = _parametrized_op(x, op, node, at, owned)
-        plain = x.op_step(op, site.builder, refs, node.span)
+        plain = x.op_step(op, site.builder, refs, node.span, at.names)
         if not node.weights:
             return plain
         owned = {name: weight for name, weight in owned.items() if name not in node.parametrize}

@@ -123,6 +123,7 @@ class Op:
     of axis 1, so that such a bias before them changes nothing; merges that `squares` say what is
     meant where they read one value twice. Axis `output_dim` of its weights counts outputs.
     `own_weights` is for ops that can have no weight computed of others, as `parametrize` does.
+    An op that `names_its_inputs` takes any names that `from` gives, and is told them by `reading`.
     """
 
     op_name: ClassVar[str] = ""
@@ -152,6 +153,7 @@ class Op:
     squares: ClassVar[bool] = False
     output_dim: ClassVar[int] = 0
     own_weights: ClassVar[bool] = False
+    names_its_inputs: ClassVar[bool] = False
     examples: ClassVar[tuple[Example, ...]] = ()
 
     def __init_subclass__(
@@ -239,6 +241,18 @@ class Op:
     def foreign(self) -> str | None:
         """The path of foreign code that the op runs. It must be allowed before `infer`."""
         return None
+
+    @property
+    def given_names(self) -> tuple[str, ...]:
+        """The names by which it reads all its inputs; none where it reads them by position."""
+        return ()
+
+    def reading(self, types: Sequence[ValueType], names: Sequence[str]) -> Op:
+        """The op for inputs of these types, given by these names or by position.
+
+        It is asked of an op that is `foreign`, whose figures depend on them.
+        """
+        return self
 
     def infer(self, *inputs: Shape) -> Shape | list[Shape]:
         """The output's shape, or a list of them for an op with several outputs.

@@ -116,7 +116,7 @@ def _calls(draw: DrawFn, kind: type[Op]) -> OpCase:
         types = tuple([ValueType(draw(names)) for _ in types])
     made = kind(**example.args)
     if made.foreign is not None:  # its fields name code, which is not drawn
-        return OpCase(made, inputs, types)
+        return OpCase(made.reading(types, ()), inputs, types)
     with suppress(ArgumentsError):  # the fields are fine one by one, and not together
         made = kind(**draw(_arguments(kind, example)))
     wanted = 2 if made.arity is None else made.arity

@@ -49,6 +49,7 @@ TORCH_TAKES_MORE = {
 
 OF_MASKS_ALONE = {
     **{key: {"bool"} for key in ("multi_head_attention", "scaled_dot_product_attention")},
+    "module": {"bool", "int32", "int64"},  # its class decides
 }
 """Types that an op does not take for all of its inputs."""
 

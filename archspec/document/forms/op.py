@@ -167,6 +167,8 @@ class OpCall(Call):
         return self.ready or place.make(self.op, self.args, self.span)
 
     def input_names(self, env: Env) -> Inputs | None:
+        if self.op.names_its_inputs:
+            return Inputs((), any_names=True)
         return (
             Inputs(self.op.input_names, optional=self.op.optional_inputs, names_of=self.op.names_of)
             if self.op.input_names

@@ -10,8 +10,9 @@ from archspec.document.forms.op import OpCall
 from archspec.document.node_keys import not_on
 from archspec.document.records import Arguments, Block, Branch, Node, Place, Reference
 from archspec.expand import edges
-from archspec.expand.builder import Builder, Levels, Refs, Site
+from archspec.expand.builder import Builder, Levels, Site
 from archspec.expand.expansion import Expansion
+from archspec.expand.lookup import Refs
 from archspec.expand.nested import At
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Env

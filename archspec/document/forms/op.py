@@ -132,12 +132,6 @@ class OpCall(Call):
         if not isinstance(value, Mapping):
             if self._is_argument(value):
                 return value
-            if (
-                isinstance(value, Scalar)
-                and list(self.required)
-                and not _NAME.fullmatch(value.text)
-            ):
-                return value  # an argument that stands without its name
             has_other = "other" in self.op.fields()
             if has_other and (_is_number(value) or _is_computed(value, scope)):
                 scope.diagnostics.append(wording.lone_number(self.word, value))

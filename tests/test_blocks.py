@@ -288,3 +288,12 @@ def test_frozen_batch_norm_is_torchvisions() -> None:
     x = torch.randn(2, 3, 4, 5)
     assert list(net.parameters()) == []
     assert torch.equal(net.train()(x), reference(x))
+
+
+@pytest.mark.parametrize("name", ["merge", "when", "share"])
+def test_a_block_is_not_called_as_a_key_of_nodes(name):
+    text = f"input: [4]\nblocks:\n  {name}: {{layers: [relu]}}\nlayers: [relu]\n"
+    with pytest.raises(archspec.SpecError) as caught:
+        archspec.loads(text)
+    (diagnostic,) = caught.value.diagnostics
+    assert (diagnostic.code, diagnostic.span.line, diagnostic.span.column) == ("AS208", 3, 3)

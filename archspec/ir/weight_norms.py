@@ -84,7 +84,7 @@ class SpectralNorm(Parametrization):
         if len(shape) < 2:
             raise Refusal(
                 f"its {name} is a vector, {show(shape)}, and spectral_norm is that of a matrix",
-                code=Code.RANK,
+                code=Code.STRUCTURE,  # torch would divide by the length of the vector
                 expected="a weight of two axes or more",
                 found=show(shape),
                 help="write `weight_norm: {dim: null}` to learn its norm apart",

@@ -197,6 +197,10 @@ def _keeps_image(use: OpUse) -> bool:
     """Whether it passes the form of an image on, as activations, norms and merges do."""
     if use.op.moves_axes:
         return False
+    step = use.step
+    if len(step.outputs) == len(step.inputs) == 1 and step.outputs[0] is step.input_shapes[0]:
+        producer = use.inputs[0].producer
+        return producer is not None and producer.gives_image
     sizes = {y[2:] for y in use.step.outputs}
     read = zip(use.inputs, use.step.input_shapes, strict=True)
     made = [value.producer for value, x in read if {x[2:]} == sizes and value.producer is not None]

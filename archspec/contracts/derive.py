@@ -103,12 +103,7 @@ def _axes(inputs: Mapping[str, Shape], symbols: Sequence[str] | None) -> Axes:
         if names and len(names) <= count:
             axes[name] = (None,) * (count - len(names)) + names
     if not axes:
-        most = max(len(shape) for shape in inputs.values()) - 1
-        shown = ",".join("HWD"[:most])
-        raise _refused(
-            f"no input has {len(symbols or ())} sizes",
-            f"at most {most} name{'s' * (most > 1)}" + (f", such as {shown}" if most <= 3 else ""),
-        )
+        raise _unnamed(max(len(shape) for shape in inputs.values()) - 1, len(symbols or ()))
     for symbol in {each for names in axes.values() for each in names if each}:
         try:
             check_identifier(symbol, "a size")
@@ -133,6 +128,16 @@ def _stated(inputs: Mapping[str, Shape], axes: Axes) -> dict[str, int]:
                     "one size for each name",
                 )
     return stated
+
+
+def _unnamed(most: int, names: int) -> SpecError:
+    """The error where no input, each of at most so many sizes, takes the names that are given."""
+    if most == 0:
+        return _refused("no input has a size to name", "an input of one size or more, as `[8]`")
+    if names == 0:
+        return _refused(f"the {most} sizes of the input have no names", "names, such as H,W")
+    shown = f", such as {','.join('HWD'[:most])}" if most <= 3 else ""
+    return _refused(f"no input has {names} sizes", f"at most {most} name{'s' * (most > 1)}{shown}")
 
 
 def _refused(message: str, expected: str) -> SpecError:

@@ -177,7 +177,7 @@ class NodeRepeat(NodeKey):
         times = None
         with scope.reporting(value.span):
             if isinstance(value, Mapping):
-                variables = [_variable(scope, text, item) for text, _, item in value.items()]
+                variables = [_variable(scope, *each) for each in value.items()]
                 if not variables:
                     raise Refusal(f"`{word}` over nothing", code=Code.REPEAT)
             elif isinstance(value, Items):
@@ -244,7 +244,16 @@ class NodeMerge(NodeKey):
             )
 
 
-def _variable(scope: Scope, name: str, value: Value) -> tuple[str, Argument]:
+def _variable(scope: Scope, name: str, key: Scalar, value: Value) -> tuple[str, Argument]:
+    """A variable and its list. Where one of them is wrong, the name still is in scope."""
+    with scope.reporting(key):
+        _check_variable(scope, name, value)
+        return name, scope.argument(value, NUMBERS)
+    return name, Argument(value.span, None)
+
+
+def _check_variable(scope: Scope, name: str, value: Value) -> None:
+    """Raises `Refusal` for a name that no variable may have, and for a missing list."""
     check_identifier(name, "a loop variable")
     if name == "index":
         raise Refusal(
@@ -258,7 +267,6 @@ def _variable(scope: Scope, name: str, value: Value) -> tuple[str, Argument]:
         raise Refusal(f"{name!r} is an input of the block already", code=Code.DUPLICATE_NAME)
     if isinstance(value, Scalar) and value.is_absent:
         raise Refusal(f"{name!r} has no list to walk", code=Code.REPEAT)
-    return name, scope.argument(value, NUMBERS)
 
 
 class NodeShare(NodeKey):

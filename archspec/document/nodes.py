@@ -227,6 +227,8 @@ class NodeParser(Scope):
             )
             return None
         if not known:
+            if not others and any(key in self.broken for key in value.entries):
+                return None  # a block that has the name of a node key is called
             if not others and ("share" in value.entries or {"name", "from"} <= {*value.entries}):
                 if "share" in value.entries and "else" in value.entries:
                     self._refuse_beside_share(value.key("else"), value)

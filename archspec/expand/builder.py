@@ -6,8 +6,7 @@ from typing import Any, TypeAlias, cast
 
 from archspec.diagnostics.diagnostic import Code, Note, Refusal
 from archspec.document.records import Inputs, Node
-from archspec.expand.lookup import Lookup, place
-from archspec.expand.lookup import Refs as Refs
+from archspec.expand.lookup import Lookup, Refs, place
 from archspec.expand.names import PatchTree, beginnings, iteration, split_edge
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import INPUT, Graph, Ref, Step

@@ -35,9 +35,7 @@ from archspec.expand.inputs import (
 from archspec.expand.names import PatchTree
 from archspec.expand.nearby_sizes import MAX_NODES, Trials, with_nearest_input, with_nearest_sizes
 from archspec.expand.nested import finish_root
-from archspec.expressions.arguments import (
-    Argument,
-)
+from archspec.expressions.arguments import Argument
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import Graph, count_runs
 from archspec.ir.shape import Shape

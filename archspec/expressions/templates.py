@@ -5,11 +5,7 @@ from __future__ import annotations
 import re
 
 from archspec.diagnostics.diagnostic import Code
-from archspec.expressions.evaluate import (
-    Env,
-    refuse,
-    type_name,
-)
+from archspec.expressions.evaluate import Env, refuse, type_name
 from archspec.expressions.parse import Expression, parse
 from archspec.record import Record
 from archspec.sizes.size import plain

@@ -6,12 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Refusal, Source, Span, SpecError
 from archspec.text.limits import Limits
-from archspec.text.slips import (
-    scanner_help,
-    structure_help,
-    unfinished,
-    unspaced,
-)
+from archspec.text.slips import scanner_help, structure_help, unfinished, unspaced
 
 if TYPE_CHECKING:
     import yaml

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Source, Span, SpecError
 from archspec.text.limits import Limits
 from archspec.text.refusals import from_yaml, past_limit, refused, refused_at
-from archspec.text.slips import (
-    unbalanced,
-)
-
-if TYPE_CHECKING:
-    pass
+from archspec.text.slips import unbalanced
 
 _INT = re.compile(r"[-+]?[0-9]+\Z")
 _RADIX = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)\Z")
@@ -119,9 +114,9 @@ def plain(value: Value) -> Any:
 def kind(value: Value) -> str:
     """What a value is, for messages."""
     if isinstance(value, Items):
-        return "a list"
+        return "a list" if value.items else "an empty list"
     if isinstance(value, Mapping):
-        return "a mapping"
+        return "a mapping" if value.entries else "an empty mapping"
     if value.is_absent:
         return "nothing"
     if value.value is None:

@@ -147,7 +147,8 @@ class Contract:
 
     def lists(self, **values: int) -> bool:
         """Whether these are among the listed legal sizes: a module runs only at those."""
-        return any(region.holds(self._checked(values)) for region in self.regions)
+        checked = self._checked(values)
+        return any(region.holds(checked) for region in self.regions)
 
     def input_shape(self, **values: int) -> dict[str, tuple[int, ...]]:
         """The sizes of the inputs by name, without N, at these sizes of the symbols."""

@@ -16,7 +16,7 @@ from archspec.diagnostics.diagnostic import (
 )
 from archspec.document import parameters, plugins, wording
 from archspec.document.forms import FIXED
-from archspec.document.node_keys import KEYS
+from archspec.document.node_keys import NODE_KEYS
 from archspec.document.nodes import NodeParser
 from archspec.document.records import Block, Inputs, Output, Parameter
 from archspec.document.reporting import Reporter
@@ -237,7 +237,7 @@ def declare_blocks(file: File, value: Value | None) -> None:
                     code=Code.NAME,
                     help=f"call it my_{name}",
                 )
-            if any(name == each.name for each in KEYS):
+            if name in NODE_KEYS:
                 raise Refusal(
                     f"{name!r} is a key of nodes and cannot name a block",
                     code=Code.NAME,

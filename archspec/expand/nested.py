@@ -258,7 +258,7 @@ def branches(
 ) -> Refs | None:
     """Parallel paths, in place: their nodes join the list, then the merge."""
     site = Site(site.builder, site.env, refs, site.level)
-    found = [_branch(x, branch, site, refs) for branch in paths]
+    found = [_branch(x, branch, site) for branch in paths]
     results = tuple([ref for given in found for ref in given or ()])
     if None in found:
         site.builder.position += join is not None
@@ -266,7 +266,7 @@ def branches(
     return results if join is None else x.node(join, site, results)
 
 
-def _branch(x: Expansion, branch: Branch, site: Site, refs: Refs) -> Refs | None:
+def _branch(x: Expansion, branch: Branch, site: Site) -> Refs | None:
     """What one path gives; None (and a diagnostic) where that is not known."""
     found = settled(x, x.run(branch.nodes, site), site.builder)
     if branch.name is not None and not branch.nodes:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.diagnostics.suggestions import did_you_mean
 from archspec.document.forms.op import OpCall
-from archspec.document.node_keys import not_on
 from archspec.document.records import Arguments, Block, Branch, Node, Place, Reference
+from archspec.document.weight_keys import not_on
 from archspec.expand import edges
 from archspec.expand.builder import Builder, Levels, Site
 from archspec.expand.expansion import Expansion

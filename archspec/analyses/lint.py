@@ -201,8 +201,8 @@ def _keeps_image(use: OpUse) -> bool:
     if len(step.outputs) == len(step.inputs) == 1 and step.outputs[0] is step.input_shapes[0]:
         producer = use.inputs[0].producer
         return producer is not None and producer.gives_image
-    sizes = {y[2:] for y in use.step.outputs}
-    read = zip(use.inputs, use.step.input_shapes, strict=True)
+    sizes = {y[2:] for y in step.outputs}
+    read = zip(use.inputs, step.input_shapes, strict=True)
     made = [value.producer for value, x in read if {x[2:]} == sizes and value.producer is not None]
     return bool(made) and all(each.gives_image for each in made)
 

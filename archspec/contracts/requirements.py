@@ -90,9 +90,8 @@ def requirements(
             continue
         (name,) = symbols
         sizes = _sizes([asked], solver)
-        if sizes is not None and _within(
-            hull[name], sizes
-        ):  # otherwise the other case is legal too
+        # Where the symbol has other sizes too, the other case is legal as well.
+        if sizes is not None and _within(hull[name], sizes):
             groups.setdefault((name, asked.span, None), []).append(asked)
     for name in hull:
         met = {key: _sizes(of, solver) or ALL for key, of in groups.items() if key[0] == name}

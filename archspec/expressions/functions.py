@@ -208,11 +208,7 @@ def _arithmetic(symbol: str, apply: Callable[[Any, Any], Any]) -> Callable[[Env,
 
 
 _plus = _arithmetic("+", operator.add)
-
-
 _times = _arithmetic("*", operator.mul)
-
-
 _real_power = _arithmetic("**", operator.pow)
 
 

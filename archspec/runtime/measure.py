@@ -166,7 +166,7 @@ _NAMES = """
 _FREE = frozenset(_NAMES.split())
 _FREE_STARTS = (
     *("_adaptive_", "_assert_", "_fake_quantize_", "_index", "_unique", "_unsafe_index"),
-    *("_unsafe_masked_index", "_upsample_", "adaptive_", "avg_pool", "bitwise_", "empty", "eq"),
+    *("_unsafe_masked_index", "_upsample_", "adaptive_", "avg_pool", "empty"),
     *("fake_quantize_", "fractional_max_pool", "full", "grid_sampler_", "index", "masked_"),
     *("max_pool", "max_unpool", "new_", "rand", "reflection_pad", "replication_pad", "scatter"),
     *("sym_", "unique_", "upsample_"),

@@ -205,6 +205,16 @@ def test_rotary_turns_pairs_of_features() -> None:
     torch.testing.assert_close(given, torch.cat([turned.real, turned.imag], 3))
 
 
+@pytest.mark.parametrize("features", [3, 7])
+def test_rotary_refuses_an_odd_number_of_features(features: int) -> None:
+    said = rf"cannot divide dim \d by the sizes given: {features} is not a multiple of 2"
+    with pytest.raises(archspec.SpecError, match=f"<text>:3:5: .*{said}"):
+        archspec.loads(f"input: [5]\nlayers:\n  - rotary_angles: {{features: {features}}}\n")
+    inputs = f"{{x: [5, {features}], cos: [5, {features}], sin: [5, {features}]}}"
+    with pytest.raises(archspec.SpecError, match=f"<text>:3:6: .*{said}"):
+        archspec.loads(f"inputs: {inputs}\nlayers:\n  - {{rotary: , from: [x, cos, sin]}}\n")
+
+
 # --- images --------------------------------------------------------------------------------------
 
 

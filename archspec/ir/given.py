@@ -60,9 +60,8 @@ class GivenWeights(Op):
                 )
             check_weight(name, wanted[name], shape)
         if self.given:
-            self.source(
-                "own", [f"x{i}" for i in range(len(inputs))], inputs
-            )  # refuses an op that lacks one
+            # Refuses an op that takes no other weights.
+            self.source("own", [f"x{i}" for i in range(len(inputs))], inputs)
         return result
 
     def output_types(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
@@ -20,7 +20,7 @@ Names = tuple[tuple[str, "Parametrization"], ...]
 """Weights of an op by name, each with what computes it."""
 
 
-class Parametrization(Op):
+class Parametrization(Op, ABC):
     """How a weight is computed from the parameters that replace it.
 
     It has arguments like an op, but is no op. `attaches` is the path of a function

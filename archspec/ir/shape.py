@@ -26,6 +26,9 @@ T = TypeVar("T")
 N: Final[Dim] = cast(Dim, "N")
 """The batch axis. A rule passes it on and does nothing else with it."""
 
+SPATIAL_AXES = ("depth", "height", "width")
+"""Names of the last axes of images and volumes."""
+
 
 def show(shape: Sequence[object]) -> str:
     """`(N, 3, 224, 224)`: a shape as messages and tables print it."""
@@ -80,9 +83,8 @@ def expect_rank_from(least: int, x: Shape) -> None:
 
 def axis(dim: int, rank: int) -> int:
     """`dim` counted from the front, where N is 0. Refuses an axis outside the rank."""
-    dim = (
-        dim.__index__()
-    )  # code is written for one rank: a size used as an axis number must not change
+    # Code is written for one rank: a size used as an axis number must not change.
+    dim = dim.__index__()
     if not -rank <= dim < rank:
         raise Refusal(
             f"dim {dim} is outside a {rank}-D input",

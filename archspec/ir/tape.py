@@ -92,6 +92,11 @@ class Tensor(Record):
         """Another view of the same storage."""
         return Tensor(shape, strides, self.storage, self.requires_grad, self.type)
 
+    def permuted(self, order: Sequence[int]) -> Tensor:
+        """A view of these axes, in this order."""
+        sizes, strides = self.shape, self.strides
+        return self.viewed(tuple([sizes[i] for i in order]), tuple([strides[i] for i in order]))
+
 
 class Tape:
     """Collects storages while the ops of a graph record themselves in order.

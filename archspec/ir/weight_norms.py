@@ -133,8 +133,7 @@ def _moves(shape: tuple[int, ...], dim: int) -> bool:
     """Whether exchanging an axis with the first one needs a copy to be row-major."""
     x = Tensor(shape, tapes.contiguous_strides(shape), tapes.Storage(0), requires_grad=False)
     order = [dim if axis == 0 else 0 if axis == dim else axis for axis in range(len(shape))]
-    turned = x.viewed(tuple([shape[i] for i in order]), tuple([x.strides[i] for i in order]))
-    return not turned.is_contiguous
+    return not x.permuted(order).is_contiguous
 
 
 def _check_dim(dim: int | None, name: str, shape: Shape) -> None:

@@ -204,11 +204,9 @@ def _record_product(tape: Tape, a: Tensor, b: Tensor, summed: Sequence[int], cou
     rows = math.prod(a.shape[i] for i in left)
     columns = math.prod(b.shape[i] for i in right)
     inner = math.prod(a.shape[i] for i in summed)
-    a_matrices = reshape(
-        tape, _permuted(a, [*shared, *left, *summed, *right]), (batch, rows, inner)
-    )
+    a_matrices = reshape(tape, a.permuted([*shared, *left, *summed, *right]), (batch, rows, inner))
     b_matrices = reshape(
-        tape, _permuted(b, [*shared, *summed, *right, *left]), (batch, inner, columns)
+        tape, b.permuted([*shared, *summed, *right, *left]), (batch, inner, columns)
     )
     _save(tape, a_matrices, b_matrices)
     y = tape.new((batch, rows, columns), requires_grad=a.requires_grad or b.requires_grad)
@@ -225,7 +223,3 @@ def _swaps(a: Sizes, b: Sizes) -> bool:
         if (x == 1) != (y == 1):
             return y == 1
     return False
-
-
-def _permuted(x: Tensor, order: Sequence[int]) -> Tensor:
-    return x.viewed(tuple(x.shape[i] for i in order), tuple(x.strides[i] for i in order))

@@ -261,7 +261,6 @@ class Topk(_Ordered, name="topk"):
     """
 
     k: PositiveInt
-    dim: int = -1
     largest: bool = True
     sorted: bool = True
 
@@ -300,7 +299,6 @@ class Sort(_Ordered, name="sort"):
     equal ones.
     """
 
-    dim: int = -1
     descending: bool = False
     stable: bool = False
 

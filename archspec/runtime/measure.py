@@ -150,21 +150,23 @@ _NAMES = """
     _aminmax _cummax_helper _cummin_helper _embedding_bag _local_scalar_dense _log_softmax
     _logcumsumexp _masked_softmax _native_batch_norm_legit _native_batch_norm_legit_no_training
     _pack_padded_sequence _prelu_kernel _safe_softmax _softmax _to_copy _unsafe_view
-    _weight_norm_interface allclose aminmax batch_norm_stats bernoulli bincount binomial
-    block_diag bucketize cat channel_shuffle clone col2im complex constant_pad_nd copy
-    count_nonzero cudnn_batch_norm cummax cummin cumprod cumsum diag_embed dist embedding
-    embedding_renorm equal exponential fill flip gather glu histc im2col isin item kthvalue
-    lift_fresh linalg_cross linalg_vector_norm log_sigmoid_forward logcumsumexp median mode
-    multinomial nanmedian native_batch_norm native_dropout native_group_norm native_layer_norm
-    native_norm nonzero norm normal pixel_shuffle pixel_unshuffle poisson put random renorm
-    repeat repeat_interleave resize roll rot90 rrelu_with_noise searchsorted segment_reduce set
-    sort split split_with_sizes squeeze stack std_mean take topk trace tril triu unfold uniform
-    unsafe_split unsafe_split_with_sizes var_mean where zero
+    _weight_norm_interface allclose aminmax batch_norm_stats bernoulli binary_cross_entropy
+    binary_cross_entropy_with_logits bincount binomial block_diag bucketize cat cauchy
+    channel_shuffle clone col2im complex constant_pad_nd copy count_nonzero cudnn_batch_norm
+    cummax cummin cumprod cumsum diag_embed dist embedding embedding_renorm equal exponential
+    fill flip floor_divide gather geometric glu hardswish histc im2col isin item kthvalue
+    lift_fresh linalg_cross linalg_vector_norm log_normal log_sigmoid_forward logcumsumexp
+    median mode multinomial nanmedian native_batch_norm native_dropout native_group_norm
+    native_layer_norm native_norm nonzero norm normal pixel_shuffle pixel_unshuffle poisson
+    polar put random renorm repeat repeat_interleave resize resize_as roll rot90
+    rrelu_with_noise rsub searchsorted segment_reduce set sort split split_with_sizes squeeze
+    stack std_mean take topk trace transpose tril triu unfold uniform unsafe_split
+    unsafe_split_with_sizes var_mean where zero
 """
 _FREE = frozenset(_NAMES.split())
 _FREE_STARTS = (
     *("_adaptive_", "_assert_", "_fake_quantize_", "_index", "_unique", "_unsafe_index"),
-    *("_unsafe_masked_index", "_upsample_", "adaptive_", "avg_pool", "bitwise_", "empty", "eq"),
+    *("_unsafe_masked_index", "_upsample_", "adaptive_", "avg_pool", "empty"),
     *("fake_quantize_", "fractional_max_pool", "full", "grid_sampler_", "index", "masked_"),
     *("max_pool", "max_unpool", "new_", "rand", "reflection_pad", "replication_pad", "scatter"),
     *("sym_", "unique_", "upsample_"),
@@ -176,9 +178,13 @@ _FREE_ENDS = ("_copy", "_like", "_loss", "_loss2d_forward", "_loss_forward", "_s
 def _is_free(func: Any) -> bool:
     """Whether an ATen op is known to multiply no matrices: elementwise ones say so themselves."""
     name = func.overloadpacket.__name__.rstrip("_")
+    # An op that writes in place, `mish_`, may lack the tags of the plain one.
+    plain = getattr(getattr(torch.ops.aten, name, None), func._overloadname, func)
+    tags = {*func.tags, *plain.tags}
     return (
         func.is_view
-        or not {torch.Tag.pointwise, torch.Tag.reduction}.isdisjoint(func.tags)
+        or plain.is_view
+        or not {torch.Tag.pointwise, torch.Tag.reduction}.isdisjoint(tags)
         or name in _FREE
         or name.startswith(_FREE_STARTS)
         or name.endswith(_FREE_ENDS)

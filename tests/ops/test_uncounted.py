@@ -73,7 +73,7 @@ def test_what_the_counter_knows_is_counted():
     assert report.ok and report.not_counted == [], str(report)
 
 
-@pytest.mark.parametrize("name", ["Softsign", "Softmax2d", "Flatten", "GELU"])
+@pytest.mark.parametrize("name", ["Softsign", "Softmax2d", "Flatten", "GELU", "Hardswish"])
 def test_a_module_without_products_costs_nothing(name):
     text = f"input: [2, 4, 4]\nlayers:\n  - module: torch.nn.{name}\n"
     assert archspec.loads(text, allow_modules=["torch"]).macs == 0
@@ -128,11 +128,18 @@ class Mixes(torch.nn.Module):
         values, places = x.sort(-1)
         kept = torch.cat([values.cumsum(1), x.gather(1, places), x.flip(1)], 1).roll(1, 1)
         return torch.nn.functional.max_pool1d(kept[:, None], 2).masked_fill(kept.sum() > 0, 0.0)
+
+class InPlace(torch.nn.Module):
+    def forward(self, x):
+        y = torch.nn.functional.hardswish(x + 1, inplace=True)
+        torch.nn.functional.threshold_(torch.nn.functional.mish(y, inplace=True), 0.1, 0.0)
+        return y.unsqueeze_(1).transpose_(1, 2).floor_divide_(2.0)
 """
 
 
 @pytest.mark.parametrize(
-    ("name", "macs"), [("Weighs", None), ("Distances", None), ("Inverse", None), ("Mixes", 0)]
+    ("name", "macs"),
+    [("Weighs", None), ("Distances", None), ("Inverse", None), ("Mixes", 0), ("InPlace", 0)],
 )
 def test_products_that_no_counter_knows_are_not_counted(name, macs, tmp_path, monkeypatch):
     (tmp_path / "own_products.py").write_text(PRODUCTS)

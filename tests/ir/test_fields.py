@@ -65,7 +65,7 @@ CONVERTERS = [
 # Drawing the values takes longer than the checks of them, so all types share what is drawn.
 
 
-@settings(max_examples=600)
+@settings(max_examples=900)
 @given(VALUES)
 def test_what_plainly_fits_is_what_pydantic_would_make_of_it(value):
     for annotation, take, judge in CONVERTERS:
@@ -74,12 +74,14 @@ def test_what_plainly_fits_is_what_pydantic_would_make_of_it(value):
             assert same(found, judge.validate_python(value)), annotation
 
 
-@settings(max_examples=150)
-@given(st.dictionaries(st.integers(0, 999), VALUES))
-def test_an_op_takes_what_its_model_takes(drawn):
+@settings(max_examples=400)
+@given(st.dictionaries(st.integers(0, 999), VALUES), st.booleans(), st.booleans())
+def test_an_op_takes_what_its_model_takes(drawn, as_example, misspelt):
+    """Arguments of its own, or of an example and some others, with names of none or without."""
     for name, kind in REGISTRY.items():
-        keys = [*kind.fields(), "stride", "Stride"]
-        given = {keys[position % len(keys)]: value for position, value in drawn.items()}
+        keys = [*kind.fields(), *(("stride", "Stride") if misspelt else ())]
+        given = dict(kind.examples[0].args) if as_example else {}
+        given |= {keys[place % len(keys)]: value for place, value in drawn.items() if keys}
         try:
             judged: Any = dict(model(kind)(**given))
         except ValidationError as error:

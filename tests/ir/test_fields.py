@@ -151,6 +151,26 @@ def test_a_whole_number_widens_where_no_type_fits_it_as_it_is():
     assert converter(float)(2**53 + 1) is MISFIT  # not exact as a float: pydantic is asked
 
 
+@pytest.mark.parametrize(
+    ("bounds", "within"),
+    [
+        (Bounds(gt=1, lt=3), [2]),
+        (Bounds(ge=1, le=3), [1, 2, 3]),
+        (Bounds(gt=1), [2, 3, 4]),
+        (Bounds(lt=3), [0, 1, 2]),
+    ],
+)
+def test_a_number_is_taken_within_its_bounds_alone(bounds, within):
+    take = converter(Annotated[int, bounds])
+    assert [number for number in range(5) if take(number) is not MISFIT] == within
+
+
+def test_a_literal_is_taken_in_its_own_type():
+    take = converter(Literal["a", 1])
+    assert same((take("a"), take(1)), ("a", 1))
+    assert take(True) is take(1.0) is MISFIT  # equal to 1: pydantic is asked
+
+
 class _Even(Op):
     """An op with a rule of its own."""
 

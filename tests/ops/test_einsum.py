@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import archspec
@@ -36,7 +36,7 @@ def calls(draw: st.DrawFn) -> testing.OpCase:
     return testing.OpCase(Einsum(equation=equation), tuple(shapes))
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=10)
 @given(calls())
 def test_drawn_equations_agree_with_torch(call):
     assert testing.check_call(call, layouts=("part",))

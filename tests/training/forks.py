@@ -4,8 +4,9 @@ Each line of standard input is a job: {"children": [{"env": {…}, "argv": […]
 Every child runs the command line with its output in the file `log`; `kill_at` makes it kill itself
 with SIGKILL at the begin of its Nth step, `signal_at` send itself that signal, `group_at` send its
 own process group (workers among it) SIGTERM; `poison_at` turns the images of its Nth step to NaN;
-`exchanges_of` writes what the Nth step exchanges to the log. With `torchrun` it runs that with
-these arguments instead, whose own workers are forks too. A line of exit statuses comes back.
+`exchanges_of` writes what the Nth step exchanges to the log. Charts are empty files unless `charts`
+is true. With `torchrun` it runs that with these arguments instead, whose own workers are forks too.
+A line of exit statuses comes back.
 """
 
 import collections
@@ -58,9 +59,6 @@ from archspec.training.loop import Trainer
 torch.set_num_threads(1)
 list(REGISTRY.values())  # imports the files of all ops
 train_step = Trainer._step
-
-# Drawing takes most of so short a run; other tests look at the charts.
-report._save = lambda figure, path: path.write_bytes(b"")
 
 
 def strike(number, at, before, to_all=False):
@@ -128,6 +126,8 @@ def child(job):
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+    if not job.get("charts"):  # drawing takes most of so short a run
+        report._save = lambda figure, path: path.write_bytes(b"")
     if "kill_at" in job:
         strike(signal.SIGKILL, job["kill_at"], before=True)
     if "poison_at" in job:

@@ -330,3 +330,12 @@ def test_fpn_is_torchvisions(options: str, extra: str | None) -> None:
     """
     maps = [torch.randn(2, 3, 9, 10), torch.randn(2, 4, 5, 5), torch.randn(2, 5, 3, 3)]
     assert_same(text, reference, maps)
+
+
+def test_c2f_halves_an_odd_number_of_channels_as_ultralytics_does():
+    """Ultralytics' C2f computes `c = int(out * 0.5)`, and gives its first convolution `2 * c`."""
+    arch = archspec.loads("input: [4, 8, 8]\nlayers: [{name: c, c2f: {out_channels: 7, depth: 2}}]")
+    shapes = {key: tuple(value.shape) for key, value in arch.build().state_dict().items()}
+    assert shapes["c.cv1.conv.weight"] == (6, 4, 1, 1)
+    assert shapes["c.m.0.cv1.conv.weight"] == (3, 3, 3, 3)
+    assert shapes["c.cv2.conv.weight"] == (7, 12, 1, 1)

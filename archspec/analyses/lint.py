@@ -107,7 +107,9 @@ class _Walk:
                 if (producer := value.producer) is not None:
                     producer.reader = producer.reader or use.op
                     producer.unfelt &= use.op.blind_to_offsets
-            values.append(tuple([Value(use, i) for i in range(len(step.outputs))]))
+            count = len(step.outputs)
+            made = (Value(use, 0),) if count == 1 else tuple([Value(use, i) for i in range(count)])
+            values.append(made)
         outputs = read(graph.outputs)
         self.seen[graph] = outputs
         return outputs

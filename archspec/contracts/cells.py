@@ -14,9 +14,10 @@ from archspec.diagnostics.diagnostic import Diagnostic
 from archspec.expand.program import Trial
 from archspec.ir.graph import Graph
 from archspec.record import Record
+from archspec.sizes.formula import Condition
 from archspec.sizes.sets import ALL, Unsolved
 from archspec.sizes.size import Conditions
-from archspec.sizes.solve import Condition, Solver
+from archspec.sizes.solve import Solver
 
 MOST_CELLS = 24
 MOST_REGIONS = 64

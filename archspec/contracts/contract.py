@@ -12,8 +12,9 @@ from archspec.contracts.requirements import requirements
 from archspec.ir.graph import Graph
 from archspec.record import Record
 from archspec.runtime.sizes import nearest_text
+from archspec.sizes.formula import Condition
 from archspec.sizes.sets import ALL, Sizes, Unsolved
-from archspec.sizes.solve import Condition, Solver
+from archspec.sizes.solve import Solver
 from archspec.sizes.words import condition_text, sizes_text
 
 Shapes: TypeAlias = Callable[[Values], dict[str, tuple[int, ...]]]

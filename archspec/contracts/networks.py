@@ -9,9 +9,8 @@ from archspec.contracts.regions import Values
 from archspec.ir.graph import Graph, Step
 from archspec.ir.op import Op
 from archspec.record import Record
-from archspec.sizes.formula import Formula
+from archspec.sizes.formula import Condition, Formula
 from archspec.sizes.size import Size, depends, everywhere, known
-from archspec.sizes.solve import Condition
 
 
 def graph_at(graph: Graph, values: Values) -> Graph:

@@ -8,9 +8,9 @@ from itertools import combinations, product
 from typing import Any, TypeAlias
 
 from archspec.record import Record
-from archspec.sizes.formula import Unkept
+from archspec.sizes.formula import Condition, Unkept
 from archspec.sizes.sets import NONE, Sizes, Unsolved
-from archspec.sizes.solve import Condition, Solver, follows, negated, where
+from archspec.sizes.solve import Solver, follows, negated, where
 
 Values: TypeAlias = Mapping[str, int]
 Box: TypeAlias = dict[str, Sizes]

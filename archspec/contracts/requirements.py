@@ -13,8 +13,9 @@ from archspec.diagnostics.call_sites import CallSite, located
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Span
 from archspec.ir.graph import Graph
 from archspec.record import Record
+from archspec.sizes.formula import Condition
 from archspec.sizes.sets import ALL, Sizes, Unsolved
-from archspec.sizes.solve import Condition, Solver
+from archspec.sizes.solve import Solver
 from archspec.sizes.words import condition_text, sizes_text
 
 

@@ -19,6 +19,7 @@ ORDER = (
     "text",
     "sizes",
     "ir",
+    "folding",
     "runtime",
     "ops",
     "analyses",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from archspec.importing.axes import Axes
+from archspec.importing.broadcasting import spread_to
 from archspec.importing.lifting import Lifted, Lifter
+from archspec.importing.literals import type_of_name
 from archspec.importing.trace import CONSTANT, Value, cannot
 
 
@@ -138,3 +140,58 @@ def _selected(lift: Lifter, x: Lifted, dim: int, entry: Any) -> tuple[Lifted, in
         return made, 1
     axes: Axes = (*x.axes[:dim], *((size,) for size in shape), *x.axes[dim + 1 :])
     return lift.regroup(made, axes), len(shape)
+
+
+def filled(lift: Lifter, x: Lifted, number: Any) -> Lifted:
+    """A constant of one number with the axes of `x`."""
+    sizes = [part or 1 for axis in x.axes for part in axis]
+    word = type_of_name(x.dtype)
+    kinds = {"float": float, "bool": bool}
+    value = kinds.get(word, int)(lift.number(number))
+    made: Lifted = lift.node("constant", axes=x.axes, full=sizes, value=value, dtype=word)
+    return made._replace(dtype=x.dtype)
+
+
+def replaced(lift: Lifter, input: Value, index: tuple[Any, ...], value: Any) -> Lifted:
+    """`input` with `value` in the place of `input[index]`: its parts, joined again."""
+    entries = _complete(index, len(input.shape))
+    if any(not (e is None or isinstance(e, int | slice)) for e in entries):
+        raise cannot("elements at the positions that a tensor names are written here")
+    x = lift(input)
+    part = x
+    cuts = []
+    for dim, entry in enumerate(each for each in entries if each is not None):
+        size = x.shape[dim]
+        piece = entry if isinstance(entry, slice) else slice(entry % size, entry % size + 1)
+        start, stop, step = piece.indices(size)
+        if step != 1:
+            raise cannot("every other element is written here", help="write them all")
+        if (start, stop) != (0, size):
+            cuts.append((dim, start, stop))
+            part = _sliced(lift, part, dim, slice(start, stop))
+    shape = [stop - start for _, start, stop in cuts]
+    whole = list(x.shape)
+    for (dim, _, _), size in zip(cuts, shape, strict=True):
+        whole[dim] = size
+    if lift.is_number(value):
+        new = filled(lift, part, value)
+    else:
+        new = lift(value)
+        missing = [dim for dim, each in enumerate(e for e in entries if e is not None)
+                   if isinstance(each, int)]  # fmt: skip
+        if len(new.axes) == len(whole) - len(missing):
+            for dim in missing:
+                new = _unsqueezed(lift, new, dim)
+        new = spread_to(lift, new, whole)
+    for number in reversed(range(len(cuts))):
+        around = x
+        for dim, start, stop in cuts[:number]:
+            around = _sliced(lift, around, dim, slice(start, stop))
+        dim, start, stop = cuts[number]
+        pieces = [new]
+        if start:
+            pieces.insert(0, _sliced(lift, around, dim, slice(0, start)))
+        if stop != x.shape[dim]:
+            pieces.append(_sliced(lift, around, dim, slice(stop, None)))
+        new = lift.node("concat", *pieces, axes=around.axes, dim=lift.axis(around, dim))
+    return new

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 from archspec.diagnostics.diagnostic import Refusal
@@ -20,7 +21,7 @@ from archspec.importing.axes import (
 )
 from archspec.importing.constants import NotConstant, evaluate, without_batch
 from archspec.importing.functions import handler_of, leaf_of, load_handlers
-from archspec.importing.literals import constant_of
+from archspec.importing.literals import constant_of, type_of
 from archspec.importing.trace import (
     BATCH,
     CONSTANT,
@@ -38,6 +39,29 @@ from archspec.importing.trace import (
 )
 from archspec.ir.op import REGISTRY
 from archspec.record import Record
+
+
+LISTED = 1024
+"""Constants of more numbers are computed as the module does it, where they are computed at all."""
+
+
+def _filled(value: Value) -> dict[str, Any] | None:
+    """The arguments of a constant of one number that a function fills a tensor with."""
+    call = value.source
+    if call is None or call.name not in ("zeros", "ones", "full", "empty") or call.written:
+        return None
+    number = call.args[1] if call.name == "full" and len(call.args) > 1 else 0
+    if call.name == "ones":
+        number = 1
+    if call.name == "full" and len(call.args) < 2:
+        number = call.kwargs["fill_value"]
+    if isinstance(number, Value) or not value.shape:
+        return None
+    dtype = type_of(value.dtype)
+    sizes = [1 if size == BATCH else size for size in value.shape]
+    kinds = {"float": float, "bool": bool}
+    filled = {"full": sizes, "value": kinds.get(dtype, int)(number)}
+    return filled if dtype in ("float", "bool", "int64") else {**filled, "dtype": dtype}
 
 
 class Node:
@@ -192,20 +216,43 @@ class Lifter:
 
     def _constant(self, value: Value) -> Lifted:
         key = (value, self.call.inside.path)
-        if key not in self.copies:
-            real = without_batch(value, evaluate(self.trace, value))
-            if real is None:
-                raise cannot("a constant here differs from one sample of a batch to the next")
-            node = Node("constant", constant_of(real), ())
-            node.name = value.name.rpartition(".")[2] if value.name else ""
-            if value in self.keys and self.is_persistent(value):
-                node.owner = self.keys[value][0]
-                node.args["persistent"] = True
-            axes = plain_axes(value.shape)
-            self.copies[key] = self._made(node, (axes,), samples=False)[0]
-            if node.owner is not None:
-                self.values[value] = self.copies[key]
+        if key in self.copies:
+            return self.copies[key]
+        filled = _filled(value)
+        if filled is None and self._is_worked_out(value):
+            return self._worked_out(value)
+        real = None if filled else without_batch(value, evaluate(self.trace, value))
+        if real is None and filled is None:
+            raise cannot("a constant here differs from one sample of a batch to the next")
+        node = Node("constant", filled or constant_of(real), ())
+        node.name = value.name.rpartition(".")[2] if value.name else ""
+        if value in self.keys and self.is_persistent(value):
+            node.owner = self.keys[value][0]
+            node.args["persistent"] = True
+        lifted = self._made(node, (plain_axes(value.shape),), samples=False)[0]
+        self.copies[key] = lifted._replace(dtype=value.dtype_name)
+        if node.owner is not None:
+            self.values[value] = self.copies[key]
         return self.copies[key]
+
+    def _is_worked_out(self, value: Value) -> bool:
+        """Whether nodes compute a constant: one too large to be listed, or repeated for the batch."""
+        if value.source is None or not value.source.reads:
+            return False
+        if any(size % BATCH == 0 for size in value.shape):
+            return True
+        if prod(value.shape) <= LISTED:
+            return False
+        return "value" in constant_of(evaluate(self.trace, value), listed=False)
+
+    def _worked_out(self, value: Value) -> Lifted:
+        """The nodes of the call that made a constant."""
+        outer, self.call = self.call, value.source
+        try:
+            self._lift(value.source)
+        finally:
+            self.call = outer
+        return self.values[value]
 
     def is_persistent(self, value: Value) -> bool:
         """Whether a buffer has a key in the state dict."""

@@ -7,7 +7,8 @@ from typing import Any
 from archspec.importing.axes import Axes
 from archspec.importing.broadcasting import spread_to
 from archspec.importing.functions import handles
-from archspec.importing.indexing import indexed
+from archspec.importing.functions.elementwise import cast
+from archspec.importing.indexing import filled, indexed, replaced
 from archspec.importing.lifting import Lifted, Lifter
 from archspec.importing.trace import BATCH, Value, cannot
 
@@ -269,6 +270,24 @@ def unbind(lift: Lifter, input: Value, dim: int = 0) -> Any:
 @handles("__getitem__")
 def getitem(lift: Lifter, input: Value, index: Any) -> Lifted:
     return indexed(lift, input, index if isinstance(index, tuple) else (index,))
+
+
+@handles("put", "__setitem__")
+def put(lift: Lifter, input: Value, index: Any, value: Any) -> Lifted:
+    return replaced(lift, input, index if isinstance(index, tuple) else (index,), value)
+
+
+@handles("copy")
+def copy(lift: Lifter, input: Value, src: Value, non_blocking: bool = False) -> Lifted:
+    import torch
+
+    x = cast(lift, lift(src), getattr(torch, input.dtype_name))
+    return spread_to(lift, x, input.shape)
+
+
+@handles("zero", "fill")
+def fill(lift: Lifter, input: Value, value: Any = 0) -> Lifted:
+    return filled(lift, lift(input), value)
 
 
 @handles("select")

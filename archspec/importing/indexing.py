@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from archspec.importing.axes import Axes
 from archspec.importing.broadcasting import spread_to
 from archspec.importing.lifting import Lifted, Lifter
 from archspec.importing.literals import type_of_name
+from archspec.importing.masks import relative_window
+from archspec.importing.memory import WHOLE
 from archspec.importing.trace import CONSTANT, Value, cannot
 
 
@@ -45,10 +48,7 @@ def _complete(index: tuple[Any, ...], rank: int) -> list[Any]:
 
 
 def _unsqueezed(lift: Lifter, x: Lifted, dim: int) -> Lifted:
-    ahead = sum(1 for axis in x.axes[:dim] for part in axis if part is not None or not x.batched)
-    axes: Axes = (*x.axes[:dim], (1,), *x.axes[dim:])
-    made: Lifted = lift.node("unsqueeze", x, axes=axes, dim=ahead + x.batched)
-    return made
+    return lift.regroup(x, (*x.axes[:dim], (1,), *x.axes[dim:]))
 
 
 def _sliced(lift: Lifter, x: Lifted, dim: int, piece: slice) -> Lifted:
@@ -79,8 +79,7 @@ def _taken(lift: Lifter, x: Lifted, dim: int, entry: int, input: Value) -> Lifte
     number = lift.axis(x, dim)
     rest: Axes = (*x.axes[:dim], *x.axes[dim + 1 :])
     if size == 1:
-        made: Lifted = lift.node("squeeze", x, axes=rest, dim=number)
-        return made
+        return lift.regroup(x, rest)
     if x == lift.values.get(input) and _taken_of(lift, input, dim) == set(range(size)):
         key = (input, f"unbind {dim}")
         if key not in lift.parts:
@@ -90,8 +89,7 @@ def _taken(lift: Lifter, x: Lifted, dim: int, entry: int, input: Value) -> Lifte
     end = {"end": entry + 1} if entry + 1 != size else {}
     start = {"start": entry if entry + 1 != size else -1} if entry else {}
     part = lift.node("slice", x, axes=one, dim=number, **start, **end)
-    made = lift.node("squeeze", part, axes=rest, dim=number)
-    return made
+    return lift.regroup(part, rest)
 
 
 def _taken_of(lift: Lifter, input: Value, dim: int) -> set[int]:
@@ -120,6 +118,9 @@ def _selected(lift: Lifter, x: Lifted, dim: int, entry: Any) -> tuple[Lifted, in
         places: Lifted = lift.node("constant", axes=(shape,), value=entry)
         places = places._replace(dtype="int64")
     else:
+        bias = _relative(lift, x, dim, entry)
+        if bias is not None:
+            return bias, len(entry.shape)
         if entry.dtype_name == "bool":
             raise cannot(
                 "a tensor is indexed by truth values: how many elements it gives depends on them"
@@ -140,6 +141,35 @@ def _selected(lift: Lifter, x: Lifted, dim: int, entry: Any) -> tuple[Lifted, in
         return made, 1
     axes: Axes = (*x.axes[:dim], *((size,) for size in shape), *x.axes[dim + 1 :])
     return lift.regroup(made, axes), len(shape)
+
+
+def _relative(lift: Lifter, x: Lifted, dim: int, entry: Value) -> Lifted | None:
+    """Rows of a table for each pair of cells in a window; None where it is something else.
+
+    The op keeps their numbers under the path of the module's buffer, so there must be one.
+    """
+    buffer = entry
+    while buffer.source is not None and buffer.source.name in WHOLE:
+        buffer = buffer.source.args[0]
+    named = buffer in lift.keys and lift.is_persistent(buffer)
+    if dim or x.batched or len(x.axes) != 2 or not named or entry.kind != CONSTANT:
+        return None
+    window = relative_window(lift.real(entry))
+    if window is None:
+        return None
+    tokens, heads = prod(window), x.axes[1]
+    axes: Axes = ((1,), heads, (tokens,), (tokens,))
+    flat = len(buffer.shape) == 1
+    made = lift.node(
+        "relative_position_bias",
+        x,
+        axes=axes,
+        owner=lift.keys[buffer][0],
+        window=window,
+        flat=flat,
+    )
+    made = lift.permute(lift.regroup(made, axes[1:]), (1, 2, 0))
+    return lift.regroup(made, (*((size,) for size in entry.shape), heads))
 
 
 def filled(lift: Lifter, x: Lifted, number: Any) -> Lifted:

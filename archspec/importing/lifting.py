@@ -131,6 +131,8 @@ class Lifter:
         self.values: dict[Value, Lifted] = {}
         self.copies: dict[tuple[Value, str], Lifted] = {}
         self.parts: dict[tuple[Value, str], tuple[Lifted, ...]] = {}
+        self.laid_out: dict[Edge, Lifted] = {}
+        self.permuted: dict[Edge, tuple[Lifted, tuple[int, ...]]] = {}
         self.keys: dict[Value, list[str]] = {}
         for key, value in trace.tensors.items():
             self.keys.setdefault(value, []).append(key)
@@ -188,6 +190,17 @@ class Lifter:
                 f"and the run gave {value.shape}"
             )
         self.values[value] = lifted._replace(dtype=value.dtype_name)
+
+    def needed(self, outputs: Iterable[Edge]) -> list[Node]:
+        """The nodes on which these outputs depend, in order."""
+        wanted = {edge.node for edge in outputs}
+        kept: list[Node] = []
+        for node in reversed(self.nodes):
+            if node in wanted:
+                kept.append(node)
+                wanted.update(edge.node for edge in node.inputs)
+                wanted.update(e.node for e in node.weights.values() if isinstance(e, Edge))
+        return kept[::-1]
 
     # What handlers use.
 
@@ -357,9 +370,14 @@ class Lifter:
         old, new = x.ours, our_shape(axes, x.batched)
         if old == new:
             return x._replace(axes=axes)
+        before = self.laid_out.get(x.edge)
+        if before is not None and before.ours == new:
+            return before._replace(axes=axes)
         op, args = _laying_out(old, new, x.batched)
         node = Node(op, args, (x.edge,))
-        return self._made(node, (axes,), samples=x.batched)[0]
+        made = self._made(node, (axes,), samples=x.batched)[0]
+        self.laid_out[made.edge] = before or x
+        return made
 
     def reshape(self, x: Lifted, shape: Sequence[int]) -> Lifted:
         """The same elements as a real tensor of this shape, which may have a -1."""
@@ -381,8 +399,13 @@ class Lifter:
         order = our_order(x.axes, dims, x.batched)
         if order == tuple(range(len(order))):
             return x._replace(axes=axes)
+        before, first = self.permuted.get(x.edge, (x, tuple(range(len(order)))))
+        if [first[place] for place in order] == list(range(len(order))) and before is not x:
+            return before._replace(axes=axes)
         node = Node("permute", {"dims": list(order)}, (x.edge,))
-        return self._made(node, (axes,), samples=x.batched)[0]
+        made = self._made(node, (axes,), samples=x.batched)[0]
+        self.permuted[made.edge] = (x, order)
+        return made
 
     def weighted(
         self, op: str, *inputs: Lifted, weights: Mapping[str, Value | None], **rest: Any

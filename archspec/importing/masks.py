@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
+
+
+def relative_window(index: torch.Tensor) -> list[int] | None:
+    """The window (height, width) whose pairs of cells these are the offsets of; None else."""
+    tokens = math.isqrt(index.numel())
+    if tokens**2 != index.numel() or tokens < 2 or index.dtype != torch.int64:
+        return None
+    for height in _divisors(tokens):
+        width = tokens // height
+        y = torch.arange(height).repeat_interleave(width)
+        x = torch.arange(width).repeat(height)
+        rows = y[:, None] - y + height - 1
+        expected = rows * (2 * width - 1) + x[:, None] - x + width - 1
+        if torch.equal(expected.flatten(), index.flatten()):
+            return [height, width]
+    return None
+
 
 HIDDEN = -100.0
 """What a shifted window's mask adds to the logits of tokens that are kept apart."""

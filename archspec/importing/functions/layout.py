@@ -81,9 +81,7 @@ def unsqueeze(lift: Lifter, input: Value, dim: int) -> Lifted:
     x = lift(input)
     dim %= len(x.axes) + 1
     axes: Axes = (*x.axes[:dim], (1,), *x.axes[dim:])
-    ahead = sum(1 for axis in x.axes[:dim] for part in axis if part is not None or not x.batched)
-    made: Lifted = lift.node("unsqueeze", x, axes=axes, dim=ahead + x.batched)
-    return made
+    return lift.regroup(x, axes)
 
 
 @handles("squeeze")
@@ -94,10 +92,7 @@ def squeeze(lift: Lifter, input: Value, dim: Any = None) -> Lifted:
     gone = sorted({each % rank for each in dims if x.axes[each] == (1,)})
     if not gone:
         return x
-    numbers = [lift.axis(x, each) for each in gone]
-    axes = tuple(axis for number, axis in enumerate(x.axes) if number not in gone)
-    made: Lifted = lift.node("squeeze", x, axes=axes, dim=_one_or_list(numbers))
-    return made
+    return lift.regroup(x, tuple(a for number, a in enumerate(x.axes) if number not in gone))
 
 
 def _one_or_list(numbers: list[int]) -> int | list[int]:
@@ -172,6 +167,8 @@ def flip(lift: Lifter, input: Value, *dims: Any) -> Lifted:
 def pad(lift: Lifter, input: Value, pad: Any, mode: str = "constant", value: Any = None) -> Lifted:
     x = lift(input)
     widths = [int(each) for each in pad]
+    if not any(widths):
+        return x
     axes = list(x.axes)
     last = len(x.ours) + x.batched - 1
     for number in range(len(widths) // 2):

@@ -1,0 +1,448 @@
+"""Makes nodes of the recorded calls, one after the other, by the handlers of `functions/`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from archspec.diagnostics.diagnostic import Refusal
+from archspec.importing.axes import (
+    BATCH_AXIS,
+    Axes,
+    has_batch,
+    our_axis,
+    our_order,
+    our_shape,
+    plain_axes,
+    real_shape,
+    regrouped,
+)
+from archspec.importing.constants import NotConstant, evaluate, without_batch
+from archspec.importing.functions import handler_of, leaf_of, load_handlers
+from archspec.importing.literals import constant_of
+from archspec.importing.trace import (
+    BATCH,
+    CONSTANT,
+    DRAWN,
+    LEARNED,
+    Call,
+    Invocation,
+    Place,
+    Trace,
+    Value,
+    cannot,
+    mapped,
+    refused,
+    values_in,
+)
+from archspec.ir.op import REGISTRY
+from archspec.record import Record
+
+
+class Node:
+    """A node to be written: an op with its arguments and inputs, and where its weights are.
+
+    `owner` is the path at which its keys stand; None for an op without any. `weights` are edges that
+    stand in the place of its own weights, by name. `name` is what it is called where it may choose.
+    `names` are those of its inputs where they do not go by position. `samples` says whether its value
+    has a batch. `inside` is the call of a module that makes it.
+    """
+
+    __slots__ = (
+        *("args", "inputs", "inside", "name", "op", "owner", "place", "samples", "shapes"),
+        *("names", "trainable", "training_only", "weights"),
+    )
+
+    def __init__(self, op: str, args: dict[str, Any], inputs: tuple[Edge, ...]) -> None:
+        self.op, self.args, self.inputs = op, args, inputs
+        self.inside: Invocation | None = None
+        self.place: Place | None = None
+        self.owner: str | None = None
+        self.weights: dict[str, Edge | str] = {}
+        self.name = ""
+        self.samples = True
+        self.shapes: tuple[tuple[int, ...], ...] = ()
+        self.names: tuple[str, ...] = ()
+        self.trainable = True
+        self.training_only = False
+
+    def __repr__(self) -> str:
+        return f"<{self.op} {self.args} at {self.owner or self.inside}>"
+
+
+class Edge(Record):
+    """Output `output` of a node; of an input of the network where `node` is its name."""
+
+    node: Node | str
+    output: int = 0
+
+
+class Lifted(Record):
+    """What our nodes give for a real tensor. `batched` says whether it has the batch first."""
+
+    edge: Edge
+    axes: Axes
+    batched: bool
+    dtype: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of the real tensor."""
+        return real_shape(self.axes)
+
+    @property
+    def ours(self) -> tuple[int, ...]:
+        """The sizes of our value, without the batch."""
+        return our_shape(self.axes, self.batched)
+
+
+class Lifter:
+    """The nodes of one trace. Handlers make them through its methods; see `functions/`."""
+
+    def __init__(self, trace: Trace) -> None:
+        load_handlers()
+        self.trace = trace
+        self.nodes: list[Node] = []
+        self.values: dict[Value, Lifted] = {}
+        self.copies: dict[tuple[Value, str], Lifted] = {}
+        self.parts: dict[tuple[Value, str], tuple[Lifted, ...]] = {}
+        self.keys: dict[Value, list[str]] = {}
+        for key, value in trace.tensors.items():
+            self.keys.setdefault(value, []).append(key)
+        for name, value in trace.inputs.items():
+            self.values[value] = Lifted(Edge(name), plain_axes(value.shape), True, value.dtype_name)
+        self.call: Call = trace.calls[0] if trace.calls else None  # type: ignore[assignment]
+
+    def run(self) -> None:
+        """Lift every call that the outputs need. Raises `SpecError` with the line of Python."""
+        for call in self.trace.needed():
+            made = [value for value in call.made if value.kind not in (CONSTANT, DRAWN)]
+            if not made:
+                continue
+            self.call = call
+            try:
+                self._lift(call)
+            except Refusal as refusal:
+                raise refused(refusal, call.place) from None
+
+    def _lift(self, call: Call) -> None:
+        handler = handler_of(call.name) if call.module is None else leaf_of(call.module)
+        word = call.name.removeprefix("Tensor.")
+        if handler is None:
+            raise cannot(
+                f"no op of the language is known for torch's {word}",
+                help="import with partial=True (`--partial`), which keeps the module around it as "
+                "a `module:` node, or write it with other functions",
+            )
+        first = (self,) if call.module is None else (self, call.module)
+        try:
+            bound = inspect.signature(handler).bind(*first, *call.args, **call.kwargs)
+        except TypeError as error:
+            raise cannot(f"{word} is not known with these arguments: {error}") from None
+        result = handler(*bound.args, **bound.kwargs)
+        if call.written and not isinstance(call.results, Value):
+            self._assign(call.written[0][1], result)
+            return
+        for _, after in call.written:
+            self._assign(after, result if isinstance(result, Lifted) else result[0])
+        self._assign_all(call.results, result)
+
+    def _assign_all(self, results: Any, lifted: Any) -> None:
+        if isinstance(results, Value):
+            if results.source is self.call:
+                self._assign(results, lifted if isinstance(lifted, Lifted) else lifted[0])
+        elif isinstance(results, tuple | list):
+            given = (lifted,) if isinstance(lifted, Lifted) else lifted
+            for each, made in zip(results, given, strict=False):
+                self._assign_all(each, made)
+
+    def _assign(self, value: Value, lifted: Lifted) -> None:
+        if real_shape(lifted.axes) != value.shape:
+            raise AssertionError(
+                f"{self.call}: {lifted} has the real shape {real_shape(lifted.axes)}, "
+                f"and the run gave {value.shape}"
+            )
+        self.values[value] = lifted._replace(dtype=value.dtype_name)
+
+    # What handlers use.
+
+    def __call__(self, value: Value | Lifted) -> Lifted:
+        """What our nodes give for a tensor; a parameter or constant becomes a node when asked for."""
+        if isinstance(value, Lifted):
+            return value
+        if not isinstance(value, Value):
+            raise cannot(f"a tensor is expected, and this is {value!r}")
+        if value in self.values:
+            return self.values[value]
+        if value.kind == CONSTANT:
+            return self._constant(value)
+        if value.kind == LEARNED and value.source is None:
+            self.values[value] = self._parameter(value)
+            return self.values[value]
+        if value.kind == DRAWN:
+            raise cannot("random numbers are drawn here in a way that no op of the language does")
+        raise cannot("a result that the op of the language does not give is read")
+
+    def _parameter(self, value: Value) -> Lifted:
+        node = Node("parameter", {"shape": list(value.shape)}, ())
+        node.owner = self.keys[value][0]
+        axes = tuple((size,) for size in value.shape)
+        return self._made(node, (axes,), samples=False)[0]
+
+    def _constant(self, value: Value) -> Lifted:
+        key = (value, self.call.inside.path)
+        if key not in self.copies:
+            real = without_batch(value, evaluate(self.trace, value))
+            if real is None:
+                raise cannot("a constant here differs from one sample of a batch to the next")
+            node = Node("constant", constant_of(real), ())
+            node.name = value.name.rpartition(".")[2] if value.name else ""
+            if value in self.keys and self.is_persistent(value):
+                node.owner = self.keys[value][0]
+                node.args["persistent"] = True
+            axes = plain_axes(value.shape)
+            self.copies[key] = self._made(node, (axes,), samples=False)[0]
+            if node.owner is not None:
+                self.values[value] = self.copies[key]
+        return self.copies[key]
+
+    def is_persistent(self, value: Value) -> bool:
+        """Whether a buffer has a key in the state dict."""
+        path, _, name = self.keys[value][0].rpartition(".")
+        module = self.module_at(path)
+        return module is not None and name not in module._non_persistent_buffers_set
+
+    def module_at(self, path: str) -> Any:
+        """The module at a path; None where there is none."""
+        root = next(iter(self.trace.invocations)).module
+        for part in path.split(".") if path else ():
+            root = root._modules.get(part) if root is not None else None
+        return root
+
+    def real(self, value: Any) -> Any:
+        """The numbers of a constant tensor. Refuses others."""
+        try:
+            return evaluate(self.trace, value)
+        except NotConstant:
+            raise cannot(
+                "the numbers of this tensor must be known when the spec is written"
+            ) from None
+
+    def number(self, value: Any) -> Any:
+        """A number that a spec may state: of Python, or of a constant tensor without axes.
+
+        Refuses one that can only come from the batch's size.
+        """
+        if isinstance(value, Value):
+            value = self.real(value).item()
+        if isinstance(value, int | float) and abs(value) >= BATCH and value % BATCH == 0:
+            raise cannot(
+                f"{value} here is {value / BATCH:g} times the size of the batch",
+                help="a network gives each sample the same result whatever the batch: divide by a "
+                "size of one sample, or take a mean",
+            )
+        return value
+
+    def is_number(self, value: Any) -> bool:
+        """Whether something is a number of Python, or a constant tensor of one."""
+        if isinstance(value, Value):
+            return value.kind == CONSTANT and value.shape == () and not self.keys.get(value)
+        return isinstance(value, int | float)
+
+    def axis(self, x: Lifted, dim: int) -> int:
+        """Our number of axis `dim` of the real tensor. Refuses one that holds the batch."""
+        return our_axis(x.axes, dim % max(len(x.axes), 1), x.batched)
+
+    def axes_of(self, x: Lifted, dims: Any) -> list[int]:
+        """Our numbers of one or several real axes; None means all of them."""
+        if dims is None:
+            dims = range(len(x.axes))
+        several = [dims] if isinstance(dims, int) else list(dims)
+        return sorted(self.axis(x, dim) for dim in several)
+
+    def plain(self, value: Value | Lifted) -> Lifted:
+        """A value with the batch first and nothing folded into it, which most ops read."""
+        x = self(value)
+        if not x.batched:
+            return self.batched(x) if has_batch(x.axes) else x
+        axes = tuple(
+            BATCH_AXIS if None in axis and real_shape((axis,)) == (BATCH,) else axis
+            for axis in x.axes
+        )
+        if axes != x.axes:
+            x = self.regroup(x, axes)
+        if x.axes[:1] != (BATCH_AXIS,):
+            raise cannot(
+                "the batch is folded with another axis, or does not come first, where the function "
+                "needs it alone in front"
+            )
+        return x
+
+    def batched(self, value: Value | Lifted) -> Lifted:
+        """The value with the batch first, where the real tensor repeats it for the batch."""
+        x = self(value)
+        if x.batched or not has_batch(x.axes):
+            return x
+        moved = self.unbatched_as(x, tuple(part for part in our_shape(x.axes, True)))
+        node = moved.edge.node
+        if isinstance(node, Node) and node.op in ("parameter", "constant") and self._alone(node):
+            node.args["batch"], node.samples = True, True
+            return x._replace(edge=moved.edge, batched=True)
+        full = {"full": [1] * len(moved.ours), "value": 1, "batch": True, "dtype": "float"}
+        ones = Node("constant", full, ())
+        ones_edge = self._made(ones, ((BATCH_AXIS, *moved.axes),), samples=True)[0].edge
+        node = Node("mul", {}, (ones_edge, moved.edge))
+        return self._made(node, (x.axes,), samples=True)[0]
+
+    def _alone(self, node: Node) -> bool:
+        return not any(edge.node is node for each in self.nodes for edge in each.inputs)
+
+    def unbatched_as(self, x: Lifted, ours: tuple[int, ...]) -> Lifted:
+        """A value without a batch, laid out with these sizes."""
+        if x.ours == ours:
+            return x._replace(axes=tuple((size,) for size in ours))
+        node = Node("reshape", {"shape": list(ours)}, (x.edge,))
+        return self._made(node, (tuple((size,) for size in ours),), samples=False)[0]
+
+    def regroup(self, x: Lifted, axes: Axes) -> Lifted:
+        """The same elements under other axes."""
+        old, new = x.ours, our_shape(axes, x.batched)
+        if old == new:
+            return x._replace(axes=axes)
+        op, args = _laying_out(old, new, x.batched)
+        node = Node(op, args, (x.edge,))
+        return self._made(node, (axes,), samples=x.batched)[0]
+
+    def reshape(self, x: Lifted, shape: Sequence[int]) -> Lifted:
+        """The same elements as a real tensor of this shape, which may have a -1."""
+        return self.regroup(x, regrouped(x.axes, self.whole(x, shape)))
+
+    def whole(self, x: Lifted, shape: Sequence[int]) -> list[int]:
+        """A shape with its -1 worked out."""
+        total, known = 1, 1
+        for size in x.shape:
+            total *= size
+        for size in shape:
+            known *= size if size != -1 else 1
+        return [total // known if size == -1 else int(size) for size in shape]
+
+    def permute(self, x: Lifted, dims: Sequence[int]) -> Lifted:
+        """The axes of the real tensor in another order; the batch stays first in ours."""
+        dims = [dim % len(x.axes) for dim in dims]
+        axes = tuple(x.axes[dim] for dim in dims)
+        order = our_order(x.axes, dims, x.batched)
+        if order == tuple(range(len(order))):
+            return x._replace(axes=axes)
+        node = Node("permute", {"dims": list(order)}, (x.edge,))
+        return self._made(node, (axes,), samples=x.batched)[0]
+
+    def weighted(
+        self, op: str, *inputs: Lifted, weights: Mapping[str, Value | None], **rest: Any
+    ) -> Any:
+        """A node that owns `weights`, or gets those that are no parameters of one module as values.
+
+        The path of the node is that of its weights. None is a weight that it has not.
+        """
+        given = {name: value for name, value in weights.items() if value is not None}
+        owner = self.owner_of(given)
+        made = self.node(op, *inputs, owner=owner, **rest)
+        node = (made if isinstance(made, Lifted) else made[0]).edge.node
+        if owner is None:
+            for name, value in given.items():
+                edge = self(value).edge
+                node.weights[name] = edge
+            # What the weights are made of stands before the node.
+            self.nodes.remove(node)
+            self.nodes.append(node)
+        else:
+            node.trainable = self.is_trained(owner)
+        return made
+
+    def is_trained(self, path: str) -> bool:
+        """Whether a module has parameters that are trained, or none at all."""
+        parameters = list(self.module_at(path).parameters())
+        return not parameters or any(each.requires_grad for each in parameters)
+
+    def owner_of(self, weights: Mapping[str, Value]) -> str | None:
+        """The path below which all these weights have their names; None where there is none."""
+        found: set[str] | None = None
+        for name, value in weights.items():
+            keys = self.keys.get(value, [])
+            paths = {key.removesuffix(f".{name}") for key in keys if key.endswith(f".{name}")}
+            paths |= {""} if name in keys else set()
+            found = paths if found is None else found & paths
+        if not found:
+            return None
+        here = self.call.inside.path
+        return here if here in found else sorted(found, key=lambda path: (len(path), path))[0]
+
+    def node(
+        self,
+        op: str,
+        *inputs: Value | Lifted,
+        axes: Axes | Sequence[Axes] | None = None,
+        owner: str | None = None,
+        **args: Any,
+    ) -> Any:
+        """A new node, and the `Lifted` of its output, or a tuple of them for several `axes`."""
+        if axes is None:
+            read = tuple(self.plain(each) for each in inputs)
+            made: Any = self.call.results
+            shapes = [value.shape for value in values_in(made)] or [self.call.made[0].shape]
+            several: Sequence[Axes] = [plain_axes(shape) for shape in shapes]
+        else:
+            read = tuple(self(each) for each in inputs)
+            several = axes if isinstance(axes, list) else [axes]  # type: ignore[list-item]
+        samples = any(each.batched for each in read)
+        if not samples and any(has_batch(each.axes) for each in read):
+            if not REGISTRY[op].takes_unbatched:
+                read = tuple(self.batched(each) for each in read)
+                samples = True
+        edges = tuple(each.edge for each in read)
+        node = Node(op, args, edges)
+        node.owner = owner
+        lifted = self._made(node, several, samples)
+        return lifted if isinstance(axes, list) or len(lifted) > 1 else lifted[0]
+
+    def _made(self, node: Node, axes: Iterable[Axes], samples: bool) -> tuple[Lifted, ...]:
+        node.args = {key: _plain_argument(value) for key, value in node.args.items()}
+        node.samples = samples
+        if self.call is not None:
+            node.inside, node.place = self.call.inside, self.call.place
+        self.nodes.append(node)
+        several = tuple(axes)
+        node.shapes = tuple(our_shape(each, samples) for each in several)
+        return tuple(
+            Lifted(Edge(node, number), each, samples, "float32")
+            for number, each in enumerate(several)
+        )
+
+
+def _plain_argument(value: Any) -> Any:
+    """Lists of equal numbers stay; tuples become lists."""
+    return mapped(lambda each: each, list(value)) if isinstance(value, tuple) else value
+
+
+def _laying_out(
+    old: tuple[int, ...], new: tuple[int, ...], batched: bool
+) -> tuple[str, dict[str, Any]]:
+    """The op that lays `old` sizes out as `new` ones, which states as few of them as it can."""
+    head = 0
+    while head < min(len(old), len(new)) and old[head] == new[head]:
+        head += 1
+    tail = 0
+    while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
+        tail += 1
+    before, after = old[head : len(old) - tail], new[head : len(new) - tail]
+    first = head + batched
+    if not before and all(size == 1 for size in after) and len(after) == 1:
+        return "unsqueeze", {"dim": first}
+    if not after and len(before) == 1:
+        return "squeeze", {"dim": first}
+    if len(after) == 1 and len(before) > 1 and (batched or tail or head):
+        end = first + len(before) - 1
+        return "flatten", {"start_dim": first, "end_dim": -1 if not tail else end}
+    if len(before) == 1 and len(after) > 1:
+        return "unflatten", {"dim": first, "unflattened_size": list(after)}
+    return "reshape", {"shape": list(new)}

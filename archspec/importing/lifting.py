@@ -22,6 +22,7 @@ from archspec.importing.axes import (
 from archspec.importing.constants import NotConstant, evaluate, without_batch
 from archspec.importing.functions import handler_of, leaf_of, load_handlers
 from archspec.importing.literals import constant_of, type_of
+from archspec.importing.separating import Separated, separated
 from archspec.importing.trace import (
     BATCH,
     CONSTANT,
@@ -68,14 +69,14 @@ class Node:
     """A node to be written: an op with its arguments and inputs, and where its weights are.
 
     `owner` is the path at which its keys stand; None for an op without any. `weights` are edges that
-    stand in the place of its own weights, by name. `name` is what it is called where it may choose.
+    stand in the place of its own weights, by name, and `owned` the parameters that are its own. `name` is what it is called where it may choose.
     `names` are those of its inputs where they do not go by position. `samples` says whether its value
     has a batch. `inside` is the call of a module that makes it.
     """
 
     __slots__ = (
         *("args", "inputs", "inside", "name", "op", "owner", "place", "samples", "shapes"),
-        *("names", "trainable", "training_only", "weights"),
+        *("names", "owned", "trainable", "training_only", "weights"),
     )
 
     def __init__(self, op: str, args: dict[str, Any], inputs: tuple[Edge, ...]) -> None:
@@ -83,6 +84,7 @@ class Node:
         self.inside: Invocation | None = None
         self.place: Place | None = None
         self.owner: str | None = None
+        self.owned: dict[str, Value] = {}
         self.weights: dict[str, Edge | str] = {}
         self.name = ""
         self.samples = True
@@ -151,6 +153,7 @@ class Lifter:
                 self._lift(call)
             except Refusal as refusal:
                 raise refused(refusal, call.place) from None
+        self.free_owners()
 
     def _lift(self, call: Call) -> None:
         handler = handler_of(call.name) if call.module is None else leaf_of(call.module)
@@ -237,6 +240,11 @@ class Lifter:
         real = None if filled else without_batch(value, evaluate(self.trace, value))
         if real is None and filled is None:
             raise cannot("a constant here differs from one sample of a batch to the next")
+        if filled is None and value not in self.keys:
+            separate = separated(real)
+            if separate is not None:
+                self.copies[key] = self._sum_of(separate)._replace(dtype=value.dtype_name)
+                return self.copies[key]
         node = Node("constant", filled or constant_of(real), ())
         node.name = value.name.rpartition(".")[2] if value.name else ""
         if value in self.keys and self.is_persistent(value):
@@ -247,6 +255,27 @@ class Lifter:
         if node.owner is not None:
             self.values[value] = self.copies[key]
         return self.copies[key]
+
+    def _sum_of(self, found: Separated) -> Lifted:
+        """A table as the sum of a column and a row, with what frames it in front of them."""
+        sides = []
+        for values in (found.column, found.row):
+            node = Node("constant", constant_of(values), ())
+            sides.append(self._made(node, (tuple((n,) for n in values.shape),), samples=False)[0])
+        shape = (found.column.shape[0], found.row.shape[0])
+        table = Node("add", {}, tuple(side.edge for side in sides))
+        made = self._made(table, (tuple((n,) for n in shape),), samples=False)[0]
+        for dim, values in ((1, found.left), (0, found.top)):
+            if values is not None:
+                node = Node("constant", constant_of(values), ())
+                side = self._made(node, (tuple((n,) for n in values.shape),), samples=False)[0]
+                whole = list(made.shape)
+                whole[dim] += 1
+                joined = Node("concat", {"dim": dim}, (side.edge, made.edge))
+                made = self._made(joined, (tuple((n,) for n in whole),), samples=False)[0]
+        if found.flat:
+            return self.reshape(made, [-1])
+        return made
 
     def _is_worked_out(self, value: Value) -> bool:
         """Whether nodes compute a constant: one too large to be listed, or repeated for the batch."""
@@ -415,19 +444,36 @@ class Lifter:
         The path of the node is that of its weights. None is a weight that it has not.
         """
         given = {name: value for name, value in weights.items() if value is not None}
-        owner = self.owner_of(given)
+        own = {name: value for name, value in given.items() if value in self.keys}
+        owner = self.owner_of(own)
+        others = {k: self(v).edge for k, v in given.items() if owner is None or k not in own}
         made = self.node(op, *inputs, owner=owner, **rest)
         node = (made if isinstance(made, Lifted) else made[0]).edge.node
-        if owner is None:
-            for name, value in given.items():
-                edge = self(value).edge
-                node.weights[name] = edge
-            # What the weights are made of stands before the node.
-            self.nodes.remove(node)
-            self.nodes.append(node)
-        else:
+        node.weights.update(others)
+        node.owned = own if owner is not None else {}
+        if owner is not None:
             node.trainable = self.is_trained(owner)
         return made
+
+    def free_owners(self) -> None:
+        """Give ops tensors for weights of theirs that other nodes read too, under keys of their own.
+
+        A node at `qkv` and a `parameter` at `qkv.bias` cannot stand beside each other.
+        """
+        owners = {node.owner for node in self.nodes if node.owner is not None}
+        for node in list(self.nodes):
+            path = node.owner
+            if path is None or not node.owned:
+                continue
+            if not path or any(other.startswith(f"{path}.") for other in owners):
+                place = self.nodes.index(node)
+                ahead = self.nodes[:place]
+                behind, self.nodes = self.nodes[place:], ahead
+                for name, value in node.owned.items():
+                    self.values.setdefault(value, self._parameter(value))
+                    node.weights[name] = self.values[value].edge
+                self.nodes += behind
+                node.owner, node.owned = None, {}
 
     def is_trained(self, path: str) -> bool:
         """Whether a module has parameters that are trained, or none at all."""

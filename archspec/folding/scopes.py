@@ -10,7 +10,6 @@ from archspec.folding.arithmetic import derived
 from archspec.folding.columns import ABSENT, Column, Unalike, majority, spread
 from archspec.folding.naming import Names, element_names, list_name, of_given
 from archspec.folding.runs import counting
-from archspec.folding.template import Parameter
 from archspec.folding.terms import (
     Binary,
     Conditional,
@@ -56,9 +55,15 @@ class Scope(ABC):
     def made(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
         """A new name for a column, or a term with new names."""
 
+    @abstractmethod
+    def note(self, name: str, wanted: str) -> None:
+        """A parameter is used for an argument of that name."""
+
     def said(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
         """The term for a column; `wanted` is what a new name would be."""
         term = self.found(column, local)
+        if isinstance(term, Name):
+            self.note(term.name, wanted)
         if term is None and (parts := _parts(column)) is not None:
             terms = [self.found(part, local) for part in parts]
             if sum(term is None for term in terms) < len([p for p in parts if not p.is_constant]):
@@ -114,11 +119,15 @@ def _parts(column: Column) -> list[Column] | None:
     ]
 
 
-class _Made:
-    """A parameter while its class is folded."""
+class Made:
+    """A parameter while its class is folded. `wanted` are the arguments that it is given to."""
 
-    def __init__(self, name: str, column: Column, default: Term | None, derived: bool) -> None:
+    def __init__(
+        self, name: str, column: Column, default: Term | None, derived: bool, wanted: str
+    ) -> None:
         self.name, self.column, self.default, self.derived = name, column, default, derived
+        self.wanted = [wanted]
+        self.is_known = False
 
 
 class ClassScope(Scope):
@@ -130,7 +139,7 @@ class ClassScope(Scope):
     def __init__(self, size: int, given: Local, known: Local, gives: Local = NOTHING) -> None:
         super().__init__(size)
         self.given, self.known, self.gives = given, known, gives
-        self.params: list[_Made] = []
+        self.params: list[Made] = []
         self.names = Names({*RESERVED, *given})
         self.used: set[str] = set()
 
@@ -165,9 +174,14 @@ class ClassScope(Scope):
     def reserve(self, name: str) -> None:
         self.names.taken.add(name)
 
+    def note(self, name: str, wanted: str) -> None:
+        for each in self.params:
+            if each.name == name:
+                each.wanted.append(wanted)
+
     def _of_given(self, name: str) -> Term:
         """A parameter that stands for a given name, which nodes may hide."""
-        made = _Made(self.names.new(of_given(name)), self.given[name], Name(name), True)
+        made = Made(self.names.new(of_given(name)), self.given[name], Name(name), True, "")
         self.params.append(made)
         self.used.add(name)
         return Name(made.name)
@@ -181,31 +195,30 @@ class ClassScope(Scope):
 
     def made(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
         name = next((n for n, c in self.known.items() if column.within(c)), wanted)
-        made = _Made(self.names.new(_word(name)), column, None, False)
+        made = Made(self.names.new(_word(name)), column, None, False, wanted)
+        made.is_known = name is not wanted
         self.params.append(made)
         return Name(made.name)
 
     def condition(self, term: Term, column: Column, wanted: str, given: Sequence[str]) -> Term:
         """A parameter whose default is a condition, over given names among others."""
-        made = _Made(self.names.new(wanted), column, term, True)
+        made = Made(self.names.new(wanted), column, term, True, wanted)
         self.params.append(made)
         self.used.update(given)
         return Name(made.name)
 
-    def parameters(self) -> tuple[Parameter, ...]:
-        """The parameters, each with its default: what most instances have."""
-        return tuple(map(self._parameter, self.params))
-
-    def _parameter(self, made: _Made) -> Parameter:
-        if not made.derived:
+    def close(self) -> None:
+        """Fills all parameters, and gives them defaults: what most instances have."""
+        for made in self.params:
+            if made.derived:
+                continue
             usual = majority(made.column)
             made.column = Column([usual if v is ABSENT else v for v in made.column.values])
-            if made.default is None and _is_usual(made.name, usual, made.column):
+            if _is_usual(made.wanted[0], usual, made.column):
                 made.default = Constant(usual)
-        return Parameter(made.name, made.default, made.derived, _kind(made.column))
 
 
-def _mergeable(made: _Made, column: Column) -> bool:
+def _mergeable(made: Made, column: Column) -> bool:
     """Whether a parameter may get values where it had none: most instances have both."""
     both = sum(made.column.values[i] is not ABSENT for i in column.present)
     return both * 2 >= len(column.present) and len(column.distinct) > 1
@@ -219,7 +232,8 @@ def _is_usual(name: str, usual: Value, column: Column) -> bool:
     return share * 2 >= len(column) and len(column) > 1
 
 
-def _kind(column: Column) -> str:
+def kind_of(column: Column) -> str:
+    """The word for the type of a parameter. Raises `Unalike` where it has several."""
     kinds = {type(value) for value in column.values if value is not ABSENT}
     if kinds == {tuple}:
         return "list"
@@ -380,6 +394,9 @@ class LoopScope(Scope):
 
     def reserve(self, name: str) -> None:
         self.parent.reserve(name)
+
+    def note(self, name: str, wanted: str) -> None:
+        self.parent.note(name, wanted)
 
     def _outer_names(self) -> set[str]:
         return {t.name for t, _ in self.parent.variables() if isinstance(t, Name)}

@@ -46,6 +46,12 @@ def from_module(
     """
     text, given = written(net, inputs, name=name)
     arch = loads(text, name=name or _name_of(net), warn=False)
+    if not flat:
+        from archspec.importing.hints import hints_of
+        from archspec.importing.rewriting import rewritten
+
+        text = rewritten(arch, hints=hints_of(net, arch))
+        arch = loads(text, name=arch.name, warn=False)
     if verify:
         comparison = compare(net, given, arch)
         if not comparison.ok:

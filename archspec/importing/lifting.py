@@ -21,7 +21,7 @@ from archspec.importing.axes import (
 )
 from archspec.importing.constants import NotConstant, evaluate, without_batch
 from archspec.importing.functions import handler_of, leaf_of, load_handlers
-from archspec.importing.literals import constant_of, type_of
+from archspec.importing.literals import constant_of, initial, type_of
 from archspec.importing.separating import Separated, separated
 from archspec.importing.trace import (
     BATCH,
@@ -225,7 +225,8 @@ class Lifter:
         raise cannot("a result that the op of the language does not give is read")
 
     def _parameter(self, value: Value) -> Lifted:
-        node = Node("parameter", {"shape": list(value.shape)}, ())
+        given = self.trace.initial.get(value)
+        node = Node("parameter", {"shape": list(value.shape), **initial(given)}, ())
         node.owner = self.keys[value][0]
         axes = tuple((size,) for size in value.shape)
         return self._made(node, (axes,), samples=False)[0]
@@ -544,6 +545,12 @@ def _laying_out(
     old: tuple[int, ...], new: tuple[int, ...], batched: bool
 ) -> tuple[str, dict[str, Any]]:
     """The op that lays `old` sizes out as `new` ones, which states as few of them as it can."""
+    for start in range(len(old)):
+        for end in range(start + 2, len(old) + 1):
+            if new == (*old[:start], prod(old[start:end]), *old[end:]) and (batched or start):
+                last = -1 if end == len(old) else end - 1 + batched
+                if prod(old[start:end]) != 1:
+                    return "flatten", {"start_dim": start + batched, "end_dim": last}
     head = 0
     while head < min(len(old), len(new)) and old[head] == new[head]:
         head += 1
@@ -556,9 +563,6 @@ def _laying_out(
         return "unsqueeze", {"dim": first}
     if not after and len(before) == 1:
         return "squeeze", {"dim": first}
-    if len(after) == 1 and len(before) > 1 and (batched or tail or head):
-        end = first + len(before) - 1
-        return "flatten", {"start_dim": first, "end_dim": -1 if not tail else end}
     if len(before) == 1 and len(after) > 1:
         return "unflatten", {"dim": first, "unflattened_size": list(after)}
     return "reshape", {"shape": list(new)}

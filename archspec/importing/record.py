@@ -133,8 +133,9 @@ class Recorder(TorchFunctionMode):
             for key, tensor in named:
                 if id(tensor) not in self.versions:
                     value = self.entered(tensor, kind, key)
-                    if kind == CONSTANT and id(tensor) in real:
-                        self.trace.real[value] = real[id(tensor)]
+                    known = self.trace.real if kind == CONSTANT else self.trace.initial
+                    if id(tensor) in real:
+                        known[value] = real[id(tensor)]
                 self.trace.tensors[key] = self.versions[id(tensor)]
 
     @contextmanager

@@ -139,7 +139,7 @@ class Trace:
     """A recorded run. `outputs` is what the module returned, with values for tensors.
 
     `tensors` are the parameters and buffers by every key of theirs; `real` are the numbers of
-    constants that no call makes.
+    constants that no call makes, and `initial` those of parameters.
     """
 
     def __init__(self, training: bool) -> None:
@@ -149,6 +149,7 @@ class Trace:
         self.inputs: dict[str, Value] = {}
         self.tensors: dict[str, Value] = {}
         self.real: dict[Value, Any] = {}
+        self.initial: dict[Value, Any] = {}
         self.outputs: Any = None
 
     def needed(self) -> list[Call]:

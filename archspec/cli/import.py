@@ -39,8 +39,8 @@ TYPES = ("", "float32", "int64", "int32", "bool")
 COMMAND = Command(
     "write the spec of a torch.nn.Module, and compare the two",
     "Call a function or class of a Python package for a module, run that on the meta device, and\n"
-    "write what it does as a spec. This runs the package's Python. Checking and compiling the spec\n"
-    "later does not.\n"
+    "write what it does as a spec. This runs the package's Python; checking and compiling the\n"
+    "spec later does not.\n"
     "The spec is then built, gets the module's weights, and is compared with it in eval() and in\n"
     "train(); the report goes to standard error, and nothing is written where they differ.",
     "archspec import torchvision.models:resnet18 --input 3x224x224 -o resnet18.yaml\n"
@@ -109,7 +109,7 @@ def run(args: Arguments) -> int:
     from archspec.importing.importer import imported
 
     made = imported(
-        _module(*args.target, args.kwargs),
+        _module(args.target[0], args.target[1], args.kwargs),
         _examples(args.inputs),
         name=args.name or args.target[1].rpartition(".")[2],
         flat=args.flat,

@@ -1,4 +1,4 @@
-"""What a module's Python says of its parts: their classes, the numbers they keep, where they are."""
+"""What a module's Python says of its parts: their classes, numbers, and places."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def hints_of(net: nn.Module, arch: Architecture) -> dict[str, Hint]:
 
 
 def numbers_of(module: nn.Module) -> dict[str, Any]:
-    """The attributes of a module that are numbers, truth values or short texts, or lists of them."""
+    """The attributes that are numbers, truth values or short texts, or lists of them."""
     found = {}
     for name, value in vars(module).items():
         if not name.startswith("_") and name != "training" and _is_plain(value):

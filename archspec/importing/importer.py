@@ -38,10 +38,10 @@ def from_module(
     The module keeps its mode, weights, hooks and device, and random numbers go on as if nothing had
     been drawn.
 
-    Unless `verify` is false, the spec is built, gets the module's weights, and is compared with it in
-    `eval()` and `train()`.
+    Unless `verify` is false, the spec is built, gets the module's weights, and is compared with it
+    in `eval()` and `train()`.
 
-    Raises `SpecError`, with the line of Python, for what a spec cannot say, or where the two differ.
+    Raises `SpecError` for what a spec cannot say, with the line of Python, or where the two differ.
     """
     return imported(net, inputs, name=name, params=params, flat=flat, verify=verify).arch
 
@@ -116,7 +116,8 @@ def written(
         outputs[training] = named_outputs(lifter)
         lifted[training] = lifter
     nodes, named = align(
-        *(lifted[mode].needed(outputs[mode].edges.values()) for mode in (True, False)),
+        lifted[True].needed(outputs[True].edges.values()),
+        lifted[False].needed(outputs[False].edges.values()),
         outputs[True].edges,
         outputs[False].edges,
     )

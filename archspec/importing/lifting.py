@@ -41,7 +41,6 @@ from archspec.importing.trace import (
 from archspec.ir.op import REGISTRY
 from archspec.record import Record
 
-
 LISTED = 1024
 """Constants of more numbers are computed as the module does it, where they are computed at all."""
 
@@ -68,10 +67,10 @@ def _filled(value: Value) -> dict[str, Any] | None:
 class Node:
     """A node to be written: an op with its arguments and inputs, and where its weights are.
 
-    `owner` is the path at which its keys stand; None for an op without any. `weights` are edges that
-    stand in the place of its own weights, by name, and `owned` the parameters that are its own. `name` is what it is called where it may choose.
-    `names` are those of its inputs where they do not go by position. `samples` says whether its value
-    has a batch. `inside` is the call of a module that makes it.
+    `owner` is the path at which its keys stand; None for an op without any. `owned` are its own
+    parameters, and `weights` edges that stand in the place of some, by name. `name` is what it is
+    called where it may choose. `names` are those of its inputs where they do not go by position.
+    `samples` says whether its value has a batch. `inside` is the call of a module that makes it.
     """
 
     __slots__ = (
@@ -208,7 +207,7 @@ class Lifter:
     # What handlers use.
 
     def __call__(self, value: Value | Lifted) -> Lifted:
-        """What our nodes give for a tensor; a parameter or constant becomes a node when asked for."""
+        """What our nodes give for a tensor; a parameter or constant becomes a node when read."""
         if isinstance(value, Lifted):
             return value
         if not isinstance(value, Value):
@@ -235,18 +234,19 @@ class Lifter:
         key = (value, self.call.inside.path)
         if key in self.copies:
             return self.copies[key]
-        filled = _filled(value)
-        if filled is None and self._is_worked_out(value):
-            return self._worked_out(value)
-        real = None if filled else without_batch(value, evaluate(self.trace, value))
-        if real is None and filled is None:
-            raise cannot("a constant here differs from one sample of a batch to the next")
-        if filled is None and value not in self.keys:
-            separate = separated(real)
+        said = _filled(value)
+        if said is None:
+            if self._is_worked_out(value):
+                return self._worked_out(value)
+            real = without_batch(value, evaluate(self.trace, value))
+            if real is None:
+                raise cannot("a constant here differs from one sample of a batch to the next")
+            separate = separated(real) if value not in self.keys else None
             if separate is not None:
                 self.copies[key] = self._sum_of(separate)._replace(dtype=value.dtype_name)
                 return self.copies[key]
-        node = Node("constant", filled or constant_of(real), ())
+            said = constant_of(real)
+        node = Node("constant", said, ())
         node.name = value.name.rpartition(".")[2] if value.name else ""
         if value in self.keys and self.is_persistent(value):
             node.owner = self.keys[value][0]
@@ -266,10 +266,10 @@ class Lifter:
         shape = (found.column.shape[0], found.row.shape[0])
         table = Node("add", {}, tuple(side.edge for side in sides))
         made = self._made(table, (tuple((n,) for n in shape),), samples=False)[0]
-        for dim, values in ((1, found.left), (0, found.top)):
-            if values is not None:
-                node = Node("constant", constant_of(values), ())
-                side = self._made(node, (tuple((n,) for n in values.shape),), samples=False)[0]
+        for dim, frame in ((1, found.left), (0, found.top)):
+            if frame is not None:
+                node = Node("constant", constant_of(frame), ())
+                side = self._made(node, (tuple((n,) for n in frame.shape),), samples=False)[0]
                 whole = list(made.shape)
                 whole[dim] += 1
                 joined = Node("concat", {"dim": dim}, (side.edge, made.edge))
@@ -279,7 +279,7 @@ class Lifter:
         return made
 
     def _is_worked_out(self, value: Value) -> bool:
-        """Whether nodes compute a constant: one too large to be listed, or repeated for the batch."""
+        """Whether nodes compute a constant: one too long for a list, or repeated for the batch."""
         if value.source is None or not value.source.reads:
             return False
         if any(size % BATCH == 0 for size in value.shape):
@@ -449,7 +449,7 @@ class Lifter:
         owner = self.owner_of(own)
         others = {k: self(v).edge for k, v in given.items() if owner is None or k not in own}
         made = self.node(op, *inputs, owner=owner, **rest)
-        node = (made if isinstance(made, Lifted) else made[0]).edge.node
+        node: Any = (made if isinstance(made, Lifted) else made[0]).edge.node
         node.weights.update(others)
         node.owned = own if owner is not None else {}
         if owner is not None:
@@ -457,7 +457,7 @@ class Lifter:
         return made
 
     def free_owners(self) -> None:
-        """Give ops tensors for weights of theirs that other nodes read too, under keys of their own.
+        """Give ops as values those weights that other nodes read too, under keys of their own.
 
         A node at `qkv` and a `parameter` at `qkv.bias` cannot stand beside each other.
         """
@@ -512,14 +512,15 @@ class Lifter:
             read = tuple(self(each) for each in inputs)
             several = axes if isinstance(axes, list) else [axes]  # type: ignore[list-item]
         samples = any(each.batched for each in read)
-        if not samples and any(has_batch(each.axes) for each in read):
-            if not REGISTRY[op].takes_unbatched:
-                read = tuple(self.batched(each) for each in read)
-                samples = True
+        repeated = not samples and any(has_batch(each.axes) for each in read)
+        if repeated and not REGISTRY[op].takes_unbatched:
+            read = tuple(self.batched(each) for each in read)
+            samples = True
         edges = tuple(each.edge for each in read)
         node = Node(op, args, edges)
         node.owner = owner
-        lifted = self._made(node, several, samples)
+        kind = read[0].dtype if read else "float32"
+        lifted = tuple(x._replace(dtype=kind) for x in self._made(node, several, samples))
         return lifted if isinstance(axes, list) or len(lifted) > 1 else lifted[0]
 
     def _made(self, node: Node, axes: Iterable[Axes], samples: bool) -> tuple[Lifted, ...]:

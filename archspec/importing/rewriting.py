@@ -23,7 +23,7 @@ from archspec.record import Record
 
 
 class Hint(Record):
-    """What the author of a network knows of a list: its class, numbers by name, notes for readers."""
+    """What a network's author knows of a list: its class, numbers by name, notes for readers."""
 
     of: str
     known: Mapping[str, Value] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Source, SpecError, Span
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Source, Span, SpecError
 from archspec.record import Record
 
 BATCH = 1009

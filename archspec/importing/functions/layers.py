@@ -323,7 +323,9 @@ def avg_pool(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Lifted:
-    more = {} if divisor_override is None else {"divisor_override": divisor_override}
+    more: dict[str, Any] = {}
+    if divisor_override is not None:
+        more["divisor_override"] = divisor_override
     made: Lifted = lift.node(
         lift.call.name,
         input,

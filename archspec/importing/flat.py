@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from archspec.diagnostics.diagnostic import SpecError
+from archspec.document.forms import FIXED
+from archspec.document.node_keys import NODE_KEYS
 from archspec.expand.write import scalar
 from archspec.importing.lifting import Edge, Node
 from archspec.importing.scopes import Item, Scope, Share, nodes_of, reads_of
@@ -51,7 +53,7 @@ class _Writer:
         self.root, self.inputs, self.outputs, self.named = root, inputs, outputs, named
         self.lists: dict[Scope, _List] = {}
         self.blocks: dict[Scope, str] = {}
-        self.taken = set(REGISTRY)
+        self.taken = {*REGISTRY, *FIXED, *NODE_KEYS}
         self.again: dict[Share, Scope | Node] = {}
 
     def lines(self, name: str) -> Iterator[str]:

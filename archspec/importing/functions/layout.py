@@ -39,8 +39,8 @@ def unflatten(lift: Lifter, input: Value, dim: int, sizes: Any) -> Lifted:
 
 
 @handles("permute")
-def permute(lift: Lifter, input: Value, *dims: Any) -> Lifted:
-    return lift.permute(lift(input), _sizes(dims))
+def permute(lift: Lifter, input: Value, *several: Any, dims: Any = None) -> Lifted:
+    return lift.permute(lift(input), _sizes(several or (dims,)))
 
 
 @handles("transpose", "swapaxes", "swapdims")
@@ -156,9 +156,9 @@ def roll(lift: Lifter, input: Value, shifts: Any, dims: Any = None) -> Lifted:
 
 
 @handles("flip")
-def flip(lift: Lifter, input: Value, *dims: Any) -> Lifted:
+def flip(lift: Lifter, input: Value, *several: Any, dims: Any = None) -> Lifted:
     x = lift(input)
-    numbers = [lift.axis(x, dim) for dim in _sizes(dims)]
+    numbers = [lift.axis(x, dim) for dim in _sizes(several or (dims,))]
     made: Lifted = lift.node("flip", x, axes=x.axes, dims=_one_or_list(numbers))
     return made
 

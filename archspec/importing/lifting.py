@@ -18,6 +18,7 @@ from archspec.importing.axes import (
     real_shape,
     regrouped,
 )
+from archspec.importing.composing import composed, placed
 from archspec.importing.constants import NotConstant, evaluate, without_batch
 from archspec.importing.functions import handler_of, leaf_of, load_handlers
 from archspec.importing.literals import constant_of
@@ -38,6 +39,10 @@ from archspec.importing.trace import (
 )
 from archspec.ir.op import REGISTRY
 from archspec.record import Record
+
+
+COMPOSED = 64
+"""Constants of more numbers are taken apart, where that lists fewer of them."""
 
 
 class Node:
@@ -196,6 +201,14 @@ class Lifter:
             real = without_batch(value, evaluate(self.trace, value))
             if real is None:
                 raise cannot("a constant here differs from one sample of a batch to the next")
+            owned = value in self.keys and self.is_persistent(value)
+            part = composed(real) if real.numel() > COMPOSED and not owned else None
+            if part is not None:
+                made = placed(self, part)
+                self.copies[key] = made._replace(
+                    axes=plain_axes(value.shape), dtype=value.dtype_name
+                )
+                return self.copies[key]
             node = Node("constant", constant_of(real), ())
             node.name = value.name.rpartition(".")[2] if value.name else ""
             if value in self.keys and self.is_persistent(value):

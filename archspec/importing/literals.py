@@ -29,10 +29,8 @@ def type_of(dtype: torch.dtype) -> str:
 def constant_of(real: torch.Tensor) -> dict[str, Any]:
     """The arguments of the `constant` that has these numbers."""
     dtype = type_of(real.dtype)
-    for rule in (_full, _arange, _tril, _eye):
-        found = rule(real)
-        if found is not None:
-            return found if dtype == _own_type(found) else {**found, "dtype": dtype}
+    if (made := by_rule(real)) is not None:
+        return made
     if real.dim() > 4 or real.numel() > MOST:
         raise cannot(
             f"a constant of the shape {list(real.shape)} is too large to be written out",
@@ -43,6 +41,16 @@ def constant_of(real: torch.Tensor) -> dict[str, Any]:
     values = _shortest(real)
     own = {"float": "float", "bool": "bool"}.get(dtype, "int64")
     return {"value": values} if own == dtype else {"value": values, "dtype": dtype}
+
+
+def by_rule(real: torch.Tensor) -> dict[str, Any] | None:
+    """The arguments of the `constant` that makes these numbers without listing them."""
+    dtype = type_of(real.dtype)
+    for rule in (_full, _arange, _tril, _eye):
+        found = rule(real)
+        if found is not None:
+            return found if dtype == _own_type(found) else {**found, "dtype": dtype}
+    return None
 
 
 def _own_type(found: dict[str, Any]) -> str:

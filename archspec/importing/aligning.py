@@ -11,9 +11,16 @@ from typing import Any
 from archspec.diagnostics.diagnostic import SpecError
 from archspec.importing.lifting import Edge, Node
 from archspec.importing.trace import cannot, refused
-from archspec.ir.op import REGISTRY
 
 Outputs = dict[str, Edge]
+
+PASSING = frozenset(
+    (
+        *("dropout", "dropout1d", "dropout2d", "dropout3d", "stochastic_depth"),
+        *("alpha_dropout", "feature_alpha_dropout"),
+    )
+)
+"""Ops that give back their input in `eval()`."""
 
 
 def align(
@@ -69,7 +76,7 @@ def _paired(training: list[Node], evaluation: list[Node]) -> dict[Node, Node]:
 def _through(edge: Edge, paired: dict[Node, Node]) -> Edge:
     """The value that stands for one of `train()` in `eval()`, behind what passes it through there."""
     node = edge.node
-    while isinstance(node, Node) and node not in paired and REGISTRY[node.op].drops and node.inputs:
+    while isinstance(node, Node) and node not in paired and node.op in PASSING:
         edge = node.inputs[0]
         node = edge.node
     return edge

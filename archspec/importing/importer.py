@@ -81,7 +81,9 @@ def written(
         outputs[training] = named_outputs(lifter)
         lifted[training] = lifter
     nodes, named = align(
-        lifted[True].nodes, lifted[False].nodes, outputs[True].edges, outputs[False].edges
+        *(lifted[mode].needed(outputs[mode].edges.values()) for mode in (True, False)),
+        outputs[True].edges,
+        outputs[False].edges,
     )
     lifter = lifted[True]
     tied = [keys for value, keys in lifter.keys.items() if len(keys) > 1 and _owned(nodes, keys)]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from archspec.importing.axes import Axes
+from archspec.importing.broadcasting import spread_to
 from archspec.importing.lifting import Lifted, Lifter
+from archspec.importing.literals import type_of_name
+from archspec.importing.masks import relative_window
+from archspec.importing.memory import WHOLE
 from archspec.importing.trace import CONSTANT, Value, cannot
 
 
@@ -43,10 +48,7 @@ def _complete(index: tuple[Any, ...], rank: int) -> list[Any]:
 
 
 def _unsqueezed(lift: Lifter, x: Lifted, dim: int) -> Lifted:
-    ahead = sum(1 for axis in x.axes[:dim] for part in axis if part is not None or not x.batched)
-    axes: Axes = (*x.axes[:dim], (1,), *x.axes[dim:])
-    made: Lifted = lift.node("unsqueeze", x, axes=axes, dim=ahead + x.batched)
-    return made
+    return lift.regroup(x, (*x.axes[:dim], (1,), *x.axes[dim:]))
 
 
 def _sliced(lift: Lifter, x: Lifted, dim: int, piece: slice) -> Lifted:
@@ -77,8 +79,7 @@ def _taken(lift: Lifter, x: Lifted, dim: int, entry: int, input: Value) -> Lifte
     number = lift.axis(x, dim)
     rest: Axes = (*x.axes[:dim], *x.axes[dim + 1 :])
     if size == 1:
-        made: Lifted = lift.node("squeeze", x, axes=rest, dim=number)
-        return made
+        return lift.regroup(x, rest)
     if x == lift.values.get(input) and _taken_of(lift, input, dim) == set(range(size)):
         key = (input, f"unbind {dim}")
         if key not in lift.parts:
@@ -88,8 +89,7 @@ def _taken(lift: Lifter, x: Lifted, dim: int, entry: int, input: Value) -> Lifte
     end = {"end": entry + 1} if entry + 1 != size else {}
     start = {"start": entry if entry + 1 != size else -1} if entry else {}
     part = lift.node("slice", x, axes=one, dim=number, **start, **end)
-    made = lift.node("squeeze", part, axes=rest, dim=number)
-    return made
+    return lift.regroup(part, rest)
 
 
 def _taken_of(lift: Lifter, input: Value, dim: int) -> set[int]:
@@ -118,6 +118,9 @@ def _selected(lift: Lifter, x: Lifted, dim: int, entry: Any) -> tuple[Lifted, in
         places: Lifted = lift.node("constant", axes=(shape,), value=entry)
         places = places._replace(dtype="int64")
     else:
+        bias = _relative(lift, x, dim, entry)
+        if bias is not None:
+            return bias, len(entry.shape)
         if entry.dtype_name == "bool":
             raise cannot(
                 "a tensor is indexed by truth values: how many elements it gives depends on them"
@@ -138,3 +141,87 @@ def _selected(lift: Lifter, x: Lifted, dim: int, entry: Any) -> tuple[Lifted, in
         return made, 1
     axes: Axes = (*x.axes[:dim], *((size,) for size in shape), *x.axes[dim + 1 :])
     return lift.regroup(made, axes), len(shape)
+
+
+def _relative(lift: Lifter, x: Lifted, dim: int, entry: Value) -> Lifted | None:
+    """Rows of a table for each pair of cells in a window; None where it is something else.
+
+    The op keeps their numbers under the path of the module's buffer, so there must be one.
+    """
+    buffer = entry
+    while buffer.source is not None and buffer.source.name in WHOLE:
+        buffer = buffer.source.args[0]
+    named = buffer in lift.keys and lift.is_persistent(buffer)
+    if dim or x.batched or len(x.axes) != 2 or not named or entry.kind != CONSTANT:
+        return None
+    window = relative_window(lift.real(entry))
+    if window is None:
+        return None
+    tokens, heads = prod(window), x.axes[1]
+    axes: Axes = ((1,), heads, (tokens,), (tokens,))
+    flat = len(buffer.shape) == 1
+    made = lift.node(
+        "relative_position_bias",
+        x,
+        axes=axes,
+        owner=lift.keys[buffer][0],
+        window=window,
+        flat=flat,
+    )
+    made = lift.permute(lift.regroup(made, axes[1:]), (1, 2, 0))
+    return lift.regroup(made, (*((size,) for size in entry.shape), heads))
+
+
+def filled(lift: Lifter, x: Lifted, number: Any) -> Lifted:
+    """A constant of one number with the axes of `x`."""
+    sizes = [part or 1 for axis in x.axes for part in axis]
+    word = type_of_name(x.dtype)
+    kinds = {"float": float, "bool": bool}
+    value = kinds.get(word, int)(lift.number(number))
+    made: Lifted = lift.node("constant", axes=x.axes, full=sizes, value=value, dtype=word)
+    return made._replace(dtype=x.dtype)
+
+
+def replaced(lift: Lifter, input: Value, index: tuple[Any, ...], value: Any) -> Lifted:
+    """`input` with `value` in the place of `input[index]`: its parts, joined again."""
+    entries = _complete(index, len(input.shape))
+    if any(not (e is None or isinstance(e, int | slice)) for e in entries):
+        raise cannot("elements at the positions that a tensor names are written here")
+    x = lift(input)
+    part = x
+    cuts = []
+    for dim, entry in enumerate(each for each in entries if each is not None):
+        size = x.shape[dim]
+        piece = entry if isinstance(entry, slice) else slice(entry % size, entry % size + 1)
+        start, stop, step = piece.indices(size)
+        if step != 1:
+            raise cannot("every other element is written here", help="write them all")
+        if (start, stop) != (0, size):
+            cuts.append((dim, start, stop))
+            part = _sliced(lift, part, dim, slice(start, stop))
+    shape = [stop - start for _, start, stop in cuts]
+    whole = list(x.shape)
+    for (dim, _, _), size in zip(cuts, shape, strict=True):
+        whole[dim] = size
+    if lift.is_number(value):
+        new = filled(lift, part, value)
+    else:
+        new = lift(value)
+        missing = [dim for dim, each in enumerate(e for e in entries if e is not None)
+                   if isinstance(each, int)]  # fmt: skip
+        if len(new.axes) == len(whole) - len(missing):
+            for dim in missing:
+                new = _unsqueezed(lift, new, dim)
+        new = spread_to(lift, new, whole)
+    for number in reversed(range(len(cuts))):
+        around = x
+        for dim, start, stop in cuts[:number]:
+            around = _sliced(lift, around, dim, slice(start, stop))
+        dim, start, stop = cuts[number]
+        pieces = [new]
+        if start:
+            pieces.insert(0, _sliced(lift, around, dim, slice(0, start)))
+        if stop != x.shape[dim]:
+            pieces.append(_sliced(lift, around, dim, slice(stop, None)))
+        new = lift.node("concat", *pieces, axes=around.axes, dim=lift.axis(around, dim))
+    return new

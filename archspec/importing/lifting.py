@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
+from math import prod
 from typing import Any
 
 from archspec.diagnostics.diagnostic import Refusal
@@ -18,10 +19,10 @@ from archspec.importing.axes import (
     real_shape,
     regrouped,
 )
-from archspec.importing.composing import composed, placed
+from archspec.importing.composing import Part, composed, placed
 from archspec.importing.constants import NotConstant, evaluate, without_batch
 from archspec.importing.functions import handler_of, leaf_of, load_handlers
-from archspec.importing.literals import constant_of
+from archspec.importing.literals import constant_of, type_of
 from archspec.importing.trace import (
     BATCH,
     CONSTANT,
@@ -43,6 +44,27 @@ from archspec.record import Record
 
 COMPOSED = 64
 """Constants of more numbers are taken apart, where that lists fewer of them."""
+LISTED = 1024
+"""Constants of more numbers are computed as the module does it, where they are computed at all."""
+
+
+def _filled(value: Value) -> dict[str, Any] | None:
+    """The arguments of a constant of one number that a function fills a tensor with."""
+    call = value.source
+    if call is None or call.name not in ("zeros", "ones", "full", "empty") or call.written:
+        return None
+    number = call.args[1] if call.name == "full" and len(call.args) > 1 else 0
+    if call.name == "ones":
+        number = 1
+    if call.name == "full" and len(call.args) < 2:
+        number = call.kwargs["fill_value"]
+    if isinstance(number, Value) or not value.shape:
+        return None
+    dtype = type_of(value.dtype)
+    sizes = [1 if size == BATCH else size for size in value.shape]
+    kinds = {"float": float, "bool": bool}
+    filled = {"full": sizes, "value": kinds.get(dtype, int)(number)}
+    return filled if dtype in ("float", "bool", "int64") else {**filled, "dtype": dtype}
 
 
 class Node:
@@ -112,6 +134,8 @@ class Lifter:
         self.values: dict[Value, Lifted] = {}
         self.copies: dict[tuple[Value, str], Lifted] = {}
         self.parts: dict[tuple[Value, str], tuple[Lifted, ...]] = {}
+        self.laid_out: dict[Edge, Lifted] = {}
+        self.permuted: dict[Edge, tuple[Lifted, tuple[int, ...]]] = {}
         self.keys: dict[Value, list[str]] = {}
         for key, value in trace.tensors.items():
             self.keys.setdefault(value, []).append(key)
@@ -170,6 +194,17 @@ class Lifter:
             )
         self.values[value] = lifted._replace(dtype=value.dtype_name)
 
+    def needed(self, outputs: Iterable[Edge]) -> list[Node]:
+        """The nodes on which these outputs depend, in order."""
+        wanted = {edge.node for edge in outputs}
+        kept: list[Node] = []
+        for node in reversed(self.nodes):
+            if node in wanted:
+                kept.append(node)
+                wanted.update(edge.node for edge in node.inputs)
+                wanted.update(e.node for e in node.weights.values() if isinstance(e, Edge))
+        return kept[::-1]
+
     # What handlers use.
 
     def __call__(self, value: Value | Lifted) -> Lifted:
@@ -197,28 +232,55 @@ class Lifter:
 
     def _constant(self, value: Value) -> Lifted:
         key = (value, self.call.inside.path)
-        if key not in self.copies:
-            real = without_batch(value, evaluate(self.trace, value))
-            if real is None:
-                raise cannot("a constant here differs from one sample of a batch to the next")
-            owned = value in self.keys and self.is_persistent(value)
-            part = composed(real) if real.numel() > COMPOSED and not owned else None
-            if part is not None:
-                made = placed(self, part)
-                self.copies[key] = made._replace(
-                    axes=plain_axes(value.shape), dtype=value.dtype_name
-                )
-                return self.copies[key]
-            node = Node("constant", constant_of(real), ())
-            node.name = value.name.rpartition(".")[2] if value.name else ""
-            if value in self.keys and self.is_persistent(value):
-                node.owner = self.keys[value][0]
-                node.args["persistent"] = True
-            axes = plain_axes(value.shape)
-            self.copies[key] = self._made(node, (axes,), samples=False)[0]
-            if node.owner is not None:
-                self.values[value] = self.copies[key]
+        if key in self.copies:
+            return self.copies[key]
+        filled = _filled(value)
+        if filled is None and (part := self._composition(value)) is not None:
+            made = placed(self, part)
+            self.copies[key] = made._replace(axes=plain_axes(value.shape), dtype=value.dtype_name)
+            return self.copies[key]
+        if filled is None and self._is_worked_out(value):
+            return self._worked_out(value)
+        real = None if filled else without_batch(value, evaluate(self.trace, value))
+        if real is None and filled is None:
+            raise cannot("a constant here differs from one sample of a batch to the next")
+        node = Node("constant", filled or constant_of(real), ())
+        node.name = value.name.rpartition(".")[2] if value.name else ""
+        if value in self.keys and self.is_persistent(value):
+            node.owner = self.keys[value][0]
+            node.args["persistent"] = True
+        lifted = self._made(node, (plain_axes(value.shape),), samples=False)[0]
+        self.copies[key] = lifted._replace(dtype=value.dtype_name)
+        if node.owner is not None:
+            self.values[value] = self.copies[key]
         return self.copies[key]
+
+    def _composition(self, value: Value) -> Part | None:
+        """A large table as a composition of small ones, where one is found."""
+        if prod(value.shape) <= COMPOSED or any(size % BATCH == 0 for size in value.shape):
+            return None
+        if value in self.keys and self.is_persistent(value):
+            return None
+        return composed(evaluate(self.trace, value))
+
+    def _is_worked_out(self, value: Value) -> bool:
+        """Whether nodes compute a constant: one too large to be listed, or repeated for the batch."""
+        if value.source is None or not value.source.reads:
+            return False
+        if any(size % BATCH == 0 for size in value.shape):
+            return True
+        if prod(value.shape) <= LISTED:
+            return False
+        return "value" in constant_of(evaluate(self.trace, value), listed=False)
+
+    def _worked_out(self, value: Value) -> Lifted:
+        """The nodes of the call that made a constant."""
+        outer, self.call = self.call, value.source
+        try:
+            self._lift(value.source)
+        finally:
+            self.call = outer
+        return self.values[value]
 
     def is_persistent(self, value: Value) -> bool:
         """Whether a buffer has a key in the state dict."""
@@ -323,9 +385,14 @@ class Lifter:
         old, new = x.ours, our_shape(axes, x.batched)
         if old == new:
             return x._replace(axes=axes)
+        before = self.laid_out.get(x.edge)
+        if before is not None and before.ours == new:
+            return before._replace(axes=axes)
         op, args = _laying_out(old, new, x.batched)
         node = Node(op, args, (x.edge,))
-        return self._made(node, (axes,), samples=x.batched)[0]
+        made = self._made(node, (axes,), samples=x.batched)[0]
+        self.laid_out[made.edge] = before or x
+        return made
 
     def reshape(self, x: Lifted, shape: Sequence[int]) -> Lifted:
         """The same elements as a real tensor of this shape, which may have a -1."""
@@ -347,8 +414,13 @@ class Lifter:
         order = our_order(x.axes, dims, x.batched)
         if order == tuple(range(len(order))):
             return x._replace(axes=axes)
+        before, first = self.permuted.get(x.edge, (x, tuple(range(len(order)))))
+        if [first[place] for place in order] == list(range(len(order))) and before is not x:
+            return before._replace(axes=axes)
         node = Node("permute", {"dims": list(order)}, (x.edge,))
-        return self._made(node, (axes,), samples=x.batched)[0]
+        made = self._made(node, (axes,), samples=x.batched)[0]
+        self.permuted[made.edge] = (x, order)
+        return made
 
     def weighted(
         self, op: str, *inputs: Lifted, weights: Mapping[str, Value | None], **rest: Any

@@ -26,11 +26,21 @@ def type_of(dtype: torch.dtype) -> str:
     return TYPES[dtype]
 
 
-def constant_of(real: torch.Tensor) -> dict[str, Any]:
-    """The arguments of the `constant` that has these numbers."""
+def type_of_name(name: str) -> str:
+    """The same by the name of the type, such as float32."""
+    return type_of(getattr(torch, name))
+
+
+def constant_of(real: torch.Tensor, *, listed: bool = True) -> dict[str, Any]:
+    """The arguments of the `constant` that has these numbers.
+
+    Not `listed`: what no rule gives has an empty `value`.
+    """
     dtype = type_of(real.dtype)
     if (made := by_rule(real)) is not None:
         return made
+    if not listed:
+        return {"value": []}
     if real.dim() > 4 or real.numel() > MOST:
         raise cannot(
             f"a constant of the shape {list(real.shape)} is too large to be written out",

@@ -22,7 +22,7 @@ from archspec.diagnostics.diagnostic import SpecError
 from archspec.importing.constants import NotConstant, evaluate
 from archspec.importing.copying import meta_copy, random_state_kept
 from archspec.importing.functions import is_leaf, load_handlers, name_of
-from archspec.importing.overlap import may_overlap
+from archspec.importing.memory import Memory
 from archspec.importing.trace import (
     BATCH,
     CONSTANT,
@@ -118,9 +118,7 @@ class Recorder(TorchFunctionMode):
         self.paused = 0
         self.refusal: SpecError | None = None
         self.versions: dict[int, Value] = {}
-        self.kept: list[Tensor] = []
-        self.by_storage: dict[int, list[Tensor]] = {}
-        self.stale: dict[int, Call] = {}
+        self.memory = Memory()
         real = {id(made): given for made, given in pairs}
         self._enter_tensors(net, real)
         for made, given in pairs:
@@ -211,7 +209,7 @@ class Recorder(TorchFunctionMode):
         tensors = list(_tensors((args, kwargs)))
         versions = [tensor._version for tensor in tensors]
         place = _place()
-        if any(id(tensor) in self.stale for tensor in tensors):
+        if any(id(tensor) in self.memory.stale for tensor in tensors):
             self.check_stale(func, name, tensors, place)
         call = Call(func, name, self.values(args), self.values(kwargs), self.current, place, module)
         out = func(*args, **kwargs)
@@ -220,19 +218,23 @@ class Recorder(TorchFunctionMode):
             return out
         _without_likes(call, out)
         kind = _kind(call)
-        written = []
+        written, changed = [], []
         for tensor in dict.fromkeys(wrote):
             if not self._is_statistic(tensor):
                 after = Value(tuple(tensor.shape), tensor.dtype, kind, source=call)
                 written.append((self.versions[id(tensor)], after))
                 self.versions[id(tensor)] = after
-                self.mark_stale(tensor, call)
+                changed.append(tensor)
         call.written = tuple(written)
-        for tensor in _tensors(out):
+        for number, tensor in enumerate(_tensors(out)):
             if id(tensor) not in self.versions:
                 self.enter(tensor, Value(tuple(tensor.shape), tensor.dtype, kind, source=call))
+                if tensors and module is None:
+                    self.memory.viewed(tensor, tensors[0], call, number)
         call.results = self.values(_plain(out))
         self.trace.calls.append(call)
+        for tensor in changed:
+            self.trace.calls += self.memory.written(tensor, call, self.versions)
         return out
 
     def _is_statistic(self, tensor: Tensor) -> bool:
@@ -275,8 +277,7 @@ class Recorder(TorchFunctionMode):
     def enter(self, tensor: Tensor, value: Value) -> Value:
         """Take in a tensor that no call before has seen."""
         self.versions[id(tensor)] = value
-        self.kept.append(tensor)
-        self.by_storage.setdefault(_storage(tensor), []).append(tensor)
+        self.memory.enter(tensor)
         return value
 
     def values(self, structure: Any) -> Any:
@@ -295,19 +296,13 @@ class Recorder(TorchFunctionMode):
             self.trace.real[value] = each
         return self.versions[id(each)]
 
-    def mark_stale(self, written: Tensor, call: Call) -> None:
-        """Other tensors over the same memory now have other numbers than the trace knows."""
-        for other in self.by_storage.get(_storage(written), ()):
-            if other is not written and may_overlap(other, written):
-                self.stale[id(other)] = call
-        self.stale.pop(id(written), None)
-
     def check_stale(
         self, func: Callable[..., Any], name: str, tensors: Sequence[Tensor], place: Place
     ) -> None:
         if name.endswith("__get__") or name in SHAPES:
             return
-        call = next(self.stale[id(t)] for t in tensors if id(t) in self.stale)
+        stale = self.memory.stale
+        call = next(stale[id(tensor)] for tensor in tensors if id(tensor) in stale)
         refusal = cannot(
             f"{call.name} writes into memory that another tensor shows, which is read again at "
             f"{place}",
@@ -352,10 +347,6 @@ def _kind(call: Call) -> str:
     if DRAWN in kinds or call.name in DRAWS:
         return DRAWN
     return LEARNED if LEARNED in kinds else CONSTANT
-
-
-def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
 
 
 def _tensors(structure: Any) -> Iterator[Tensor]:

@@ -64,6 +64,7 @@ def arranged(nodes: Sequence[Node], keys: Sequence[str], tied: Iterable[Sequence
     Raises `SpecError` where a module is applied again out of reach of its first use.
     """
     root = _placed(nodes)
+    _without_sources(root)
     for group in tied:
         _bring_together(root, group)
     _without_cycles(root)
@@ -164,6 +165,17 @@ def _place_freely(
     alone = node.inside is not None and counts[id(node.inside)] == 1 and not node.inside.number
     if path not in paths and path not in owners and alone and _parent(path) == scope.path:
         scope.names[node] = path.rpartition(".")[2]
+
+
+def _without_sources(scope: Scope) -> None:
+    """Dissolve lists that read nothing: a block has an input."""
+    for item in list(scope.items):
+        if isinstance(item, Scope):
+            _without_sources(item)
+            inside = set(item.nodes())
+            read = {edge.node for node in inside for edge in reads_of(node)}
+            if read <= inside:
+                _dissolve(scope, item)
 
 
 def _dissolve(scope: Scope, inner: Scope) -> None:
@@ -326,12 +338,18 @@ def _sort(scope: Scope, order: dict[Node, int], keys: dict[str, int]) -> None:
     """Items after what they need: as they ran, unless the state dict has another order."""
     needs = _dependencies(scope)
     ran = sorted(scope.items, key=lambda item: min(order[node] for node in nodes_of(item)))
-    made = _after(ran, needs)
-    owning = {item: place for item in ran if (place := _first_key(item, keys)) is not None}
-    modules = [item for item in made if item in owning]
-    if any(owning[a] > owning[b] for a, b in zip(modules, modules[1:], strict=False)):
-        first = sorted(owning, key=lambda item: owning[item])
+    owned = {
+        kind: {item: place for item in ran if (place := _first_key(item, kind, keys)) is not None}
+        for kind in ("parameter", "constant", "module")
+    }
+    in_order = {kind: sorted(places, key=places.__getitem__) for kind, places in owned.items()}
+    for first in ([], in_order["module"], [item for kind in owned for item in in_order[kind]]):
         made = _after([*first, *ran], needs)
+        if all(
+            [item for item in made if item in places] == in_order[kind]
+            for kind, places in owned.items()
+        ):
+            break
     scope.items = made
     for item in made:
         if isinstance(item, Scope):
@@ -357,12 +375,15 @@ def _after(wanted: Sequence[Item], needs: dict[Item, set[Item]]) -> list[Item]:
     return list(made)
 
 
-def _first_key(item: Item, keys: dict[str, int]) -> int | None:
-    """Where the state dict has the first key of a module; None for what is no module."""
-    if isinstance(item, Share) or (isinstance(item, Node) and item.op in ("parameter", "constant")):
+def _first_key(item: Item, kind: str, keys: dict[str, int]) -> int | None:
+    """Where the state dict has the first key of an item; None for one of another kind."""
+    if isinstance(item, Share):
         return None
     path = item.path if isinstance(item, Scope) else item.owner
-    if path is None:
+    own = item.op if isinstance(item, Node) and item.op in ("parameter", "constant") else "module"
+    if path is None or own != kind:
         return None
+    if own != "module":
+        return keys.get(path)
     found = [number for key, number in keys.items() if key.startswith(f"{path}.")]
     return min(found, default=None)

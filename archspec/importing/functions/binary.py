@@ -9,7 +9,8 @@ from archspec.importing.draws import kept_share
 from archspec.importing.functions import handles
 from archspec.importing.functions.elementwise import as_float, cast, each
 from archspec.importing.lifting import Lifted, Lifter
-from archspec.importing.trace import DRAWN, Value, cannot
+from archspec.importing.masks import shifted_windows
+from archspec.importing.trace import CONSTANT, DRAWN, Value, cannot
 
 
 def pair(lift: Lifter, op: str, *values: Value | Lifted, **args: Any) -> Lifted:
@@ -42,7 +43,17 @@ def add(lift: Lifter, input: Any, other: Any, alpha: Any = 1, out: Any = None) -
         other = with_number(lift, "mul", other, alpha) if _is_tensor(other) else other * alpha
     if lift.is_number(other):
         return with_number(lift, "add", input, other)
-    return pair(lift, "add", input, other)
+    return _masked(lift, input, other) or pair(lift, "add", input, other)
+
+
+def _masked(lift: Lifter, x: Value | Lifted, other: Value | Lifted) -> Lifted | None:
+    """Logits of windows with the mask of a cyclic shift; None where the second is no such mask."""
+    if not isinstance(other, Value) or other.kind != CONSTANT or len(other.shape) != 5:
+        return None
+    if other.shape[0] != 1 or other.shape[-1] != other.shape[-2] or lift(x).axes[:1] != ((None,),):
+        return None
+    found = shifted_windows(lift.real(other)[0])
+    return each(lift, "shifted_window_mask", x, **found) if found else None
 
 
 def _is_tensor(value: Any) -> bool:

@@ -7,7 +7,8 @@ from typing import Any
 from archspec.importing.axes import Axes
 from archspec.importing.broadcasting import spread_to
 from archspec.importing.functions import handles
-from archspec.importing.indexing import indexed
+from archspec.importing.functions.elementwise import cast
+from archspec.importing.indexing import filled, indexed, replaced
 from archspec.importing.lifting import Lifted, Lifter
 from archspec.importing.trace import BATCH, Value, cannot
 
@@ -80,9 +81,7 @@ def unsqueeze(lift: Lifter, input: Value, dim: int) -> Lifted:
     x = lift(input)
     dim %= len(x.axes) + 1
     axes: Axes = (*x.axes[:dim], (1,), *x.axes[dim:])
-    ahead = sum(1 for axis in x.axes[:dim] for part in axis if part is not None or not x.batched)
-    made: Lifted = lift.node("unsqueeze", x, axes=axes, dim=ahead + x.batched)
-    return made
+    return lift.regroup(x, axes)
 
 
 @handles("squeeze")
@@ -93,10 +92,7 @@ def squeeze(lift: Lifter, input: Value, dim: Any = None) -> Lifted:
     gone = sorted({each % rank for each in dims if x.axes[each] == (1,)})
     if not gone:
         return x
-    numbers = [lift.axis(x, each) for each in gone]
-    axes = tuple(axis for number, axis in enumerate(x.axes) if number not in gone)
-    made: Lifted = lift.node("squeeze", x, axes=axes, dim=_one_or_list(numbers))
-    return made
+    return lift.regroup(x, tuple(a for number, a in enumerate(x.axes) if number not in gone))
 
 
 def _one_or_list(numbers: list[int]) -> int | list[int]:
@@ -171,6 +167,8 @@ def flip(lift: Lifter, input: Value, *dims: Any) -> Lifted:
 def pad(lift: Lifter, input: Value, pad: Any, mode: str = "constant", value: Any = None) -> Lifted:
     x = lift(input)
     widths = [int(each) for each in pad]
+    if not any(widths):
+        return x
     axes = list(x.axes)
     last = len(x.ours) + x.batched - 1
     for number in range(len(widths) // 2):
@@ -269,6 +267,24 @@ def unbind(lift: Lifter, input: Value, dim: int = 0) -> Any:
 @handles("__getitem__")
 def getitem(lift: Lifter, input: Value, index: Any) -> Lifted:
     return indexed(lift, input, index if isinstance(index, tuple) else (index,))
+
+
+@handles("put", "__setitem__")
+def put(lift: Lifter, input: Value, index: Any, value: Any) -> Lifted:
+    return replaced(lift, input, index if isinstance(index, tuple) else (index,), value)
+
+
+@handles("copy")
+def copy(lift: Lifter, input: Value, src: Value, non_blocking: bool = False) -> Lifted:
+    import torch
+
+    x = cast(lift, lift(src), getattr(torch, input.dtype_name))
+    return spread_to(lift, x, input.shape)
+
+
+@handles("zero", "fill")
+def fill(lift: Lifter, input: Value, value: Any = 0) -> Lifted:
+    return filled(lift, lift(input), value)
 
 
 @handles("select")

@@ -53,9 +53,17 @@ def batch_norm(
 
 
 def _folded(lift: Lifter, x: Lifted, args: dict[str, Any]) -> Lifted:
-    """A norm of tokens or windows that stand in the batch: they become an axis after the channels."""
-    rank = len(x.ours) + 1
-    turned = [0, 2, 1, *range(3, rank)]
+    """A norm of tokens or windows that stand in the batch: they become an axis after the channels.
+
+    Of tokens alone an image is made, whose norm torch works out as it does that of rows.
+    """
+    if len(x.axes) == 2:
+        tokens, features = x.axes[0][1:], x.axes[1]
+        image = lift.regroup(x, (BATCH_AXIS, tokens, (1,), features))
+        first = lift.permute(image, (0, 3, 1, 2))
+        normed = lift.node("batch_norm", first, axes=first.axes, **args)
+        return lift.regroup(lift.permute(normed, (0, 2, 3, 1)), x.axes)
+    turned = [0, 2, 1, *range(3, len(x.ours) + 1)]
     channels, *rest = x.axes[1:]
     axes = (BATCH_AXIS, channels, x.axes[0][1:], *rest)
     first = lift.node("permute", x, axes=axes, dims=turned)

@@ -1,4 +1,4 @@
-"""Convolutions, linear layers, embeddings, pools and resampling."""
+"""Convolutions, linear layers, embeddings and resampling."""
 
 from __future__ import annotations
 
@@ -112,102 +112,6 @@ def embedding(
         num_embeddings=rows,
         embedding_dim=width,
         padding_idx=padding_idx,
-    )
-    return made
-
-
-@handles(
-    *(f"max_pool{n}d" for n in (1, 2, 3)),
-    *(f"_max_pool{n}d" for n in (1, 2, 3)),
-    "boolean_dispatch",
-)
-def max_pool(
-    lift: Lifter,
-    input: Value,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Lifted:
-    if return_indices:
-        raise cannot("max_pool with return_indices is not known")
-    x = lift.plain(input)
-    made: Lifted = lift.node(
-        f"max_pool{len(x.axes) - 2}d",
-        x,
-        kernel_size=short(kernel_size),
-        stride=_stride(stride, kernel_size),
-        padding=short(padding),
-        dilation=short(dilation),
-        ceil_mode=ceil_mode,
-    )
-    return made
-
-
-def _stride(stride: Any, kernel_size: Any) -> Any:
-    """The stride of a pool; None where it is the kernel's size, which is the default."""
-    if stride is None or stride == []:
-        return None
-    return None if short(stride) == short(kernel_size) else short(stride)
-
-
-@handles("avg_pool1d", "avg_pool2d", "avg_pool3d")
-def avg_pool(
-    lift: Lifter,
-    input: Value,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Lifted:
-    more = {} if divisor_override is None else {"divisor_override": divisor_override}
-    made: Lifted = lift.node(
-        lift.call.name,
-        input,
-        kernel_size=short(kernel_size),
-        stride=_stride(stride, kernel_size),
-        padding=short(padding),
-        ceil_mode=ceil_mode,
-        count_include_pad=count_include_pad,
-        **more,
-    )
-    return made
-
-
-@handles(
-    *(f"adaptive_avg_pool{n}d" for n in (1, 2, 3)),
-    *(f"adaptive_max_pool{n}d" for n in (1, 2, 3)),
-)
-def adaptive_pool(
-    lift: Lifter, input: Value, output_size: Any, return_indices: bool = False
-) -> Lifted:
-    x = lift.plain(input)
-    ones = isinstance(output_size, tuple | list) and None in output_size
-    size = list(output_size) if ones else short(output_size)
-    made: Lifted = lift.node(lift.call.name, x, output_size=size)
-    return made
-
-
-@handles("lp_pool1d", "lp_pool2d", "lp_pool3d")
-def lp_pool(
-    lift: Lifter,
-    input: Value,
-    norm_type: float,
-    kernel_size: Any,
-    stride: Any = None,
-    ceil_mode: bool = False,
-) -> Lifted:
-    made: Lifted = lift.node(
-        lift.call.name,
-        input,
-        norm_type=norm_type,
-        kernel_size=short(kernel_size),
-        stride=_stride(stride, kernel_size),
-        ceil_mode=ceil_mode,
     )
     return made
 

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import multiprocessing
 import os
+import re
 import resource
 import sys
 import tempfile
@@ -26,6 +27,8 @@ from torch import Tensor, nn
 import archspec
 import zoo
 from archspec.diagnostics.diagnostic import SpecError
+from archspec.importing.importer import from_module, named_inputs
+from archspec.importing.record import record
 
 STAGES = ("reference", "traced", "expressible", "keys", "eval", "train", "tensors")
 LIMIT_S = 300
@@ -126,8 +129,7 @@ def compare(model: Model, say: Callable[[Outcome], None], texts: Path | None = N
 
 def _compare(model: Model, progress: Progress, texts: Path | None) -> None:
     progress.enter("reference")
-    with unfilled():
-        module = model.make()
+    module = model.make()
     generator = torch.Generator().manual_seed(SEED)
     fill(module, generator)
     inputs = first_that_runs(module, model)
@@ -172,11 +174,14 @@ def imported(module: nn.Module, inputs: Sequence[Tensor], model: Model, progress
     """The text of the spec that archspec writes for a network."""
     progress.enter("traced")
     started = time.monotonic()
-    name = model.name.replace(".", "_")
-    text: str = archspec.from_module(module, tuple(inputs), name=name).source.text
-    progress.enter("expressible", seconds=round(time.monotonic() - started, 1))
+    given, by_position = named_inputs(module, tuple(inputs))
+    record(module, given, training=True, by_position=by_position)
+    progress.enter("expressible")
+    name = re.sub(r"\W", "_", model.name)
+    text: str = from_module(module, tuple(inputs), name=name, verify=False).source.text
     if "module:" in text:
         raise Stopped("the text has `module:` in it")
+    progress.enter("expressible", seconds=round(time.monotonic() - started, 1))
     return text
 
 

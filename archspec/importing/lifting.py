@@ -19,10 +19,10 @@ from archspec.importing.axes import (
     real_shape,
     regrouped,
 )
+from archspec.importing.composing import Part, composed, placed
 from archspec.importing.constants import NotConstant, evaluate, without_batch
 from archspec.importing.functions import handler_of, leaf_of, load_handlers
 from archspec.importing.literals import constant_of, initial, type_of
-from archspec.importing.separating import Separated, separated
 from archspec.importing.trace import (
     BATCH,
     CONSTANT,
@@ -41,6 +41,8 @@ from archspec.importing.trace import (
 from archspec.ir.op import REGISTRY
 from archspec.record import Record
 
+COMPOSED = 64
+"""Constants of more numbers are taken apart, where that lists fewer of them."""
 LISTED = 1024
 """Constants of more numbers are computed as the module does it, where they are computed at all."""
 
@@ -236,15 +238,17 @@ class Lifter:
             return self.copies[key]
         said = _filled(value)
         if said is None:
+            part = self._composition(value)
+            if part is not None:
+                made = placed(self, part)
+                axes = plain_axes(value.shape)
+                self.copies[key] = made._replace(axes=axes, dtype=value.dtype_name)
+                return self.copies[key]
             if self._is_worked_out(value):
                 return self._worked_out(value)
             real = without_batch(value, evaluate(self.trace, value))
             if real is None:
                 raise cannot("a constant here differs from one sample of a batch to the next")
-            separate = separated(real) if value not in self.keys else None
-            if separate is not None:
-                self.copies[key] = self._sum_of(separate)._replace(dtype=value.dtype_name)
-                return self.copies[key]
             said = constant_of(real)
         node = Node("constant", said, ())
         node.name = value.name.rpartition(".")[2] if value.name else ""
@@ -257,26 +261,13 @@ class Lifter:
             self.values[value] = self.copies[key]
         return self.copies[key]
 
-    def _sum_of(self, found: Separated) -> Lifted:
-        """A table as the sum of a column and a row, with what frames it in front of them."""
-        sides = []
-        for values in (found.column, found.row):
-            node = Node("constant", constant_of(values), ())
-            sides.append(self._made(node, (tuple((n,) for n in values.shape),), samples=False)[0])
-        shape = (found.column.shape[0], found.row.shape[0])
-        table = Node("add", {}, tuple(side.edge for side in sides))
-        made = self._made(table, (tuple((n,) for n in shape),), samples=False)[0]
-        for dim, frame in ((1, found.left), (0, found.top)):
-            if frame is not None:
-                node = Node("constant", constant_of(frame), ())
-                side = self._made(node, (tuple((n,) for n in frame.shape),), samples=False)[0]
-                whole = list(made.shape)
-                whole[dim] += 1
-                joined = Node("concat", {"dim": dim}, (side.edge, made.edge))
-                made = self._made(joined, (tuple((n,) for n in whole),), samples=False)[0]
-        if found.flat:
-            return self.reshape(made, [-1])
-        return made
+    def _composition(self, value: Value) -> Part | None:
+        """A large table as a composition of small ones, where one is found."""
+        if prod(value.shape) <= COMPOSED or any(size % BATCH == 0 for size in value.shape):
+            return None
+        if value in self.keys and self.is_persistent(value):
+            return None
+        return composed(evaluate(self.trace, value))
 
     def _is_worked_out(self, value: Value) -> bool:
         """Whether nodes compute a constant: one too long for a list, or repeated for the batch."""

@@ -37,10 +37,8 @@ def constant_of(real: torch.Tensor, *, listed: bool = True) -> dict[str, Any]:
     Not `listed`: what no rule gives has an empty `value`.
     """
     dtype = type_of(real.dtype)
-    for rule in (_full, _arange, _tril, _eye):
-        found = rule(real)
-        if found is not None:
-            return found if dtype == _own_type(found) else {**found, "dtype": dtype}
+    if (made := by_rule(real)) is not None:
+        return made
     if not listed:
         return {"value": []}
     if real.dim() > 4 or real.numel() > MOST:
@@ -65,6 +63,16 @@ def initial(given: torch.Tensor | None) -> dict[str, Any]:
         number = shortest(first.item())
         return {"init": words.get(number, number)}
     return {"init": "normal", "std": 0.02}
+
+
+def by_rule(real: torch.Tensor) -> dict[str, Any] | None:
+    """The arguments of the `constant` that makes these numbers without listing them."""
+    dtype = type_of(real.dtype)
+    for rule in (_full, _arange, _tril, _eye):
+        found = rule(real)
+        if found is not None:
+            return found if dtype == _own_type(found) else {**found, "dtype": dtype}
+    return None
 
 
 def _own_type(found: dict[str, Any]) -> str:

@@ -64,10 +64,10 @@ def images(*sizes: int) -> list[tuple[Given, ...]]:
     return [(Given((3, size, size)),) for size in sorted(set(sizes))]
 
 
-def by_hand(name: str) -> Path | None:
-    """The spec of this name that the project has, written by a person."""
-    folders = (ROOT / "specs" / "torchvision", ROOT / "zoo", ROOT / "specs")
-    return next((f / f"{name}.yaml" for f in folders if (f / f"{name}.yaml").is_file()), None)
+def by_hand(name: str, *folders: str) -> Path | None:
+    """The spec of this name that the project has in one of these folders, written by a person."""
+    paths = [ROOT / folder / f"{name}.yaml" for folder in folders]
+    return next((path for path in paths if path.is_file()), None)
 
 
 def load() -> tuple[dict[str, Model], dict[str, str]]:

@@ -81,7 +81,7 @@ def models() -> list[Model]:
 
 
 def part(name: str, make: Callable[[str], nn.Module], at: tuple[int, ...], of: str = "") -> Model:
-    hand = None if of else by_hand(name)
+    hand = None if of else by_hand(name, "zoo")
     return Model(name + of, "parts", partial(make, name), [(Given((3, *at)),)], hand)
 
 

@@ -44,7 +44,8 @@ def model(name: str, group: str) -> Model:
     if not configuration(name).get("fixed_input_size", False):
         sizes = [(shape[0], size, size) for size in SMALL if size < shape[1]] + sizes
     made = partial(timm.create_model, name)
-    return Model(name, group, made, [(Given(size),) for size in sizes], by_hand(name))
+    hand = by_hand(name, "zoo")
+    return Model(f"timm.{name}", group, made, [(Given(size),) for size in sizes], hand)
 
 
 def configuration(name: str) -> Mapping[str, Any]:

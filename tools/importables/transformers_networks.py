@@ -131,6 +131,12 @@ NETWORKS: dict[Callable[[], nn.Module], list[tuple[Given, ...]]] = {
 
 def models() -> list[Model]:
     return [
-        Model(f"hf.{make.__name__}", "transformers", make, given, by_hand(make.__name__))
+        Model(
+            f"hf.{make.__name__}",
+            "transformers",
+            make,
+            given,
+            by_hand(make.__name__, "zoo", "specs"),
+        )
         for make, given in NETWORKS.items()
     ]

@@ -1,4 +1,4 @@
-"""Convolutions, linear layers, embeddings, norms, pools and resampling."""
+"""Convolutions, linear layers, embeddings and resampling."""
 
 from __future__ import annotations
 
@@ -116,263 +116,6 @@ def embedding(
     return made
 
 
-@handles("batch_norm")
-def batch_norm(
-    lift: Lifter,
-    input: Value,
-    running_mean: Value | None,
-    running_var: Value | None,
-    weight: Value | None = None,
-    bias: Value | None = None,
-    training: bool = False,
-    momentum: Any = 0.1,
-    eps: float = 1e-5,
-) -> Lifted:
-    tracked = running_mean is not None
-    if tracked and training != lift.trace.training:
-        raise cannot("batch_norm whose statistics stand still in train() is not known")
-    weights = {"weight": weight, "bias": bias}
-    if tracked:
-        weights |= {"running_mean": running_mean, "running_var": running_var}
-    owner = lift.owner_of({name: value for name, value in weights.items() if value is not None})
-    module = lift.module_at(owner) if owner is not None else None
-    counted = module is not None and "num_batches_tracked" in module._buffers
-    if (weight is None) != (bias is None) or (tracked and not counted):
-        raise cannot("batch_norm with a part of its parameters and statistics is not known")
-    if owner is None:
-        owner = lift.call.inside.path
-    made: Lifted = lift.node(
-        "batch_norm",
-        lift.plain(input),
-        owner=owner if tracked or weight is not None else None,
-        eps=float(eps),
-        momentum=getattr(module, "momentum", momentum),
-        affine=weight is not None,
-        track_running_stats=tracked,
-    )
-    return made
-
-
-@handles("instance_norm")
-def instance_norm(
-    lift: Lifter,
-    input: Value,
-    running_mean: Value | None = None,
-    running_var: Value | None = None,
-    weight: Value | None = None,
-    bias: Value | None = None,
-    use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Lifted:
-    weights = {
-        "weight": weight,
-        "bias": bias,
-        "running_mean": running_mean,
-        "running_var": running_var,
-    }
-    made: Lifted = lift.weighted(
-        "instance_norm",
-        lift.plain(input),
-        weights=weights,
-        eps=float(eps),
-        momentum=float(momentum),
-        affine=weight is not None,
-        track_running_stats=running_mean is not None,
-    )
-    return made
-
-
-@handles("group_norm")
-def group_norm(
-    lift: Lifter,
-    input: Value,
-    num_groups: int,
-    weight: Value | None = None,
-    bias: Value | None = None,
-    eps: float = 1e-5,
-) -> Lifted:
-    made: Lifted = lift.weighted(
-        "group_norm",
-        lift.plain(input),
-        weights={"weight": weight, "bias": bias},
-        num_groups=num_groups,
-        eps=float(eps),
-        affine=weight is not None,
-    )
-    return made
-
-
-@handles("layer_norm")
-def layer_norm(
-    lift: Lifter,
-    input: Value,
-    normalized_shape: Any,
-    weight: Value | None = None,
-    bias: Value | None = None,
-    eps: float = 1e-5,
-    cudnn_enable: bool = True,
-) -> Lifted:
-    x = lift(input)
-    made: Lifted = lift.weighted(
-        "layer_norm",
-        x,
-        weights={"weight": weight, "bias": bias},
-        axes=x.axes,
-        **_trailing(lift, x, len(normalized_shape)),
-        eps=float(eps),
-        elementwise_affine=weight is not None,
-        bias=bias is not None or weight is None,
-    )
-    return made
-
-
-def _trailing(lift: Lifter, x: Lifted, count: int) -> dict[str, Any]:
-    """The argument `axes` of a norm over the last axes; none for the last one alone."""
-    for dim in range(len(x.axes) - count, len(x.axes)):
-        lift.axis(x, dim)
-    return {} if count == 1 else {"axes": list(range(-count, 0))}
-
-
-@handles("rms_norm")
-def rms_norm(
-    lift: Lifter,
-    input: Value,
-    normalized_shape: Any,
-    weight: Value | None = None,
-    eps: float | None = None,
-) -> Lifted:
-    x = lift(input)
-    made: Lifted = lift.weighted(
-        "rms_norm",
-        x,
-        weights={"weight": weight},
-        axes=x.axes,
-        **_trailing(lift, x, len(normalized_shape)),
-        eps=eps,
-        elementwise_affine=weight is not None,
-    )
-    return made
-
-
-@handles("local_response_norm")
-def local_response_norm(
-    lift: Lifter,
-    input: Value,
-    size: int,
-    alpha: float = 1e-4,
-    beta: float = 0.75,
-    k: float = 1.0,
-) -> Lifted:
-    made: Lifted = lift.node(
-        "local_response_norm",
-        input,
-        size=size,
-        alpha=float(alpha),
-        beta=float(beta),
-        k=float(k),
-    )
-    return made
-
-
-@handles(
-    *(f"max_pool{n}d" for n in (1, 2, 3)),
-    *(f"_max_pool{n}d" for n in (1, 2, 3)),
-    "boolean_dispatch",
-)
-def max_pool(
-    lift: Lifter,
-    input: Value,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Lifted:
-    if return_indices:
-        raise cannot("max_pool with return_indices is not known")
-    x = lift.plain(input)
-    made: Lifted = lift.node(
-        f"max_pool{len(x.axes) - 2}d",
-        x,
-        kernel_size=short(kernel_size),
-        stride=_stride(stride, kernel_size),
-        padding=short(padding),
-        dilation=short(dilation),
-        ceil_mode=ceil_mode,
-    )
-    return made
-
-
-def _stride(stride: Any, kernel_size: Any) -> Any:
-    """The stride of a pool; None where it is the kernel's size, which is the default."""
-    if stride is None or stride == []:
-        return None
-    return None if short(stride) == short(kernel_size) else short(stride)
-
-
-@handles("avg_pool1d", "avg_pool2d", "avg_pool3d")
-def avg_pool(
-    lift: Lifter,
-    input: Value,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Lifted:
-    more: dict[str, Any] = {}
-    if divisor_override is not None:
-        more["divisor_override"] = divisor_override
-    made: Lifted = lift.node(
-        lift.call.name,
-        input,
-        kernel_size=short(kernel_size),
-        stride=_stride(stride, kernel_size),
-        padding=short(padding),
-        ceil_mode=ceil_mode,
-        count_include_pad=count_include_pad,
-        **more,
-    )
-    return made
-
-
-@handles(
-    *(f"adaptive_avg_pool{n}d" for n in (1, 2, 3)),
-    *(f"adaptive_max_pool{n}d" for n in (1, 2, 3)),
-)
-def adaptive_pool(
-    lift: Lifter, input: Value, output_size: Any, return_indices: bool = False
-) -> Lifted:
-    x = lift.plain(input)
-    ones = isinstance(output_size, tuple | list) and None in output_size
-    size = list(output_size) if ones else short(output_size)
-    made: Lifted = lift.node(lift.call.name, x, output_size=size)
-    return made
-
-
-@handles("lp_pool1d", "lp_pool2d", "lp_pool3d")
-def lp_pool(
-    lift: Lifter,
-    input: Value,
-    norm_type: float,
-    kernel_size: Any,
-    stride: Any = None,
-    ceil_mode: bool = False,
-) -> Lifted:
-    made: Lifted = lift.node(
-        lift.call.name,
-        input,
-        norm_type=norm_type,
-        kernel_size=short(kernel_size),
-        stride=_stride(stride, kernel_size),
-        ceil_mode=ceil_mode,
-    )
-    return made
-
-
 @handles("interpolate", "upsample", "upsample_nearest", "upsample_bilinear")
 def interpolate(
     lift: Lifter,
@@ -392,15 +135,21 @@ def interpolate(
     if scale_factor is not None:
         scale = short(scale_factor)
         given["scale_factor"] = int(scale) if scale == int(scale) else scale
+    args = {"mode": mode, "align_corners": align_corners, **given}
     x = lift(input)
     if not x.batched and x.axes[0] == (1,):
-        x = _for_the_batch(lift, x)
-    made: Lifted = lift.node("interpolate", x, mode=mode, align_corners=align_corners, **given)
+        return _without_batch(lift, x, args)
+    made: Lifted = lift.node("interpolate", x, **args)
     return made
 
 
-def _for_the_batch(lift: Lifter, x: Lifted) -> Lifted:
-    raise cannot("a tensor without a batch is resized here, which no op of the language does")
+def _without_batch(lift: Lifter, x: Lifted, args: dict[str, Any]) -> Lifted:
+    """A learned map resized: once for each sample, since the op needs a batch."""
+    sizes = plain_axes(lift.call.made[0].shape)[1:]
+    repeated = lift.batched(x._replace(axes=(BATCH_AXIS, *x.axes[1:])))
+    made = lift.node("interpolate", repeated, axes=(BATCH_AXIS, *sizes), **args)
+    alone: Lifted = lift.node("unsqueeze", made, axes=((1,), *sizes), dim=1)
+    return alone
 
 
 @handles("pixel_shuffle")
@@ -433,11 +182,6 @@ def unfold(
         stride=short(stride),
     )
     return made
-
-
-@handles("Tensor.unfold")
-def unfold_method(lift: Lifter, input: Value, dimension: int, size: int, step: int) -> Lifted:
-    raise cannot("windows by Tensor.unfold are not known", help="torch.nn.functional.unfold is")
 
 
 @handles("fold")

@@ -156,7 +156,7 @@ def roll(lift: Lifter, input: Value, shifts: Any, dims: Any = None) -> Lifted:
 
 
 @handles("flip")
-def flip(lift: Lifter, input: Value, *several: Any, dims: Any = None) -> Lifted:
+def flip(lift: Lifter, input: Value, *several: Any, dims: Any = ()) -> Lifted:
     x = lift(input)
     numbers = [lift.axis(x, dim) for dim in _sizes(several or (dims,))]
     made: Lifted = lift.node("flip", x, axes=x.axes, dims=_one_or_list(numbers))
@@ -218,7 +218,7 @@ def stack(lift: Lifter, tensors: Any, dim: int = 0, out: Any = None) -> Lifted:
     return made
 
 
-@handles("chunk", "tensor_split")
+@handles("chunk")
 def chunk(lift: Lifter, input: Value, chunks: int, dim: int = 0) -> Any:
     x = lift(input)
     dim %= len(x.axes)
@@ -227,6 +227,19 @@ def chunk(lift: Lifter, input: Value, chunks: int, dim: int = 0) -> Any:
         return (x,)
     op = ("chunk", {"chunks": chunks}) if len(made) == chunks else None
     return _parted(lift, x, dim, made, op)
+
+
+@handles("tensor_split")
+def tensor_split(
+    lift: Lifter,
+    input: Value,
+    indices_or_sections: Any = None,
+    dim: int = 0,
+    indices: Any = None,
+    sections: Any = None,
+) -> Any:
+    made = [value.shape[dim] for value in _results(lift)]
+    return _parted(lift, lift(input), dim % len(input.shape), made, None)
 
 
 @handles("split", "split_with_sizes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from archspec.importing.axes import Axes, has_batch
+from archspec.importing.axes import has_batch
 from archspec.importing.broadcasting import aligned_axes, together
 from archspec.importing.functions import handles, leaf
 from archspec.importing.functions.binary import pair
@@ -55,37 +55,6 @@ def addmm(
         return made
     scaled = lift(input) if beta == 1 else each(lift, "mul", input, other=lift.number(beta))
     return pair(lift, "add", scaled, made)
-
-
-@handles("einsum")
-def einsum(lift: Lifter, equation: str, *operands: Any) -> Lifted:
-    several = (
-        operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
-    )
-    equation = equation.replace(" ", "")
-    if len(several) != 2 or "..." in equation:
-        raise cannot("einsum of other than two tensors, or with `...`, is not known")
-    letters, _, result = equation.partition("->")
-    sides = letters.split(",")
-    parts = [lift(each) for each in several]
-    sizes: dict[str, Any] = {}
-    ours = []
-    for number, (side, x) in enumerate(zip(sides, parts, strict=True)):
-        if x.batched:
-            place = next(i for i, axis in enumerate(x.axes) if None in axis)
-            if x.axes[place] != (None,):
-                x = parts[number] = lift.plain(x)
-                place = 0
-            side_ours = side[place] + side[:place] + side[place + 1 :]
-        else:
-            side_ours = side
-        sizes.update(zip(side, x.axes, strict=True))
-        ours.append(side_ours)
-    axes: Axes = tuple(sizes[letter] for letter in result)
-    batch = [letter for letter, axis in sizes.items() if axis == (None,)]
-    told = "".join([*(b for b in batch if b in result), *(c for c in result if c not in batch)])
-    made: Lifted = lift.node("einsum", *parts, axes=axes, equation=f"{','.join(ours)}->{told}")
-    return made
 
 
 @handles("scaled_dot_product_attention")

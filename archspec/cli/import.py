@@ -75,6 +75,12 @@ COMMAND = Command(
             action="append",
             default=[],
         ),
+        Option(
+            "--symbolic",
+            "leave the last sizes of the inputs open under these names: H,W or T",
+            metavar="NAMES",
+            dest="symbols",
+        ),
         Option("--output", "write the spec to FILE", metavar="FILE", also=("-o",)),
         Option("--weights", "write the module's state dict to FILE", metavar="FILE"),
         Option("--name", "what the spec is called (default: the callable)", metavar="NAME"),
@@ -112,6 +118,7 @@ def run(args: Arguments) -> int:
         _module(args.target[0], args.target[1], args.kwargs),
         _examples(args.inputs),
         name=args.name or args.target[1].rpartition(".")[2],
+        symbolic=tuple(filter(None, (args.symbols or "").split(","))),
         flat=args.flat,
         verify=args.verified,
     )

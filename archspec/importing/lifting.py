@@ -73,10 +73,22 @@ class Node:
     parameters, and `weights` edges that stand in the place of some, by name. `name` is what it is
     called where it may choose. `names` are those of its inputs where they do not go by position.
     `samples` says whether its value has a batch. `inside` is the call of a module that makes it.
+    `shapes` are the sizes of its outputs without the batch, and `at_sizes` those of several runs.
     """
 
     __slots__ = (
-        *("args", "inputs", "inside", "name", "op", "owner", "place", "samples", "shapes"),
+        *(
+            "args",
+            "at_sizes",
+            "inputs",
+            "inside",
+            "name",
+            "op",
+            "owner",
+            "place",
+            "samples",
+            "shapes",
+        ),
         *("names", "owned", "trainable", "training_only", "weights"),
     )
 
@@ -90,6 +102,7 @@ class Node:
         self.name = ""
         self.samples = True
         self.shapes: tuple[tuple[int, ...], ...] = ()
+        self.at_sizes: tuple[tuple[tuple[int, ...], ...], ...] = ()
         self.names: tuple[str, ...] = ()
         self.trainable = True
         self.training_only = False

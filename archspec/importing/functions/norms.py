@@ -75,10 +75,10 @@ def _folded(lift: Lifter, x: Lifted, args: dict[str, Any]) -> Lifted:
 def _each_channel(
     lift: Lifter, x: Lifted, weight: Value | None, bias: Value | None, eps: float
 ) -> Lifted:
-    """A learned tensor (1, channels, elements), each channel of which gets mean 0 and deviation 1."""
+    """A learned tensor (1, channels, elements) with mean 0 and deviation 1 in each channel."""
     if len(x.axes) != 3 or x.axes[0] != (1,):
         raise cannot("batch_norm of a tensor without a batch is known for (1, channels, elements)")
-    args = {"eps": float(eps), "elementwise_affine": False}
+    args: dict[str, Any] = {"eps": float(eps), "elementwise_affine": False}
     made: Lifted = lift.node("layer_norm", x, axes=x.axes, **args)
     for op, value in (("mul", weight), ("add", bias)):
         if value is not None:

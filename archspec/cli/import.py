@@ -90,6 +90,11 @@ COMMAND = Command(
             action="store_true",
         ),
         Option(
+            "--partial",
+            "keep parts that a spec cannot say as `module` nodes, which run their Python",
+            action="store_true",
+        ),
+        Option(
             "--no-verify",
             "do not compare: for what is too large to run here",
             dest="verified",
@@ -120,6 +125,7 @@ def run(args: Arguments) -> int:
         name=args.name or args.target[1].rpartition(".")[2],
         symbolic=tuple(filter(None, (args.symbols or "").split(","))),
         flat=args.flat,
+        partial=args.partial,
         verify=args.verified,
     )
     if made.comparison is not None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from archspec.architecture import Architecture
-from archspec.importing.trace import cannot, refused
+from archspec.importing.trace import Refused, cannot, refused
 from archspec.loading import loads
 from archspec.record import Record
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from archspec.importing.flat import Input
+    from archspec.importing.keeping import Kept
     from archspec.importing.lifting import Edge, Lifter, Node
     from archspec.importing.verifying import Comparison
 
@@ -30,6 +31,7 @@ def from_module(
     symbolic: Sequence[str] = (),
     flat: bool = False,
     verify: bool = True,
+    partial: bool = False,
 ) -> Architecture:
     """The architecture of a module, which is run on the meta device; its YAML is `source.text`.
 
@@ -43,14 +45,21 @@ def from_module(
     The module keeps its mode, weights, hooks and device, and random numbers go on as if nothing had
     been drawn.
 
+    With `partial` a part that a spec cannot say becomes a `module` node, if its class can be
+    imported and its attributes say how it was made; the spec then runs that Python.
+
     Unless `verify` is false, the spec is built, gets the module's weights, and is compared with it
     in `eval()` and `train()`.
 
     Raises `SpecError` for what a spec cannot say, with the line of Python, or where the two differ.
     """
-    return imported(
-        net, inputs, name=name, params=params, symbolic=symbolic, flat=flat, verify=verify
-    ).arch
+    options: dict[str, Any] = {
+        "symbolic": symbolic,
+        "flat": flat,
+        "verify": verify,
+        "partial": partial,
+    }
+    return imported(net, inputs, name=name, params=params, **options).arch
 
 
 class Imported(Record):
@@ -70,15 +79,29 @@ def imported(
     symbolic: Sequence[str] = (),
     flat: bool = False,
     verify: bool = True,
+    partial: bool = False,
 ) -> Imported:
     """What `from_module` gives, with the comparison. Raises `SpecError`."""
-    text, given, others = written(net, inputs, name=name, symbolic=symbolic)
-    arch = loads(text, name=name or _name_of(net), warn=False)
+    kept: dict[str, Kept] = {}
+    while True:
+        try:
+            text, given, others = written(net, inputs, name=name, symbolic=symbolic, kept=kept)
+            break
+        except Refused as error:
+            if not partial:
+                raise
+            from archspec.importing.keeping import kept_around
+
+            kept = kept_around(error, net, kept)
+    packages = {each.type.partition(".")[0] for each in kept.values()}
+    arch = loads(text, name=name or _name_of(net), warn=False, allow_modules=packages)
     if not flat:
         from archspec.importing.hints import hints_of
         from archspec.importing.rewriting import rewritten
 
-        arch = loads(rewritten(arch, hints=hints_of(net, arch)), name=arch.name, warn=False)
+        if not kept:
+            text = rewritten(arch, hints=hints_of(net, arch))
+            arch = loads(text, name=arch.name, warn=False)
     if not verify:
         return Imported(net, arch, None)
     by_name = isinstance(inputs, Mapping)
@@ -123,6 +146,7 @@ def _run(
     given: Mapping[str, torch.Tensor],
     by_position: bool,
     shapes: Mapping[str, Sequence[int]] | None,
+    kept: Mapping[str, Kept],
 ) -> _Run:
     """Record the module in both modes, and align the two."""
     from archspec.importing.aligning import align
@@ -132,8 +156,10 @@ def _run(
 
     lifters, outputs = [], []
     for training in (True, False):
-        trace = record(net, given, training=training, by_position=by_position, sizes=shapes)
-        lifter = Lifter(trace)
+        trace = record(
+            net, given, training=training, by_position=by_position, sizes=shapes, kept=kept
+        )
+        lifter = Lifter(trace, kept, symbolic=shapes is not None)
         lifter.run()
         outputs.append(named_outputs(lifter))
         lifters.append(lifter)
@@ -148,7 +174,12 @@ def _run(
 
 
 def written(
-    net: nn.Module, inputs: Any, *, name: str | None = None, symbolic: Sequence[str] = ()
+    net: nn.Module,
+    inputs: Any,
+    *,
+    name: str | None = None,
+    symbolic: Sequence[str] = (),
+    kept: Mapping[str, Kept] | None = None,
 ) -> tuple[str, dict[str, torch.Tensor], list[dict[str, list[int]]]]:
     """The flat text of a module's spec, its inputs by name, and other shapes that were tried."""
     from archspec.importing.flat import flat_text
@@ -160,7 +191,8 @@ def written(
     if symbolic:
         shapes = {key: list(tensor.shape[1:]) for key, tensor in given.items()}
         tried = sizes_to_try(shapes, len(symbolic))
-    runs = [_run(net, given, by_position, shapes) for shapes in tried or [None]]
+    sizes = tried or [None]  # type: ignore[list-item]
+    runs = [_run(net, given, by_position, shapes, kept or {}) for shapes in sizes]
     first = runs[0]
     nodes = join([run.nodes for run in runs]) if symbolic else first.nodes
     keys = first.lifter.keys

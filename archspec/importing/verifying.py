@@ -58,7 +58,9 @@ def compared(
     order = "in the same order" if mine == theirs else "in another order"
     lines.append(f"{len(mine)} keys of the state dict, {order}")
     built.load_state_dict(state, strict=True)
-    stated = {name: list(tensor.shape[1:]) for name, tensor in given.items()}
+    stated: Mapping[str, Sequence[int]] = {
+        name: list(tensor.shape[1:]) for name, tensor in given.items()
+    }
     cases = [(training, batch, stated) for training in (False, True) for batch in (2, 3)]
     cases += [(training, 2, shapes) for training in (False, True) for shapes in others]
     for training, batch, shapes in cases:

@@ -146,8 +146,8 @@ class Lifted(Record):
 class Lifter:
     """The nodes of one trace. Handlers make them through its methods; see `functions/`.
 
-    `kept` are parts that stay Python, by path. Where sizes are `symbolic`, constants are computed as
-    the module computes them, so that they follow.
+    `kept` are parts that stay Python, by path. Where sizes are `symbolic`, constants are computed
+    as the module computes them, so that they follow.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ class Code(StrEnum):
     # 8xx: what is not in the text: other packages' modules, trained weights, imported Python
     MODULE = "AS801"
     WEIGHTS = "AS802"
-    IMPORT = "AS803"
+    IMPORT = "AS804"
     # 9xx: warnings
     UNREAD_NODE = "AS901"
     UNUSED_PARAMETER = "AS902"

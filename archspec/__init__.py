@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         SpecError,
         SpecWarning,
     )
+    from archspec.exporting.errors import ExportError
     from archspec.loading import compile, load, loads
     from archspec.text.files import bundled
     from archspec.text.limits import Limits
@@ -33,6 +34,7 @@ __all__ = [
     "ArchspecError",
     "DataError",
     "Diagnostic",
+    "ExportError",
     "Limits",
     "Span",
     "SpecError",
@@ -52,6 +54,7 @@ _HOMES = {
     "architecture": ("Architecture",),
     "data.errors": ("DataError",),
     "diagnostics.diagnostic": ("ArchspecError", "Diagnostic", "Span", "SpecError", "SpecWarning"),
+    "exporting.errors": ("ExportError",),
     "loading": ("compile", "load", "loads"),
     "text.files": ("bundled",),
     "text.limits": ("Limits",),

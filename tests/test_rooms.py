@@ -31,6 +31,7 @@ ORDER = (
     "emit",
     "verify",
     "weights",
+    "exporting",
     "architecture",
     "loading",
     "training",

@@ -1,0 +1,6 @@
+"""Networks as files for other programs: ONNX, and torch's own exported programs."""
+
+from archspec.exporting.errors import ExportError
+from archspec.exporting.network import FORMATS, Exported, Network, export
+
+__all__ = ["FORMATS", "ExportError", "Exported", "Network", "export"]

@@ -12,7 +12,7 @@ from itertools import product
 from typing import Any
 
 import torch
-from eager_ops import PRIMARY, computed, constant, evaluate, fill, made, merged, pattern
+from eager_ops import PRIMARY, computed, constant, evaluate, fill, made, merged, pattern, standard
 from torch import Tensor, nn
 
 import archspec
@@ -315,7 +315,11 @@ class Scope:
             args = {} if args is None else {PRIMARY[op]: args}
         args = {key: evaluate(value, x, variables, key) for key, value in args.items()}
         if op in ("residual", "dense", "transition", "vgg_block"):
-            return (self.standard(op, args, x, place),)
+
+            def layer(key: str, kind: str, value: Tensor, **options: Any) -> Tensor:
+                return self.op(kind, options, (value,), f"{place}.{key}", {})[0]
+
+            return (standard(op, args, x, layer),)
         if op == "chunk":
             return x.chunk(args["chunks"], args["dim"])
         if op == "permute":
@@ -340,52 +344,6 @@ class Scope:
             fill(module)
             self.net.modules[place] = module
         return (self.net.modules[place](x),)
-
-    def standard(self, op: str, args: dict[str, Any], x: Tensor, place: str) -> Tensor:
-        """A standard block, as the papers and the reference networks describe it."""
-
-        def layer(key: str, kind: str, value: Tensor, **options: Any) -> Tensor:
-            return self.op(kind, options, (value,), f"{place}.{key}", {})[0]
-
-        def conv(
-            key: str, value: Tensor, channels: int, kernel: int = 3, stride: int = 1
-        ) -> Tensor:
-            return layer(
-                key,
-                "conv2d",
-                value,
-                out_channels=channels,
-                kernel_size=kernel,
-                stride=stride,
-                padding=kernel // 2,
-            )
-
-        match op:
-            case "residual":
-                channels, stride = args["out_channels"], args.get("stride", 1)
-                y = torch.relu(layer("b1", "batch_norm", conv("c1", x, channels, 3, stride)))
-                y = layer("b2", "batch_norm", conv("c2", y, channels))
-                if stride != 1 or channels != x.shape[1]:
-                    x = conv("c3", x, channels, 1, stride)
-                return torch.relu(y + x)
-            case "dense":
-                for i in range(args["num_convs"]):
-                    y = torch.relu(layer(f"b{i}", "batch_norm", x))
-                    x = torch.cat((x, conv(f"c{i}", y, args["growth_rate"])), 1)
-                return x
-            case "transition":
-                y = torch.relu(layer("b", "batch_norm", x))
-                return layer(
-                    "p",
-                    "avg_pool2d",
-                    conv("c", y, args["out_channels"], 1),
-                    kernel_size=2,
-                    stride=2,
-                )
-            case _:
-                for i in range(args["num_convs"]):
-                    x = torch.relu(conv(f"c{i}", x, args["out_channels"]))
-                return layer("p", "max_pool2d", x, kernel_size=2, stride=2)
 
 
 # --- the spec against this reading ---------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -125,3 +125,48 @@ def pattern(parameter: nn.Parameter) -> nn.Parameter:
         wave = torch.sin(torch.arange(count, dtype=torch.float64) * math.pi / 3 + count)
         parameter.copy_((wave / max(1, count) ** 0.5 + 0.1).reshape(parameter.shape))
     return parameter
+
+
+def standard(op: str, args: dict[str, Any], x: Tensor, layer: Callable[..., Tensor]) -> Tensor:
+    """A standard block, as the papers and the reference networks describe it.
+
+    `layer(key, op, value, **arguments)` runs one of its layers.
+    """
+
+    def conv(key: str, value: Tensor, channels: int, kernel: int = 3, stride: int = 1) -> Tensor:
+        return layer(
+            key,
+            "conv2d",
+            value,
+            out_channels=channels,
+            kernel_size=kernel,
+            stride=stride,
+            padding=kernel // 2,
+        )
+
+    match op:
+        case "residual":
+            channels, stride = args["out_channels"], args.get("stride", 1)
+            y = torch.relu(layer("b1", "batch_norm", conv("c1", x, channels, 3, stride)))
+            y = layer("b2", "batch_norm", conv("c2", y, channels))
+            if stride != 1 or channels != x.shape[1]:
+                x = conv("c3", x, channels, 1, stride)
+            return torch.relu(y + x)
+        case "dense":
+            for i in range(args["num_convs"]):
+                y = torch.relu(layer(f"b{i}", "batch_norm", x))
+                x = torch.cat((x, conv(f"c{i}", y, args["growth_rate"])), 1)
+            return x
+        case "transition":
+            y = torch.relu(layer("b", "batch_norm", x))
+            return layer(
+                "p",
+                "avg_pool2d",
+                conv("c", y, args["out_channels"], 1),
+                kernel_size=2,
+                stride=2,
+            )
+        case _:
+            for i in range(args["num_convs"]):
+                x = torch.relu(conv(f"c{i}", x, args["out_channels"]))
+            return layer("p", "max_pool2d", x, kernel_size=2, stride=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from comparing import fill
 from torch import nn
 
 import archspec
@@ -171,6 +172,7 @@ def test_dense_bottleneck_drops_at_its_rate() -> None:
 
 def assert_same(arch: archspec.Architecture, reference: nn.Module) -> None:
     """Same keys below the node's path `0`, and the same outputs in both modes."""
+    fill(reference, torch.Generator().manual_seed(3))  # no two norms or biases are alike
     net = arch.build()
     net.load_state_dict({f"0.{key}": value for key, value in reference.state_dict().items()})
     images = torch.rand(2, *arch.input_shape[1:])
@@ -288,3 +290,12 @@ def test_frozen_batch_norm_is_torchvisions() -> None:
     x = torch.randn(2, 3, 4, 5)
     assert list(net.parameters()) == []
     assert torch.equal(net.train()(x), reference(x))
+
+
+@pytest.mark.parametrize("name", ["merge", "when", "share"])
+def test_a_block_is_not_called_as_a_key_of_nodes(name):
+    text = f"input: [4]\nblocks:\n  {name}: {{layers: [relu]}}\nlayers: [relu]\n"
+    with pytest.raises(archspec.SpecError) as caught:
+        archspec.loads(text)
+    (diagnostic,) = caught.value.diagnostics
+    assert (diagnostic.code, diagnostic.span.line, diagnostic.span.column) == ("AS208", 3, 3)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from comparing import fill
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,6 +23,7 @@ def test_a_spec_reads_the_blocks_alone_that_it_names(monkeypatch: pytest.MonkeyP
 
 def assert_same(text: str, reference: nn.Module, inputs: Sequence[Tensor], prefix: str = "") -> int:
     """Same keys, parameters, and outputs in both modes; the number of parameters."""
+    fill(reference, torch.Generator().manual_seed(3))  # no two norms or biases are alike
     arch = archspec.loads(text)
     net = arch.build()
     state = {f"{prefix}{key}": value for key, value in reference.state_dict().items()}
@@ -205,6 +207,16 @@ def test_rotary_turns_pairs_of_features() -> None:
     torch.testing.assert_close(given, torch.cat([turned.real, turned.imag], 3))
 
 
+@pytest.mark.parametrize("features", [3, 7])
+def test_rotary_refuses_an_odd_number_of_features(features: int) -> None:
+    said = rf"cannot divide dim \d by the sizes given: {features} is not a multiple of 2"
+    with pytest.raises(archspec.SpecError, match=f"<text>:3:5: .*{said}"):
+        archspec.loads(f"input: [5]\nlayers:\n  - rotary_angles: {{features: {features}}}\n")
+    inputs = f"{{x: [5, {features}], cos: [5, {features}], sin: [5, {features}]}}"
+    with pytest.raises(archspec.SpecError, match=f"<text>:3:6: .*{said}"):
+        archspec.loads(f"inputs: {inputs}\nlayers:\n  - {{rotary: , from: [x, cos, sin]}}\n")
+
+
 # --- images --------------------------------------------------------------------------------------
 
 
@@ -318,3 +330,12 @@ def test_fpn_is_torchvisions(options: str, extra: str | None) -> None:
     """
     maps = [torch.randn(2, 3, 9, 10), torch.randn(2, 4, 5, 5), torch.randn(2, 5, 3, 3)]
     assert_same(text, reference, maps)
+
+
+def test_c2f_halves_an_odd_number_of_channels_as_ultralytics_does():
+    """Ultralytics' C2f computes `c = int(out * 0.5)`, and gives its first convolution `2 * c`."""
+    arch = archspec.loads("input: [4, 8, 8]\nlayers: [{name: c, c2f: {out_channels: 7, depth: 2}}]")
+    shapes = {key: tuple(value.shape) for key, value in arch.build().state_dict().items()}
+    assert shapes["c.cv1.conv.weight"] == (6, 4, 1, 1)
+    assert shapes["c.m.0.cv1.conv.weight"] == (3, 3, 3, 3)
+    assert shapes["c.cv2.conv.weight"] == (7, 12, 1, 1)

@@ -1,4 +1,4 @@
-"""docs/language/tensors.md: its example is the network that the page says."""
+"""docs/language/tensors.md: its examples are the networks that the page says."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from torch import nn
 import archspec
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs/language/tensors.md").read_text("utf-8")
-(TEXT,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
+TEXT, POSITIONS = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
 
 
 class HandWritten(nn.Module):
@@ -41,3 +41,15 @@ def test_the_example_is_the_network_written_by_hand():
     assert learned == {"wte.weight", "queries"}
     assert "1 ≤ T ≤ 20" in str(arch.contract())
     assert arch.verify().ok
+
+
+def test_the_example_of_positions_takes_the_best():
+    net = archspec.loads(POSITIONS).build()
+    tokens = torch.randn(3, 12, 8)
+    given = net(tokens)
+    scores = (tokens @ net.score.weight.T + net.score.bias)[..., 0]
+    for sample, row in enumerate(scores):
+        ordered = sorted(range(12), key=lambda token: -row[token])
+        assert torch.equal(given["kept"][sample], tokens[sample, ordered[:2]])
+        best = row[: ordered[0] + 1].sum()
+        torch.testing.assert_close(given["at_best"][sample].flatten()[0], best)

@@ -229,7 +229,7 @@ def test_the_figures_are_those_of_both(case: Case) -> None:
     assert found == (arch.num_parameters, arch.macs)
 
 
-def test_the_variant_of_u_net_has_its_weights(tmp_path: Path) -> None:
+def test_the_variant_of_u_net_has_its_weights() -> None:
     page = PAGE.read_text(encoding="utf-8")
     (text,) = [each for each in re.findall(r"```yaml\n(.*?)```", page, re.S) if "extends" in each]
     variant, base = archspec.loads(text), archspec.load("unet")

@@ -1,7 +1,7 @@
 """Speed of archspec against named alternatives, as ratios within one run.
 
     python tools/bench.py                      everything (about two minutes)
-    python tools/bench.py process compile growth symbols forward contract meta check
+    python tools/bench.py process compile growth symbols forward contract pair meta check
     python tools/bench.py --against WORKTREE   this revision against another one
 
 Every figure is the median of paired runs. The two sides take turns, so that a change in the
@@ -257,6 +257,35 @@ def bench_contract() -> Figures:
     return figures
 
 
+def bench_pair() -> Figures:
+    """lenet_bn in batches of 32, as a module that checks sizes and as the one without these lines.
+
+    More than the lines differs: a chain without them is an `nn.Sequential`, and one with them has a
+    generated `forward`. There is no bar; `contract` has the lines alone.
+    """
+    import torch
+
+    import archspec
+    from archspec.emit import emit
+
+    torch.set_num_threads(1)
+    arch = archspec.loads(with_symbols("lenet_bn"), warn=False)
+    checked, bare = arch.build(seed=0).eval(), emit(arch.emitted, name=arch.name).eval()
+    bare.load_state_dict(checked.state_dict())
+    image, turns = torch.randn(32, *arch.input_shape[1:]), 600
+    times: dict[torch.nn.Module, list[float]] = {checked: [], bare: []}
+    with torch.inference_mode():
+        assert torch.equal(checked(image), bare(image))
+        for net in (checked, bare, bare, checked) * turns:
+            start = time.perf_counter()
+            net(image)
+            times[net].append(time.perf_counter() - start)
+    for what, of in (("least", min), ("median", statistics.median)):
+        a, b = (of(each) * 1e6 for each in times.values())
+        print(f"  with checks {a:.1f} us, without {b:.1f} us, the {what} of {2 * turns}")
+    return []
+
+
 def bench_meta() -> Figures:
     """Building densenet121 on `meta` against torchvision's own constructor."""
     import torch
@@ -323,6 +352,7 @@ BENCHES = {
     "symbols": bench_symbols,
     "forward": bench_forward,
     "contract": bench_contract,
+    "pair": bench_pair,
     "meta": bench_meta,
 }
 

@@ -44,7 +44,7 @@ def table() -> str:
     rows: dict[tuple[str, str, str], list[str]] = {}
     for name in archspec.bundled():
         arch = archspec.load(name, warn=False)
-        contract = arch.contract(_of_rank(arch, "SS"))
+        contract = arch.contract(of_rank(arch, "SS"))
         askers = "; ".join(dict.fromkeys(_asker(contract)))
         says = _cell(contract.compiles_text, contract), _cell(contract.text, contract), askers
         rows.setdefault(says, []).append(name)
@@ -57,7 +57,7 @@ def table() -> str:
     return "\n".join(lines)
 
 
-def _of_rank(arch: Architecture, letters: str) -> list[str]:
+def of_rank(arch: Architecture, letters: str) -> list[str]:
     """The symbols of the sizes of an image; the last one alone for a sequence of tokens."""
     most = max(len(shape) for shape in arch.graph.inputs) - 1
     return list(letters[-most:])
@@ -115,7 +115,7 @@ def _prove(names: Sequence[str], letters: str, sizes: Callable[[str], list[dict[
     failed = 0
     for name in names:
         arch, start = archspec.load(name, warn=False), time.perf_counter()
-        contract = arch.contract(_of_rank(arch, letters))
+        contract = arch.contract(of_rank(arch, letters))
         took = time.perf_counter() - start
         tried = [{each: values[each] for each in contract.symbols} for values in sizes(name)]
         failed += _say(name, contract, list(contract_mismatches(arch, contract, tried)), took)

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from contracts import of_rank
 from verify import chosen, smaller
 
 import archspec
@@ -45,7 +46,7 @@ def followed(name: str) -> tuple[bool, str]:
 def bounded(name: str) -> tuple[bool, str]:
     """Whether the contract of a spec is right on both sides of its bounds, and what was run."""
     arch = archspec.load(name, warn=False)
-    found = list(edges(arch, arch.contract("S,S")))
+    found = list(edges(arch, arch.contract(of_rank(arch, "SS"))))
     return all(each.is_right for each in found), "; ".join(map(str, found))
 
 

@@ -24,10 +24,11 @@ class OpUse:
     """One run of an op: what it reads, and who reads it. `calls` lead to its list.
 
     `reader` is the op that reads it first; `unfelt` says that all its readers are blind to offsets.
-    `gives_image` says that its result has the form that a convolution or pool gave it.
+    `is_image` says whether its result has the form that a convolution or pool gave it, and is None
+    until somebody asks.
     """
 
-    __slots__ = ("calls", "gives_image", "inputs", "op", "reader", "shared", "step", "unfelt")
+    __slots__ = ("calls", "inputs", "is_image", "op", "reader", "shared", "step", "unfelt")
 
     def __init__(
         self, op: Op, step: Step, calls: tuple[CallSite, ...], inputs: tuple[Value, ...]
@@ -35,7 +36,8 @@ class OpUse:
         self.op, self.step, self.calls, self.inputs = op, step, calls, inputs
         self.reader: Op | None = None
         self.unfelt = True
-        self.shared = self.gives_image = False
+        self.shared = False
+        self.is_image: bool | None = None
 
 
 class Value(Record):
@@ -100,13 +102,14 @@ class _Walk:
                 continue
             use = OpUse(step.op, step, calls, given)
             use.shared = index in shared or step.shares is not None
-            use.gives_image = step.op.gives_images or _keeps_image(use)
             self.uses.append(use)
             for value in given:
                 if (producer := value.producer) is not None:
                     producer.reader = producer.reader or use.op
                     producer.unfelt &= use.op.blind_to_offsets
-            values.append(tuple([Value(use, i) for i in range(len(step.outputs))]))
+            count = len(step.outputs)
+            made = (Value(use, 0),) if count == 1 else tuple([Value(use, i) for i in range(count)])
+            values.append(made)
         outputs = read(graph.outputs)
         self.seen[graph] = outputs
         return outputs
@@ -193,20 +196,41 @@ def _edge_to(value: Value, use: OpUse) -> str | None:
     return value.producer.step.name
 
 
-def _keeps_image(use: OpUse) -> bool:
-    """Whether it passes the form of an image on, as activations, norms and merges do."""
+def _gives_image(use: OpUse) -> bool:
+    """Whether its result has the form of an image, which activations, norms and merges pass on.
+
+    Few ask, and a chain may be longer than calls may nest.
+    """
+    asked = [use]
+    while asked:
+        last = asked[-1]
+        if last.is_image is None and last.op.gives_images:
+            last.is_image = True
+        if last.is_image is not None:
+            asked.pop()
+            continue
+        made = _of_its_form(last)
+        unknown = [each for each in made if each.is_image is None]
+        if unknown:
+            asked += unknown
+        else:
+            last.is_image = bool(made) and all(each.is_image for each in made)
+    return bool(use.is_image)
+
+
+def _of_its_form(use: OpUse) -> list[OpUse]:
+    """Those that it reads whose results have its own sizes after the channels."""
     if use.op.moves_axes:
-        return False
+        return []
     sizes = {y[2:] for y in use.step.outputs}
     read = zip(use.inputs, use.step.input_shapes, strict=True)
-    made = [value.producer for value, x in read if {x[2:]} == sizes and value.producer is not None]
-    return bool(made) and all(each.gives_image for each in made)
+    return [value.producer for value, x in read if {x[2:]} == sizes and value.producer is not None]
 
 
 def _on_image(use: OpUse) -> Diagnostic | None:
     """What works on the width of each row alone, behind a convolution or a pool."""
     before = use.inputs[0].producer if use.inputs else None
-    if before is None or not before.gives_image or len(use.step.input_shapes[0]) != 4:
+    if before is None or len(use.step.input_shapes[0]) != 4 or not _gives_image(before):
         return None
     doubt = use.op.doubt_of_image(*use.step.input_shapes)
     return doubt and _warning(Code.LINEAR_ON_IMAGE, doubt.message, use, doubt.help)

@@ -30,9 +30,9 @@ def _input(text: str) -> tuple[str | None, tuple[int | None, ...]] | None:
 
 def size(text: str) -> tuple[str, int] | None:
     """What reads a size for a symbol, as H=96."""
-    name, equals, number = text.partition("=")
+    name, number = _assignment(text) or ("", "")
     found = whole(1)(number.strip())
-    return (name.strip(), found) if equals and name.strip() and found else None
+    return (name, found) if found else None
 
 
 SPEC = Option(

@@ -1,7 +1,7 @@
 """Cells: the sizes at which one spec compiles the same way, found one witness after another.
 
-Each compilation covers all sizes that meet what it asked. So compiling again at the first size that
-is not covered, until none is left, covers them all.
+Each compilation covers all sizes for which its questions have the same answers. Compiling again at
+the first uncovered size, until none is left, covers all sizes.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from archspec.diagnostics.diagnostic import Diagnostic
 from archspec.expand.program import Trial
 from archspec.ir.graph import Graph
 from archspec.record import Record
+from archspec.sizes.formula import Condition
 from archspec.sizes.sets import ALL, Unsolved
 from archspec.sizes.size import Conditions
-from archspec.sizes.solve import Condition, Solver
+from archspec.sizes.solve import Solver
 
 MOST_CELLS = 24
 MOST_REGIONS = 64
-"""Regions that are left at most: more are not looked into."""
+"""The most uncovered regions that are looked into."""
 MAX_WORK = 300_000
-"""Nodes that are placed for all cells of one spec."""
+"""The most nodes that are placed for all cells of one spec."""
 
 
 class Cell(Record):
     """One way of compiling: at `witness`, and at all sizes of its `region`.
 
-    It has a graph or a mistake. `conditions` are what it asked of the sizes, each with who asked;
-    `limits` bound them to what a machine can run.
+    It has a graph or a mistake. `conditions` are what it requires of the sizes, each with the node
+    that asks; `limits` bound the sizes to what a machine can run.
     """
 
     witness: dict[str, int]
@@ -44,15 +45,15 @@ class Cell(Record):
         return self.region.holds(values) and self.within_limits(values)
 
     def within_limits(self, values: Values) -> bool:
-        """Whether a machine could run what it makes of these sizes."""
+        """Whether a machine could run the network at these sizes."""
         return all(condition.holds(values) for condition in self.limits)
 
 
 class Cells:
-    """The cells of one spec that are known, `compile` giving more. `left` is what none covers.
+    """The known cells of one spec. `compile` makes more; `left` is what no cell covers.
 
-    `is_complete` says that every size is in one of them; where cells are many, or it is not seen
-    that conditions that join symbols leave none, some are found only when `at` asks for them.
+    `is_complete` says that every size is in a known cell. Where there are many cells, or where
+    conditions that join symbols are hard to solve, some cells are found only when `at` asks.
     """
 
     def __init__(self, compile: Callable[[Values], Trial], stated: Values) -> None:
@@ -67,14 +68,14 @@ class Cells:
             self._cover(self.main)
 
     def at(self, values: Values) -> Cell:
-        """The cell of these sizes; compiled there where it is not known."""
+        """The cell of these sizes, compiled if it is not known yet."""
         for cell in self.known:
             if cell.holds_at(values):
                 return cell
         return self._add(values)
 
     def explore(self, most: int = MOST_CELLS, work: int = MAX_WORK) -> None:
-        """Compiles at one size after another that is not covered, until none is left."""
+        """Compiles at one uncovered size after another, until none is left."""
         unseen: list[Region] = []
         with suppress(Unsolved):
             while self.left:

@@ -1,4 +1,4 @@
-"""A few other sizes at which a network is legal, to try its module at."""
+"""A few other legal sizes of a network, at which its module can be tried."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from archspec.ir.graph import Graph
 from archspec.record import Record
 
 MOST_TRIED = 12
-"""Sizes of which it is asked whether they are legal: each may take a compilation."""
+"""The most sizes that are tested for being legal: each test may take a compilation."""
 
 SMALL = 4096
-"""Elements of an input that may be tried, though the stated one has fewer."""
+"""How many elements an input may always have, even where the stated one has fewer."""
 
 
 class Elsewhere(Record):
-    """Sizes of symbols, and the graph that the spec has there."""
+    """Sizes of the symbols, and the graph of the spec at these sizes."""
 
     sizes: dict[str, int]
     graph: Graph
@@ -28,7 +28,7 @@ class Elsewhere(Record):
 
 
 def elsewhere(contract: Contract, most: int = 2) -> list[Elsewhere]:
-    """The least legal sizes, and some between them and the stated ones; none that take longer."""
+    """The least legal sizes, and some between these and the stated ones. None takes longer."""
     found: list[Elsewhere] = []
     stated = _elements(contract, contract.stated)
     bound = max(stated + stated // 4, SMALL)
@@ -51,12 +51,12 @@ def _elements(contract: Contract, values: Values) -> int:
 
 
 def _candidates(contract: Contract) -> Iterator[dict[str, int]]:
-    """Sizes that may be legal, each symbol by itself and then all alike."""
+    """Sizes that may be legal: a size for each symbol, then one for all, in turns."""
     stated, sizes = contract.stated, contract.sizes
     least = {name: sizes[name].least or size for name, size in stated.items()}
     yield least
     yield dict.fromkeys(stated, max(least.values()))
-    # Odd and unlike each other, about half way.
+    # Odd sizes that differ from each other, about half way.
     for part in (2, 3, 4):
         apart = {}
         for position, (name, size) in enumerate(stated.items()):

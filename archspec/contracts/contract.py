@@ -1,4 +1,4 @@
-"""The input contract of a spec: the sizes at which it compiles to one network, and who asks."""
+"""The input contract of a spec: the sizes at which it compiles to one network, and why."""
 
 from __future__ import annotations
 
@@ -12,36 +12,37 @@ from archspec.contracts.requirements import requirements
 from archspec.ir.graph import Graph
 from archspec.record import Record
 from archspec.runtime.sizes import nearest_text
+from archspec.sizes.formula import Condition
 from archspec.sizes.sets import ALL, Sizes, Unsolved
-from archspec.sizes.solve import Condition, Solver
+from archspec.sizes.solve import Solver
 from archspec.sizes.words import condition_text, sizes_text
 
 Shapes: TypeAlias = Callable[[Values], dict[str, tuple[int, ...]]]
-"""The sizes of the inputs for values of the symbols."""
+"""The sizes of the inputs at values of the symbols."""
 
 
 class Other(Record):
-    """Sizes at which the spec compiles to another network, in words, and where it differs."""
+    """Sizes, in words, at which the spec compiles to another network, and where that differs."""
 
     text: str
     why: str
 
     def as_dict(self) -> dict[str, str]:
-        """The same as plain data for JSON output."""
+        """These sizes as plain data for JSON output."""
         return {"text": self.text, "why": self.why}
 
 
 class Contract:
-    """At which sizes a spec compiles to the network that it is at the `stated` ones.
+    """The sizes at which a spec compiles to the same network as at the `stated` ones.
 
-    `text` is the whole of it in words and `requirements` its conditions, each with its node;
-    `regions` have all legal sizes; `sizes` are those of each symbol by itself, and `compiles`
-    those of any network; `others` are sizes of other networks. Where it is not `is_complete`, sizes
-    that it does not list may be legal too: `accepts` compiles there to find out.
+    `text` is the whole contract in words, and `requirements` its conditions, each with its node.
+    `regions` hold all legal sizes, `sizes` those of each symbol by itself, and `compiles` those of
+    any network. `others` are the sizes of other networks. Where it is not `is_complete`, sizes that
+    it does not list may be legal too: `accepts` compiles there to find out.
     """
 
     def __init__(self, cells: Cells, shapes: Shapes, emitted: Graph | None = None) -> None:
-        """`emitted` has the numbers that code computes, where they may be others than its own."""
+        """`emitted` holds the numbers that code computes, where these may differ."""
         self._cells, self._shapes = cells, shapes
         self._built = emitted or cells.main.graph
         self.symbols = tuple(cells.stated)
@@ -70,7 +71,7 @@ class Contract:
             return list(regions)
 
     def _hull(self, regions: Sequence[Region]) -> Box:
-        """For each symbol the sizes of all regions; of the main one alone if they are too mixed."""
+        """For each symbol the sizes of all regions, or of the main one if they are too mixed."""
         try:
             return hull_of(regions, self.symbols)
         except Unsolved:
@@ -79,12 +80,12 @@ class Contract:
 
     @property
     def main(self) -> Cell:
-        """The case of the stated sizes."""
+        """The cell of the stated sizes."""
         return self._cells.main
 
     @property
     def solver(self) -> Solver:
-        """What solves conditions, and knows those that it solved before."""
+        """The solver of conditions, which remembers those that it solved."""
         return self._cells.solver
 
     # --- in words --------------------------------------------------------------------------------
@@ -97,7 +98,7 @@ class Contract:
 
     @property
     def compiles_text(self) -> str:
-        """In words the sizes at which the spec compiles to any network."""
+        """The sizes, in words, at which the spec compiles to any network."""
         return _text(self._compiling, self.compiles, {})
 
     def __str__(self) -> str:
@@ -117,7 +118,7 @@ class Contract:
 
     @property
     def notes(self) -> list[str]:
-        """What leaves one size of a symbol, with a way out."""
+        """The conditions that leave only one size of a symbol, with a way out."""
         return [
             f"{each.asker} leaves one size of {each.symbol}: for more, pool to a fixed size before "
             f"it, or let it take no number from {each.symbol}"
@@ -146,21 +147,22 @@ class Contract:
         return region is not None and region.holds(values) and cell.within_limits(values)
 
     def lists(self, **values: int) -> bool:
-        """Whether these are among the legal sizes that it lists: a module runs at these alone."""
-        return any(region.holds(self._checked(values)) for region in self.regions)
+        """Whether these are among the listed legal sizes: a module runs only at those."""
+        checked = self._checked(values)
+        return any(region.holds(checked) for region in self.regions)
 
     def input_shape(self, **values: int) -> dict[str, tuple[int, ...]]:
         """The sizes of the inputs by name, without N, at these sizes of the symbols."""
         return self._shapes(self._checked(values))
 
     def graph_at(self, **values: int) -> Graph | None:
-        """The graph at these sizes, of whichever network; None where the spec does not compile."""
+        """The graph at these sizes, whatever the network; None where the spec does not compile."""
         cell = self._cells.at(self._checked(values))
         legal = cell.graph is not None and cell.within_limits(values)
         return graph_at(cell.graph, values) if cell.graph and legal else None
 
     def module_graph_at(self, **values: int) -> Graph:
-        """What the module of the stated sizes computes at others, be they legal or not."""
+        """What the module of the stated sizes computes at other sizes, legal or not."""
         assert self._built is not None
         return graph_at(self._built, self._checked(values))
 
@@ -202,7 +204,7 @@ class Contract:
         return f"; {', '.join(texts)}" if texts else ""
 
     def _checked(self, values: Mapping[str, int]) -> dict[str, int]:
-        """Raises `ValueError` where a symbol is missing, or is none."""
+        """Raises `ValueError` for a missing or unknown symbol."""
         if set(values) != set(self.symbols):
             raise ValueError(
                 f"a size is needed for each of {', '.join(self.symbols)}, and for no other name"
@@ -212,7 +214,7 @@ class Contract:
     # --- networks --------------------------------------------------------------------------------
 
     def _fit(self, cell: Cell) -> tuple[Region | None, str]:
-        """The sizes of a cell at which its network is the stated one, and why not at others."""
+        """The sizes of a cell at which its network is the stated one, and why others are not."""
         if cell.graph is None:
             return None, ""
         if id(cell) not in self._fitting:
@@ -232,7 +234,7 @@ class Contract:
         return needs(self._built, cell.graph)
 
     def _other_networks(self) -> Iterator[Other]:
-        """Sizes that compile and do not fit, those with one reason together."""
+        """Sizes that compile to another network, grouped by the reason."""
         by_reason: dict[str, list[Region]] = {}
         for cell in self._cells.known:
             if cell.graph is None:
@@ -249,11 +251,11 @@ class Contract:
 
 
 MOST_SAID = 6
-"""Regions that are written out."""
+"""The most regions that are written out."""
 
 
 def _text(regions: Sequence[Region], hull: Box, said: Mapping[Condition | None, str]) -> str:
-    """The sizes of regions in words; `said` are better words for conditions that join symbols."""
+    """The sizes of regions in words. `said` has better words for conditions that join symbols."""
     if len(regions) < 2:
         joined = [condition for region in regions for condition in region.joint]
         by_set: dict[Sizes, list[str]] = {}

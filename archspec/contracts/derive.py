@@ -18,7 +18,7 @@ from archspec.record import Record
 from archspec.sizes.formula import Ring
 
 DEFAULT_NAMES = {1: ("F",), 2: ("T", "F"), 3: ("H", "W"), 4: ("D", "H", "W")}
-"""Names of the last sizes of an input, by how many sizes it has: the channels keep theirs."""
+"""Names of an input's last sizes, by its number of sizes: channels keep their number."""
 
 Axes: TypeAlias = dict[str, tuple[str | None, ...]]
 
@@ -26,10 +26,10 @@ Axes: TypeAlias = dict[str, tuple[str | None, ...]]
 def derived(origin: Origin, symbols: Sequence[str] | None) -> Contract:
     """The contract of a spec, at the sizes that it states.
 
-    `symbols` name the last sizes of each input that has so many; a name that stands twice makes
-    its sizes equal. Without them they are those that the spec declares, if it does.
+    `symbols` name the last sizes of each input that has as many. A name that stands twice makes
+    its sizes equal. By default the symbols are those that the spec declares, if any.
 
-    Raises `SpecError` where they do not suit the spec, or it does not compile.
+    Raises `SpecError` where the symbols do not suit the spec, or where it does not compile.
     """
     way = _way(origin, symbols)
     first = way.compile(way.stated)
@@ -42,8 +42,11 @@ def derived(origin: Origin, symbols: Sequence[str] | None) -> Contract:
 
 
 class _Way(Record):
-    """How a spec is compiled with symbols: what compiles with values of theirs, the sizes of the
-    inputs for these, the stated ones, and the names of axes that the caller gives."""
+    """How a spec is compiled with symbols.
+
+    `compile` compiles at values of the symbols, and `shapes` gives the input sizes there. `stated`
+    are the values in the spec, and `axes` the names that the caller gives to sizes.
+    """
 
     compile: Callable[[Values], Trial]
     shapes: Shapes
@@ -81,15 +84,15 @@ def _way(origin: Origin, symbols: Sequence[str] | None) -> _Way:
 def _sizes(
     stated: Sequence[int], symbols: Sequence[str | None] | None, values: Values
 ) -> tuple[int, ...]:
-    """The sizes of one input, with values for its symbols."""
+    """The sizes of one input, with values in place of its symbols."""
     pairs = zip(stated, symbols or (None,) * len(stated), strict=True)
     return tuple([size if symbol is None else values[symbol] for size, symbol in pairs])
 
 
 def _axes(inputs: Mapping[str, Shape], symbols: Sequence[str] | None) -> Axes:
-    """For each input the names of its sizes, None for one that stays a number.
+    """The names of each input's sizes; None for a size that stays a number.
 
-    Of several inputs each has names of its own, unless `symbols` are given for all.
+    Each of several inputs has names of its own, unless `symbols` are given for all.
     """
     axes: Axes = {}
     for name, shape in inputs.items():
@@ -100,12 +103,7 @@ def _axes(inputs: Mapping[str, Shape], symbols: Sequence[str] | None) -> Axes:
         if names and len(names) <= count:
             axes[name] = (None,) * (count - len(names)) + names
     if not axes:
-        most = max(len(shape) for shape in inputs.values()) - 1
-        shown = ",".join("HWD"[:most])
-        raise _refused(
-            f"no input has {len(symbols or ())} sizes",
-            f"at most {most} name{'s' * (most > 1)}" + (f", such as {shown}" if most <= 3 else ""),
-        )
+        raise _unnamed(max(len(shape) for shape in inputs.values()) - 1, len(symbols or ()))
     for symbol in {each for names in axes.values() for each in names if each}:
         try:
             check_identifier(symbol, "a size")
@@ -130,6 +128,16 @@ def _stated(inputs: Mapping[str, Shape], axes: Axes) -> dict[str, int]:
                     "one size for each name",
                 )
     return stated
+
+
+def _unnamed(most: int, names: int) -> SpecError:
+    """The error where no input, each of at most so many sizes, takes the names that are given."""
+    if most == 0:
+        return _refused("no input has a size to name", "an input of one size or more, as `[8]`")
+    if names == 0:
+        return _refused(f"the {most} sizes of the input have no names", "names, such as H,W")
+    shown = f", such as {','.join('HWD'[:most])}" if most <= 3 else ""
+    return _refused(f"no input has {names} sizes", f"at most {most} name{'s' * (most > 1)}{shown}")
 
 
 def _refused(message: str, expected: str) -> SpecError:

@@ -1,4 +1,4 @@
-"""The graph of a spec with symbols for the sizes of its inputs, for code that follows them."""
+"""The graph of a spec with symbols for its input sizes, for code that computes with sizes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from archspec.sizes.size import depends, known
 
 
 def read(origin: Origin) -> tuple[Spec, dict[str, Argument]]:
-    """The checked document, and the values given for its parameters."""
+    """The checked document, and the values of its parameters."""
     return read_document(
         origin.source, origin.folder, origin.params, origin.limits, origin.allow_outside
     )
@@ -29,10 +29,10 @@ def declared_sizes(spec: Spec) -> dict[str, int]:
 
 
 def followed(origin: Origin) -> Graph | None:
-    """The graph of a spec that compiles; None where code need not compute any number.
+    """The graph of a spec that compiles; None where code computes no number.
 
-    It is None too where the spec has code that runs at known sizes alone. Symbols are those that
-    the spec declares, else one for each size of each input.
+    It is None too where the spec has code that runs only at known sizes. The symbols are those that
+    the spec declares, or else one for each size of each input.
     """
     spec, given = read(origin)
     declared = {**declared_sizes(spec), **origin.sizes}
@@ -45,10 +45,10 @@ def followed(origin: Origin) -> Graph | None:
 def emitted_with(
     origin: Origin, ring: Ring, axes: Mapping[str, Sequence[str | None]]
 ) -> Graph | None:
-    """What `followed` has of a spec whose inputs are given, where `axes` gives names to its sizes.
+    """The graph of `followed` for given inputs, with the names of their sizes in `axes`.
 
-    Code follows each size by itself. So where one name is given to two of them, or a size has none,
-    its numbers may be others than those of a compilation that knows as much.
+    Code reads each size by itself. So where two sizes have one name, or a size has none, its
+    numbers may differ from those of a compilation that knows this.
     """
     found = _with_every_size(origin, ring)
     if found.graph is None:
@@ -80,7 +80,7 @@ def _needed(found: Trial) -> Graph | None:
 
 
 def _nobody() -> None:
-    """Asks for nothing."""
+    """Says that no node asks."""
 
 
 def is_symbolic(op: Op) -> bool:

@@ -1,4 +1,4 @@
-"""Shapes, MACs and memory of a network as formulas of its input's sizes, with their values."""
+"""Shapes, MACs and memory of a network as formulas of its input sizes, with their values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 class Figure(Record):
     """A number: its `value` at the stated sizes, and the `text` of its formula.
 
-    The formula holds `where` that says in words, at all legal sizes where it is None.
+    The formula holds at the sizes that `where` describes; at all legal sizes if it is None.
     """
 
     value: int
@@ -54,8 +54,8 @@ class Formulas:
     """The figures of a network as formulas, which hold at all sizes that its contract accepts.
 
     `num_parameters` of a node are numbers: the contract keeps the weights as they are. `macs` is
-    None where they are not known. `activation_bytes` and `saved_bytes` are for one sample.
-    Bytes are those of a network whose floats are of `dtype`.
+    None where they are not known. `activation_bytes` and `saved_bytes` are for one sample, in a
+    network whose floats have type `dtype`.
     """
 
     def __init__(self, contract: Contract, precision: str = PRECISION) -> None:
@@ -73,7 +73,7 @@ class Formulas:
         self.nodes = [self._node(layer) for layer in layers(graph, costs)]
         self.macs = self._figure(costs.total.known_macs)
         self.num_parameters: int = known(costs.total.num_parameters)
-        # Which copies a pass makes depends on layouts, and these on which sizes are 1.
+        # Copies in a pass depend on memory layouts, which depend on the sizes that are 1.
         kept, where = _apart(
             *(graph, self._legal, contract.solver),
             lambda: memory(graph, 1, precision=precision),
@@ -133,10 +133,10 @@ def _number(value: Any, legal: Mapping[str, Sizes]) -> str:
 def _apart(
     graph: Graph, legal: Box, solver: Solver, compute: Callable[[], T]
 ) -> tuple[T, str | None]:
-    """What is computed, and at which legal sizes its formulas hold, None for all.
+    """The result, and the legal sizes at which its formulas hold; None for all.
 
-    They hold where what they ask of sizes has the same answer. A sum of very many terms is no
-    formula any more: it is a number, at the stated size alone.
+    They hold where every question about sizes has the same answer. A sum of too many terms is
+    replaced by its number at the stated size.
     """
     dims: list[Any] = [dim for shape in graph.inputs for dim in shape if depends(dim)]
     if not dims:

@@ -1,4 +1,4 @@
-"""Graphs whose sizes are symbols: at given sizes, and where two of them are one network."""
+"""Graphs with symbols for sizes: at given sizes, and where two of them are one network."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from archspec.contracts.regions import Values
 from archspec.ir.graph import Graph, Step
 from archspec.ir.op import Op
 from archspec.record import Record
-from archspec.sizes.formula import Formula
+from archspec.sizes.formula import Condition, Formula
 from archspec.sizes.size import Size, depends, everywhere, known
-from archspec.sizes.solve import Condition
 
 
 def graph_at(graph: Graph, values: Values) -> Graph:
-    """The graph of plain numbers for these values of the symbols, which must be in its cell."""
+    """The graph with plain numbers at these values of the symbols, which must be in its cell."""
     return _Changed(lambda size: size.at(values)).graph(graph)
 
 
 def with_formulas(graph: Graph, formulas: Mapping[str, Formula]) -> Graph:
-    """The graph with other formulas for its symbols, which have the same values."""
+    """The graph with other formulas, of equal value, in place of its symbols."""
 
     def replaced(size: Size) -> Any:
         formula = size.formula
@@ -32,7 +31,7 @@ def with_formulas(graph: Graph, formulas: Mapping[str, Formula]) -> Graph:
 
 
 class _Changed:
-    """Makes graphs with something else for each of their sizes that depend on symbols."""
+    """Makes graphs in which each size that depends on symbols is replaced."""
 
     def __init__(self, change: Callable[[Size], Any]) -> None:
         self.change = change
@@ -78,7 +77,7 @@ class _Changed:
 
 
 class Need(Record):
-    """What must hold of a size where a network is to be another one, and the node it comes from."""
+    """A condition on a size for two networks to be one, and the node that it comes from."""
 
     condition: Condition
     number: int
@@ -88,15 +87,15 @@ class Need(Record):
 
 
 class _Other(Exception):
-    """They differ whatever the sizes; holds the path of the first node that does."""
+    """Two networks differ at all sizes; holds the path of the first node that differs."""
 
 
 def needs(main: Graph, other: Graph) -> list[Need] | str:
-    """What must hold for a module made of `main`, at its own sizes, to be that of `other`.
+    """The conditions under which a module made from `main`, at its sizes, is that of `other`.
 
-    A weight must have its very sizes, and so must an argument of an op that owns some, or whose
-    arguments generated code does not compute. All other arguments must follow the sizes alike. A
-    text where they differ in more: the path of the node.
+    Weights must have exactly their sizes. The same is true of the arguments of an op that owns
+    weights, or whose arguments generated code does not compute. All other arguments must depend on
+    the sizes in the same way. Where more differs, the result is a text: the path of the node.
     """
     found: dict[Condition, Need] = {}
     seen: set[tuple[Graph, Graph]] = set()
@@ -128,7 +127,7 @@ def _needs(
 
 
 def _place(step: Step) -> Hashable:
-    """What of a step is the same at all sizes of its cell."""
+    """The parts of a step that are the same at all sizes of its cell."""
     return (
         *(
             step.name,
@@ -166,9 +165,9 @@ def _needs_of_op(ours: Step, theirs: Step, op: Op, other: Op, path: str) -> Iter
 
 
 def _equal(a: Any, b: Any, path: str, fixed: bool) -> Iterator[tuple[Condition, int]]:
-    """What must hold for two values to be equal, and the number that they are compared with.
+    """The condition under which two values are equal, and the number compared with.
 
-    If it is `fixed`, `a` counts as it is now.
+    If `fixed`, the present value of `a` counts.
     """
     if isinstance(a, tuple) and isinstance(b, tuple):
         if len(a) != len(b):

@@ -1,4 +1,4 @@
-"""Regions: sizes that meet conditions, those of one symbol as sets, and those that join several."""
+"""Regions: sizes that meet conditions, on one symbol as sets or on several together."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from itertools import combinations, product
 from typing import Any, TypeAlias
 
 from archspec.record import Record
-from archspec.sizes.formula import Unkept
+from archspec.sizes.formula import Condition, Unkept
 from archspec.sizes.sets import NONE, Sizes, Unsolved
-from archspec.sizes.solve import Condition, Solver, follows, negated, where
+from archspec.sizes.solve import Solver, follows, negated, where
 
 Values: TypeAlias = Mapping[str, int]
 Box: TypeAlias = dict[str, Sizes]
-"""For each symbol a set: the cases in which each is in its own."""
+"""A set for each symbol: the cases in which each symbol is in its set."""
 
 LARGEST = 2**31 - 1
 """The largest size of an input."""
 LEAST_TRIED = 12
-"""Least members of a set that are tried for a symbol, beside some others."""
+"""How many of the least members of a set are tried for a symbol, beside others."""
 MOST_TRIED = 128
-"""Sizes that are tried where conditions join symbols."""
+"""How many sizes are tried where conditions join symbols."""
 
 
 class Region(Record):
-    """Sizes that meet conditions: those of one symbol as a box, and those that join several."""
+    """Sizes that meet conditions: a box for those on one symbol, and those on several."""
 
     box: Box
     joint: tuple[Condition, ...] = ()
 
     def holds(self, values: Values) -> bool:
-        """Whether it has these sizes."""
+        """Whether the region has these sizes."""
         return all(values[name] in sizes for name, sizes in self.box.items()) and all(
             condition.holds(values) for condition in self.joint
         )
 
     def meeting(self, conditions: Sequence[Condition], solver: Solver) -> Region:
-        """Those that meet further conditions."""
+        """The sizes of the region that meet further conditions."""
         box, joint = dict(self.box), list(self.joint)
         for condition in conditions:
             symbols = condition.formula.symbols
@@ -56,7 +56,7 @@ class Region(Record):
         return Region(box, tuple(kept))
 
     def without(self, other: Region) -> Iterator[Region]:
-        """What another leaves of it, as regions that do not meet."""
+        """The rest of the region outside another one, as regions that do not overlap."""
         if any(negated(condition) in self.joint for condition in other.joint):
             yield self
             return
@@ -73,7 +73,7 @@ class Region(Record):
                 met.append(condition)
 
     def witness(self, stated: Values) -> dict[str, int] | None:
-        """Some sizes that it has, none of them very large; None where none are found."""
+        """Some sizes of the region, none of them very large; None where none are found."""
         if not self.joint:
             least = {name: sizes.least for name, sizes in self.box.items()}
             found = {name: size for name, size in least.items() if size and size <= LARGEST}
@@ -89,7 +89,7 @@ class Region(Record):
         return None
 
     def _least_with(self, last: str, values: Values) -> int | None:
-        """The least size of one symbol that it has together with sizes of all the others."""
+        """The least size of one symbol for which the region has sizes of all the others."""
         left = self.box[last]
         with suppress(Unkept, Unsolved):
             for condition in self.joint:
@@ -120,7 +120,7 @@ def _members(sizes: Sizes, stated: int) -> list[int]:
 
 
 def without(box: Box, other: Box) -> Iterator[Box]:
-    """What is left of a box, as boxes that do not meet."""
+    """The rest of a box, as boxes that do not overlap."""
     inside: dict[str, Any] = {}
     names = list(box)
     for number, name in enumerate(names):
@@ -133,7 +133,7 @@ def without(box: Box, other: Box) -> Iterator[Box]:
 
 
 def hull_of(regions: Sequence[Region], symbols: Iterable[str]) -> Box:
-    """For each symbol the sizes that it has in some region."""
+    """For each symbol its sizes in any region."""
     hull = dict.fromkeys(symbols, NONE)
     for region in regions:
         hull = {name: hull[name] | sizes for name, sizes in region.box.items()}
@@ -141,7 +141,7 @@ def hull_of(regions: Sequence[Region], symbols: Iterable[str]) -> Box:
 
 
 def merged(regions: Sequence[Region]) -> list[Region]:
-    """The same sizes in fewer regions, where two of them are plainly one. Raises `Unsolved`."""
+    """The same sizes in fewer regions, where two are plainly one. Raises `Unsolved`."""
     left = list(regions)
     while True:
         for one, other in combinations(left, 2):
@@ -158,7 +158,7 @@ def _as_one(one: Region, other: Region) -> Region | None:
     if not apart:
         own = [each for each in one.joint if each not in other.joint]
         theirs = [each for each in other.joint if each not in one.joint]
-        if not own or not theirs:  # one is in the other
+        if not own or not theirs:  # one lies within the other
             return other if own else one
         if len(own) == len(theirs) == 1 and own[0] == negated(theirs[0]):
             return Region(one.box, tuple([each for each in one.joint if each != own[0]]))

@@ -13,18 +13,18 @@ from archspec.diagnostics.call_sites import CallSite, located
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Span
 from archspec.ir.graph import Graph
 from archspec.record import Record
+from archspec.sizes.formula import Condition
 from archspec.sizes.sets import ALL, Sizes, Unsolved
-from archspec.sizes.solve import Condition, Solver
+from archspec.sizes.solve import Solver
 from archspec.sizes.words import condition_text, sizes_text
 
 
 class Requirement(Record):
     """One condition of a contract, in words, and the node that asks for it.
 
-    `symbol` is whose size it bounds, to `sizes`; where it joins several symbols both are None, and
-    there is the `condition`.
-    `node` is the path of the node and `kind` its op or block, None where no node is left there;
-    `span` is its place in the text.
+    It bounds the size of `symbol` to `sizes`. Where it joins several symbols, both are None and
+    `condition` is set. `node` is the path of the node and `kind` its op or block; both are None
+    where no node is left. `span` is the place in the text.
     """
 
     text: str
@@ -36,7 +36,7 @@ class Requirement(Record):
     condition: Condition | None
 
     def holds(self, values: Values) -> bool:
-        """Whether these sizes meet it."""
+        """Whether these sizes meet the condition."""
         if self.symbol is not None and self.sizes is not None:
             return values[self.symbol] in self.sizes
         return self.condition is None or self.condition.holds(values)
@@ -66,7 +66,7 @@ class _Asked(Record):
 
 
 Key: TypeAlias = tuple[str | None, Span | None, Condition | None]
-"""A symbol and the place that asks; where a condition joins symbols, the place and itself."""
+"""A symbol with the place that asks; a condition that joins symbols also has itself."""
 
 
 def requirements(
@@ -76,22 +76,23 @@ def requirements(
     hull: Mapping[str, Sizes],
     solver: Solver,
 ) -> Iterator[Requirement]:
-    """Those that make the contract, in the order in which they are asked.
+    """The requirements that make up the contract, in the order in which they are asked.
 
-    `wanted` is what keeps the weights as they are; `regions` are the legal sizes, and `hull` those
-    of each symbol.
+    `wanted` keeps the weights as they are. `regions` are the legal sizes, and `hull` those of each
+    symbol.
     """
     joint = {condition for region in regions for condition in region.joint}
     groups: dict[Key, list[_Asked]] = {}
     for asked in _asked(main, wanted):
         symbols = asked.condition.formula.symbols
         if len(symbols) > 1 or _sizes([asked], solver) is None:
-            if asked.condition in joint:  # else it follows from the others
+            if asked.condition in joint:  # otherwise it follows from the others
                 groups[None, asked.span, asked.condition] = [asked]
             continue
         (name,) = symbols
         sizes = _sizes([asked], solver)
-        if sizes is not None and _within(hull[name], sizes):  # else the other case is legal too
+        # Where the symbol has other sizes too, the other case is legal as well.
+        if sizes is not None and _within(hull[name], sizes):
             groups.setdefault((name, asked.span, None), []).append(asked)
     for name in hull:
         met = {key: _sizes(of, solver) or ALL for key, of in groups.items() if key[0] == name}
@@ -108,7 +109,7 @@ def requirements(
         sizes = _sizes(of, solver) or ALL
         with suppress(Unsolved):
             explained[symbol] &= sizes
-        # Of several nodes at one place the one that asks for it all, if there is one.
+        # Of several nodes at one place, the one that asks for all of it, if there is one.
         alone = [each for each in of if _sizes([each], solver) == sizes]
         path, kind = (alone or of)[0].node or (None, None)
         yield Requirement(sizes_text(sizes, symbol), path, kind, span, symbol, sizes, None)
@@ -119,7 +120,7 @@ def requirements(
 
 
 def _asked(main: Cell, wanted: Iterable[Need]) -> Iterator[_Asked]:
-    """What the network asks of its sizes."""
+    """The conditions that the network sets for its sizes."""
     assert main.graph is not None
     known = _nodes(main.graph)
     for condition, (span, calls, label) in main.conditions.items():
@@ -131,9 +132,9 @@ def _asked(main: Cell, wanted: Iterable[Need]) -> Iterator[_Asked]:
 
 
 def _nodes(graph: Graph) -> dict[tuple[Any, ...], tuple[str, str]]:
-    """The path and kind of each node by its place and the places of the calls that lead to it.
+    """The path and kind of each node, by its place and the places of the calls around it.
 
-    Nodes of a repeat have one place: with its name too each is found by itself.
+    Nodes of a repeat have one place: with its name as well, each can be found.
     """
     found: dict[tuple[Any, ...], tuple[str, str]] = {}
     waiting: list[tuple[Graph, str, tuple[Any, ...]]] = [(graph, "", ())]
@@ -156,7 +157,7 @@ def _user_line(span: Span | None, calls: Sequence[CallSite]) -> Span | None:
 
 
 def _sizes(asked: Sequence[_Asked], solver: Solver) -> Sizes | None:
-    """The sizes that meet all of these; None where they repeat themselves too seldom."""
+    """The sizes that meet all of these; None where their period is too long."""
     sizes = ALL
     try:
         for each in asked:
@@ -167,14 +168,14 @@ def _sizes(asked: Sequence[_Asked], solver: Solver) -> Sizes | None:
 
 
 def _within(some: Sizes, sizes: Sizes) -> bool:
-    """Whether the one is in the other; false where that takes too long a period to see."""
+    """Whether one set lies in the other; false where the period is too long to find out."""
     with suppress(Unsolved):
         return some <= sizes
     return False
 
 
 def _redundant(met: Mapping[Key, Sizes]) -> list[Key]:
-    """The groups that follow from the others; of two that say the same the first stays."""
+    """The groups that follow from the others. Of two that mean the same, the first stays."""
     left, dropped = dict(met), []
     for key in list(met)[::-1]:
         others = ALL

@@ -5,6 +5,7 @@ Only the characters of an edit change: comments, layout and line ends stay as th
 
 from __future__ import annotations
 
+import codecs
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -76,7 +77,7 @@ def write_whole(path: Path, text: str) -> None:
     Raises `OSError`.
     """
     path = path.resolve()
-    mark = b"\xef\xbb\xbf"
+    mark = codecs.BOM_UTF8
     with path.open("rb") as file:
         marked = file.read(3) == mark
         mode = os.fstat(file.fileno()).st_mode

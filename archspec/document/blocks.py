@@ -16,6 +16,7 @@ from archspec.diagnostics.diagnostic import (
 )
 from archspec.document import parameters, plugins, wording
 from archspec.document.forms import FIXED
+from archspec.document.node_keys import NODE_KEYS
 from archspec.document.nodes import NodeParser
 from archspec.document.records import Block, Inputs, Output, Parameter
 from archspec.document.reporting import Reporter
@@ -233,6 +234,12 @@ def declare_blocks(file: File, value: Value | None) -> None:
             if name in FIXED or (name in REGISTRY and not REGISTRY[name].since):
                 raise Refusal(
                     f"{name!r} is a primitive op and cannot name a block",
+                    code=Code.NAME,
+                    help=f"call it my_{name}",
+                )
+            if name in NODE_KEYS:
+                raise Refusal(
+                    f"{name!r} is a key of nodes and cannot name a block",
                     code=Code.NAME,
                     help=f"call it my_{name}",
                 )

@@ -1,4 +1,4 @@
-"""The keys of a node beside its form. Each is declared here once, with all that is said of it.
+"""The keys of a node beside its form. Each is declared once, with all that is said of it.
 
 How a key is read, what may stand there for schema and editors, what it is for, and how `expand`
 writes it back. A key is added with a field of `Node` and one entry here.
@@ -6,44 +6,18 @@ writes it back. A key is added with a field of `Node` and one entry here.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.document.listed import Listed
-from archspec.document.records import Condition, NamedInput, Node, Repeat
-from archspec.document.schema_words import IDENTIFIER, Schema, ref
+from archspec.document.loop_keys import NodeMerge, NodeParallel, NodeRepeat
+from archspec.document.node_key import NodeKey
+from archspec.document.records import Condition, NamedInput, Node
+from archspec.document.schema_words import Schema, ref
 from archspec.document.scope import Scope
-from archspec.expressions.arguments import NUMBERS, Argument, check_truth
-from archspec.expressions.names import check_identifier
-from archspec.text.values import Items, Mapping, Scalar, Value, kind
-
-
-class NodeKey(ABC):
-    """One key. `in_loop`: what it says may differ in each iteration of the node's `repeat`.
-
-    `in_parallel`: the same of the elements of a `parallel`.
-    """
-
-    name: ClassVar[str]
-    doc: ClassVar[str]
-    in_loop: ClassVar[bool] = False
-    in_parallel: ClassVar[bool] = True
-
-    @abstractmethod
-    def schema(self) -> Schema:
-        """What may stand there."""
-
-    @abstractmethod
-    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
-        """Reads the value into the node; mistakes are reported."""
-
-    def written(self, step: Listed) -> Any:
-        """What `expand` writes for a step of a finished graph; None where nothing is to say.
-
-        Names and repeats are worked out by then, and conditions decided.
-        """
-        return None
+from archspec.document.weight_keys import NodeParametrize, NodeWeights
+from archspec.expressions.arguments import NUMBERS, check_truth
+from archspec.text.values import Mapping, Scalar, Value, kind
 
 
 class NodeName(NodeKey):
@@ -109,6 +83,8 @@ class NodeFrom(NodeKey):
     def written(self, step: Listed) -> Any:
         op = step.step.op
         in_form = op is not None and op.variadic and step.step.shares is None
+        if op is not None and op.given_names:
+            return dict(zip(op.given_names, step.reads, strict=True))
         reads = step.reads if op is None else op.own_inputs(step.reads)
         if not reads or in_form or step.in_turn:
             return None
@@ -144,119 +120,6 @@ class NodeElse(NodeKey):
         from archspec.document.otherwise import alternative  # few specs have one
 
         node.otherwise = alternative(scope, value)
-
-
-class NodeRepeat(NodeKey):
-    """`repeat: 3`, `repeat: {stage: stages}`. It is read first: the others see its variables."""
-
-    name = "repeat"
-    doc = "A count, or lists to walk together: {stage: stages}. Binds `index`."
-
-    def schema(self) -> Schema:
-        loop = {
-            "type": "object",
-            "propertyNames": {"pattern": IDENTIFIER},
-            "additionalProperties": {
-                "anyOf": [{"type": "array"}, {"type": "integer", "minimum": 0}, ref("expression")]
-            },
-            "minProperties": 1,
-        }
-        return {"anyOf": [{"type": "integer", "minimum": 0}, ref("expression"), loop]}
-
-    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
-        """`loop` has read it."""
-
-    def loop(self, scope: Scope, value: Value | None) -> Repeat | None:
-        """The loop, before anything else of the node is read."""
-        word = self.name
-        if value is None or (isinstance(value, Scalar) and value.is_absent):
-            return None
-        variables: list[tuple[str, Argument]] = []
-        times = None
-        with scope.reporting(value.span):
-            if isinstance(value, Mapping):
-                variables = [_variable(scope, text, item) for text, _, item in value.items()]
-                if not variables:
-                    raise Refusal(f"`{word}` over nothing", code=Code.REPEAT)
-            elif isinstance(value, Items):
-                raise Refusal(
-                    f"a list to {word} over needs a name for its elements"
-                    if word == "repeat"
-                    else "a list to walk needs a name for its elements",
-                    code=Code.REPEAT,
-                    help=f"write `{word}: {{item: [...]}}`",
-                )
-            else:
-                times = scope.argument(value, NUMBERS)
-        return Repeat(times, tuple(variables), value.span, word)
-
-
-class NodeParallel(NodeRepeat):
-    """`parallel: 3`, `parallel: {rate: rates}`: as `repeat`, with the iterations side by side."""
-
-    name = "parallel"
-    doc = "A count, or lists to walk together: the node once for each element, side by side."
-
-
-class NodeMerge(NodeKey):
-    """`merge: concat`, beside `branches` or `parallel`."""
-
-    name = "merge"
-    doc = "The op or block that joins the branches, or the elements of a parallel."
-    in_loop = True
-    in_parallel = False
-
-    def schema(self) -> Schema:
-        return ref("node")
-
-    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
-        if node.parallel is None and node.form.word != "branches":
-            scope.report(
-                Code.STRUCTURE,
-                "`merge` joins branches, or the elements of a parallel",
-                key.span,
-                expected="`branches:` or `parallel:` beside it",
-                help="a node that joins others names them: `add: [a, b]`",
-            )
-            return
-        if isinstance(value, Items):
-            scope.report(Code.STRUCTURE, f"`merge` is one op, not {kind(value)}", value.span)
-            return
-        node.merge = merge = scope.node(value)
-        if node.parallel is None:
-            node.form.merge = merge
-        if merge is not None and (loop := merge.repeat or merge.parallel):
-            scope.report(
-                Code.REPEAT,
-                "a merge stands once and cannot repeat",
-                loop.span,
-                help="put `repeat:` beside `branches:`, or on a node after it",
-            )
-        if merge is not None and merge.inputs is not None:
-            scope.report(
-                Code.STRUCTURE,
-                "a merge of branches takes the branches, and names no inputs of its own"
-                if node.parallel is None
-                else "a merge takes what the elements give, and names no inputs of its own",
-                merge.span,
-            )
-
-
-def _variable(scope: Scope, name: str, value: Value) -> tuple[str, Argument]:
-    check_identifier(name, "a loop variable")
-    if name == "index":
-        raise Refusal(
-            "`index` counts every repeat and cannot name a loop variable",
-            code=Code.NAME,
-            help="call it item",
-        )
-    if scope.params and name in scope.params:
-        raise Refusal(f"{name!r} is a parameter already", code=Code.DUPLICATE_NAME)
-    if name == scope.rest:
-        raise Refusal(f"{name!r} is an input of the block already", code=Code.DUPLICATE_NAME)
-    if isinstance(value, Scalar) and value.is_absent:
-        raise Refusal(f"{name!r} has no list to walk", code=Code.REPEAT)
-    return name, scope.argument(value, NUMBERS)
 
 
 class NodeShare(NodeKey):
@@ -363,107 +226,6 @@ class NodeTrainable(NodeKey):
     def written(self, step: Listed) -> Any:
         made = step.step
         return False if made.frozen and made.shares is None else None
-
-
-def not_on(word: str, what: str) -> Refusal:
-    """The refusal of `weights` or `parametrize` on what is no op."""
-    return Refusal(
-        f"`{word}` stands on ops, and {what} is none",
-        code=Code.STRUCTURE,
-        help="give a group or block the tensor as an input: a block with `inputs: [x, weight]`"
-        if word == "weights"
-        else "write it on the ops inside that own the weights",
-    )
-
-
-def _refused_in_list(node: Node, word: str) -> Refusal | None:
-    """As `not_on`, of branches and groups, whose nodes may join the list without a scope."""
-    if node.form.joins_list:
-        return not_on(word, "branches")
-    return not_on(word, "a group") if node.form.joins_in_repeat else None
-
-
-class NodeWeights(NodeKey):
-    """`weights: {weight: other.weight}`."""
-
-    name = "weights"
-    doc = "Tensors in the place of the op's own: values of the list, or parameters of other nodes."
-    in_loop = True
-
-    def schema(self) -> Schema:
-        return {"type": "object", "additionalProperties": ref("reference"), "minProperties": 1}
-
-    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
-        if node.share is not None:
-            scope.report(
-                Code.STRUCTURE,
-                "`weights` beside `share`: the module and its weights are those that are shared",
-                key.span,
-                help="keep one of the two",
-            )
-        elif node.shares_one:
-            scope.report(
-                Code.STRUCTURE,
-                "`weights` beside `share: true`: what is shared is a module with its own weights",
-                key.span,
-                help="keep one of the two",
-            )
-        elif refusal := _refused_in_list(node, self.name):
-            scope.refuse(refusal, node.form.span)
-        elif not isinstance(value, Mapping) or not value.entries:
-            scope.report(
-                Code.STRUCTURE,
-                f"`weights` names weights of the op and what stands for them, not {kind(value)}",
-                value.span,
-                expected="a mapping, such as `weights: {weight: other.weight}`",
-            )
-        else:
-            node.weights = {
-                name: (place.span, each)
-                for name, place, item in value.items()
-                for each in scope.references(item, name)[:1]
-            }
-
-    def written(self, step: Listed) -> Any:
-        made, op = step.step, step.step.op
-        if op is None or made.shares is not None:
-            return None
-        own = len(op.own_inputs(made.input_shapes))
-        given = dict(zip(getattr(op, "given", ()), step.reads[own:], strict=False))
-        owners = {tie.name: (step.graph.steps[tie.owner].name, tie.key) for tie in made.ties}
-        return {**given, **{name: ".".join(each) for name, each in owners.items()}} or None
-
-
-class NodeParametrize(NodeKey):
-    """`parametrize: {weight: weight_norm}`, `parametrize: {weight: {weight_norm: {dim: 1}}}`."""
-
-    name = "parametrize"
-    doc = "How weights of the op are computed of others: weight_norm or spectral_norm."
-    in_loop = True
-
-    def schema(self) -> Schema:
-        return {
-            "type": "object",
-            "additionalProperties": ref("parametrization"),
-            "minProperties": 1,
-        }
-
-    def read(self, scope: Scope, node: Node, key: Scalar, value: Value) -> None:
-        from archspec.document.parametrizing import read  # few nodes have one
-
-        if refusal := _refused_in_list(node, self.name):
-            scope.refuse(refusal, node.form.span)
-            return
-        read(scope, node, key, value)
-
-    def written(self, step: Listed) -> Any:
-        made = step.step
-        if made.shares is not None:
-            return None
-        return {
-            name: {how.op_name: how.arguments()} if how.arguments() else how.op_name
-            for name, how in getattr(made.op, "computed", ())
-        } or None
 
 
 class NodeKeys(NodeKey):

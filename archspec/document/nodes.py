@@ -20,7 +20,8 @@ from archspec.document.node_keys import KEYS, NODE_KEYS, PARALLEL, REPEAT, SPECI
 from archspec.document.records import Form, Layers, Node, Repeat
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import TEXT, Argument, missing_space
-from archspec.expressions.evaluate import EDGES, MAGIC, Env
+from archspec.expressions.evaluate import EDGES, Env
+from archspec.expressions.functions import MAGIC
 from archspec.ir.op import REGISTRY, Op
 from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten
 
@@ -226,6 +227,8 @@ class NodeParser(Scope):
             )
             return None
         if not known:
+            if not others and any(key in self.broken for key in value.entries):
+                return None  # a block that has the name of a node key is called
             if not others and ("share" in value.entries or {"name", "from"} <= {*value.entries}):
                 if "share" in value.entries and "else" in value.entries:
                     self._refuse_beside_share(value.key("else"), value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Span
@@ -213,11 +213,13 @@ def evaluate_all(
     of: str,
     at: Span | None,
     report: Callable[[Diagnostic], None],
+    report_inside: Callable[[Diagnostic], None],
 ) -> bool:
     """Compute the parameters in written order into `env.names`; False where one failed.
 
     `values` are those given, evaluated in `caller`; a default is evaluated in `env`, and so sees
     the parameters before it and the sizes of the block's input. `at` is the call; a spec has none.
+    `report_inside` takes the mistakes of defaults, whose text is the block's.
     """
     failed: set[str] = set()
     for name, parameter in declared.items():
@@ -239,17 +241,19 @@ def evaluate_all(
                 )
                 failed.add(name)
                 continue
-        except Refusal as refusal:
-            report(Diagnostic.of(refusal, argument.span if argument else parameter.span))
-            failed.add(name)
-            continue
-        except LocatedError as error:
-            for diagnostic in error.diagnostics:
-                report(diagnostic)
+        except (Refusal, LocatedError) as error:
+            assert argument is not None
+            say = report_inside if argument is parameter.default else report
+            for diagnostic in _diagnostics(error, argument.span):
+                say(diagnostic)
             failed.add(name)
             continue
         env.names[name] = value
     return not failed
+
+
+def _diagnostics(error: Refusal | LocatedError, span: Span) -> Sequence[Diagnostic]:
+    return error.diagnostics if isinstance(error, LocatedError) else [Diagnostic.of(error, span)]
 
 
 def _without_value(parameter: Parameter) -> Diagnostic:

@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 from archspec.diagnostics.diagnostic import Diagnostic, Note, Span
 from archspec.expressions.arguments import Argument
 from archspec.expressions.evaluate import Env
-from archspec.expressions.parse import Expression, Template
+from archspec.expressions.parse import Expression
+from archspec.expressions.templates import Template
 from archspec.ir.graph import Step
 from archspec.ir.op import Op
 from archspec.ir.shape import Shape
@@ -54,13 +55,15 @@ class Inputs(Record):
     """The inputs of a block or op by name. `rest` takes any number of values behind the others.
 
     The last `optional` names may be left out. `names_of` are the names as which values of some
-    shapes are read, where that may be others than they are given as.
+    shapes are read, where that may be others than they are given as. With `any_names` the code
+    that reads them knows the names, and no text does.
     """
 
     names: tuple[str, ...]
     rest: str | None = None
     optional: int = 0
     names_of: Callable[[Sequence[Shape]], Sequence[str]] | None = None
+    any_names: bool = False
 
     def __str__(self) -> str:
         return ", ".join([*self.names, *([f"{self.rest}..."] if self.rest else [])])
@@ -258,6 +261,11 @@ class Node:
         other.trainable = other.trainable or self.trainable
         other.plain = other.plain and other.trainable is None
         other.hand_down()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names by which `from` gives its inputs, as written."""
+        return tuple([each.name for each in self.named]) if self.named else ()
 
     @property
     def is_bare(self) -> bool:

@@ -17,9 +17,11 @@ from archspec.document.records import Block, Form, Node, Parameter, Reference
 from archspec.document.reporting import Reporter
 from archspec.document.validate import Ops
 from archspec.expressions.arguments import Argument, LocatedError, Reading, compile_value
-from archspec.expressions.evaluate import EDGES, MAGIC, NUMBERS_BY_NAME
+from archspec.expressions.evaluate import EDGES, NUMBERS_BY_NAME
+from archspec.expressions.functions import MAGIC
 from archspec.expressions.names import check_node_name
-from archspec.expressions.parse import Template, inserted, parse, template, unknown_name
+from archspec.expressions.parse import parse, unknown_name
+from archspec.expressions.templates import Template, inserted, template
 from archspec.ir.op import Op
 from archspec.text.limits import Limits
 from archspec.text.values import Items, Mapping, Scalar, Value, kind, shorten

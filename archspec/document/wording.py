@@ -129,7 +129,7 @@ def by_name(of: str, names: list[str], required: Iterable[str], args: Value) -> 
     items = list(args) if isinstance(args, Items) else [args]
     if of in other_words.UNLIKE and isinstance(args, Scalar):
         return other_words.HOW[of]
-    values = [item.text for item in items if isinstance(item, Scalar)]
+    values = [_in_braces(item.text) for item in items if isinstance(item, Scalar)]
     needed = list(required)
     if names and not needed:
         return f"name the argument, one of {', '.join(names)}: sizes of the input are inferred"
@@ -140,6 +140,11 @@ def by_name(of: str, names: list[str], required: Iterable[str], args: Value) -> 
     given = dict(zip(names, values, strict=False))
     given |= {key: "…" for key in needed if key not in given}
     return f"write `{of}: {{{', '.join(f'{key}: {value}' for key, value in given.items())}}}`"
+
+
+def _in_braces(text: str) -> str:
+    """A value as it stands among others: a comma would end it there."""
+    return f"'{text}'" if "," in text and "'" not in text else text
 
 
 def lone_number(of: str, value: Scalar) -> Diagnostic:
@@ -170,4 +175,14 @@ def misplaced_key(name: str, key: str, span: Span) -> Diagnostic:
         f"{name} has no argument {key!r}: it is a key of the node",
         span,
         help=f"move `{key}:` beside `{name}:`, at the same indentation",
+    )
+
+
+def misplaced_inputs(name: str, span: Span) -> Diagnostic:
+    """The diagnostic of `inputs` among the arguments of what reads by `from`."""
+    return Diagnostic(
+        Code.UNKNOWN_ARGUMENT,
+        f"{name} has no argument 'inputs'",
+        span,
+        help=f"write what it reads beside `{name}:`, at the same indentation: `from: …`",
     )

@@ -11,10 +11,9 @@ from archspec.contracts.contract import Contract
 from archspec.contracts.regions import Region
 from archspec.ir.spelling import Axis, Quotient, Sum, as_sum, source_of
 from archspec.record import Record
-from archspec.sizes.formula import Formula, Monomial, Ring
+from archspec.sizes.formula import Condition, Formula, Monomial, Ring
 from archspec.sizes.sets import ALL, Sizes
 from archspec.sizes.size import depends
-from archspec.sizes.solve import Condition
 from archspec.sizes.words import formula_text
 
 MOST_RANGES = 32

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,10 @@ from torch.overrides import TorchFunctionMode
 
 from archspec.emit.children import child_of
 from archspec.ir.graph import Graph, walk
+from archspec.ir.op import Op
+from archspec.ir.parametrized import Parametrized
 from archspec.ir.schemes import SCHEMES
+from archspec.ir.shape import Shape
 
 
 @torch.no_grad()
@@ -24,12 +27,19 @@ def initialize(module: nn.Module, graph: Graph, scheme: str) -> None:
     fill: Callable[[Tensor], Tensor] = partial(getattr(nn.init, function), **arguments)
     for visit in walk(graph):
         if visit.step.op is not None and not visit.shared:
-            for kernel in visit.step.op.kernels:
+            for kernel in _owned_kernels(visit.step.op, visit.step.input_shapes):
                 path = f"{visit.module_path}.{kernel}" if kernel else visit.module_path
                 parameter = child_of(module, path)
                 assert isinstance(parameter, nn.Parameter)
                 if not parameter.is_meta:  # there is nothing to fill
                     fill(parameter)
+
+
+def _owned_kernels(op: Op, inputs: Sequence[Shape]) -> list[str]:
+    """Those of its kernels that it has with these inputs, before any weights are computed."""
+    plain = op.plain if isinstance(op, Parametrized) else op
+    owned = {weight.name for weight in plain.weights(*inputs)} if op.kernels else ()
+    return [kernel for kernel in op.kernels if kernel in owned]
 
 
 class SkipFilling(TorchFunctionMode):

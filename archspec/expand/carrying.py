@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.document.records import Inputs, Node
-from archspec.expand.builder import Refs
+from archspec.expand.lookup import Refs
 from archspec.expressions.evaluate import Env
 
 

@@ -13,9 +13,10 @@ from archspec.document.forms.alone import FromAlone
 from archspec.document.forms.op import OpCall
 from archspec.document.records import Node, Reference
 from archspec.expand import edges
-from archspec.expand.builder import BEFORE, Builder, Choice, HandedOn, Refs, Site, place
+from archspec.expand.builder import BEFORE, Builder, Choice, Site
 from archspec.expand.expansion import Expansion
-from archspec.expressions.evaluate import MAGIC
+from archspec.expand.lookup import HandedOn, Refs, place
+from archspec.expressions.functions import MAGIC
 from archspec.ir.graph import INPUT
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from archspec.document.forms.op import OpCall
 from archspec.document.records import Node
-from archspec.expand.builder import Builder, Refs
+from archspec.expand.builder import Builder
+from archspec.expand.lookup import Refs
 from archspec.expand.remedies import called
 from archspec.ir.graph import INPUT
 from archspec.ir.shape import is_batched

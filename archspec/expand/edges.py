@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.document.records import Reference
-from archspec.expand.builder import HandedOn, Refs, Site, place
+from archspec.expand.builder import Site
+from archspec.expand.lookup import HandedOn, Refs, place
 from archspec.expressions.arguments import found_value
 from archspec.expressions.evaluate import Env
 from archspec.expressions.parse import Expression

@@ -19,20 +19,10 @@ from archspec.document.forms.branches import Branches
 from archspec.document.records import Form, Node, Reference
 from archspec.expand import choosing, edges, patching, sharing
 from archspec.expand import nested as scopes
-from archspec.expand.builder import (
-    BEFORE,
-    Bindings,
-    Builder,
-    Element,
-    HandedOn,
-    Levels,
-    Live,
-    Refs,
-    Site,
-    Stop,
-)
+from archspec.expand.builder import BEFORE, Bindings, Builder, Element, Levels, Live, Site, Stop
 from archspec.expand.edge_help import from_the_batch, second_input, several_in_a_repeat, unjoined
 from archspec.expand.expansion import Expansion
+from archspec.expand.lookup import HandedOn, Refs
 from archspec.expand.loops import bindings
 from archspec.expand.nested import At
 from archspec.expressions.arguments import LocatedError
@@ -417,7 +407,7 @@ class Expander(Expansion):
         return None
 
     def step(self, node: Node, site: Site, refs: Refs, levels: Levels) -> Step | None:
-        return node.form.step(At(self, site, refs, levels, node.span))
+        return node.form.step(At(self, site, refs, levels, node.span, node.names))
 
 
 def _check_training(step: Step, b: Builder) -> None:

@@ -13,7 +13,8 @@ from archspec.diagnostics.call_sites import CallSite, located
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.document.records import Arguments, Block, Node, Reference
 from archspec.document.validate import Ops
-from archspec.expand.builder import Bindings, Builder, Element, Levels, Live, Refs, Site, Stop
+from archspec.expand.builder import Bindings, Builder, Element, Levels, Live, Site, Stop
+from archspec.expand.lookup import Refs
 from archspec.expand.remedies import remedy
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Budget, Env
@@ -66,7 +67,7 @@ class Expansion(ABC):
         self.sizes: Mapping[str, Any] = {}
         self.at: Span | None = None
         self.label: str | None = None
-        self._inferred: dict[Any, tuple[tuple[Shape, ...], Types]] = {}
+        self._inferred: dict[Any, tuple[Op, tuple[Shape, ...], Types]] = {}
         self._checked: set[Shape] = set()
 
     # --- nodes -----------------------------------------------------------------------------------
@@ -241,16 +242,21 @@ class Expansion(ABC):
             raise LocatedError(*wrong)
         return self.ops.make(target, values, written, span)
 
-    def op_step(self, op: Op, b: Builder, refs: Refs, span: Span) -> Step:
-        """The step of an op on these values. Raises `Refusal` where its shape rule does."""
+    def op_step(
+        self, op: Op, b: Builder, refs: Refs, span: Span, names: tuple[str, ...] = ()
+    ) -> Step:
+        """The step of an op on these values. Raises `Refusal` where its shape rule does.
+
+        `names` are those by which `from` gives the values.
+        """
         if op.num_inputs == 0 and not op.variadic:
             refs = (b.batch(op.op_name),) if op.arity else ()
         shapes, given = b.read(refs)
-        key = (id(op), shapes, given)
+        key = (id(op), shapes, given, names)
         made = self._inferred.get(key)
         if made is None:
             try:
-                made = self._inferred[key] = self._infer(op, shapes, given)
+                made = self._inferred[key] = self._infer(op, shapes, given, names)
             except Refusal as refusal:
                 help_, message = refusal.help, refusal.message
                 may_ask = self.path is None  # a help would ask more of symbols than the mistake
@@ -259,13 +265,16 @@ class Expansion(ABC):
                 if not message.startswith(op.op_name):
                     message = f"{op.op_name}: {message}"
                 raise refusal.but(message, help=help_) from None
-        outputs, types = made
+        op, outputs, types = made
         return Step("", op, None, refs, shapes, given, outputs, types, span)
 
     def _infer(
-        self, op: Op, shapes: tuple[Shape, ...], types: Types
-    ) -> tuple[tuple[Shape, ...], Types]:
-        """Its outputs. Code of a package runs only where the caller allows it."""
+        self, op: Op, shapes: tuple[Shape, ...], types: Types, names: tuple[str, ...]
+    ) -> tuple[Op, tuple[Shape, ...], Types]:
+        """The op that reads such values, and its outputs.
+
+        Code of a package runs only where the caller allows it.
+        """
         if op.foreign is not None:
             self.limits.check_module(op.foreign)
             if self.ends is not None:
@@ -275,6 +284,7 @@ class Expansion(ABC):
                     f"{op.foreign} is code of another package, which runs at known sizes alone",
                     code=Code.MODULE,
                 )
-        check_types(op, types)  # before the code of a package runs on floats
+            op = op.reading(types, names if op.names_its_inputs else ())
+        check_types(op, types)
         outputs = infer(op, shapes, self._checked)
-        return outputs, output_types(op, shapes, types, len(outputs))
+        return op, outputs, output_types(op, shapes, types, len(outputs))

@@ -6,7 +6,8 @@ finished, it is known which of them are read, and the loop's graph is made anew 
 
 from __future__ import annotations
 
-from archspec.expand.builder import Builder, Refs
+from archspec.expand.builder import Builder
+from archspec.expand.lookup import Refs
 from archspec.ir.graph import INPUT, Ref, Step
 
 Moves = dict[int, dict[int, int]]

@@ -8,8 +8,9 @@ from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.diagnostics.suggestions import did_you_mean
 from archspec.document.forms.alone import ShareAlone
 from archspec.document.records import Form, Inputs, NamedInput, Node
-from archspec.expand.builder import Refs, Site
+from archspec.expand.builder import Site
 from archspec.expand.expansion import Expansion
+from archspec.expand.lookup import Refs
 from archspec.ir.shape import Shape, show
 
 
@@ -32,7 +33,8 @@ def in_order(x: Expansion, node: Node, site: Site) -> Refs | None:
             sound = False
             continue
         values[each.name] = found
-        if refusal := _refused(form.word, each, len(found), known):
+        allowed = known._replace(names=node.names) if known.any_names else known
+        if refusal := _refused(form.word, each, len(found), allowed):
             x.report(refusal, each.span)
             sound = False
     if known.rest is not None:
@@ -43,6 +45,8 @@ def in_order(x: Expansion, node: Node, site: Site) -> Refs | None:
         x.report(_missing(form.word, missing, known), node.span)
     if missing or not sound:
         return None
+    if known.any_names:
+        return tuple([ref for found in values.values() for ref in found])
     order = [*known.names, *([known.rest] if known.rest else [])]
     read = tuple([ref for name in order for ref in values.get(name, ())])
     if known.names_of is not None:

@@ -20,10 +20,10 @@ from archspec.expand.remedies import GROWS
 from archspec.ir.infer import MAX_ELEMENTS
 from archspec.ir.shape import Shape, product
 from archspec.record import Record
-from archspec.sizes.formula import Ring
+from archspec.sizes.formula import Condition, Ring
 from archspec.sizes.sets import Sizes, Unsolved
 from archspec.sizes.size import Path
-from archspec.sizes.solve import Condition, Solver, negated
+from archspec.sizes.solve import Solver, negated
 from archspec.text.limits import Limits
 
 LARGEST = 4096
@@ -34,8 +34,6 @@ MOST_SYMBOLS = 4
 NEARBY = 32
 """A nearby size is above half the stated one, and below twice that and so much more."""
 
-MAX_NODES = 3_000
-"""A larger network is not expanded again for a help line."""
 MAX_EXPANDED = 2_000
 """Nodes that all trials of one spec expand together, beside four times those of the spec."""
 MAX_ANSWERS = 300_000

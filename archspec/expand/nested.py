@@ -11,23 +11,14 @@ from archspec.document import parameters
 from archspec.document.forms.call import Call
 from archspec.document.forms.insert import Insert
 from archspec.document.records import Arguments, Block, Branch, Inputs, Node, Output
-from archspec.expand.builder import (
-    BEFORE,
-    Builder,
-    Levels,
-    Live,
-    Refs,
-    Site,
-    Stop,
-    parameter_count,
-    place,
-)
+from archspec.expand.builder import BEFORE, Builder, Levels, Live, Site, Stop, parameter_count
 from archspec.expand.choosing import settled
 from archspec.expand.expansion import Expansion
+from archspec.expand.lookup import Refs, place
 from archspec.expand.other_arguments import with_other_arguments
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import LENGTH, Env, key_of
-from archspec.expressions.parse import Template
+from archspec.expressions.templates import Template
 from archspec.ir.graph import INPUT, Graph, Ref, Step
 from archspec.ir.op import Op
 from archspec.record import Record
@@ -35,13 +26,14 @@ from archspec.sizes.size import known
 
 
 class At(Record):
-    """A `Place`: where a node stands, for its form."""
+    """A `Place`: where a node stands, for its form, and the names by which it reads, if any."""
 
     expansion: Expansion
     site: Site
     refs: Refs
     levels: Levels
     span: Span
+    names: tuple[str, ...] = ()
 
     @property
     def env(self) -> Env:
@@ -53,7 +45,7 @@ class At(Record):
         inner.env.edge = (
             None  # the names of its list are not those of the place where it is written
         )
-        return At(self.expansion, inner, self.refs, self.levels, span or self.span)
+        return self._replace(site=inner, span=span or self.span)
 
     def make(
         self,
@@ -67,7 +59,7 @@ class At(Record):
         return self.expansion.make(op, args, self.env, at, *more)
 
     def op(self, op: Op) -> Step:
-        return self.expansion.op_step(op, self.site.builder, self.refs, self.span)
+        return self.expansion.op_step(op, self.site.builder, self.refs, self.span, self.names)
 
     def call(self, block: Block, args: Arguments, written: Span) -> Step | None:
         x, site, levels = self.expansion, self.site, self.levels
@@ -107,7 +99,14 @@ def call(
     b, reported = site.builder, len(x.diagnostics)
     shapes, types = b.read(refs)
     inner = Env(_counted(block, refs), shapes[0] if shapes else None, x.budget)
-    if not parameters.evaluate_all(block.params, args, site.env, inner, block.name, span, x.add):
+
+    def add_inside(diagnostic: Diagnostic) -> None:
+        with Entered(x, span, block, written):
+            x.add(diagnostic)
+
+    if not parameters.evaluate_all(
+        block.params, args, site.env, inner, block.name, span, x.add, add_inside
+    ):
         return None
     patched = any(levels)
     key = (block, shapes, types, tuple([key_of(value, x.budget) for value in inner.names.values()]))
@@ -259,7 +258,7 @@ def branches(
 ) -> Refs | None:
     """Parallel paths, in place: their nodes join the list, then the merge."""
     site = Site(site.builder, site.env, refs, site.level)
-    found = [_branch(x, branch, site, refs) for branch in paths]
+    found = [_branch(x, branch, site) for branch in paths]
     results = tuple([ref for given in found for ref in given or ()])
     if None in found:
         site.builder.position += join is not None
@@ -267,7 +266,7 @@ def branches(
     return results if join is None else x.node(join, site, results)
 
 
-def _branch(x: Expansion, branch: Branch, site: Site, refs: Refs) -> Refs | None:
+def _branch(x: Expansion, branch: Branch, site: Site) -> Refs | None:
     """What one path gives; None (and a diagnostic) where that is not known."""
     found = settled(x, x.run(branch.nodes, site), site.builder)
     if branch.name is not None and not branch.nodes:

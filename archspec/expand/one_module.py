@@ -7,9 +7,10 @@ share it; they take no number, and are called `name-1`, `name-2`, …
 from __future__ import annotations
 
 from archspec.diagnostics.diagnostic import Refusal
-from archspec.expand.builder import Element, Live, Refs, Site
+from archspec.expand.builder import Element, Live, Site
 from archspec.expand.carrying import next_reads
 from archspec.expand.expansion import Expansion
+from archspec.expand.lookup import Refs
 from archspec.expand.sharing import check_fits
 from archspec.ir.graph import INPUT, Ref, Step
 

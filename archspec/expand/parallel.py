@@ -13,9 +13,10 @@ from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.document.forms.alone import FromAlone
 from archspec.document.records import Node
 from archspec.expand import nested as scopes
-from archspec.expand.builder import Builder, Element, HandedOn, Levels, Live, Refs, Site
+from archspec.expand.builder import Builder, Element, Levels, Live, Site
 from archspec.expand.choosing import checked, choose, settled, unclear
 from archspec.expand.expansion import Expansion
+from archspec.expand.lookup import HandedOn, Refs
 from archspec.expand.loops import bindings
 from archspec.ir.graph import INPUT, Ref, Step
 

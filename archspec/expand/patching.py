@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.document.records import Node
-from archspec.expand.builder import Levels, Live, Refs, Site
+from archspec.expand.builder import Levels, Live, Site
 from archspec.expand.expansion import Expansion
+from archspec.expand.lookup import Refs
 from archspec.expand.names import PatchTree
-from archspec.expressions.parse import Template
+from archspec.expressions.templates import Template
 
 
 def patched(x: Expansion, live: Live, site: Site, refs: Refs, below: Levels) -> Refs | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import gc
+from collections.abc import Collection, Iterator, Sequence
 from collections.abc import Mapping as AbstractMapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from os.path import dirname
 from types import MappingProxyType
 from typing import Any
@@ -14,12 +15,12 @@ from archspec.analyses import lint
 from archspec.diagnostics import silencing
 from archspec.diagnostics.call_sites import once_a_line
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Source, Span, SpecError
-from archspec.diagnostics.suggestions import certain_word, did_you_mean
 from archspec.document import parameters
 from archspec.document.blocks import Reader
-from archspec.document.records import Inputs, Layers, PatchItem, Spec
+from archspec.document.records import Inputs, Layers, Spec
 from archspec.document.spec import chain, nearest, read_spec, root_of, said_along
 from archspec.expand.builder import Builder, Site, Stop
+from archspec.expand.complete import check_outputs, check_patches
 from archspec.expand.edge_help import from_the_batch
 from archspec.expand.expander import Expander
 from archspec.expand.given import given_arguments, set_text
@@ -33,14 +34,11 @@ from archspec.expand.inputs import (
     written_sizes,
 )
 from archspec.expand.names import PatchTree
-from archspec.expand.nearby_sizes import MAX_NODES, Trials, with_nearest_input, with_nearest_sizes
 from archspec.expand.nested import finish_root
-from archspec.expressions.arguments import (
-    Argument,
-)
+from archspec.expressions.arguments import Argument
 from archspec.expressions.evaluate import Env
-from archspec.ir.graph import INPUT, Graph, count_runs, walk
-from archspec.ir.shape import Shape, is_batched, show
+from archspec.ir.graph import Graph, count_runs
+from archspec.ir.shape import Shape
 from archspec.record import Record
 from archspec.sizes.formula import Ring
 from archspec.sizes.size import Path
@@ -49,6 +47,9 @@ from archspec.text.bounded import Collected
 from archspec.text.limits import Limits
 
 EMPTY: AbstractMapping[str, Any] = MappingProxyType({})
+
+MAX_NODES = 3_000
+"""A larger network is not expanded again for a help line."""
 
 
 class Program(Record):
@@ -113,6 +114,18 @@ def read_named(name: str, limits: Limits) -> tuple[Source, str]:
         raise SpecError([Diagnostic.of(refusal, None)]) from None
 
 
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Without garbage collections: they find little here, and take a tenth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def compile_text(
     source: Source,
     folder: str | None,
@@ -125,9 +138,10 @@ def compile_text(
 ) -> Program:
     """Raises `SpecError` with every independent mistake that was found."""
     try:
-        return _compiled(
-            *(source, folder, params, input_shape, limits, allow_outside, ignore, sizes or {})
-        )
+        with _without_collections():
+            return _compiled(
+                *(source, folder, params, input_shape, limits, allow_outside, ignore, sizes or {})
+            )
     except RecursionError:
         # The caller raised the limits, or is deep in calls himself.
         message = "the spec nests deeper than Python's own limit allows here"
@@ -164,7 +178,7 @@ def _compiled(
         limits.check("runs", count_runs(graph), "the number of ops that one pass runs")
     except Refusal as refusal:
         expander.report(refusal, root_of(spec).span)
-    _check_patches(spec, expander, graph)
+    check_patches(spec, expander, graph)
     if expander.failed:
         raise SpecError(_ordered(diagnostics, "error"))
     # 5. what compiles and yet looks like a slip
@@ -236,7 +250,7 @@ def trial(
     with suppress(Stop):
         graph, _ = _expand(spec, given, sizes, expander)
         if graph is not None:
-            _check_patches(spec, expander, graph)
+            check_patches(spec, expander, graph)
     path.close()
     mistakes = [each for each in found if each.severity == "error"]
     return Trial(
@@ -309,7 +323,7 @@ def _expand(
     # A value of an extending spec takes the place of the default, and sees the same names.
     env = Env({}, first, expander.budget)
     report = expander.add
-    if not parameters.evaluate_all(root.params, given, env, env, spec.name, None, report):
+    if not parameters.evaluate_all(root.params, given, env, env, spec.name, None, report, report):
         return None, {}
     levels = tuple(PatchTree.of(each.patch) if each.patch else None for each in chain(spec)[1:])
     builder = Builder(tuple(inputs.values()), types, Inputs(tuple(inputs)), levels, None)
@@ -323,7 +337,7 @@ def _expand(
     graph = finish_root(expander, site._replace(level=level), last, specs[level].outputs)
     env.edge = None  # it leads back to the list, which would stay in memory until a collection
     if graph is not None:
-        _check_outputs(spec, graph, expander, to_batch)
+        check_outputs(spec, graph, expander, to_batch)
     return graph, {name: _public(env.names[name]) for name in root.params}
 
 
@@ -337,6 +351,9 @@ def _with_other_sizes(
     """The errors. The first that other sizes of the input would avoid names them in its help."""
     if expander.nodes > MAX_NODES or not any(each.code.is_shape for each in errors):
         return errors
+    # Only what fails needs it.
+    from archspec.expand.nearby_sizes import Trials, with_nearest_input, with_nearest_sizes
+
     again = Expander(expander.limits, [])
     again.sizes = expander.sizes
     inputs = input_shapes(spec, input_shape, given, again)
@@ -374,112 +391,6 @@ def _with_overrides(error: Diagnostic, spec: Spec) -> Diagnostic:
 
 def _public(value: Any) -> Any:
     return str(value) if isinstance(value, Layers) else value
-
-
-def _check_outputs(spec: Spec, graph: Graph, expander: Expander, to_batch: str | None) -> None:
-    root = root_of(spec)
-    if not graph.steps:
-        message = "the spec has no nodes that are read"
-        expander.report(Refusal(message, code=Code.OUTPUTS), root.span)
-    elif graph.output_names is None and len(graph.outputs) > 1:
-        stated = nearest(spec, "outputs")
-        what = "`outputs` lists" if stated else "the last node has"
-        expander.report(
-            Refusal(
-                f"{what} {len(graph.outputs)} outputs, and several need names",
-                code=Code.OUTPUTS,
-                help=_joined(graph, bool(stated)) + "name them at the top level of the file: "
-                f"`outputs: {{{_named_outputs(graph)}}}`",
-            ),
-            stated[0].reference.span if stated else graph.steps[-1].span,
-        )
-    elif all(ref.step != INPUT and graph.steps[ref.step].training_only for ref in graph.outputs):
-        message = "no output is left in eval(): all are training_only"
-        expander.report(Refusal(message, code=Code.TRAINING_ONLY), graph.steps[-1].span)
-    for ref in graph.outputs:
-        if not is_batched(graph.shape(ref)):
-            expander.report(
-                _unbatched_output(graph.shape(ref), to_batch), graph.steps[ref.step].span
-            )
-
-
-def _joined(graph: Graph, stated: bool) -> str:
-    """The help for a network that ends with branches, or a parallel, and no `merge`."""
-    apart = not stated and len({ref.step for ref in graph.outputs}) > 1
-    return "join them with a `merge:`, as `merge: concat`, or " if apart else ""
-
-
-def _named_outputs(graph: Graph) -> str:
-    """A name for each different output, as one might write them."""
-    found = []
-    for number, ref in enumerate(graph.outputs):
-        if ref.step == INPUT:
-            found.append(f"{graph.input_names[ref.output]}: {graph.input_names[ref.output]}")
-            continue
-        step = graph.steps[ref.step]
-        several = len(step.outputs) > 1
-        name = "abcdefgh"[number % 8] if several or not step.named else step.name
-        read = f"'{step.name}[{ref.output}]'" if several else step.name
-        found.append(f"{name}: {read}")
-    return ", ".join(list(dict.fromkeys(found))[:8])
-
-
-def _unbatched_output(shape: Shape, to_batch: str | None) -> Refusal:
-    return Refusal(
-        "the network returns a tensor without the batch axis, which does not depend on the input",
-        code=Code.UNBATCHED,
-        expected="an output whose first axis is N",
-        found=show(shape),
-        help=to_batch or "join it to the batch with add, mul or concat",
-    )
-
-
-def _check_patches(spec: Spec, expander: Expander, graph: Graph) -> None:
-    """Reports each patch whose path does not exist."""
-    missed = [
-        item for each in chain(spec) for item in each.patch if id(item) not in expander.applied
-    ]
-    if not missed:
-        return
-    modules = {visit.path: visit.module_path for visit in walk(graph)}
-    paths = list(modules)
-    for item in missed:
-        near, replacement = did_you_mean(item.path, paths) or _some(graph), None
-        if owner := modules.get(item.path):
-            near = f"`share` takes its module from elsewhere: patch {owner!r}"
-        elif over := _replaced_above(spec, item):
-            near = (
-                f"the patch at line {over.span.line} puts something else in the place of "
-                f"{over.path!r}: write the change there"
-            )
-        else:
-            replacement = certain_word(item.path, paths)
-        expander.report(
-            Refusal(
-                f"the base has no node at {item.path!r}",
-                code=Code.PATCH,
-                expected="a path as `archspec compile BASE --summary` prints it",
-                help=near,
-                replacement=replacement,
-            ),
-            item.span,
-        )
-
-
-def _replaced_above(spec: Spec, item: PatchItem) -> PatchItem | None:
-    """The patch of the same spec that replaces or removes a node on the path of `item`."""
-    own = next(each for each in chain(spec) if item in each.patch)
-    for other in own.patch:
-        if item.path.startswith(f"{other.path}.") and other.action in ("replace", "remove"):
-            return other
-    return None
-
-
-def _some(graph: Graph) -> str:
-    """The names of the base's own list: every path begins with one."""
-    first = [step.name for step in graph.steps]
-    more = ", …" if len(first) > 16 else ""
-    return f"its own list has {', '.join(first[:16])}{more}"
 
 
 def unplaced(message: str, code: Code) -> SpecError:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.expand.builder import Builder, Refs
+from archspec.expand.builder import Builder
+from archspec.expand.lookup import Refs
 from archspec.expressions.arguments import show_value
 from archspec.ir.fields import ArgumentsError
 from archspec.ir.graph import INPUT, Ref, Step
@@ -187,7 +188,7 @@ def _changes(b: Builder, ref: Ref, wanted: Shape, alone: bool) -> Iterator[tuple
                 yield 20 * len(change) + 30 * undoes, shape, words
     shape = b.shape(ref)
     name = PROJECTIONS.get(len(shape))
-    if name is None or not is_batched(shape):
+    if name is None or not is_batched(shape) or not b.type(ref).is_float:
         return
     for change in _arguments(REGISTRY[name](**_projection(name, shape)), wanted, shape):
         if "padding" in change:

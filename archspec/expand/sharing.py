@@ -6,8 +6,9 @@ from typing import Any
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.expand import nested as scopes
-from archspec.expand.builder import Builder, Live, Refs, Site
+from archspec.expand.builder import Builder, Live, Site
 from archspec.expand.expansion import Expansion
+from archspec.expand.lookup import Refs
 from archspec.expressions.evaluate import Env
 from archspec.ir.graph import Graph, Step
 from archspec.ir.types import typed
@@ -34,7 +35,7 @@ def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
     again = site._replace(env=Env(made.env.names, None, x.budget))
     again.over(refs)
     if first.op is not None:
-        step: Step | None = x.op_step(first.op, b, refs, node.span)
+        step: Step | None = x.op_step(first.op, b, refs, node.span, node.names)
     elif original.shares_one:
         step = x.step(original, again, refs, made.levels)
     elif made.bindings is not None:
@@ -54,7 +55,7 @@ def shared(x: Expansion, live: Live, site: Site, refs: Refs) -> Step | None:
 
 def check_fits(first: Step, step: Step, name: str, iteration: int | None = None) -> None:
     """Raises `Refusal` where the module made for `first` is not the one that `step` needs."""
-    if _type_names(first) == _type_names(step) and _serves(first, step, {}):
+    if _reads_alike(first, step) and _serves(first, step, {}):
         return
     if iteration is not None and _read(first) == _read(step):
         raise Refusal(
@@ -79,8 +80,12 @@ def check_fits(first: Step, step: Step, name: str, iteration: int | None = None)
     )
 
 
-def _type_names(step: Step) -> list[str]:
-    return [kind.name for kind in step.input_types]
+def _reads_alike(first: Step, step: Step) -> bool:
+    """Whether the types agree; an op may read more inputs here, or fewer, by the same module."""
+    ours, theirs = ([kind.name for kind in each.input_types] for each in (first, step))
+    if first.op is not None:
+        ours, theirs = ours[: len(theirs)], theirs[: len(ours)]
+    return ours == theirs
 
 
 def _read(step: Step) -> list[str]:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Note, Refusal, Span
 from archspec.diagnostics.suggestions import did_you_mean
 from archspec.document.forms.op import OpCall
-from archspec.document.node_keys import not_on
 from archspec.document.records import Arguments, Block, Branch, Node, Place, Reference
+from archspec.document.weight_keys import not_on
 from archspec.expand import edges
-from archspec.expand.builder import Builder, Levels, Refs, Site
+from archspec.expand.builder import Builder, Levels, Site
 from archspec.expand.expansion import Expansion
+from archspec.expand.lookup import Refs
 from archspec.expand.nested import At
 from archspec.expressions.arguments import LocatedError
 from archspec.expressions.evaluate import Env
@@ -74,11 +75,11 @@ class _OpAlone:
 
 def _weighted_op(x: Expansion, op: Op, node: Node, at: At) -> Step | None:
     site, refs = at.site, at.refs
-    plain = x.op_step(op, site.builder, refs, node.span)
+    plain = x.op_step(op, site.builder, refs, node.span, at.names)
     owned = {each.name: each for each in op.weights(*plain.input_shapes) if not each.buffer}
     if node.parametrize:
         op = _parametrized_op(x, op, node, at, owned)
-        plain = x.op_step(op, site.builder, refs, node.span)
+        plain = x.op_step(op, site.builder, refs, node.span, at.names)
         if not node.weights:
             return plain
         owned = {name: weight for name, weight in owned.items() if name not in node.parametrize}
@@ -166,12 +167,13 @@ def _made(x: Expansion, op: Op, given: tuple[str, ...], tied: tuple[str, ...]) -
 
 
 def _unknown(op: Op, name: str, owned: dict[str, Weight], span: object) -> Diagnostic:
+    named = [each for each in owned if each]  # a `parameter` is its own value, without a name
     return Diagnostic(
         Code.ARGUMENT,
         f"{op.op_name} has no parameter {name!r} here",
         span,  # type: ignore[arg-type]
-        expected=f"one of {', '.join(owned)}" if owned else "an op with parameters",
-        help=did_you_mean(name, owned),
+        expected=f"one of {', '.join(named)}" if named else "an op with parameters",
+        help=did_you_mean(name, named),
     )
 
 

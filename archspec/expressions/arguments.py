@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Help, Refusal, Span
 from archspec.expressions.evaluate import Budget, Env, Evaluate, Table, type_name
-from archspec.expressions.parse import inserted, parse
+from archspec.expressions.parse import parse
+from archspec.expressions.templates import inserted
 from archspec.ir.fields import once
 from archspec.ir.op import MAX_FLOAT, MAX_SIZE, Op
 from archspec.record import Record

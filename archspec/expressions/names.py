@@ -6,7 +6,7 @@ import keyword
 import re
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.expressions.evaluate import RESERVED
+from archspec.expressions.functions import RESERVED
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
 _NODE_NAME = re.compile(rf"{_PART}(?:\.{_PART})*\Z")

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Computed(int):
-    """A number with the source that computes it: the source is what code that is written shows."""
+    """A number, with the Python source that computes it in generated code."""
 
     source: str
 
@@ -31,7 +31,7 @@ def is_computed(value: object) -> bool:
 
 
 def parts(value: Any) -> Iterator[Any]:
-    """What an argument is made of: the items of its tuples and mappings, in order."""
+    """The single values within an argument: the items of its tuples and mappings, in order."""
     if value.__class__ is tuple:
         for item in value:
             yield from parts(item)

@@ -39,17 +39,17 @@ REQUIRED: Final = object()
 """The default of an argument that must be given."""
 
 MISFIT: Final = object()
-"""What a `Converter` gives for a value that does not plainly fit."""
+"""What a `Converter` returns for a value that does not plainly fit."""
 
 Converter: TypeAlias = Callable[[Any], Any]
-"""A value as the op will hold it, or `MISFIT`."""
+"""Returns a value as the op will hold it, or `MISFIT`."""
 
 
 class Bounds:
     """Bounds of a number, or the least length of a list, in `Annotated`.
 
-    pydantic and hypothesis read it as the metadata of the package `annotated_types` that it stands
-    for (a `GroupedMetadata`).
+    pydantic and hypothesis read it as metadata of the package `annotated_types` (it is a
+    `GroupedMetadata`).
     """
 
     __is_annotated_types_grouped_metadata__ = True
@@ -78,7 +78,7 @@ class Bounds:
             yield annotated_types.MinLen(self.min_length)
 
     def hold(self, value: Any) -> bool:
-        """Whether a value that has the right type keeps them."""
+        """Whether a value of the right type is within the bounds."""
         if self.min_length is not None:
             return len(value) >= self.min_length
         return (
@@ -92,7 +92,7 @@ class Bounds:
 class Field(Record):
     """One argument: its annotation (with `Annotated`), and its default or `REQUIRED`.
 
-    `leaves` are the types, and literals, that the annotation is made of.
+    `leaves` are the types and literals within the annotation.
     """
 
     annotation: Any
@@ -129,7 +129,7 @@ class ArgumentsError(ValueError):
 
 
 def once(function: Callable[[K], T]) -> Callable[[K], T]:
-    """`functools.cache` for a function of a class, which mypy does not take for hashable."""
+    """`functools.cache` for a function of a class: mypy does not count classes as hashable."""
     known: dict[K, T] = {}
 
     def cached(kind: K) -> T:
@@ -143,7 +143,7 @@ def once(function: Callable[[K], T]) -> Callable[[K], T]:
 @once
 def fields_of(kind: type) -> Mapping[str, Field]:
     """The arguments that a class and its bases declare, those of the bases first."""
-    # What a subclass narrows is not evaluated: the last that is said of a name counts.
+    # The last annotation of a name counts. Those that a subclass replaces are not evaluated.
     declared: dict[str, tuple[str, Any]] = {}
     for base in reversed(kind.__mro__[:-1]):
         said = base.__annotations__.items()
@@ -171,7 +171,7 @@ def _field(annotation: Any, default: Any) -> Field:
 
 
 def _evaluated(module: str, own: Mapping[str, Any]) -> dict[str, Any]:
-    """Annotations that stand in a module, evaluated there."""
+    """Evaluates annotations in the module that contains them."""
     known = _EVALUATED.setdefault(module, {})
     new = {n: said for n, said in own.items() if not isinstance(said, str) or said not in known}
     hints: dict[str, Any] = {}
@@ -183,11 +183,11 @@ def _evaluated(module: str, own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _EVALUATED: dict[str, dict[str, Any]] = {}
-"""Annotations by their text, for each module: many arguments are declared alike."""
+"""Evaluated annotations by their text, for each module: many arguments are declared alike."""
 
 
 def leaves(annotation: Any) -> Iterator[Any]:
-    """The types, and literals, that an annotation is made of."""
+    """The types and literals within an annotation."""
     origin = get_origin(annotation)
     if origin is Annotated:
         yield from leaves(get_args(annotation)[0])
@@ -221,7 +221,7 @@ def taken(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def converter(annotation: Any) -> Converter:
-    """A function that accepts values of a type; it may leave some that fit to pydantic."""
+    """A function that accepts values of a type. It may leave fitting values to pydantic."""
     return _accepting(annotation, tuple(leaves(annotation)))
 
 
@@ -232,7 +232,7 @@ def _accepting(annotation: Any, parts: tuple[Any, ...]) -> Converter:
     widening = _converter(annotation, True)
 
     def take(value: Any) -> Any:
-        # Of a union the type that fits as it is comes before the one that an int widens to.
+        # In a union, an exact type comes before one that an int would be widened to.
         found = exact(value)
         return widening(value) if found is MISFIT else found
 
@@ -275,7 +275,7 @@ def _widened(value: Any) -> Any:
 
 
 def _bounded(take: Converter, metadata: tuple[Any, ...]) -> Converter:
-    """Within its limits; metadata that is not ours is left to pydantic."""
+    """Accepts values within the limits. Metadata of other packages is left to pydantic."""
     if len(metadata) != 1 or not isinstance(metadata[0], Bounds):
         return lambda value: MISFIT
     hold = metadata[0].hold
@@ -332,7 +332,7 @@ def _each(converters: list[Converter]) -> Converter:
 
 @once
 def model(kind: type) -> type[BaseModel]:
-    """The pydantic model of a class's arguments, which is also what its JSON Schema is made of."""
+    """The pydantic model of a class's arguments. Its JSON Schema is made from it too."""
     from pydantic import ConfigDict, create_model
 
     config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
@@ -345,17 +345,17 @@ def model(kind: type) -> type[BaseModel]:
 
 _WRONG: Final = "wrong"
 _KINDS: dict[str, ProblemKind] = {"missing": "missing", "extra_forbidden": "unknown"}
-"""What pydantic calls the mistakes that are not in a value."""
+"""What pydantic calls mistakes that are not about a value."""
 
 
 def _validated(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
     from pydantic import ValidationError
 
     try:
-        # pydantic knows plain numbers alone.
+        # pydantic knows only plain numbers.
         made = dict(model(kind)(**everywhere(known, given)))
     except ValidationError as error:
-        problems: dict[str, Problem] = {}  # of a union it names each member's in turn
+        problems: dict[str, Problem] = {}  # for a union it names each member in turn
         for each in error.errors(include_url=False, include_context=False):
             name = str(each["loc"][0])
             alone = len(each["loc"]) == 1  # and no part of the value

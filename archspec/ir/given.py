@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 GIVEN = "given_weights"
-"""Names, in a module, the weights that it is given. Code reads its others and never calls it."""
+"""The attribute of a module that names the weights it is given.
+
+Code reads the module's other weights and never calls the module."""
 
 
 class GivenWeights(Op):
-    """The first base of an op's class whose last inputs stand in the place of weights.
+    """The first base of an op class whose last inputs replace weights.
 
     `given` names these weights in the order of the inputs. `tied` names those that are parameters
-    of other nodes, which are no inputs. It owns none of either.
+    of other nodes, which are not inputs. The op owns neither kind.
     """
 
     given: ClassVar[tuple[str, ...]] = ()
@@ -33,7 +35,7 @@ class GivenWeights(Op):
 
     @property
     def _plain(self) -> Op:
-        """The op with weights of its own, whose methods call each other."""
+        """The same op with all weights its own, so that its methods may call each other."""
         made = object.__new__(self.base)
         made.__dict__.update(vars(self))
         return made
@@ -58,9 +60,8 @@ class GivenWeights(Op):
                 )
             check_weight(name, wanted[name], shape)
         if self.given:
-            self.source(
-                "own", [f"x{i}" for i in range(len(inputs))], inputs
-            )  # refuses what it lacks
+            # Refuses an op that takes no other weights.
+            self.source("own", [f"x{i}" for i in range(len(inputs))], inputs)
         return result
 
     def output_types(
@@ -105,7 +106,7 @@ class GivenWeights(Op):
         return self._plain.module_key(*self._shapes(inputs))
 
     def build(self, *inputs: Shape) -> nn.Module | TorchTensor | None:
-        """Its module without the weights that it is given; None where it has no others."""
+        """Its module without the given weights; None where it has no other weights."""
         if self.given and not self.weights(*inputs) and not self.tied:
             return None
         made = self._plain.build(*self._shapes(inputs))
@@ -125,7 +126,7 @@ class GivenWeights(Op):
 
 
 def check_weight(name: str, wanted: Shape, given: Shape) -> None:
-    """Refuses a tensor of another shape than the weight in whose place it stands."""
+    """Refuses a tensor whose shape differs from that of the weight it replaces."""
     if len(wanted) != len(given) or wanted != given:
         raise Refusal(
             f"its {name} has the shape {show(wanted)}, and is given {show(given)}",
@@ -135,7 +136,7 @@ def check_weight(name: str, wanted: Shape, given: Shape) -> None:
 
 
 def with_weights(op: Op, given: tuple[str, ...], tied: tuple[str, ...]) -> Op:
-    """The op with other tensors in the place of these weights."""
+    """The op with other tensors in place of these weights."""
     made = object.__new__(_class_of(type(op), given, tied))
     made.__dict__.update(vars(op))
     return made

@@ -30,7 +30,7 @@ class Ref(Record):
 
 
 class Tie(Record):
-    """A weight of a step that is a parameter of another: `key` of the step `owner` of its graph."""
+    """A weight of a step that is the parameter `key` of step `owner` in the same graph."""
 
     name: str
     owner: int
@@ -40,14 +40,14 @@ class Tie(Record):
 class Step:
     """One node: exactly one of `op` and `body` is set.
 
-    `outputs` are the shapes of what it gives, and `types` their types.
+    `outputs` are the shapes of its outputs, and `types` their types.
     `name` is the last part of its module path: the given name, or its position in its list.
-    `shares` is the index of the step in the same graph whose module it uses again, and `both_keys`
-    says that its name is a second one of that module.
+    `shares` is the index of the step in the same graph whose module it reuses. With `both_keys`
+    its name is a second name of that module.
     `training_only` steps are skipped in eval(); only such steps, and outputs, read them.
-    `ties` are its weights that are parameters of earlier steps.
-    `means` names the steps whose values its name stands for, where that is not the step alone: it
-    is the first of a loop whose iterations apply one module.
+    `ties` are those of its weights that are parameters of earlier steps.
+    `means` names the steps whose values its name stands for, where that is not only the step
+    itself: it is then the first step of a loop whose iterations apply one module.
     `frozen` steps own parameters that nothing trains.
     `idle` steps never run and read nothing: they own a module that others share.
     """
@@ -103,7 +103,7 @@ class Graph:
     `output_names` is None for an unnamed single output (a tensor is returned) and for a block's
     unnamed outputs (a tuple is returned); the root graph of a spec with `outputs:` has names and
     returns a dict, or a tensor where one output is left. With `always_named` it is always a dict.
-    Of a loop the last `taken` outputs are what single iterations give, for nodes that read them.
+    The last `taken` outputs of a loop are values of single iterations that other nodes read.
     """
 
     __slots__ = (
@@ -129,13 +129,13 @@ class Graph:
         self.output_names, self.always_named, self.taken = output_names, always_named, taken
 
     def shape(self, ref: Ref) -> Shape:
-        """Shape of a value of this graph."""
+        """The shape of a value of this graph."""
         if ref.step == INPUT:
             return self.inputs[ref.output]
         return self.steps[ref.step].outputs[ref.output]
 
     def type(self, ref: Ref) -> ValueType:
-        """Type of a value of this graph."""
+        """The type of a value of this graph."""
         if ref.step == INPUT:
             return self.input_types[ref.output]
         return self.steps[ref.step].types[ref.output]
@@ -150,7 +150,7 @@ class Graph:
 
 
 def trained_only(graph: Graph, ref: Ref) -> bool:
-    """Whether a value of `graph` exists in `train()` alone."""
+    """Whether a value of `graph` exists only in `train()`."""
     if ref.step == INPUT:
         return False
     step = graph.steps[ref.step]
@@ -165,7 +165,7 @@ def only(named: dict[str, T]) -> T | dict[str, T]:
 
 
 def count_runs(graph: Graph) -> int:
-    """How many ops one pass through the graph runs, without walking a reused graph twice."""
+    """How many ops one pass through the graph runs. A graph used twice is walked once."""
     return _count_runs(graph, {})
 
 
@@ -237,6 +237,6 @@ def _walk(
 
 
 def is_following(step: Step) -> bool:
-    """Whether code computes the arguments of a step's op: a weight has its size for good."""
+    """Whether code may compute the arguments of a step's op: the size of a weight never changes."""
     op = step.op
     return op is not None and op.follows and not op.weights(*step.input_shapes)

@@ -10,8 +10,9 @@ from archspec.ir.shape import Shape, expect_positive, is_batched, product, show
 from archspec.ir.types import NAMES, ValueType
 
 MAX_ELEMENTS = 2**40
-"""Largest number of elements of one value, for one sample, and of one weight: past it no machine
-could run it."""
+"""The largest number of elements of one value (for one sample) or one weight.
+
+No machine could run more."""
 
 
 MAX_RANK = 64
@@ -21,7 +22,8 @@ MAX_RANK = 64
 def infer(op: Op, inputs: Sequence[Shape], checked: set[Shape] | None = None) -> tuple[Shape, ...]:
     """Output shapes of `op`. Raises `Refusal` (without place) where the node cannot run.
 
-    `checked` are outputs of other nodes, which need no second look; it gets those of this one.
+    `checked` holds outputs that other nodes gave, which need no second check. This node's outputs
+    are added.
     """
     _check_inputs(op, inputs)
     result = op.infer(*inputs)
@@ -50,7 +52,7 @@ def _check_output(shape: Shape) -> None:
         if dim < 1:
             position = len(shape) - len(sizes) + sizes.index(dim)
             expect_positive(dim, f"size of dim {position} of the output {show(shape)}")
-    # From the last axis on: an image's height times its width is the same at many nodes.
+    # From the last axis: the product of an image's height and width is the same at many nodes.
     if (elements := product(sizes[::-1])) > MAX_ELEMENTS:
         raise _too_large(f"the output {show(shape)}", elements, " per sample")
 
@@ -58,9 +60,9 @@ def _check_output(shape: Shape) -> None:
 def infer_types(
     op: Op, inputs: Sequence[Shape], types: Sequence[ValueType], count: int
 ) -> tuple[ValueType, ...]:
-    """Types of the `count` outputs of `op`, for inputs of shapes that `infer` accepts.
+    """The types of the `count` outputs of `op`, for input shapes that `infer` accepts.
 
-    Raises `Refusal` for an input that it does not take.
+    Raises `Refusal` for an input type that it does not take.
     """
     check_types(op, types)
     return output_types(op, inputs, types, count)
@@ -69,7 +71,7 @@ def infer_types(
 def output_types(
     op: Op, inputs: Sequence[Shape], types: Sequence[ValueType], count: int
 ) -> tuple[ValueType, ...]:
-    """As `infer_types`, for inputs that `op` is known to take."""
+    """Like `infer_types`, for inputs that `op` is known to take."""
     result = op.output_types(inputs, types)
     return tuple(result) if isinstance(result, list) else (result,) * count
 
@@ -135,7 +137,10 @@ def _arity_help(op: Op, count: int) -> str | None:
     if op.arity is None:
         return f"name them: `{op.op_name}: [a, b]`"
     if op.variadic and op.arity > 1:
-        return f"name them: `{op.op_name}: [{', '.join('abc'[: op.arity])}]`"
+        names = f"[{', '.join('abc'[: op.arity])}]"
+        needs = [name for name, field in op.fields().items() if field.is_required]
+        given = ", ".join([f"inputs: {names}", *[f"{name}: …" for name in needs]])
+        return f"name them: `{op.op_name}: {f'{{{given}}}' if needs else names}`"
     if op.variadic:
         return "join the others in a node before it, or leave the number out"
     if op.optional_inputs:

@@ -1,4 +1,4 @@
-"""What an op is: one class that holds everything archspec knows of it, and the registry of them.
+"""What an op is: one class that holds everything archspec knows about it. The registry lists all.
 
 An op declares its arguments as fields (torch's own names and defaults), its shape rule, what it
 owns, what it costs, how its module is made and examples that feed the documentation and the
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MAX_SIZE = 2**31 - 1
 """The largest size, stride or count that an argument may state."""
 MAX_FLOAT = 3.4028234663852886e38
-"""The largest number of float32, in which everything is computed."""
+"""The largest float32 number: everything is computed in float32."""
 
 PositiveInt: TypeAlias = Annotated[int, Bounds(gt=0, le=MAX_SIZE)]
 NonNegativeInt: TypeAlias = Annotated[int, Bounds(ge=0, le=MAX_SIZE)]
@@ -63,14 +63,14 @@ Weights: TypeAlias = tuple[Weight, ...]
 
 
 class Doubt(Record):
-    """Why a call that would run is probably a mistake, and what would help."""
+    """Why a call that would run is probably a mistake, and what to do instead."""
 
     message: str
     help: str
 
 
 class Example(Record):
-    """Arguments and input shapes on which the op is shown and its contract is tested.
+    """Arguments and input shapes with which the op is documented and its contract tested.
 
     Shapes are written with "N" for the batch: `inputs=[("N", 3, 8, 8)]`. Without `types` the inputs
     are floats.
@@ -82,7 +82,7 @@ class Example(Record):
 
     @property
     def input_types(self) -> tuple[ValueType, ...]:
-        """A type for each input."""
+        """The type of each input."""
         return tuple(self.types) or (FLOAT,) * len(self.inputs)
 
 
@@ -98,8 +98,8 @@ class Op:
     annotations, but those that are `ClassVar`, declare the arguments, which are given by name:
     strict types, no unknown names, finite numbers.
 
-    A class is called as torch calls its module, with `Op` at the end where archspec has another
-    class of that name.
+    A class has the name of torch's module, with `Op` at the end where archspec has another class
+    of that name.
 
     Class facts: `primary` is the argument that may stand alone (`linear: 10`); `variadic` ops read
     two or more inputs, written as their primary argument (`add: [a, b]`); `num_inputs` counts the
@@ -123,6 +123,7 @@ class Op:
     of axis 1, so that such a bias before them changes nothing; merges that `squares` say what is
     meant where they read one value twice. Axis `output_dim` of its weights counts outputs.
     `own_weights` is for ops that can have no weight computed of others, as `parametrize` does.
+    An op that `names_its_inputs` takes any names that `from` gives, and is told them by `reading`.
     """
 
     op_name: ClassVar[str] = ""
@@ -152,6 +153,7 @@ class Op:
     squares: ClassVar[bool] = False
     output_dim: ClassVar[int] = 0
     own_weights: ClassVar[bool] = False
+    names_its_inputs: ClassVar[bool] = False
     examples: ClassVar[tuple[Example, ...]] = ()
 
     def __init_subclass__(
@@ -167,7 +169,7 @@ class Op:
             REGISTRY[name] = cls
 
     def __init__(self, **given: Any) -> None:
-        """Raises `ArgumentsError` with all that is wrong."""
+        """Raises `ArgumentsError` that lists all mistakes."""
         self.__dict__.update(taken(type(self), given))
         if problems := tuple(self.problems(given)):
             raise ArgumentsError(problems)
@@ -189,23 +191,23 @@ class Op:
         return f"{type(self).__name__}({said})"
 
     def changed(self, arguments: Mapping[str, Any]) -> Self:
-        """A copy with these values of all arguments, which are known to fit."""
+        """A copy with these values for all arguments. They must be known to fit."""
         made = object.__new__(type(self))
         made.__dict__.update(arguments)
         return made
 
     @classmethod
     def fields(cls) -> Mapping[str, Field]:
-        """Its arguments in declared order."""
+        """The op's arguments in declared order."""
         return fields_of(cls)
 
     def problems(self, given: Mapping[str, Any]) -> Iterator[Problem]:
-        """What is wrong with values that fit their types; `given` are those that were written."""
+        """Mistakes in values that fit their types. `given` are the arguments that were written."""
         return iter(())
 
     @classmethod
     def instead(cls, argument: str, word: str, given: Mapping[str, Any]) -> str | None:
-        """What to write where an argument is given a word of other libraries; None for any other.
+        """What to write instead of a word of another library; None for any other word.
 
         `given` holds the arguments whose values are written out.
         """
@@ -213,17 +215,17 @@ class Op:
 
     @property
     def arity(self) -> int | None:
-        """How many inputs it reads; None for two or more."""
+        """How many inputs the op reads; None for two or more."""
         return None if self.variadic else self.num_inputs
 
     @classmethod
     def names_of(cls, inputs: Sequence[Shape]) -> Sequence[str]:
-        """The `input_names` as which it reads values of these shapes, in their order."""
+        """The `input_names` under which the op reads values of these shapes, in their order."""
         return cls.input_names[: len(inputs)]
 
     @property
     def gives_own(self) -> bool:
-        """Whether its value is the tensor that it builds, and no code computes it."""
+        """Whether the op's value is the tensor that it builds, so that no code computes it."""
         return self.arity == 0
 
     @property
@@ -232,13 +234,25 @@ class Op:
         return False
 
     def own_inputs(self, inputs: Sequence[Any]) -> Sequence[Any]:
-        """What it reads, of all its inputs: not what stands in the place of its weights."""
+        """The inputs that the op reads, without those that replace its weights."""
         return inputs
 
     @property
     def foreign(self) -> str | None:
-        """The path of another package's code that it runs, which must be allowed before `infer`."""
+        """The path of foreign code that the op runs. It must be allowed before `infer`."""
         return None
+
+    @property
+    def given_names(self) -> tuple[str, ...]:
+        """The names by which it reads all its inputs; none where it reads them by position."""
+        return ()
+
+    def reading(self, types: Sequence[ValueType], names: Sequence[str]) -> Op:
+        """The op for inputs of these types, given by these names or by position.
+
+        It is asked of an op that is `foreign`, whose figures depend on them.
+        """
+        return self
 
     def infer(self, *inputs: Shape) -> Shape | list[Shape]:
         """The output's shape, or a list of them for an op with several outputs.
@@ -248,7 +262,7 @@ class Op:
         raise NotImplementedError(f"{type(self).__name__}.infer")
 
     def result_type(self, *types: ValueType) -> ValueType | list[ValueType]:
-        """The type of its outputs, or a list of their types, for inputs of types that it takes.
+        """The type of the outputs, or a list of types, for input types that the op takes.
 
         Raises `Refusal`, without place, where torch would fail. An op without inputs makes floats.
         """
@@ -259,35 +273,35 @@ class Op:
     def output_types(
         self, inputs: Sequence[Shape], types: Sequence[ValueType]
     ) -> ValueType | list[ValueType]:
-        """As `result_type`, for inputs of these shapes: they may bound the integers that it gives.
+        """Like `result_type`, for inputs of these shapes: they may bound the integers it returns.
 
-        Raises `Refusal` where integers that it reads may name more than there is.
+        Raises `Refusal` where integers that it reads may index past what there is.
         """
         return self.result_type(*types)
 
     def help_for_type(self, given: ValueType) -> str | None:
-        """What helps where it reads a value of a type that it does not take."""
+        """The help where the op is given a value of a type that it does not take."""
         if given == BOOL and self.takes >= NUMBERS:
             return "put `to: float` or `to: int64` before it"
         return "put `to: float` before it" if "float" in self.takes else None
 
     def doubt(self, *inputs: Shape) -> Doubt | None:
-        """The warning for inputs of these shapes, where it accepts them to no use.
+        """The warning for inputs of these shapes that the op accepts but that are of no use.
 
         A normalisation of a single value, say, gives the same for any input.
         """
         return None
 
     def doubt_of_image(self, *inputs: Shape) -> Doubt | None:
-        """What is strange in it where its input is an image: channels of pixels."""
+        """What is strange about the op where its input is an image: channels of pixels."""
         return None
 
     def of_one_value(self, count: int, kind: ValueType) -> str | None:
-        """For a merge that reads one value `count` times: the node that gives the same, if any."""
+        """For a merge that reads one value `count` times: a node with the same result, if any."""
         return None
 
     def weights(self, *inputs: Shape) -> Weights:
-        """The parameters and buffers it owns, in the order of its state dict."""
+        """The parameters and buffers that the op owns, in the order of its state dict."""
         return ()
 
     def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim | None:
@@ -299,14 +313,14 @@ class Op:
         raise NotImplementedError(f"{type(self).__name__}.macs")
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor | list[Tensor]:
-        """Replays the op on the tape: its outputs, what it allocates, what autograd saves."""
+        """Replays the op on the tape: what it outputs and allocates, and what autograd saves."""
         raise NotImplementedError(f"{type(self).__name__}.record")
 
     def build(self, *inputs: Shape) -> nn.Module | TorchTensor | None:
-        """Its module, torch-initialised; None where `expression` is all.
+        """The op's module, initialised by torch; None where `expression` is enough.
 
-        An op that owns a single tensor under its own path returns that: an `nn.Parameter` is
-        learned, any other tensor becomes a buffer. Where it `gives_own` it is the op's value.
+        An op that owns a single tensor under its own path returns that tensor: an `nn.Parameter` is
+        learned, any other becomes a buffer. With `gives_own` the tensor is the op's value.
 
         By default it calls the class at `module_path` with all arguments and those `inferred`.
         """
@@ -322,24 +336,24 @@ class Op:
         return made
 
     def module_path(self, *inputs: Shape) -> str | None:
-        """The path of its module's class: `module`, unless its inputs decide it."""
+        """The path of the module's class: `module`, unless the inputs decide it."""
         return self.module
 
     def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
-        """More arguments for its module's class, from the shapes of its inputs: `in_channels`."""
+        """More arguments for the module's class, such as `in_channels`, from the input shapes."""
         return {}
 
     def module_key(self, *inputs: Shape) -> Hashable:
-        """What of its inputs decides the module, beside its weights: `share` needs it to be equal.
+        """What the module depends on in its inputs, beside its weights: `share` needs it equal.
 
-        By default it is their ranks, unless the op is `any_rank`.
+        By default these are the ranks of the inputs, or nothing for an `any_rank` op.
         """
         return () if self.any_rank else tuple(map(len, inputs))
 
     def source(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        """Python source that applies it: a `call` where it builds something, or an `expression`.
+        """Python source that applies the op: a `call` if it builds something, or an `expression`.
 
-        Where code computes an argument, the op has a `function` in the place of its module.
+        Where code computes an argument, the op's `function` is called instead of its module.
         """
         if self.function is not None and any(map(is_computed, parts(vars(self)))):
             return self.functional(values)
@@ -348,9 +362,9 @@ class Op:
         return self.expression(values, inputs)
 
     def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
-        """Python source that applies what `build` returned, which is the variable `own`.
+        """Python source that applies what `build` returned, held in the variable `own`.
 
-        To be defined where that is more than a call with `values`. The rules of `expression` hold.
+        Define it where that is more than a call with `values`. The rules of `expression` hold.
         """
         return f"{own}({', '.join(values)})"
 
@@ -364,9 +378,10 @@ class Op:
     def with_weights(
         self, values: Sequence[str], weights: Mapping[str, str], inputs: Sequence[Shape]
     ) -> str:
-        """Python source that applies it with tensors in the place of some of its weights.
+        """Python source that applies the op with tensors in place of some of its weights.
 
-        `weights` are the variables of all, by name. Raises `Refusal`, which an op need not define.
+        `weights` are the variables of all weights, by name. An op that does not define this raises
+        `Refusal`.
         """
         raise Refusal(
             f"{self.op_name} takes no other tensors in the place of its weights",
@@ -376,7 +391,7 @@ class Op:
         )
 
     def functional(self, values: Sequence[str]) -> str:
-        """Python source that calls its `function`."""
+        """Python source that calls the op's `function`."""
         defaults = {key: field.default for key, field in self.fields().items()}
         arguments = [
             f"{key}={value!r}"
@@ -395,7 +410,7 @@ class Op:
 
 
 class ProductFree(Op):
-    """Base of ops that multiply no matrices, and so cost no multiply-accumulates."""
+    """Base of ops without matrix products, which cost no multiply-accumulates."""
 
     def macs(self, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Dim:
         return 0

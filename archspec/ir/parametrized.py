@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
@@ -20,10 +20,10 @@ Names = tuple[tuple[str, "Parametrization"], ...]
 """Weights of an op by name, each with what computes it."""
 
 
-class Parametrization(Op):
-    """How a weight is computed of parameters that stand in its place.
+class Parametrization(Op, ABC):
+    """How a weight is computed from the parameters that replace it.
 
-    It has arguments as an op has, and no name among the ops. `attaches` is the path of a function
+    It has arguments like an op, but is no op. `attaches` is the path of a function
     that changes a module. With `keys: old` its tensors stand beside the others of the module, under
     the names that torch gave them before `parametrize`.
     """
@@ -34,22 +34,22 @@ class Parametrization(Op):
 
     @abstractmethod
     def check(self, name: str, shape: Shape, op: type[Op]) -> None:
-        """Raises `Refusal` where a weight of this shape has no such parametrization."""
+        """Raises `Refusal` where a weight of this shape cannot have this parametrization."""
 
     @abstractmethod
     def owned(self, name: str, shape: Shape, op: type[Op]) -> Weights:
-        """The parameters in the place of the weight, and the buffers, by their keys."""
+        """The parameters that replace the weight, and the buffers, by their keys."""
 
     @abstractmethod
     def compute(self, tape: Tape, shape: tuple[int, ...], op: type[Op]) -> Tensor:
         """The weight as a value, and what autograd keeps of it."""
 
     def inferred_for(self, op: type[Op]) -> Mapping[str, Any]:
-        """Arguments of its function whose values depend on the op."""
+        """Arguments of the function whose values depend on the op."""
         return {}
 
     def attach(self, module: nn.Module, name: str, op: type[Op]) -> None:
-        """Puts its parameters in the place of the module's own, which keeps its value."""
+        """Replaces the module's own parameter, which keeps its value."""
         from importlib import import_module
 
         package, _, function = self.attaches.rpartition(".")
@@ -58,7 +58,7 @@ class Parametrization(Op):
 
 
 class Parametrized(Op):
-    """The first base of an op's class some of whose weights are computed.
+    """The first base of an op class some of whose weights are computed.
 
     `computed` says how, by the names of these weights.
     """
@@ -68,7 +68,7 @@ class Parametrized(Op):
 
     @property
     def plain(self) -> Op:
-        """The op with all weights of its own, whose methods call each other."""
+        """The same op with all weights its own, so that its methods may call each other."""
         made = object.__new__(self.plain_class)
         made.__dict__.update(vars(self))
         return made
@@ -95,7 +95,7 @@ class Parametrized(Op):
         return self.plain.doubt_of_image(*inputs)
 
     def weights(self, *inputs: Shape) -> Weights:
-        """In the order of torch's state dict: what takes a weight's place stands behind others."""
+        """In torch's state dict order, where what replaces a weight comes after the others."""
         found = list(self.plain.weights(*inputs))
         for name, how in self.computed:
             (own,) = (weight for weight in found if weight.name == name)
@@ -134,8 +134,8 @@ class Parametrized(Op):
         return made  # type: ignore[no-any-return]
 
     def attach(self, module: nn.Module) -> None:
-        """Lets a module that was built plain compute its weights; their values stay."""
-        # Those with the keys of old first: torch's own class is made for one module, and is last.
+        """Makes a module that was built plainly compute its weights. Their values stay."""
+        # Old keys come first: the class that torch makes for one module must come last.
         for name, how in sorted(self.computed, key=lambda each: each[1].keys == "new"):
             how.attach(module, name, self.plain_class)
 

@@ -36,7 +36,7 @@ def precision_of(dtype: DType) -> str:
 
 
 def _help(name: str) -> str:
-    """What to write instead."""
+    """The precision to write instead."""
     word = name.lower().replace("-", "").replace("_", "").replace(" ", "")
     for known, others in _ELSEWHERE.items():
         if word == known or word in others.split():

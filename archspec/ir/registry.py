@@ -1,4 +1,4 @@
-"""What modules define, by name: a module is imported when one of its names is asked for."""
+"""Definitions of modules by name: a module is imported when one of its names is looked up."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ T = TypeVar("T")
 class Registry(MutableMapping[str, T]):
     """The definitions of a package's modules, and of others that add their own.
 
-    The module of a name that it was told to `expect` is imported where the name is looked up. Any
-    other name is there once its module is imported: `load` imports all, and so does iteration.
+    `expect` says which module defines a name: it is imported when the name is looked up. Other
+    names are known once their modules are imported: `load` and iteration import all modules.
     """
 
     def __init__(self) -> None:
@@ -22,11 +22,11 @@ class Registry(MutableMapping[str, T]):
         self._package, self._is_whole = "", True
 
     def expect(self, package: str, modules: Mapping[str, str]) -> None:
-        """Says which module of a package defines each of its names."""
+        """States which module of a package defines each of its names."""
         self._package, self._is_whole, self._modules = package, False, modules
 
     def is_taken(self, name: str, module: str) -> bool:
-        """Whether a module may not define the name: it is defined, or expected of the package."""
+        """Whether the name is taken: it is defined already, or the package is to define it."""
         is_own = module.startswith(f"{self._package}.")
         return name in self._defined or (name in self._modules and not is_own)
 

@@ -26,6 +26,9 @@ T = TypeVar("T")
 N: Final[Dim] = cast(Dim, "N")
 """The batch axis. A rule passes it on and does nothing else with it."""
 
+SPATIAL_AXES = ("depth", "height", "width")
+"""Names of the last axes of images and volumes."""
+
 
 def show(shape: Sequence[object]) -> str:
     """`(N, 3, 224, 224)`: a shape as messages and tables print it."""
@@ -55,7 +58,7 @@ def total(figures: Sequence[Dim]) -> Dim:
 def expect_rank(x: Shape, *ranks: int, unbatched: int | None = None) -> None:
     """Refuse unless the rank, N included, is one of `ranks`.
 
-    `unbatched` is the rank that torch would run, taking the batch for an axis of a lone sample.
+    `unbatched` is a rank that torch would run by taking the batch as an axis of one sample.
     """
     if len(x) not in ranks:
         wanted = " or ".join(f"{rank}-D" for rank in ranks)
@@ -79,8 +82,9 @@ def expect_rank_from(least: int, x: Shape) -> None:
 
 
 def axis(dim: int, rank: int) -> int:
-    """`dim` counted from the front, N being 0; refuses what lies outside the rank."""
-    dim = dim.__index__()  # code is written for one rank: a size that is counted by is pinned
+    """`dim` counted from the front, where N is 0. Refuses an axis outside the rank."""
+    # Code is written for one rank: a size used as an axis number must not change.
+    dim = dim.__index__()
     if not -rank <= dim < rank:
         raise Refusal(
             f"dim {dim} is outside a {rank}-D input",
@@ -96,7 +100,7 @@ ALONE = "a sample has no axis of its own: put `reshape: [1]` before it, which ma
 
 
 def keep_batch(dim: int, rank: int) -> int:
-    """`axis`, refusing the batch axis: no op may work across samples."""
+    """Like `axis`, but refuses the batch axis: no op may work across samples."""
     position = axis(dim, rank)
     if position == 0:
         raise Refusal(
@@ -108,7 +112,7 @@ def keep_batch(dim: int, rank: int) -> int:
 
 
 def own_axis(dim: int, x: Shape) -> int:
-    """An axis of `x`, counted from the front: any of a learned tensor, all but N of a batch."""
+    """An axis of `x`, counted from the front: any of a learned tensor, any but N of a batch."""
     return keep_batch(dim, len(x)) if is_batched(x) else axis(dim, len(x))
 
 
@@ -118,7 +122,7 @@ def sample(x: Shape) -> Shape:
 
 
 def equal(a: Dim, b: Dim, what: str) -> Dim:
-    """Refuse unless two sizes agree; the agreed size."""
+    """The size on which two agree; refuses unless they do."""
     if a != b:
         raise Refusal(f"{what}: {a} and {b} differ", expected=str(a), found=str(b))
     return a
@@ -143,7 +147,7 @@ def divide(a: Dim, b: int, what: str, also: Dim = 0) -> Dim:
 
 
 def _other_divisors(a: Dim, b: int, what: str) -> str | None:
-    """The nearest numbers that divide the size, where an argument is what divides it."""
+    """The help that names the nearest divisors of a size, where an argument divides it."""
     argument = what.rpartition(" by ")[2]
     if not argument.isidentifier():
         return None
@@ -154,7 +158,7 @@ def _other_divisors(a: Dim, b: int, what: str) -> str | None:
 
 
 def expect_positive(size: Dim, what: str) -> Dim:
-    """Refuse a size below 1, which torch's kernels may or may not accept: a documented rule."""
+    """Refuse a size below 1. Some of torch's kernels accept it; this is a documented rule."""
     if size < 1:
         raise Refusal(
             f"{what} would be {size}", code=Code.EMPTY, expected="at least 1", found=str(size)
@@ -163,7 +167,7 @@ def expect_positive(size: Dim, what: str) -> Dim:
 
 
 def expect_reached(size: Dim, position: int, what: str) -> None:
-    """Refuse a first window whose first element that is not padding is past the end of `size`."""
+    """Refuse a first window that would meet its first real element past the end of `size`."""
     if position >= size:
         raise Refusal(
             f"the {what} of the first window holds nothing but padding: it reaches past all {size} "
@@ -184,7 +188,7 @@ def expect_at_least(size: Dim, least: Dim, what: str) -> None:
 
 
 def each(value: T | tuple[T, ...], count: int) -> tuple[T, ...]:
-    """An argument given once for all spatial axes, or once for each, as one value an axis."""
+    """One value for each spatial axis, of an argument given once for all or once for each."""
     return value if isinstance(value, tuple) else (value,) * count
 
 
@@ -221,13 +225,13 @@ def window(
             help=_fitting_kernel(padded + slack, dilation),
             too_small=what,
         )
-    if ceil_mode:  # nor may the last one start past the end of the input
+    if ceil_mode:  # a last one that would start past the end of the input does not count
         slack = min(slack, extent - padding - 1)
     return (padded + slack - extent) // stride + 1
 
 
 def _fitting_kernel(room: Dim, dilation: int) -> str | None:
-    """The largest kernel whose window is no longer than `room`."""
+    """The help that names the largest kernel whose window fits into `room`."""
     if room < 1:
         return None
     dilated = f" with dilation {dilation}" if dilation > 1 else ""
@@ -254,7 +258,7 @@ def sliced(size: Dim, start: int, end: int | None, step: int) -> Dim:
 
 
 def _listed(words: Iterable[str], most: int = 6) -> str:
-    """`a and b`; of many the first ones."""
+    """The items joined as in `a and b`; only the first of many."""
     every = list(words)
     more = f" and {len(every) - most} more" if len(every) > most else ""
     return " and ".join(every[:most]) + more
@@ -288,7 +292,7 @@ def broadcast(*shapes: Shape) -> Shape:
 
 
 def _counted(position: int, shapes: Sequence[Shape]) -> int:
-    """An axis as all shapes count it: from the last one, where their ranks differ."""
+    """An axis as all the shapes count it: from the last axis where their ranks differ."""
     ranks = set(map(len, shapes))
     return position if len(ranks) == 1 else position - max(ranks)
 

@@ -1,4 +1,4 @@
-"""A formula of sizes as Python source over the shapes of values that are at hand.
+"""A formula of sizes as Python source over the shapes of values that code can read.
 
 `rows = ⌊(H + 24)/28⌋`, say, is `(x.shape[1] + 6) // 7` where axis 1 of `x` has the size ⌊H/4⌋.
 """
@@ -17,7 +17,7 @@ from archspec.sizes.size import Size
 
 
 class Axis(Record):
-    """The size of an axis of one of the values at hand, by its position among them."""
+    """The size of an axis of one of these values; the value is given by its position."""
 
     value: int
     axis: int
@@ -31,7 +31,7 @@ class Quotient(Record):
 
 
 class Sum(Record):
-    """A sum of products, each with a whole number before it; one without factors is the number."""
+    """A sum of products, each with a whole coefficient; one without factors is a plain number."""
 
     terms: tuple[Term, ...]
 
@@ -55,7 +55,7 @@ def spelled(size: Size, shapes: Sequence[Shape]) -> Sum | None:
 
 
 def _part_of(axis: Axis, formula: Formula, wanted: Formula) -> Sum | None:
-    """What is wanted as a part of one axis, and a number: `x.shape[2] // 2 - 1`."""
+    """The wanted size as a part of one axis plus a number: `x.shape[2] // 2 - 1`."""
     times, divisor = wanted.terms[-1][1], formula.terms[-1][1]
     common = gcd(times, divisor) * (1 if divisor > 0 else -1)
     times, divisor = times // common, divisor // common
@@ -68,7 +68,7 @@ def _part_of(axis: Axis, formula: Formula, wanted: Formula) -> Sum | None:
 
 
 class _Search:
-    """Writes formulas over some axes, whose formulas are known.
+    """Writes formulas in terms of axes whose formulas are known.
 
     An axis of the size a·m + c, where m is a product of atoms, gives m. One whose size is no such
     product alone is `whole`; so are its parts and its products with others.
@@ -89,7 +89,7 @@ class _Search:
         self.whole = sorted(_whole(axes), key=lambda each: -len(each[1].terms))
 
     def sum(self, formula: Formula) -> Sum | None:
-        """A formula term by term, after what stands for several; None where one is not found."""
+        """A formula term by term, after parts that cover several; None if a term is not found."""
         coefficients = dict(formula.terms)
         for source, part in self.whole:
             monomial, inner = part.terms[-1]
@@ -149,7 +149,7 @@ class _Search:
 
 
 def _whole(axes: Sequence[tuple[Axis, Formula]]) -> Iterator[tuple[Sum, Formula]]:
-    """What stands for more than a product of atoms: axes, their parts and products of two."""
+    """What covers more than a product of atoms: axes, their parts and products of two."""
     for position, (axis, formula) in enumerate(axes):
         if compound := _is_compound(formula):
             yield Sum(((1, (axis,)),)), formula
@@ -161,7 +161,7 @@ def _whole(axes: Sequence[tuple[Axis, Formula]]) -> Iterator[tuple[Sum, Formula]
 
 
 PARTS = (2, 3, 4, 5, 6, 7, 8, 16, 32)
-"""By what sizes are usually divided."""
+"""Numbers by which sizes are usually divided."""
 
 
 def _parts(axis: Axis, formula: Formula) -> Iterator[tuple[Sum, Formula]]:
@@ -179,7 +179,7 @@ def _is_compound(formula: Formula) -> bool:
 
 
 def as_sum(formula: Formula, symbols: Mapping[str, Sum]) -> Sum:
-    """A formula with a sum for each of its symbols."""
+    """A formula with a sum put in for each of its symbols."""
     terms: list[Term] = []
     for monomial, times in formula.terms:
         factors: list[Factor] = []
@@ -206,7 +206,7 @@ def _quotient(of: Sum, divisor: int) -> Sum:
 
 
 def evaluated(found: Sum, shapes: Sequence[Shape]) -> Any:
-    """The number that it is for values of these shapes."""
+    """Its number for values of these shapes."""
     total: Any = 0
     for times, factors in found.terms:
         product: Any = times
@@ -225,7 +225,7 @@ def _factor(factor: Factor, shapes: Sequence[Shape]) -> Any:
 
 
 def source_of(found: Sum, names: Sequence[str]) -> str:
-    """Its Python source, where the values are variables of these names."""
+    """Its Python source, with these names for the variables of the values."""
     rest, pieces = _remainders(found, names)
     terms = sorted(rest, key=lambda term: (not term[1], term[0] < 0))
     pieces += [_term(times, factors, names) for times, factors in terms]
@@ -260,7 +260,7 @@ def _term(times: int, factors: tuple[Factor, ...], names: Sequence[str]) -> str:
 
 
 def _shown(factor: Factor, names: Sequence[str], alone: bool) -> str:
-    """A factor; with parentheses, unless it stands `alone` or is an axis."""
+    """The source of a factor, in parentheses unless it stands `alone` or is an axis."""
     if isinstance(factor, Axis):
         return f"{names[factor.value]}.shape[{factor.axis}]"
     if isinstance(factor, Quotient):

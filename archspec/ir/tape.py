@@ -1,8 +1,8 @@
 """An autograd tape without tensors: what a forward pass allocates and what it keeps.
 
 Each op says in `Op.record` which storages it makes, which it only views, and what autograd would
-save of them for the backward pass. The tape adds them up: a storage is counted once however many
-saved tensors look at it, and parameters are left out.
+save of them for the backward pass. The tape adds them up: a storage counts once, however many
+saved tensors view it, and parameters do not count.
 
 Strides matter: a view shares its input's storage, and whether `reshape` views or copies, or a
 product copies its operand first, depends on them. Everything here is for one concrete batch size.
@@ -19,18 +19,18 @@ from archspec.record import Record
 Sizes = tuple[int, ...]
 
 _CHANNELS_LAST = {4: (1, 3, 2, 0), 5: (1, 4, 3, 2, 0)}
-"""Axes from the innermost outwards, by rank."""
+"""The axes of the channels-last order by rank, from the innermost outwards."""
 
 
 RECOMPUTED = {
     "concat": "a concatenation, or batch norm and ReLU of one",
     "norms": "a concatenation, a batch norm or the ReLU of one",
 }
-"""What a module may be built to compute again in the backward pass, and so not to keep."""
+"""What a module can compute again in the backward pass instead of keeping it."""
 
 
 class Storage:
-    """A block of memory; two storages are the same only if they are one object.
+    """A block of memory. Two storages are equal only if they are one object.
 
     A weight's storage is no activation: the tape never counts it.
     """
@@ -60,12 +60,14 @@ class Tensor(Record):
 
     @property
     def is_contiguous(self) -> bool:
-        """Row-major, where axes of size 1 may have any stride, as torch has it."""
+        """Whether it is row-major. As in torch, axes of size 1 may have any stride."""
         return _is_dense(self, reversed(range(len(self.shape))))
 
     @property
     def is_channels_last(self) -> bool:
-        """4-D or 5-D, dense with the channels innermost; axes of size 1 may have any stride."""
+        """Whether it is 4-D or 5-D and dense, with the channels innermost.
+
+        Axes of size 1 may have any stride."""
         order = _CHANNELS_LAST.get(len(self.shape))
         return order is not None and _is_dense(self, order)
 
@@ -73,7 +75,7 @@ class Tensor(Record):
     def prefers_channels_last(self) -> bool:
         """torch's `suggest_memory_format`: strides that order the axes as channels-last does.
 
-        Several CPU kernels choose the layout of their result by it. The tensor need not be
+        Several CPU kernels choose the layout of their result by this order. The tensor need not be
         dense, and an ambiguous one (one channel of one pixel) counts as row-major.
         """
         if len(self.shape) not in _CHANNELS_LAST or self.strides[1] == 0:
@@ -87,14 +89,19 @@ class Tensor(Record):
         return True
 
     def viewed(self, shape: Sizes, strides: Sizes) -> Tensor:
-        """Another look at the same storage."""
+        """Another view of the same storage."""
         return Tensor(shape, strides, self.storage, self.requires_grad, self.type)
+
+    def permuted(self, order: Sequence[int]) -> Tensor:
+        """A view of these axes, in this order."""
+        sizes, strides = self.shape, self.strides
+        return self.viewed(tuple([sizes[i] for i in order]), tuple([strides[i] for i in order]))
 
 
 class Tape:
-    """Collects storages while a graph's ops record themselves in order.
+    """Collects storages while the ops of a graph record themselves in order.
 
-    Floats have the bytes of `precision`.
+    `precision` says how many bytes a float has.
     """
 
     __slots__ = (
@@ -105,7 +112,7 @@ class Tape:
     def __init__(
         self, training: bool = True, precision: str = PRECISION, recompute: str | None = None
     ) -> None:
-        """`recompute`: what is not kept, as `runtime.recompute` has it; None keeps everything."""
+        """`recompute` names what is not kept, as in `runtime.recompute`; None keeps everything."""
         self.training, self.precision, self.recompute = training, precision, recompute
         self.saved: dict[Storage, None] = {}
         self.sources: dict[Tensor, tuple[Storage, ...]] = {}
@@ -115,7 +122,7 @@ class Tape:
 
     @property
     def is_short(self) -> bool:
-        """Whether floats are shorter than those in which kernels add up."""
+        """Whether floats are shorter than those in which kernels compute sums."""
         return FLOAT.itemsize(self.precision) < WIDE.itemsize(self.precision)
 
     def new(
@@ -141,30 +148,31 @@ class Tape:
     def weight(self, name: str = "weight") -> Tensor:
         """What autograd sees of a parameter of the op: its own, or what it is given instead.
 
-        Of its own one it is known only that it is no activation, and whether it is trained.
+        Of the op's own parameter only two facts count: it is no activation, and whether it is
+        trained.
         """
         return self.given.get(name) or parameter(not self.frozen)
 
     def weights(self, *names: str) -> tuple[Tensor, ...]:
-        """As `weight`, for several."""
+        """Like `weight`, for several parameters."""
         return tuple(map(self.weight, names))
 
     def save(self, *tensors: Tensor) -> None:
-        """Autograd keeps these for the backward pass."""
+        """Records that autograd keeps these tensors for the backward pass."""
         for tensor in tensors:
             if not tensor.storage.is_weight:
                 self.saved[tensor.storage] = None
 
     def joined(self, y: Tensor, parts: Sequence[Tensor]) -> None:
-        """`y` is a copy of `parts`, from which it could be made again."""
+        """Records that `y` is a copy of `parts`, from which it could be made again."""
         if self.recompute:
             found = (self.sources.get(part, (part.storage,)) for part in parts)
             self.sources[y] = tuple(storage for storages in found for storage in storages)
 
     def follows(self, y: Tensor, x: Tensor, *others: Tensor, norm: bool = False) -> None:
-        """`y` could be computed again from `x` and some small `others`, if `x` is recomputed.
+        """Records that `y` follows from `x` and small `others`, where `x` is recomputed.
 
-        A `norm` may be recomputed from an `x` that is kept, too.
+        A `norm` may also be recomputed from an `x` that is kept.
         """
         if not self.recompute:
             return
@@ -194,20 +202,20 @@ def contiguous_strides(shape: Sizes) -> Sizes:
 
 
 def channels_last_strides(shape: Sizes) -> Sizes:
-    """Strides of a dense 4-D or 5-D tensor with the channels innermost."""
+    """The strides of a dense 4-D or 5-D tensor with the channels innermost."""
     return _strides_in_order(shape, _CHANNELS_LAST[len(shape)])
 
 
 def layout_of(x: Tensor, shape: Sizes) -> Sizes:
-    """Strides of a new tensor of `shape` in the memory format that `x` suggests."""
+    """The strides of a new tensor of `shape` in the memory format that `x` suggests."""
     return channels_last_strides(shape) if x.prefers_channels_last else contiguous_strides(shape)
 
 
 def dense_layout(x: Tensor) -> Sizes:
-    """Strides of a new tensor of the shape of `x` in the memory format that `x` is dense in.
+    """The strides of a new tensor shaped like `x`, in the memory format in which `x` is dense.
 
-    Row-major comes first where both hold, as they may where axes have size 1; a tensor that is
-    dense in neither is asked for what it suggests.
+    Where axes have size 1, both formats may hold: row-major then comes first. For a tensor that is
+    dense in neither, the suggested format counts.
     """
     if x.is_contiguous:
         return contiguous_strides(x.shape)
@@ -221,7 +229,7 @@ def as_plane(x: Tensor) -> Tensor:
 
 
 def plane_layout(x: Tensor, shape: Sizes) -> Sizes:
-    """`layout_of`, where torch runs (n, c, l) as a plane."""
+    """Like `layout_of`, where torch runs (n, c, l) as a plane."""
     if len(shape) != 3:
         return layout_of(x, shape)
     n, c, _, step = layout_of(as_plane(x), (*shape[:2], 1, shape[2]))
@@ -229,10 +237,10 @@ def plane_layout(x: Tensor, shape: Sizes) -> Sizes:
 
 
 def view_strides(x: Tensor, shape: Sizes) -> Sizes | None:
-    """Strides with which `shape` views the storage of `x`, or None where only a copy will do.
+    """The strides with which `shape` views the storage of `x`; None where only a copy will do.
 
-    The rule of `Tensor.view`: neighbouring axes of `x` may fuse where one continues the other,
-    and each new axis lies within one fused run. Both shapes hold equally many elements.
+    This is the rule of `Tensor.view`: neighbouring axes of `x` may fuse where one continues the
+    other, and each new axis lies within one fused run. Both shapes have equally many elements.
     """
     strides: list[int] = []
     remaining = list(shape)
@@ -270,12 +278,12 @@ def _strides_in_order(shape: Sizes, innermost_first: Iterable[int]) -> Sizes:
 
 
 def parameter(requires_grad: bool) -> Tensor:
-    """A parameter whose shape does not matter: it is no activation."""
+    """A parameter whose shape does not matter, because it is no activation."""
     return Tensor((), (), Storage(0, is_weight=True), requires_grad)
 
 
 def require_grad(*tensors: Tensor) -> bool:
-    """Whether any of them requires a gradient, so that what is computed of them does."""
+    """Whether any of them requires a gradient, so that results computed from them do too."""
     return any(x.requires_grad for x in tensors)
 
 
@@ -307,10 +315,9 @@ CONSTANT = Tensor((), (), Storage(0), requires_grad=False)
 def elementwise(tape: Tape, *inputs: Tensor, type: ValueType | None = None) -> Tensor:
     """The new result of a pointwise op on broadcastable `inputs`. The op itself says what is saved.
 
-    Its `type` is by default the one that theirs are promoted to; it requires a gradient where any
-    input does.
-    Its memory order is the one that torch's `TensorIterator` gives it: that of its inputs where
-    they agree, else that of the first input which has an order.
+    By default its `type` is the promoted type of the inputs. It requires a gradient where any input
+    does. Its memory order is that of torch's `TensorIterator`: the order of the inputs where they
+    agree, else that of the first input which has an order.
     """
     shape = broadcast([x.shape for x in inputs])
     return tape.new(
@@ -322,7 +329,7 @@ def elementwise(tape: Tape, *inputs: Tensor, type: ValueType | None = None) -> T
 
 
 def empty_like(tape: Tape, x: Tensor, *, requires_grad: bool) -> Tensor:
-    """`torch.empty_like(x)`: the strides of `x`, those of axes of size 1 too, if it is dense.
+    """`torch.empty_like(x)`: it has all strides of a dense `x`, even of axes of size 1.
 
     Otherwise its axes keep their memory order.
     """
@@ -336,7 +343,7 @@ def _copy(tape: Tape, x: Tensor, shape: Sizes) -> Tensor:
 
 
 def _elementwise_strides(shape: Sizes, inputs: Sequence[Tensor]) -> Sizes:
-    """`TensorIteratorBase::fast_set_up`, then `reorder_dimensions`, for an output not given."""
+    """`TensorIteratorBase::fast_set_up`, then `reorder_dimensions`, for a new output."""
     if all(x.shape == shape for x in inputs):
         if all(x.is_contiguous for x in inputs):
             return contiguous_strides(shape)
@@ -376,7 +383,7 @@ def _is_non_overlapping_and_dense(x: Tensor) -> bool:
 
 
 def broadcast(shapes: Sequence[Sizes]) -> Sizes:
-    """torch's broadcasting, of shapes that fit."""
+    """torch's broadcasting, for shapes that fit."""
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
     return tuple(max(sizes) for sizes in zip(*padded, strict=True))

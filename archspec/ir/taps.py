@@ -31,15 +31,16 @@ class Tap(Record):
 
 
 class Request(Record):
-    """What is wanted of a graph: some of its own outputs, by position, and values inside it."""
+    """What is wanted from a graph: some of its outputs, by position, and values inside it."""
 
     outputs: tuple[int, ...]
     taps: tuple[Tap, ...]
 
 
 class Cut(Record):
-    """A graph after cutting: `inputs` are the positions of those that it still reads; `outputs`
-    and `taps` say at which of its outputs the wanted values are."""
+    """A graph after cutting, with the positions of the `inputs` that it still reads.
+
+    `outputs` and `taps` say at which of its outputs the wanted values are."""
 
     graph: Graph
     inputs: tuple[int, ...]
@@ -53,8 +54,8 @@ def tapped(graph: Graph, outputs: Sequence[str] | Mapping[str, str]) -> Graph:
     Paths are those of the summary: `layer2`, `layer2.0.conv1`, `halves[1]` for one of several
     outputs. A list names each output by its path, a mapping by its key.
 
-    Raises `SpecError` for a path where no node is, a node that is not there in `eval()`, one with
-    several outputs, and a learned tensor, which depends on no input.
+    Raises `SpecError` for a path without a node, and for a node that is absent in `eval()`, has
+    several outputs, or is a learned tensor, which depends on no input.
     """
     if isinstance(outputs, str) or not outputs:
         raise _refusal(Code.OUTPUTS, "`outputs` is a list of paths of nodes", None)
@@ -66,7 +67,7 @@ def tapped(graph: Graph, outputs: Sequence[str] | Mapping[str, str]) -> Graph:
     found = {name: _find(graph, nodes, path) for name, path in wanted.items()}
     cut = _Cutter().cut(graph, Request((), tuple(dict.fromkeys(found.values()))))
     refs = tuple(cut.graph.outputs[cut.taps[tap]] for tap in found.values())
-    # All inputs of the network stay: its caller gives them, whatever is read.
+    # All inputs of the network stay: its caller passes them all, whatever is read.
     steps = tuple(
         step.changed(inputs=tuple(_moved(ref, cut.inputs) for ref in step.inputs))
         for step in cut.graph.steps
@@ -137,8 +138,8 @@ def _find(graph: Graph, nodes: Mapping[str, Visit], text: str) -> Tap:
 def _meant(path: str, nodes: Mapping[str, Visit]) -> str:
     """The path of the node whose value an edge of this path names.
 
-    Of a loop that applies one module, `loop` is what the last iteration gives, and `loop.1` what
-    iteration 1 does, whose own path is `loop-1`. Raises `SpecError` where that is several values.
+    Where a loop applies one module, `loop` is the value of the last iteration, and `loop.1` that of
+    iteration 1, whose own path is `loop-1`. Raises `SpecError` where there are several values.
     """
     outer, _, number = path.rpartition(".")
     loop = nodes.get(outer)
@@ -166,7 +167,7 @@ def _names(graph: Graph, path: str) -> Path:
 
 
 def _near(text: str, known: Mapping[str, Visit]) -> str:
-    """The likely node, or the nodes at the place where the path goes wrong."""
+    """The help that names the likely node, or the nodes where the path goes wrong."""
     for path in known:
         if path.endswith(f".{text}"):
             return f"did you mean {path!r}?"
@@ -178,6 +179,8 @@ def _near(text: str, known: Mapping[str, Visit]) -> str:
     nodes = [(path, visit) for path, visit in known.items() if visit.depth == depth]
     there = [visit.step.name for path, visit in nodes if path.startswith(start)]
     inside = f" in {parent}" if parent else ""
+    if parent and not there:
+        return f"no node is inside {parent}"
     listed = f"there are {', '.join(there[:12])}{', …' if len(there) > 12 else ''}{inside}"
     rest = text[len(start) :]
     return did_you_mean(rest, there) or did_you_mean(rest.partition(".")[0], there) or listed
@@ -271,7 +274,7 @@ class _GraphCut:
         family = self.families.get(index if step.shares is None else step.shares)
         if family is None:
             return Request(tuple(sorted(self.wanted[index])), tuple(self.inside[index]))
-        # They share one module, which must give what is wanted of any of them.
+        # They share one module, which must give the values wanted from any of them.
         taps = dict.fromkeys(tap for member in family for tap in self.inside[member])
         return Request(tuple(range(len(step.outputs))), tuple(taps))
 

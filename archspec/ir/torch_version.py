@@ -1,4 +1,4 @@
-"""Which torch is installed, without importing it: few figures depend on that."""
+"""Which torch is installed, found without importing it. A few figures depend on that."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from archspec.ir.shape import Shape, show
 from archspec.record import Record
 
 PRECISION = "float32"
-"""What a float of a network is, unless another precision is asked for."""
+"""The precision of a network's floats, unless another is asked for."""
 
 PRECISIONS = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
 """Bytes of a float in each precision that a network may have, by torch's names."""
@@ -18,9 +18,9 @@ PRECISIONS = {"float32": 4, "bfloat16": 2, "float16": 2, "float64": 8}
 class ValueType(Record):
     """The type of a value's elements.
 
-    `name` is `float` (the network's working precision), `int64`, `int32` or `bool`. Whole numbers
-    that have a bound are at least 0 and less than `below`. What is no value of the language, as a
-    weight of another package's module may be, has torch's name.
+    `name` is `float` (the network's working precision), `int64`, `int32` or `bool`. Bounded
+    whole numbers are at least 0 and less than `below`. A type outside the language, such as that of
+    a weight of another package's module, has torch's name.
     """
 
     name: str
@@ -31,21 +31,21 @@ class ValueType(Record):
         return self.name == "float"
 
     def itemsize(self, precision: str = PRECISION) -> int:
-        """Bytes of an element in a network of a precision."""
+        """Bytes of an element in a network of that precision."""
         if self.name == "float" or (self.name in PRECISIONS and precision != PRECISION):
             return PRECISIONS[precision]
         return max(4, PRECISIONS[precision]) if self.name == "wide" else ITEMSIZES[self.name]
 
     def in_network(self, precision: str) -> ValueType:
-        """The type that a weight of this one has in a network of a precision.
+        """The type that a weight of this type has in a network of that precision.
 
-        Brought to another precision than float32, the network has no floats but its own.
+        In another precision than float32, all floats of the network have that precision.
         """
         return FLOAT if precision != PRECISION and self.name in PRECISIONS else self
 
 
 NAMES = ("bool", "int32", "int64", "float")
-"""The types of the language: a later one takes the values of those before it."""
+"""The types of the language. A later one can hold the values of those before it."""
 
 ITEMSIZES = {
     **dict.fromkeys(("bool", "uint8", "int8"), 1),
@@ -55,13 +55,13 @@ ITEMSIZES = {
     "complex128": 16,
     **PRECISIONS,
 }
-"""Bytes of an element of all that a module may keep, by torch's names."""
+"""Bytes of an element of every type that a module may keep, by torch's names."""
 
 FLOAT, INT64, INT32, BOOL = map(ValueType, ("float", "int64", "int32", "bool"))
 WIDE = ValueType("wide")
-"""Floats in which torch's kernels add up: float32 where those of the network are shorter.
+"""Floats in which torch's kernels compute sums: float32 where the network's own are shorter.
 
-No value of a network has it, but some kernels keep such numbers for the backward pass.
+No value of a network has this type, but some kernels keep such numbers for the backward pass.
 """
 
 _ELSEWHERE = {
@@ -71,11 +71,11 @@ _ELSEWHERE = {
     "int32": "byte int16 int8 inttensor short uint16 uint8",
     "bool": "bitmask boolean booltensor mask",
 }
-"""Words of other libraries for each type, in small letters without `_` and `-`."""
+"""Words of other libraries for each type, in lower case without `_` and `-`."""
 
 
 def named_elsewhere(word: str) -> str | None:
-    """The type that other libraries call so, which is one that holds all of its values."""
+    """The type for a word of another library: it holds all values of the type meant there."""
     word = bare(word.rpartition(".")[2])
     return next((n for n, words in _ELSEWHERE.items() if word == n or word in words.split()), None)
 
@@ -93,7 +93,7 @@ def promoted(types: Sequence[ValueType]) -> ValueType:
 
 
 def joined(types: Sequence[ValueType]) -> ValueType:
-    """The type of such values side by side, whose bound is the greatest of theirs."""
+    """The type of such values side by side. Its bound is the greatest of theirs."""
     bounds = [each.below for each in types]
     known = [bound for bound in bounds if bound is not None]
     return promoted(types)._replace(below=max(known) if len(known) == len(bounds) else None)

@@ -1,4 +1,4 @@
-"""Weight norm and spectral norm: weights that are computed of others, as torch computes them."""
+"""Weight norm and spectral norm: weights computed from other tensors, as torch does."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class SpectralNorm(Parametrization):
         if len(shape) < 2:
             raise Refusal(
                 f"its {name} is a vector, {show(shape)}, and spectral_norm is that of a matrix",
-                code=Code.RANK,
+                code=Code.STRUCTURE,  # torch would divide by the length of the vector
                 expected="a weight of two axes or more",
                 found=show(shape),
                 help="write `weight_norm: {dim: null}` to learn its norm apart",
@@ -120,7 +120,7 @@ class SpectralNorm(Parametrization):
 PARAMETRIZATIONS: dict[str, type[Parametrization]] = {
     kind.op_name: kind for kind in (WeightNorm, SpectralNorm)
 }
-"""All of them, by their words."""
+"""All of them, by the words of a spec."""
 
 
 def new_key(name: str) -> str:
@@ -130,11 +130,10 @@ def new_key(name: str) -> str:
 
 
 def _moves(shape: tuple[int, ...], dim: int) -> bool:
-    """Whether an axis that is exchanged with the first one needs a copy to be row-major."""
+    """Whether exchanging an axis with the first one needs a copy to be row-major."""
     x = Tensor(shape, tapes.contiguous_strides(shape), tapes.Storage(0), requires_grad=False)
     order = [dim if axis == 0 else 0 if axis == dim else axis for axis in range(len(shape))]
-    turned = x.viewed(tuple([shape[i] for i in order]), tuple([x.strides[i] for i in order]))
-    return not turned.is_contiguous
+    return not x.permuted(order).is_contiguous
 
 
 def _check_dim(dim: int | None, name: str, shape: Shape) -> None:

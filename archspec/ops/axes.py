@@ -166,7 +166,7 @@ class Squeeze(_OfAxes, name="squeeze", primary="dim"):
         (x,) = inputs
         gone = {dim % len(x.shape) for dim in each(self.dim, 1)}
         kept = [i for i, size in enumerate(x.shape) if i not in gone or size != 1]
-        return x.viewed(tuple(x.shape[i] for i in kept), tuple(x.strides[i] for i in kept))
+        return x.permuted(kept)
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         return f"{values[0]}.squeeze({self.dim})"

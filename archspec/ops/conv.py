@@ -9,6 +9,7 @@ from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import ArgumentsError, Bounds
 from archspec.ir.op import Example, NonNegativeInt, Op, PositiveInt, Weight, Weights
 from archspec.ir.shape import (
+    SPATIAL_AXES,
     Dim,
     Shape,
     divide,
@@ -29,9 +30,6 @@ Stride: TypeAlias = Annotated[int, Bounds(gt=0, le=2**20)]
 
 TransposedStride: TypeAlias = Annotated[int, Bounds(gt=0, le=2**12)]
 """Bounded, since the memory that oneDNN takes grows with the product of the strides."""
-
-AXES = ("width", "height", "depth")
-"""Names of the spatial axes, from the last."""
 
 
 def _layout(x: Tensor, y_shape: Shape) -> tuple[int, ...]:
@@ -68,7 +66,7 @@ class _AnyConvolution(Op):
         return {"in_channels": inputs[0][1]}
 
     def _axes(self) -> tuple[str, ...]:
-        return AXES[: self.spatial][::-1]
+        return SPATIAL_AXES[-self.spatial :]
 
     def _layout(self, tape: Tape, x: Tensor, y_shape: Shape) -> tuple[int, ...]:
         """Strides of the result. torch runs one axis as two, on a row-major input."""
@@ -345,7 +343,6 @@ class TransposedConvolution(_AnyConvolution):
 class ConvTranspose2d(TransposedConvolution, name="conv_transpose2d"):
     """Transposed convolution, the gradient of `conv2d`: grows (N, C, H, W) by its stride."""
 
-    out_channels: PositiveInt
     kernel_size: PositiveInt | tuple[PositiveInt, PositiveInt]
     stride: TransposedStride | tuple[TransposedStride, TransposedStride] = 1
     padding: NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt] = 0

@@ -18,10 +18,9 @@ VolumeStride: TypeAlias = Annotated[int, Bounds(gt=0, le=2**8)]
 """Bounded, since the memory that oneDNN takes grows with the product of the strides."""
 
 
-def _runs_in_onednn(
-    tape: Tape, x: Tensor, kernel: tuple[int, ...], strides: tuple[int, ...], apart: tuple[int, ...]
-) -> bool:
+def _runs_in_onednn(tape: Tape, x: Tensor, op: Convolution | TransposedConvolution) -> bool:
     """Whether oneDNN runs a convolution of volumes, on one thread. torch's own is row-major."""
+    kernel, strides, apart = (each(value, 3) for value in (op.kernel_size, op.stride, op.dilation))
     moves = any(size != 1 for size in (*strides, *apart, *kernel[1:]))
     return tape.precision == PRECISION and (moves or x.shape[0] >= 16)
 
@@ -64,9 +63,7 @@ class Conv3d(Convolution, name="conv3d"):
     )
 
     def _layout(self, tape: Tape, x: Tensor, y_shape: Shape) -> tuple[int, ...]:
-        given = (self.kernel_size, self.stride, self.dilation)
-        sizes = [each(value, 3) for value in given]
-        if _runs_in_onednn(tape, x, *sizes):
+        if _runs_in_onednn(tape, x, self):
             return super()._layout(tape, x, y_shape)
         return contiguous_strides(y_shape)
 
@@ -132,10 +129,8 @@ class ConvTranspose3d(TransposedConvolution, name="conv_transpose3d"):
     )
 
     def _layout(self, tape: Tape, x: Tensor, y_shape: Shape) -> tuple[int, ...]:
-        given = (self.kernel_size, self.stride, self.dilation)
-        sizes = [each(value, 3) for value in given]
-        extra = zip(each(self.output_padding, 3), sizes[1], strict=True)
+        extra = zip(each(self.output_padding, 3), each(self.stride, 3), strict=True)
         fits = all(width < stride for width, stride in extra)
-        if fits and _runs_in_onednn(tape, x, *sizes):
+        if fits and _runs_in_onednn(tape, x, self):
             return super()._layout(tape, x, y_shape)
         return contiguous_strides(y_shape)

@@ -14,13 +14,13 @@ from archspec.ir.shape import Dim, Shape, is_batched, product, show
 from archspec.ir.tape import Sizes, Tape, Tensor, contiguous_strides, elementwise, reshape
 
 
-class Einsum(Op, name="einsum"):
+class Einsum(Op, name="einsum", primary="equation"):
     """Sums of products of two values whose axes have letters: torch's `einsum`.
 
-    `einsum: {inputs: [q, k], equation: 'nhqd,nhkd->nhqk'}` multiplies along `d` and adds up: what
-    the result, behind `->`, does not list is summed over. The batch has a letter too. It comes
-    first in each input that has a batch and in the result, and stands nowhere else. No letter
-    stands twice in an input.
+    `einsum: {inputs: [q, k], equation: 'nhqd,nhkd->nhqk'}`, or `from: [q, k]` beside
+    `einsum: 'nhqd,nhkd->nhqk'`, multiplies along `d` and adds up: what the result, behind `->`,
+    does not list is summed over. The batch has a letter too. It comes first in each input that has
+    a batch and in the result, and stands nowhere else. No letter stands twice in an input.
     """
 
     equation: str
@@ -204,11 +204,9 @@ def _record_product(tape: Tape, a: Tensor, b: Tensor, summed: Sequence[int], cou
     rows = math.prod(a.shape[i] for i in left)
     columns = math.prod(b.shape[i] for i in right)
     inner = math.prod(a.shape[i] for i in summed)
-    a_matrices = reshape(
-        tape, _permuted(a, [*shared, *left, *summed, *right]), (batch, rows, inner)
-    )
+    a_matrices = reshape(tape, a.permuted([*shared, *left, *summed, *right]), (batch, rows, inner))
     b_matrices = reshape(
-        tape, _permuted(b, [*shared, *summed, *right, *left]), (batch, inner, columns)
+        tape, b.permuted([*shared, *summed, *right, *left]), (batch, inner, columns)
     )
     _save(tape, a_matrices, b_matrices)
     y = tape.new((batch, rows, columns), requires_grad=a.requires_grad or b.requires_grad)
@@ -225,7 +223,3 @@ def _swaps(a: Sizes, b: Sizes) -> bool:
         if (x == 1) != (y == 1):
             return y == 1
     return False
-
-
-def _permuted(x: Tensor, order: Sequence[int]) -> Tensor:
-    return x.viewed(tuple(x.shape[i] for i in order), tuple(x.strides[i] for i in order))

@@ -16,7 +16,7 @@ from archspec.ir.shape import (
     replaced,
     show,
 )
-from archspec.ir.tape import Tape, Tensor, elementwise, empty_like
+from archspec.ir.tape import Tape, Tensor, empty_like
 from archspec.ir.types import BOOL, EVERY, FLOAT, INT32, INT64, INTEGERS, ValueType
 from archspec.ops.embedding import expect_below
 from archspec.sizes.size import known
@@ -102,7 +102,9 @@ class Gather(_Chosen, name="gather"):
             )
         for position in range(is_batched(x), len(x)):
             if position != dim:
-                what = f"dim {position} of the first input, which is {index[position]} of the index"
+                what = (
+                    f"dim {position} of the first input, which is {index[position]} of the index,"
+                )
                 expect_at_least(x[position], index[position], what)
         return index
 
@@ -145,12 +147,8 @@ class TakeAlongDim(_Chosen, name="take_along_dim"):
         dim = self.dim % len(x.shape)
         wide = map(max, zip(x.shape, index.shape, strict=True))
         shape = replaced(tuple(wide), dim, index.shape[dim])
-        steps = tuple(
-            0 if size != wanted else step
-            for size, wanted, step in zip(index.shape, shape, index.strides, strict=True)
-        )
         # Positions from the end are counted from the front.
-        wrapped = elementwise(tape, index.viewed(shape, steps)._replace(type=INT64))
+        wrapped = tape.new(shape, requires_grad=False, type=INT64)
         if x.requires_grad:
             tape.save(x, wrapped)
         return tape.new(shape, requires_grad=x.requires_grad, type=x.type)
@@ -263,7 +261,6 @@ class Topk(_Ordered, name="topk"):
     """
 
     k: PositiveInt
-    dim: int = -1
     largest: bool = True
     sorted: bool = True
 
@@ -302,7 +299,6 @@ class Sort(_Ordered, name="sort"):
     equal ones.
     """
 
-    dim: int = -1
     descending: bool = False
     stable: bool = False
 

@@ -57,7 +57,7 @@ class RMSNorm(OverAxes, name="rms_norm"):
         (x,) = inputs
         kept, axes = self._split(x.shape)
         order = (*kept, *axes)
-        last = _permuted(x, order)
+        last = x.permuted(order)
         # Computed in float32 where floats are shorter; a copy of the input is kept then.
         wide = last
         if tape.is_short:
@@ -77,11 +77,7 @@ class RMSNorm(OverAxes, name="rms_norm"):
             requires_grad=require_grad(x, *weights),
             strides=layout_of(normed, normed.shape),
         )
-        return _permuted(y, tuple(order.index(dim) for dim in range(len(order))))
-
-
-def _permuted(x: Tensor, order: tuple[int, ...]) -> Tensor:
-    return x.viewed(tuple(x.shape[dim] for dim in order), tuple(x.strides[dim] for dim in order))
+        return y.permuted([order.index(dim) for dim in range(len(order))])
 
 
 class BatchNormScratchOp(ProductFree, name="batch_norm_scratch"):

@@ -9,6 +9,7 @@ from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import ArgumentsError
 from archspec.ir.op import Example, NonNegativeInt, PositiveInt, ProductFree
 from archspec.ir.shape import (
+    SPATIAL_AXES,
     Shape,
     each,
     expect_at_least,
@@ -23,9 +24,6 @@ from archspec.ir.types import INT64
 Pair: TypeAlias = PositiveInt | tuple[PositiveInt, PositiveInt]
 PairOrZero: TypeAlias = NonNegativeInt | tuple[NonNegativeInt, NonNegativeInt]
 OutputSize: TypeAlias = PositiveInt | tuple[PositiveInt | None, PositiveInt | None]
-
-AXES = ("depth", "height", "width")
-"""Names of the spatial axes."""
 
 
 class Pooling(ProductFree):
@@ -48,6 +46,12 @@ def record_maxima(
     if x.requires_grad:
         tape.save(x, indices)
     return y
+
+
+def record_adaptive_maxima(tape: Tape, x: Tensor, y_shape: Shape) -> Tensor:
+    """`record_maxima`; torch has no kernel that gives those of volumes another layout."""
+    strides = contiguous_strides(y_shape) if len(y_shape) == 5 else None
+    return record_maxima(tape, x, y_shape, strides)
 
 
 def record_means(tape: Tape, x: Tensor, y_shape: Shape) -> Tensor:
@@ -77,7 +81,7 @@ class SlidingPooling(Pooling):
         given = (self.kernel_size, self.stride or self.kernel_size, padding, dilation)
         sizes = []
         for what, size, kernel, step, pad, apart in zip(
-            AXES[-self.spatial :],
+            SPATIAL_AXES[-self.spatial :],
             x[2:],
             *(each(value, self.spatial) for value in given),
             strict=True,
@@ -107,7 +111,7 @@ class SlidingPooling(Pooling):
     def expect_whole_windows(self, x: Shape) -> None:
         """Refuse windows longer than the input, which torch does for means over volumes."""
         for axis, size, kernel in zip(
-            AXES[-self.spatial :], x[2:], each(self.kernel_size, self.spatial), strict=True
+            SPATIAL_AXES[-self.spatial :], x[2:], each(self.kernel_size, self.spatial), strict=True
         ):
             expect_at_least(size, kernel, f"{axis} (under a window of {kernel})")
 
@@ -115,8 +119,6 @@ class SlidingPooling(Pooling):
 class WindowPooling(SlidingPooling):
     """Pooling over windows of an input with a margin."""
 
-    kernel_size: PositiveInt | tuple[PositiveInt, ...]
-    stride: PositiveInt | tuple[PositiveInt, ...] | None = None
     padding: NonNegativeInt | tuple[NonNegativeInt, ...] = 0
 
     @classmethod
@@ -181,7 +183,6 @@ class MaxPool2d(MaxPooling, name="max_pool2d", primary="kernel_size"):
     stride: Pair | None = None
     padding: PairOrZero = 0
     dilation: Pair = 1
-    ceil_mode: bool = False
 
     module = "torch.nn.MaxPool2d"
     function = "torch.nn.functional.max_pool2d"
@@ -201,8 +202,6 @@ class AvgPool2d(AvgPooling, name="avg_pool2d", primary="kernel_size"):
     kernel_size: Pair
     stride: Pair | None = None
     padding: PairOrZero = 0
-    ceil_mode: bool = False
-    count_include_pad: bool = True
     divisor_override: PositiveInt | None = None
 
     module = "torch.nn.AvgPool2d"
@@ -259,11 +258,7 @@ class AdaptiveMaxima(AdaptivePooling):
     """Maxima over windows that cover the input evenly."""
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
-        (x,) = inputs
-        y_shape = self.infer(x.shape)
-        # torch has no kernel that gives those of volumes another layout.
-        strides = contiguous_strides(y_shape) if self.spatial == 3 else None
-        return record_maxima(tape, x, y_shape, strides)
+        return record_adaptive_maxima(tape, inputs[0], self.infer(inputs[0].shape))
 
 
 class AdaptiveAvgPool2d(AdaptiveAveraging, name="adaptive_avg_pool2d", primary="output_size"):
@@ -290,11 +285,7 @@ class AdaptiveMaxPool2d(AdaptiveMaxima, name="adaptive_max_pool2d", primary="out
 
     module = "torch.nn.AdaptiveMaxPool2d"
     function = "torch.nn.functional.adaptive_max_pool2d"
-    examples = (
-        Example({"output_size": 3}, inputs=[("N", 2, 7, 5)]),
-        Example({"output_size": (None, 2)}, inputs=[("N", 2, 7, 5)]),
-        Example({"output_size": 1}, inputs=[("N", 2, 4, 4)]),
-    )
+    examples = AdaptiveAvgPool2d.examples
 
 
 class GlobalAveraging(Pooling):

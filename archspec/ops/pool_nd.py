@@ -18,7 +18,7 @@ from archspec.ops.pool import (
     Pair,
     Pooling,
     SlidingPooling,
-    record_maxima,
+    record_adaptive_maxima,
     record_means,
 )
 
@@ -38,7 +38,6 @@ class MaxPool1d(MaxPooling, name="max_pool1d", primary="kernel_size"):
     stride: One | None = None
     padding: OneOrZero = 0
     dilation: One = 1
-    ceil_mode: bool = False
 
     since = "0.2"
     spatial = 1
@@ -61,8 +60,6 @@ class AvgPool1d(AvgPooling, name="avg_pool1d", primary="kernel_size"):
     kernel_size: One
     stride: One | None = None
     padding: OneOrZero = 0
-    ceil_mode: bool = False
-    count_include_pad: bool = True
 
     since = "0.2"
     spatial = 1
@@ -86,7 +83,6 @@ class MaxPool3d(MaxPooling, name="max_pool3d", primary="kernel_size"):
     stride: Triple | None = None
     padding: TripleOrZero = 0
     dilation: Triple = 1
-    ceil_mode: bool = False
 
     since = "0.2"
     spatial = 3
@@ -108,8 +104,6 @@ class AvgPool3d(AvgPooling, name="avg_pool3d", primary="kernel_size"):
     kernel_size: Triple
     stride: Triple | None = None
     padding: TripleOrZero = 0
-    ceil_mode: bool = False
-    count_include_pad: bool = True
     divisor_override: PositiveInt | None = None
 
     since = "0.2"
@@ -156,11 +150,7 @@ class AdaptiveMaxPool1d(AdaptiveMaxima, name="adaptive_max_pool1d", primary="out
     gives_images = False
     module = "torch.nn.AdaptiveMaxPool1d"
     function = "torch.nn.functional.adaptive_max_pool1d"
-    examples = (
-        Example({"output_size": 3}, inputs=[("N", 3, 8)]),
-        Example({"output_size": (2,)}, inputs=[("N", 3, 8)]),
-        Example({"output_size": 1}, inputs=[("N", 3, 8)]),
-    )
+    examples = AdaptiveAvgPool1d.examples
 
 
 class AdaptiveAvgPool3d(AdaptiveAveraging, name="adaptive_avg_pool3d", primary="output_size"):
@@ -191,11 +181,7 @@ class AdaptiveMaxPool3d(AdaptiveMaxima, name="adaptive_max_pool3d", primary="out
     spatial = 3
     module = "torch.nn.AdaptiveMaxPool3d"
     function = "torch.nn.functional.adaptive_max_pool3d"
-    examples = (
-        Example({"output_size": 3}, inputs=[("N", 2, 4, 6, 5)]),
-        Example({"output_size": (2, None, 1)}, inputs=[("N", 2, 4, 6, 5)]),
-        Example({"output_size": 1}, inputs=[("N", 2, 4, 6, 5)]),
-    )
+    examples = AdaptiveAvgPool3d.examples
 
 
 class GlobalAvgPool1d(GlobalAveraging, name="global_avg_pool1d"):
@@ -228,8 +214,7 @@ class _GlobalMaxima(Pooling):
         return (*x[:2], *(1 for _ in range(self.spatial)))
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
-        (x,) = inputs
-        return record_maxima(tape, x, self.infer(x.shape))
+        return record_adaptive_maxima(tape, inputs[0], self.infer(inputs[0].shape))
 
     def inferred(self, *inputs: Shape) -> Mapping[str, Any]:
         return {"output_size": 1}
@@ -264,8 +249,6 @@ class _PowerPooling(SlidingPooling):
     """The root of the sum of powers of each window, of the degree `norm_type`."""
 
     norm_type: Float
-    kernel_size: PositiveInt | tuple[PositiveInt, ...]
-    stride: PositiveInt | tuple[PositiveInt, ...] | None = None
     ceil_mode: bool = False
 
     since = "0.2"
@@ -299,10 +282,8 @@ class _PowerPooling(SlidingPooling):
 class LPPool1d(_PowerPooling, name="lp_pool1d"):
     """The root of the sum of powers of each window: (N, C, L) to (N, C, L')."""
 
-    norm_type: Float
     kernel_size: PositiveInt
     stride: PositiveInt | None = None
-    ceil_mode: bool = False
 
     spatial = 1
     gives_images = False
@@ -319,10 +300,8 @@ class LPPool1d(_PowerPooling, name="lp_pool1d"):
 class LPPool2d(_PowerPooling, name="lp_pool2d"):
     """The root of the sum of powers of each window: (N, C, H, W) to (N, C, H', W')."""
 
-    norm_type: Float
     kernel_size: Pair
     stride: Pair | None = None
-    ceil_mode: bool = False
 
     spatial = 2
     module = "torch.nn.LPPool2d"
@@ -339,10 +318,8 @@ class LPPool2d(_PowerPooling, name="lp_pool2d"):
 class LPPool3d(_PowerPooling, name="lp_pool3d"):
     """The root of the sum of powers of each window: (N, C, D, H, W) to (N, C, D', H', W')."""
 
-    norm_type: Float
     kernel_size: Triple
     stride: Triple | None = None
-    ceil_mode: bool = False
 
     spatial = 3
     module = "torch.nn.LPPool3d"

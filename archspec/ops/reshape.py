@@ -174,10 +174,7 @@ class Permute(_Rearrangement, name="permute", primary="dims"):
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        order = self._order(len(x.shape))
-        return x.viewed(
-            tuple(x.shape[dim] for dim in order), tuple(x.strides[dim] for dim in order)
-        )
+        return x.permuted(self._order(len(x.shape)))
 
     def expression(self, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         return f"{values[0]}.permute({', '.join(map(str, self.dims))})"

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.op import Example, NonNegativeInt, PositiveInt, ProductFree
 from archspec.ir.shape import (
+    SPATIAL_AXES,
     Dim,
     Shape,
     divide,
@@ -18,7 +19,7 @@ from archspec.ir.shape import (
     show,
     window,
 )
-from archspec.ir.tape import Tape, Tensor, contiguous_strides, layout_of
+from archspec.ir.tape import Tape, Tensor, contiguous_strides, layout_of, require_grad
 from archspec.ir.types import EVERY, INT64
 from archspec.ops.regularization import Dropout2d
 
@@ -123,7 +124,7 @@ class _Windows(ProductFree):
         return product(
             window(size, kernel, stride=step, padding=pad, dilation=apart, what=what)
             for what, size, kernel, step, pad, apart in zip(
-                ("height", "width"), sizes, *(each(value, 2) for value in given), strict=True
+                SPATIAL_AXES[-2:], sizes, *(each(value, 2) for value in given), strict=True
             )
         )
 
@@ -236,7 +237,7 @@ class GridSample(ProductFree, name="grid_sample"):
         return (*x[:2], *grid[1:-1])
 
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
-        learns = any(each.requires_grad for each in inputs)
+        learns = require_grad(*inputs)
         if learns:
             tape.save(*inputs)
         return tape.new(self.infer(*(each.shape for each in inputs)), requires_grad=learns)

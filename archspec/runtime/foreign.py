@@ -6,6 +6,7 @@ Its op is in `archspec.ops.module`; torch is imported here, and not there.
 from __future__ import annotations
 
 import inspect
+import keyword
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
@@ -57,8 +58,18 @@ Types: TypeAlias = ValueType | list[ValueType]
 Output: TypeAlias = tuple[Shape, ValueType]
 
 
+class Reading(Protocol):
+    """The types of what a module reads, and the names by which it is given; both may be empty."""
+
+    @property
+    def types(self) -> tuple[ValueType, ...]: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+
 class Constructed(Protocol):
-    """A class of another package by its path, and what it is called with."""
+    """A class of another package by its path, what it is called with, and what it reads."""
 
     @property
     def type(self) -> str: ...
@@ -69,9 +80,12 @@ class Constructed(Protocol):
     @property
     def kwargs(self) -> Mapping[str, Any]: ...
 
+    @property
+    def reads(self) -> Reading: ...
+
 
 class Facts(NamedTuple):
-    """What a module does with an input of one shape. Lists hold one element for each output."""
+    """What a module does with inputs of some shapes. Lists hold one element for each output."""
 
     shapes: list[Shape]
     types: list[ValueType]
@@ -79,27 +93,34 @@ class Facts(NamedTuple):
     macs: int | None
 
 
-def facts(op: Constructed, shape: Shape) -> Facts:
-    """Found once for a class, its arguments and a shape. Raises `Refusal`."""
-    call = _call(op)
-    found = _known.get((*call, shape))
+def facts(op: Constructed, shapes: Sequence[Shape]) -> Facts:
+    """Found once for a class, its arguments and what it reads. Raises `Refusal`."""
+    inputs = tuple(zip(shapes, _types_read(op, len(shapes)), strict=True))
+    call = _call(op, [kind for _, kind in inputs])
+    key = (*call, inputs)
+    found = _known.get(key)
     if found is None:
-        found = _find(op, shape)
+        found = _find(op, inputs)
         # What a type rule asks for knows no shapes.
         types = found.types if len(set(found.types)) > 1 else found.types[0]
         if _types.setdefault(call, types) != types:
             raise _refusal(op, "gives other types of values for other shapes")
-        _known[*call, shape] = found
+        _known[key] = found
     return found
 
 
-def result_types(op: Constructed) -> Types:
+def result_types(op: Constructed, types: Sequence[ValueType]) -> Types:
     """The types of its outputs, or the one of all, once `facts` has seen it run."""
-    return _types[_call(op)]
+    return _types[_call(op, types)]
 
 
-def _call(op: Constructed) -> tuple[object, ...]:
-    return _found_class(op.type), repr(op.args), repr(op.kwargs)
+def _types_read(op: Constructed, count: int) -> Sequence[ValueType]:
+    return op.reads.types or (FLOAT,) * count
+
+
+def _call(op: Constructed, types: Sequence[ValueType]) -> tuple[object, ...]:
+    kinds = tuple([kind.name for kind in types])
+    return _found_class(op.type), repr(op.args), repr(op.kwargs), op.reads.names, kinds
 
 
 def made(op: Constructed) -> nn.Module:
@@ -124,31 +145,91 @@ def _found_class(path: str) -> type[nn.Module]:
     )
 
 
+# --- what it reads ---------------------------------------------------------------------------
+
+
+def _check_inputs(op: Constructed, module: nn.Module, count: int) -> None:
+    """Refuses inputs that its `forward` does not take, and too few of those that it needs."""
+    try:
+        declared = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return  # compiled code has none, and says so when it runs
+    empty, kinds = inspect.Parameter.empty, inspect.Parameter
+    known = [
+        each for each in declared if each.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
+    ]
+    required = [each.name for each in known if each.default is empty]
+    expected = f"inputs {', '.join([each.name for each in known])}"
+    if op.reads.names:
+        takes_any = any(each.kind is kinds.VAR_KEYWORD for each in declared)
+        named = {each.name for each in known if each.kind is not kinds.POSITIONAL_ONLY}
+        for name in op.reads.names:
+            if name not in named and not (takes_any and _may_name(name)):
+                raise Refusal(
+                    f"{op.type} has no input {name!r}",
+                    code=Code.UNKNOWN_NAME,
+                    expected=expected,
+                    help=did_you_mean(name, named),
+                )
+        missing = [name for name in required if name not in op.reads.names]
+    else:
+        by_position = [each for each in known if each.kind is not kinds.KEYWORD_ONLY]
+        takes_more = any(each.kind is kinds.VAR_POSITIONAL for each in declared)
+        if count > len(by_position) and not takes_more:
+            raise Refusal(
+                f"{op.type} takes at most {len(by_position)} input(s), got {count}",
+                code=Code.ARITY,
+                expected=expected,
+                found=str(count),
+                help="name one value: `from: name`, or one output of several: `from: name[0]`",
+            )
+        given = [each.name for each in by_position[:count]]
+        missing = [name for name in required if name not in given]
+    if missing:
+        raise Refusal(
+            f"{op.type} needs the input{'s' if len(missing) > 1 else ''} "
+            f"{' and '.join(map(repr, missing))} too",
+            code=Code.ARITY,
+            expected=expected,
+            help="give them in order, `from: [a, b]`, or by name, `from: {x: a, y: b}`",
+        )
+
+
+def _may_name(name: str) -> bool:
+    """Whether generated code can give an argument by this name."""
+    return name.isascii() and name.isidentifier() and not keyword.iskeyword(name)
+
+
 # --- shapes, weights, cost -----------------------------------------------------------------------
 
 
-def _find(op: Constructed, shape: Shape) -> Facts:
+def _find(op: Constructed, inputs: Sequence[Output]) -> Facts:
     with seeded(0):  # compiling a spec leaves the global random state as it was
         with torch.device("meta"):
             planned = made(op)
-            planned_outputs = _outputs(op, planned, shape, BATCHES[:2], "the meta device")
+            _check_inputs(op, planned, len(inputs))
+            planned_outputs = _outputs(op, planned, inputs, BATCHES[:2], "the meta device")
         with torch.device("cpu"):
             module = made(op)
             weights = _weights(op, module)
-            outputs = _outputs(op, module, shape, BATCHES, "the CPU")
+            outputs = _outputs(op, module, inputs, BATCHES, "the CPU")
             if outputs != planned_outputs:
                 raise _refusal(
                     op,
                     f"gives {_shown(outputs)} on the CPU, and {_shown(planned_outputs)} on the "
                     "meta device",
                 )
-            macs = _macs(op, module, shape)
+            macs = _macs(op, module, inputs)
     shapes, types = map(list, zip(*outputs, strict=True))
     return Facts(shapes, types, weights, macs)
 
 
 def _outputs(
-    op: Constructed, module: nn.Module, shape: Shape, batches: Sequence[int], where: str
+    op: Constructed,
+    module: nn.Module,
+    inputs: Sequence[Output],
+    batches: Sequence[int],
+    where: str,
 ) -> list[Output]:
     """What it gives, the same in every run but for the batch."""
     found: list[Output] = []
@@ -156,7 +237,7 @@ def _outputs(
         module.train(training)
         for batch in batches:
             with torch.no_grad():
-                values = _run(op, module, _input(shape, batch), f"on {where} at N = {batch}")
+                values = _run(op, module, _drawn(inputs, batch), f"on {where} at N = {batch}")
             if any(value.dim() == 0 or value.shape[0] != batch for value in values):
                 first = [tuple(value.shape) for value in values]
                 raise _refusal(op, f"gives {first} for a batch of {batch}: N is not first in it")
@@ -173,15 +254,20 @@ def _shown(outputs: Sequence[Output]) -> str:
     return ", ".join(typed(*output) for output in outputs)
 
 
-def _run(op: Constructed, module: nn.Module, value: torch.Tensor, when: str) -> list[torch.Tensor]:
-    before = value._version
-    precision = str(value.dtype).removeprefix("torch.")
-    result = _tried(f"{op.type} fails {when}", lambda: module(value), Code.SHAPE)
-    if value._version != before:
+def _run(
+    op: Constructed,
+    module: nn.Module,
+    inputs: Sequence[torch.Tensor],
+    when: str,
+    precision: str = PRECISION,
+) -> list[torch.Tensor]:
+    before = [value._version for value in inputs]
+    result = _tried(f"{op.type} fails {when}", lambda: _called(op, module, inputs), Code.SHAPE)
+    if [value._version for value in inputs] != before:
         raise _refusal(op, "writes to its input, which other nodes may read")
     values = list(result) if isinstance(result, tuple | list) else [result]
     if not values or not all(isinstance(each, torch.Tensor) for each in values):
-        raise _refusal(op, f"gives {type(result).__name__}, and no tensor or tuple of tensors")
+        raise _refusal(op, f"gives {_kinds(result)}, and no tensor or tuple of tensors")
     for each in values:
         kind = name_of(each.dtype, precision) if each.layout == torch.strided else str(each.layout)
         if kind not in NAMES:
@@ -189,8 +275,23 @@ def _run(op: Constructed, module: nn.Module, value: torch.Tensor, when: str) -> 
     return values
 
 
-def _input(shape: Shape, batch: int) -> torch.Tensor:
-    return torch.randn(concrete(shape, batch))
+def _called(op: Constructed, module: nn.Module, inputs: Sequence[torch.Tensor]) -> Any:
+    """What its `forward` returns, for inputs by position or by name."""
+    names = op.reads.names
+    return module(**dict(zip(names, inputs, strict=True))) if names else module(*inputs)
+
+
+def _kinds(result: Any) -> str:
+    """What came instead of tensors, for people: `(a tensor, None)`."""
+    if isinstance(result, torch.Tensor):
+        return "a tensor"
+    if isinstance(result, tuple | list) and result:
+        return f"({', '.join(map(_kinds, result))})"
+    return "None" if result is None else type(result).__name__
+
+
+def _drawn(inputs: Sequence[Output], batch: int) -> list[torch.Tensor]:
+    return [drawn(kind, concrete(shape, batch)) for shape, kind in inputs]
 
 
 def _weights(op: Constructed, module: nn.Module) -> Weights:
@@ -207,12 +308,14 @@ def _weights(op: Constructed, module: nn.Module) -> Weights:
     return weights
 
 
-def _macs(op: Constructed, module: nn.Module, shape: Shape) -> int | None:
+def _macs(op: Constructed, module: nn.Module, inputs: Sequence[Output]) -> int | None:
     """For one sample, in `eval()`; None where torch's counter does not know what runs."""
     module.eval()
-    if uncounted(partial(module, _input(shape, 2)), module.parameters()):
+    if uncounted(partial(_called, op, module, _drawn(inputs, 2))):
         return None
-    two, three = (measure_macs(partial(module, _input(shape, batch))) for batch in (2, 3))
+    two, three = (
+        measure_macs(partial(_called, op, module, _drawn(inputs, batch))) for batch in (2, 3)
+    )
     if 3 * two != 2 * three:
         raise _refusal(op, f"costs {two:,} MACs for two samples and {three:,} for three")
     return two // 2
@@ -221,7 +324,9 @@ def _macs(op: Constructed, module: nn.Module, shape: Shape) -> int | None:
 # --- memory --------------------------------------------------------------------------------------
 
 
-def record(op: Constructed, tape: Tape, x: tapes.Tensor) -> tapes.Tensor | list[tapes.Tensor]:
+def record(
+    op: Constructed, tape: Tape, inputs: Sequence[tapes.Tensor]
+) -> tapes.Tensor | list[tapes.Tensor]:
     """What a real run on the CPU leaves: its outputs, and on the tape what autograd saves."""
     saved: dict[int, torch.UntypedStorage] = {}
 
@@ -236,10 +341,13 @@ def record(op: Constructed, tape: Tape, x: tapes.Tensor) -> tapes.Tensor | list[
             module.requires_grad_(False)
         if tape.precision != PRECISION:
             module.to(dtype_of(FLOAT, tape.precision))
-        value = _laid_out(x, tape.precision)
+        # A value that is read twice is one tensor: attention asks which of its inputs are the same.
+        laid_out = {id(x): _laid_out(x, tape.precision) for x in inputs}
+        given = [laid_out[id(x)] for x in inputs]
         with plain_recurrence(), saved_tensors_hooks(pack, lambda tensor: tensor):
-            values = _run(op, module, value, f"at N = {x.shape[0]}")
-    places = {value.untyped_storage().data_ptr(): x.storage}
+            values = _run(op, module, given, f"at N = {inputs[0].shape[0]}", tape.precision)
+    read = zip(given, inputs, strict=True)
+    places = {value.untyped_storage().data_ptr(): x.storage for value, x in read}
     for owned in (*module.parameters(), *module.buffers()):
         places[owned.untyped_storage().data_ptr()] = Storage(0, is_weight=True)
     outputs = [_as_recorded(output, tape, places) for output in values]

@@ -135,44 +135,73 @@ def measure_macs(run: Callable[[], object]) -> int:
         return count()
 
 
-def uncounted(run: Callable[[], object], parameters: Iterable[Tensor]) -> list[str]:
+def uncounted(run: Callable[[], object]) -> list[str]:
     """Ops of `run` whose multiply-accumulates torch's counter may have missed, by their names.
 
-    The counter does not know such an op, and it reads a matrix of `parameters`, as a recurrent
-    layer does, or belongs to another library. To move, add up or look up numbers costs nothing.
+    The counter does not know such an op, and it is none of those that are known to multiply no
+    matrices. To move, add up or look up numbers costs nothing.
     """
-    matrices = {p.untyped_storage().data_ptr() for p in parameters if p.dim() > 1}
-    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _Unknown(matrices) as seen:
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), _Unknown() as seen:
         run()
     return list(seen.names)
 
 
-_FREE = frozenset(
-    {
-        *("_embedding_bag", "embedding", "gather", "index", "index_select"),
-        *("_unsafe_view", "cat", "flip", "repeat", "roll", "stack", "constant_pad_nd"),
-        *("_weight_norm_interface", "linalg_vector_norm", "native_layer_norm"),
-        *("_softmax", "upsample_bicubic2d", "upsample_bilinear2d", "upsample_nearest2d"),
-    }
+_NAMES = """
+    _aminmax _cummax_helper _cummin_helper _embedding_bag _local_scalar_dense _log_softmax
+    _logcumsumexp _masked_softmax _native_batch_norm_legit _native_batch_norm_legit_no_training
+    _pack_padded_sequence _prelu_kernel _safe_softmax _softmax _to_copy _unsafe_view
+    _weight_norm_interface allclose aminmax batch_norm_stats bernoulli binary_cross_entropy
+    binary_cross_entropy_with_logits bincount binomial block_diag bucketize cat cauchy
+    channel_shuffle clone col2im complex constant_pad_nd copy count_nonzero cudnn_batch_norm
+    cummax cummin cumprod cumsum diag_embed dist embedding embedding_renorm equal exponential
+    fill flip floor_divide gather geometric glu hardswish histc im2col isin item kthvalue
+    lift_fresh linalg_cross linalg_vector_norm log_normal log_sigmoid_forward logcumsumexp
+    median mode multinomial nanmedian native_batch_norm native_dropout native_group_norm
+    native_layer_norm native_norm nonzero norm normal pixel_shuffle pixel_unshuffle poisson
+    polar put random renorm repeat repeat_interleave resize resize_as roll rot90
+    rrelu_with_noise rsub searchsorted segment_reduce set sort split split_with_sizes squeeze
+    stack std_mean take topk trace transpose tril triu unfold uniform unsafe_split
+    unsafe_split_with_sizes var_mean where zero
+"""
+_FREE = frozenset(_NAMES.split())
+_FREE_STARTS = (
+    *("_adaptive_", "_assert_", "_fake_quantize_", "_index", "_unique", "_unsafe_index"),
+    *("_unsafe_masked_index", "_upsample_", "adaptive_", "avg_pool", "empty"),
+    *("fake_quantize_", "fractional_max_pool", "full", "grid_sampler_", "index", "masked_"),
+    *("max_pool", "max_unpool", "new_", "rand", "reflection_pad", "replication_pad", "scatter"),
+    *("sym_", "unique_", "upsample_"),
 )
-"""ATen ops without products that modules apply to their weights."""
+_FREE_ENDS = ("_copy", "_like", "_loss", "_loss2d_forward", "_loss_forward", "_scatter")
+"""ATen ops without products, by their names and by how these begin or end."""
+
+
+def _is_free(func: Any) -> bool:
+    """Whether an ATen op is known to multiply no matrices: elementwise ones say so themselves."""
+    name = func.overloadpacket.__name__.rstrip("_")
+    # An op that writes in place, `mish_`, may lack the tags of the plain one.
+    plain = getattr(getattr(torch.ops.aten, name, None), func._overloadname, func)
+    tags = {*func.tags, *plain.tags}
+    return (
+        func.is_view
+        or plain.is_view
+        or not {torch.Tag.pointwise, torch.Tag.reduction}.isdisjoint(tags)
+        or name in _FREE
+        or name.startswith(_FREE_STARTS)
+        or name.endswith(_FREE_ENDS)
+    )
 
 
 class _Unknown(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Collects the ops whose cost is not known, while their results are as they are."""
 
-    def __init__(self, matrices: set[int]) -> None:
+    def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.matrices = matrices
         self.names: dict[str, None] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         packet, kwargs = func.overloadpacket, kwargs or {}
-        free = func.is_view or packet.__name__ in _FREE
-        free = free or not {torch.Tag.pointwise, torch.Tag.reduction}.isdisjoint(func.tags)
-        if packet not in flop_registry and not free:
-            values = [v for v in tree_leaves((args, kwargs)) if isinstance(v, Tensor)]
-            reads = any(v.untyped_storage().data_ptr() in self.matrices for v in values)
-            if reads or func.namespace != "aten":
+        if packet not in flop_registry and not (func.namespace == "aten" and _is_free(func)):
+            reads = any(isinstance(value, Tensor) for value in tree_leaves((args, kwargs)))
+            if reads or func.namespace not in ("aten", "prim"):
                 self.names[str(packet)] = None
         return func(*args, **kwargs)

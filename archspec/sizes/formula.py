@@ -14,10 +14,15 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from operator import add, mul
-from typing import TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
+
+from archspec.record import Record
 
 Monomial: TypeAlias = tuple[int, ...]
 Terms: TypeAlias = tuple[tuple[Monomial, int], ...]
+
+Relation: TypeAlias = Literal[">=", "=", "!="]
+"""How a formula compares with 0."""
 
 T = TypeVar("T", "Formula", int)
 
@@ -279,6 +284,20 @@ class Formula:
                 inner = atom.numerator.plus(self.constant * atom.divisor)
                 return inner.floor(atom.divisor * divisor)
         return self.ring.floor_atom(self, divisor)
+
+
+class Condition(Record):
+    """What holds of a formula."""
+
+    formula: Formula
+    relation: Relation
+
+    def holds(self, values: Mapping[str, int]) -> bool:
+        """Whether it holds for these values of the symbols."""
+        value = self.formula.at(values)
+        if self.relation == ">=":
+            return value >= 0
+        return (value == 0) is (self.relation == "=")
 
 
 class Ring:

@@ -15,8 +15,15 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from archspec.sizes.formula import MAX_COEFFICIENT, Formula, Ring, Unkept, leading
-from archspec.sizes.solve import Condition, Relation
+from archspec.sizes.formula import (
+    MAX_COEFFICIENT,
+    Condition,
+    Formula,
+    Relation,
+    Ring,
+    Unkept,
+    leading,
+)
 
 MAX_POWER = 8
 """The largest power of a size that is kept as a formula."""

@@ -10,36 +10,17 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from archspec.record import Record
 from archspec.sizes.factors import factors
-from archspec.sizes.formula import Formula, Ring, Unkept
+from archspec.sizes.formula import Condition, Formula, Relation, Ring, Unkept
 from archspec.sizes.sets import ALL, MAX_PERIOD, NONE, Changes, Sizes, Unsolved
-
-Relation: TypeAlias = Literal[">=", "=", "!="]
-"""How a formula compares with 0."""
-
 
 MAX_DEGREE = 64
 """The largest degree of a formula that is solved."""
 
 MOST_MEMBERS = 20_000
 """Sizes that are looked at one by one."""
-
-
-class Condition(Record):
-    """What holds of a formula."""
-
-    formula: Formula
-    relation: Relation
-
-    def holds(self, values: Mapping[str, int]) -> bool:
-        """Whether it holds for these values of the symbols."""
-        value = self.formula.at(values)
-        if self.relation == ">=":
-            return value >= 0
-        return (value == 0) is (self.relation == "=")
 
 
 def where(formula: Formula, relation: Relation) -> Sizes:

@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Any
 
 from archspec.sizes.factors import factors
-from archspec.sizes.formula import Formula, Monomial, Unkept, leading
+from archspec.sizes.formula import Condition, Formula, Monomial, Unkept, leading
 from archspec.sizes.sets import ALL, Sizes, Unsolved, from_to
-from archspec.sizes.solve import Condition, where
+from archspec.sizes.solve import where
 
 Legal = Mapping[str, Sizes]
 """The sizes that each symbol may have."""

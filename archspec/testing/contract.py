@@ -18,7 +18,7 @@ import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from importlib.abc import InspectLoader
 from importlib.util import module_from_spec, spec_from_loader
 from itertools import product
@@ -116,7 +116,7 @@ def _calls(draw: DrawFn, kind: type[Op]) -> OpCase:
         types = tuple([ValueType(draw(names)) for _ in types])
     made = kind(**example.args)
     if made.foreign is not None:  # its fields name code, which is not drawn
-        return OpCase(made, inputs, types)
+        return OpCase(made.reading(types, ()), inputs, types)
     with suppress(ArgumentsError):  # the fields are fine one by one, and not together
         made = kind(**draw(_arguments(kind, example)))
     wanted = 2 if made.arity is None else made.arity
@@ -351,19 +351,24 @@ def _made(call: OpCase, dtype: str) -> nn.Module | Tensor | None:
 def applied(call: OpCase, built: nn.Module | Tensor | None) -> Callable[..., Any]:
     """The op as a function of its inputs; `built` is what its `build` returned."""
     names = [f"x{position}" for position in range(len(call.inputs))]
-    if built is None:
-        result = call.op.expression(names, call.inputs)
-    elif isinstance(built, Tensor) and call.op.gives_own:
+    if isinstance(built, Tensor) and call.op.gives_own:
         result = "own"
     else:
-        result = call.op.call("own", names, call.inputs)
+        result = call.op.source("own", names, call.inputs)
     given = ", ".join(["own", *names])
     source = f"from {namespace.__name__} import *\n\ndef forward({given}):\n    return {result}\n"
-    spec = spec_from_loader(f"archspec.testing.contract.{call.op.op_name}", _Text(source))
+    return partial(_imported(f"archspec.testing.contract.{call.op.op_name}", source), built)
+
+
+@lru_cache(maxsize=1000)
+def _imported(name: str, source: str) -> Callable[..., Any]:
+    """The `forward` of a module of this text. A contract runs the same text at many sizes."""
+    spec = spec_from_loader(name, _Text(source))
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    return partial(module.forward, built)
+    forward: Callable[..., Any] = module.forward
+    return forward
 
 
 class _Text(InspectLoader):

@@ -6,6 +6,7 @@ it: a spec from elsewhere must not be able to look around.
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 from functools import cache
@@ -22,7 +23,6 @@ SPECS = os.path.join(_PACKAGE, "specs")
 if not os.path.isdir(SPECS):
     SPECS = os.path.join(os.path.dirname(_PACKAGE), "specs")
 SUFFIX = ".yaml"
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @cache
@@ -87,7 +87,7 @@ def _is_pipe(mode: int) -> bool:
 def decoded(data: bytes, name: str, limits: Limits) -> Source:
     """Bytes as a text. Raises `Refusal` where they are too many, or not UTF-8."""
     limits.check("text_bytes", len(data), f"the size of {name} in bytes")
-    data = data.removeprefix(_BYTE_ORDER_MARK)
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -123,7 +123,7 @@ def structure_help(source: Source, line: int, column: int, problem: str) -> str 
     if here in "]}" and here:
         return f"remove the `{here}`: nothing is open that it could close"
     if text[: column - 1].strip() == "" and "expected" in problem:
-        return _indentation(source, line, column)
+        return _indentation(source, line)
     return None
 
 
@@ -137,7 +137,7 @@ def _with_braces(text: str, column: int) -> str | None:
     return None
 
 
-def _indentation(source: Source, line: int, column: int) -> str | None:
+def _indentation(source: Source, line: int) -> str | None:
     """The column of the nearest line above that this one seems to belong with."""
     if below := _list_without_a_key(source, line):
         return below

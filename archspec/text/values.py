@@ -8,20 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Edit, Refusal, Source, Span, SpecError
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Source, Span, SpecError
 from archspec.text.limits import Limits
-from archspec.text.slips import (
-    scanner_help,
-    structure_help,
-    unbalanced,
-    unfinished,
-    unspaced,
-)
-
-if TYPE_CHECKING:
-    import yaml
+from archspec.text.refusals import from_yaml, past_limit, refused, refused_at
+from archspec.text.slips import unbalanced
 
 _INT = re.compile(r"[-+]?[0-9]+\Z")
 _RADIX = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)\Z")
@@ -122,9 +114,9 @@ def plain(value: Value) -> Any:
 def kind(value: Value) -> str:
     """What a value is, for messages."""
     if isinstance(value, Items):
-        return "a list"
+        return "a list" if value.items else "an empty list"
     if isinstance(value, Mapping):
-        return "a mapping"
+        return "a mapping" if value.entries else "an empty mapping"
     if value.is_absent:
         return "nothing"
     if value.value is None:
@@ -146,7 +138,7 @@ def read(source: Source, limits: Limits) -> Value:
     try:
         size = len(source.text.encode("utf-8"))
     except UnicodeEncodeError as error:
-        raise _failure(
+        raise refused_at(
             source, Code.ENCODING, "the text is not valid Unicode", error.start
         ) from None
     if size > limits.text_bytes:
@@ -159,7 +151,7 @@ def read(source: Source, limits: Limits) -> Value:
     try:
         return _Reader(source, limits).read()
     except yaml.YAMLError as error:
-        raise SpecError([_from_yaml(source, error, limits)]) from None
+        raise SpecError([from_yaml(source, error, limits)]) from None
 
 
 def resolve(text: str, span: Span) -> Atom:
@@ -170,15 +162,15 @@ def resolve(text: str, span: Span) -> Atom:
     if first in "0123456789.+-":
         if _INT.match(text) or _RADIX.match(text):
             if len(text) > 100:
-                raise _at(span, Code.SCALAR, "a whole number of more than 100 digits")
+                raise refused(span, Code.SCALAR, "a whole number of more than 100 digits")
             return int(text, 0) if _RADIX.match(text) else int(text)
         if _FLOAT.match(text):
             number = float(text)
             if number in (float("inf"), float("-inf")):
-                raise _at(span, Code.SCALAR, f"{shorten(text)} is too large for a number")
+                raise refused(span, Code.SCALAR, f"{shorten(text)} is too large for a number")
             return number
         if _NOT_FINITE.match(text):
-            raise _at(
+            raise refused(
                 span,
                 Code.SCALAR,
                 f"{text} is not a size, rate or count",
@@ -233,7 +225,7 @@ class _Reader:
                 value = self.alias(event)
             else:
                 if kind_ is yaml.DocumentStartEvent and documents:
-                    raise _at(
+                    raise refused(
                         self.span(event),
                         Code.YAML_FEATURE,
                         "a second document begins here",
@@ -243,7 +235,7 @@ class _Reader:
                 continue
             (stack[-1][1] if stack else documents).append(value)
         if not documents:
-            raise _at(
+            raise refused(
                 Span(self.source, 1, 1, 1, 1),
                 Code.STRUCTURE,
                 "the spec is empty",
@@ -255,7 +247,9 @@ class _Reader:
         if event.tag is not None:
             self.refuse_tag(event, event.implicit)
         if len(stack) >= self.limits.nesting:
-            raise _limit(self.limits, "nesting", len(stack) + 1, "the nesting", self.span(event))
+            raise past_limit(
+                self.limits, "nesting", len(stack) + 1, "the nesting", self.span(event)
+            )
         if event.anchor:
             self.anchors[event.anchor] = None
         stack.append((event, []))
@@ -277,7 +271,7 @@ class _Reader:
         entries: dict[str, tuple[Scalar, Value]] = {}
         for key, value in zip(values[::2], values[1::2], strict=True):
             if not isinstance(key, Scalar):
-                raise _at(
+                raise refused(
                     key.span,
                     Code.STRUCTURE,
                     f"{kind(key)} cannot be a key",
@@ -285,7 +279,7 @@ class _Reader:
                     help='quote text that begins with a bracket or brace: "[a, b]"',
                 )
             if key.text == "<<" and key.plain:
-                raise _at(
+                raise refused(
                     key.span,
                     Code.YAML_FEATURE,
                     "merge keys (`<<`) are not part of the language",
@@ -311,7 +305,7 @@ class _Reader:
         text, place = event.value, self.place(event.start_mark, event.end_mark)
         if len(text) > self.limits.scalar_length:
             what = "the length of this text"
-            raise _limit(self.limits, "scalar_length", len(text), what, Span(*place))
+            raise past_limit(self.limits, "scalar_length", len(text), what, Span(*place))
         plain = not event.style
         if event.tag is not None:
             self.refuse_tag(event, event.implicit[0] or event.implicit[1])
@@ -334,7 +328,7 @@ class _Reader:
         value = self.anchors.get(event.anchor)
         if value is None:
             inside = event.anchor in self.anchors
-            raise _at(
+            raise refused(
                 self.span(event),
                 Code.YAML_FEATURE,
                 f"*{shorten(event.anchor)} "
@@ -346,12 +340,12 @@ class _Reader:
     def count(self, size: int, place: Place) -> None:
         if size > self.limits.values:
             what = "the number of values (aliases expanded)"
-            raise _limit(self.limits, "values", size, what, Span(*place))
+            raise past_limit(self.limits, "values", size, what, Span(*place))
 
     def refuse_cut(self, text: str, span: Span) -> None:
         """Refuses a plain text within braces that ends before its parenthesis is closed."""
         if help_ := unbalanced(text, self.source, span):
-            raise _at(
+            raise refused(
                 span,
                 Code.YAML,
                 f"{shorten(text)!r} is cut at a comma: inside braces a plain text ends there",
@@ -360,7 +354,7 @@ class _Reader:
 
     def refuse_tag(self, event: Any, implicit: bool) -> None:
         if event.tag != "!" and not implicit:
-            raise _at(
+            raise refused(
                 self.span(event),
                 Code.YAML_FEATURE,
                 f"the tag {shorten(str(event.tag))} is not part of the language",
@@ -379,80 +373,3 @@ def _behind_properties(span: Span) -> Span:
     before = found[0].split("\n")
     column = len(before[-1]) + (span.column if len(before) == 1 else 1)
     return span._replace(line=span.line + len(before) - 1, column=column)
-
-
-def _at(span: Span, code: Code, message: str, **more: Any) -> SpecError:
-    return SpecError([Diagnostic(code, message, span, **more)])
-
-
-def _limit(limits: Limits, name: str, value: int, what: str, span: Span) -> SpecError:
-    try:
-        limits.check(name, value, what)
-    except Refusal as refusal:
-        return SpecError([Diagnostic.of(refusal, span)])
-    raise AssertionError(f"{name} is within its limit")
-
-
-def _failure(source: Source, code: Code, message: str, index: int) -> SpecError:
-    before = source.text[:index]
-    line = before.count("\n") + 1
-    column = index - (before.rfind("\n") + 1) + 1
-    return _at(Span(source, line, column, line, column + 1), code, message)
-
-
-LIBYAML_NESTING = 1_000
-"""The depth that libyaml allows by itself, and refuses while it reads ahead, before any event."""
-
-
-def _from_yaml(source: Source, error: yaml.YAMLError, limits: Limits) -> Diagnostic:
-    """libyaml's refusal as a diagnostic, with a hint where the slip is a known one."""
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
-    if mark is None:
-        position = getattr(error, "position", 0) or 0
-        before = source.text[: position if isinstance(position, int) else 0]
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        code = Code.ENCODING
-    else:
-        line, column, code = mark.line + 1, mark.column + 1, Code.YAML
-    span = Span(source, line, column, line, column + 1)
-    if code is Code.ENCODING:
-        return Diagnostic(
-            code,
-            f"this is not YAML: {problem}",
-            span,
-            found=_code_point(error),
-            help="remove the character",
-        )
-    if problem == "exceeded maximum nesting depth":
-        least = limits._replace(nesting=min(limits.nesting, LIBYAML_NESTING))
-        (diagnostic,) = _limit(
-            least, "nesting", LIBYAML_NESTING + 1, "the nesting", span
-        ).diagnostics
-        raised = limits.nesting > LIBYAML_NESTING
-        return diagnostic._replace(help="libyaml nests no deeper") if raised else diagnostic
-    opened = getattr(error, "context_mark", None)
-    slip = None
-    if problem == "could not find expected ':'" and opened is not None:
-        slip = unspaced(source, opened.line + 1)
-    elif "mapping values are not allowed" in problem:
-        slip = unspaced(source, line)
-    if slip is not None:
-        key = Span(source, slip.line, slip.column, slip.line, slip.column + len(slip.key))
-        return Diagnostic(
-            code,
-            "this key has no space after its colon, so YAML reads on as if it were text",
-            key,
-            help=f"write a space after the colon: `{slip.key}: {slip.value}`",
-            edits=(Edit(key._replace(end_column=key.end_column + 1), f"{slip.key}: "),),
-        )
-    if opened is not None and (found := unfinished(source, problem, opened.line + 1, line)):
-        start = Span(source, opened.line + 1, opened.column + 1, opened.line + 1, opened.column + 2)
-        return Diagnostic(code, f"this is not YAML: {found.message}", start, help=found.help)
-    help_ = scanner_help(source, line, problem) or structure_help(source, line, column, problem)
-    return Diagnostic(code, f"this is not YAML: {problem}", span, help=help_)
-
-
-def _code_point(error: yaml.YAMLError) -> str | None:
-    character = getattr(error, "character", None)
-    return f"U+{character:04X}" if isinstance(character, int) else None

@@ -275,3 +275,12 @@ def is_connection_lost(error: BaseException) -> bool:
     return isinstance(error, dist.DistError) or (
         isinstance(error, RuntimeError) and any(w in str(error) for w in CONNECTION_LOST)
     )
+
+
+def connection_lost(error: BaseException) -> str:
+    """What to say of a run whose other process is gone."""
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return (
+        f"another process of the run is gone ({said[0][:200]}). The last checkpoint is intact: "
+        "torchrun --max-restarts N starts all processes again, and --resume goes on from it"
+    )

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from archspec.training.errors import TrainingError
+
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    from archspec.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -77,3 +81,39 @@ def runs_of(sizes: list[int]) -> list[tuple[int, int]]:
         else:
             runs.append((size, 1))
     return runs
+
+
+def plan_of(recipe: Recipe, net: nn.Module, images: int, world: int) -> Plan:
+    """The batches of an epoch. Raises `TrainingError` where they cannot be computed."""
+    batch = int(recipe.batch_size)
+    if batch % world:
+        raise TrainingError(
+            f"a batch of {batch} images cannot be shared by {world} processes: "
+            f"--batch-size {batch // world * world or world} can"
+        )
+    least = 2 * world * recipe.accumulate if _has_batch_statistics(net) else 1
+    plan = Plan(images, batch, recipe.seed, least)
+    _check_smallest(plan, least, world * recipe.accumulate)
+    return plan
+
+
+def _has_batch_statistics(net: nn.Module) -> bool:
+    """Whether a layer takes means over the images of a step."""
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    from archspec.runtime.modules import BatchNormScratch
+
+    return any(isinstance(module, _BatchNorm | BatchNormScratch) for module in net.modules())
+
+
+def _check_smallest(plan: Plan, least: int, pieces: int) -> None:
+    """Refuse steps in which a process or piece would have one image, of which no mean is taken."""
+    smallest = min(stop - start for start, stop in plan.bounds)
+    if smallest >= least:
+        return
+    each = f" in each of its {pieces} parts" if pieces > 1 else ""
+    remedy = f"--batch-size {least} or more" if plan.count >= least else "more training images"
+    raise TrainingError(
+        f"the network has batch normalisation, which needs two images{each}, and a step has "
+        f"{smallest}: it takes {remedy}"
+    )

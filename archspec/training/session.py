@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -18,15 +18,14 @@ from archspec.ir.tape import RECOMPUTED
 from archspec.recipe.recipe import Recipe
 from archspec.runtime.recompute import recomputing
 from archspec.training import compatibility, device, state, tuning
-from archspec.training.distributed import Processes, is_connection_lost, joined
+from archspec.training.distributed import Processes, connection_lost, is_connection_lost, joined
+from archspec.training.ending import Finished, close
 from archspec.training.errors import TrainingError
-from archspec.training.evaluate import Evaluation
-from archspec.training.loop import Listener, Row, Trainer
+from archspec.training.loop import Listener, Trainer
 from archspec.training.loss import Loss
-from archspec.training.plan import Plan
+from archspec.training.plan import Plan, plan_of
 from archspec.training.randomness import caller_untouched, make_deterministic, seed_everything
 from archspec.training.recorder import Recorder
-from archspec.training.report import write_report
 from archspec.training.resume import (
     Saved,
     changed_course,
@@ -37,12 +36,9 @@ from archspec.training.resume import (
     identity,
     saved_run,
 )
-from archspec.training.store import checkpoint
-from archspec.training.store.files import remove_leftovers, write_text
+from archspec.training.store.files import remove_leftovers
 from archspec.training.store.lock import locked
-from archspec.training.store.records import finite
 from archspec.training.store.runs import Run, about_of, make, make_numbered, numbered, spec_hash
-from archspec.training.store.trees import Kept, check_form
 from archspec.training.synchronised import synchronised
 
 if TYPE_CHECKING:
@@ -69,18 +65,6 @@ class Session:
     trainer: type[Trainer] = Trainer
     say: Callable[[str], None] = lambda line: None
     reading: Progress = nothing_shown
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A run that came to its end: the network with its best weights, and all figures."""
-
-    net: nn.Module
-    history: list[Row]
-    result: dict[str, Any]
-    run: Run
-    is_main: bool = True
-    """Whether this process, of several, is the one that writes and speaks."""
 
 
 def train(session: Session) -> Finished:
@@ -127,7 +111,7 @@ class _Stages:
         self._say_what_is_recomputed()
         if self.recipe.evaluation_memory_format == "auto":
             self.recipe = self._with_evaluation_decided(net, data)
-        plan = self._plan(net, len(data.train))
+        plan = plan_of(self.recipe, net, len(data.train), self.processes.world)
         run = saved.run if saved else self._new_run(data)
         threads = self.recipe.threads
         # Sums are rounded as threads share them out: a run goes on with as many as it began with.
@@ -138,7 +122,7 @@ class _Stages:
                 self._go_on(trainer, saved)
             # 4. the training, and its figures
             self._fit(trainer)
-            return self._close(trainer, run)
+            return close(trainer, run)
 
     def _size(self) -> tuple[int, int]:
         """Height and width of images: the recipe's, the data's where they are legal, the spec's."""
@@ -339,20 +323,6 @@ class _Stages:
 
     # --- the training --------------------------------------------------------------------------
 
-    def _plan(self, net: nn.Module, images: int) -> Plan:
-        """The batches of an epoch. Raises `TrainingError` where they cannot be computed."""
-        recipe, world = self.recipe, self.processes.world
-        batch = int(recipe.batch_size)
-        if batch % world:
-            raise TrainingError(
-                f"a batch of {batch} images cannot be shared by {world} processes: "
-                f"--batch-size {batch // world * world or world} can"
-            )
-        least = 2 * world * recipe.accumulate if _has_batch_statistics(net) else 1
-        plan = Plan(images, batch, recipe.seed, least)
-        _check_smallest(plan, least, world * recipe.accumulate)
-        return plan
-
     def _trainer(self, net: nn.Module, data: Data, plan: Plan, run: Run) -> Trainer:
         recipe = self.recipe
         # After the weights, whose seed is their own; other processes drop out other units.
@@ -414,7 +384,7 @@ class _Stages:
             trainer.fit()
         except (RuntimeError, MemoryError) as error:
             if self.processes.world > 1 and is_connection_lost(error):
-                raise TrainingError(_connection_lost(error)) from None
+                raise TrainingError(connection_lost(error)) from None
             if not device.is_out_of_memory(error):
                 raise
             reason = str(error).split(". ")[0].splitlines()[0]
@@ -429,90 +399,6 @@ class _Stages:
         share = batch // trainer.recipe.accumulate // self.processes.world
         fitting_share = tuning.largest_that_fits(self.arch, self.recipe, self.place, share)
         raise TrainingError(_out_of_memory(trainer, fitting_share, share, reason))
-
-    def _close(self, trainer: Trainer, run: Run) -> Finished:
-        last = self._figures(trainer, trainer.position.epoch)
-        best_epoch = self._load_best(trainer, run)
-        confusion = trainer.evaluate("test")
-        best = self._figures(trainer, best_epoch, confusion)
-        result = finite({"best": best, "last": last, "epochs": trainer.position.epoch})
-        if self.processes.is_main:
-            import json
-
-            result = {"run": run.about()["run"], **result}
-            write_text(run.folder / "result.json", json.dumps(result, indent=2) + "\n")
-            matrix = confusion.confusion.tolist()
-            write_report(run, trainer.history, matrix, trainer.data.classes)
-        self.processes.wait()
-        return Finished(trainer.evaluated, trainer.history, result, run, self.processes.is_main)
-
-    def _load_best(self, trainer: Trainer, run: Run) -> int:
-        """Gives the evaluated network its best weights, and returns their epoch.
-
-        All processes evaluate the same ones: the last, where one of them cannot read the best.
-        """
-        tree, wrong = {}, None
-        try:
-            tree = self._best(trainer, run)
-        except TrainingError as error:
-            wrong = error
-        failed = torch.tensor(float(wrong is not None), device=self.place)
-        if self.processes.largest(failed).item():
-            what = wrong or "another process cannot read the best weights"
-            self._say(f"{what}. The last weights stand in for the best")
-            return trainer.position.epoch
-        state.load_weights(trainer.evaluated, tree["model"])
-        return int(tree["epoch"])
-
-    def _best(self, trainer: Trainer, run: Run) -> dict[str, Any]:
-        path = run.checkpoints / checkpoint.BEST
-        tree = checkpoint.load(path)
-        check_form(Kept, path, tree)
-        if tree["run"] != run.about()["run"]:
-            raise checkpoint.DamagedError(f"{path} belongs to another run")
-        own = trainer.evaluated.state_dict()
-        state.check_same(own, tree["model"], "weights of another network")
-        return tree
-
-    def _figures(
-        self, trainer: Trainer, epoch: int, test: Evaluation | None = None
-    ) -> dict[str, Any]:
-        found: dict[str, Any] = {"epoch": epoch}
-        for split in ("validation", "test"):
-            given = test if split == "test" else None
-            figures = (given or trainer.evaluate(split)).figures
-            if figures.examples:
-                found[split] = {"loss": figures.loss, "accuracy": figures.accuracy}
-        return found
-
-
-def _has_batch_statistics(net: nn.Module) -> bool:
-    from torch.nn.modules.batchnorm import _BatchNorm
-
-    from archspec.runtime.modules import BatchNormScratch
-
-    return any(isinstance(module, _BatchNorm | BatchNormScratch) for module in net.modules())
-
-
-def _check_smallest(plan: Plan, least: int, pieces: int) -> None:
-    """Refuse steps in which a process or piece would have one image, of which no mean is taken."""
-    smallest = min(stop - start for start, stop in plan.bounds)
-    if smallest >= least:
-        return
-    each = f" in each of its {pieces} parts" if pieces > 1 else ""
-    remedy = f"--batch-size {least} or more" if plan.count >= least else "more training images"
-    raise TrainingError(
-        f"the network has batch normalisation, which needs two images{each}, and a step has "
-        f"{smallest}: it takes {remedy}"
-    )
-
-
-def _connection_lost(error: BaseException) -> str:
-    said = str(error).strip().splitlines() or [type(error).__name__]
-    return (
-        f"another process of the run is gone ({said[0][:200]}). The last checkpoint is intact: "
-        "torchrun --max-restarts N starts all processes again, and --resume goes on from it"
-    )
 
 
 def _out_of_memory(trainer: Trainer, fits: int, share: int, reason: str) -> str:

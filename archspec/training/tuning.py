@@ -89,7 +89,7 @@ def choose_way(
             if not times:  # one step each shows whether other programs hold the cores
                 quick = [way for way in ways if way.layout == plain.layout]
                 seconds = {way: measured.seconds(way) for way in quick}
-                once = next(w for w in quick if min(seconds.values()) >= TIE * seconds[w])
+                once = _fastest(seconds, quick)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -97,10 +97,8 @@ def choose_way(
     if not times:
         why = f"a run of about {run:,.0f} s is too short to measure "
         return Chosen(once, f"{why}more than a step each")
-    best = next(way for way in ways if min(times.values()) >= TIE * times[way])
-    others = (f"{way} {seconds * 1e3:.3g} ms" for way, seconds in times.items() if way != best)
-    why = f"a step of {size} images took {times[best] * 1e3:.3g} ms; {'; '.join(others)}"
-    return Chosen(best, why)
+    best = _fastest(times, ways)
+    return Chosen(best, f"a step of {size} images took {_took(times, best)}")
 
 
 def _ways(recipe: Recipe, device: torch.device) -> list[Way]:
@@ -166,6 +164,17 @@ def compared(tries: Mapping[T, Callable[[], float]], allowed: float) -> dict[T, 
     return {way: median(found) for way, found in times.items()}
 
 
+def _fastest(times: Mapping[T, float], preferred: Sequence[T]) -> T:
+    """The first of the preferred ways that no other clearly beats."""
+    return next(way for way in preferred if min(times.values()) >= TIE * times[way])
+
+
+def _took(times: Mapping[T, float], best: T) -> str:
+    """How long the best way took, then each of the others."""
+    others = (f"{way} {seconds * 1e3:.3g} ms" for way, seconds in times.items() if way != best)
+    return f"{times[best] * 1e3:.3g} ms; {'; '.join(others)}"
+
+
 class ForwardPasses(NamedTuple):
     """What evaluation computes: so many images in all, in batches of a shape (N, C, H, W)."""
 
@@ -210,12 +219,8 @@ def choose_evaluation_layout(passes: ForwardPasses, own: str) -> WithReason | No
         net.train(was_training)
     if not times:
         return None
-    preferred = sorted(LAYOUTS, key=lambda layout: layout != own)
-    best = next(way for way in preferred if min(times.values()) >= TIE * times[way])
-    others = (f"{way} {seconds * 1e3:.3g} ms" for way, seconds in times.items() if way != best)
-    return WithReason(
-        best, f"{passes.shape[0]} images took {times[best] * 1e3:.3g} ms; {'; '.join(others)}"
-    )
+    best = _fastest(times, sorted(LAYOUTS, key=lambda layout: layout != own))
+    return WithReason(best, f"{passes.shape[0]} images took {_took(times, best)}")
 
 
 @contextmanager

@@ -348,3 +348,16 @@ def test_names_of_sizes_are_as_many_as_an_input_has(symbols, said):
     arch = archspec.loads("input: [8]\nlayers: [relu]")
     with pytest.raises(SpecError, match=said):
         arch.contract(symbols)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ("[]", "no input has a size to name\n  expected: an input of one size or more"),
+        ("[2, 3, 2, 3, 2]", "the 5 sizes of the input have no names\n  expected: names, such as"),
+    ],
+)
+def test_an_input_without_names_of_its_sizes_says_so(sizes, said):
+    arch = archspec.loads(f"input: {sizes}\nlayers: [relu]")
+    with pytest.raises(SpecError, match=said):
+        arch.contract()

@@ -48,7 +48,7 @@ def test_the_caller_may_replace_inputs_by_name():
 @pytest.mark.parametrize(
     ("head", "message"),
     [
-        ("inputs: {}", "`inputs` must be a mapping of names to sizes, not a mapping"),
+        ("inputs: {}", "`inputs` must be a mapping of names to sizes, not an empty mapping"),
         ("inputs: [x]", "`inputs` must be a mapping of names to sizes, not a list"),
         (
             "inputs: {in_shape: [3]}",

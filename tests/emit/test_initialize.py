@@ -7,6 +7,7 @@ from drafts import Draft, image, network
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import archspec
 from archspec.emit import emit
 from archspec.ir.graph import Graph
 from archspec.ir.schemes import SCHEMES
@@ -68,6 +69,24 @@ def test_a_scheme_fills_kernels_and_leaves_biases():
     for layer in (hand[0], hand[2]):
         nn.init.xavier_uniform_(layer.weight)
     assert equal(net, hand)
+
+
+@pytest.mark.parametrize("features", [{}, {"kdim": 5, "vdim": 6}])
+def test_a_scheme_fills_the_projections_that_attention_has(features):
+    key, value = features.get("kdim", 8), features.get("vdim", 8)
+    text = f"""
+        init: xavier_uniform
+        inputs: {{query: [3, 8], key: [4, {key}], value: [4, {value}]}}
+        layers:
+          - {{name: att, multi_head_attention: 2, from: [query, key, value]}}
+    """
+    built = archspec.loads(text).build(seed=0)
+    torch.manual_seed(0)
+    hand = nn.MultiheadAttention(8, 2, batch_first=True, **features)
+    own = ["q_proj_weight", "k_proj_weight", "v_proj_weight"] if features else ["in_proj_weight"]
+    for matrix in (*[getattr(hand, name) for name in own], hand.out_proj.weight):
+        nn.init.xavier_uniform_(matrix)
+    assert equal(built.att, hand)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -118,6 +118,12 @@ PROJECTIONS = {
 }
 
 
+def test_positions_are_not_projected():
+    head = "inputs: {x: [4, 10], y: {shape: [8, 10], dtype: int64, below: 4}}\n"
+    said = refused("- take_along_dim: {dim: 2}\n  from: [x, y]", input="", head=head)
+    assert said.endswith('help: project "x" first: `conv1d: {out_channels: 8, kernel_size: 1}`')
+
+
 @pytest.mark.parametrize("case", PROJECTIONS)
 def test_a_projection_of_an_input(case):
     x, y, said = PROJECTIONS[case]

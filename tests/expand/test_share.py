@@ -383,3 +383,16 @@ def test_a_group_with_a_tensor_of_its_own_is_shared(loop):
     assert arch.num_parameters == (8 if loop else 4)
     assert torch.equal(arch.build()(x), (x * times).relu() * times)
     assert arch.verify().ok
+
+
+def test_one_attention_serves_one_sequence_and_two():
+    text = """
+        inputs: {x: [5, 4], m: [3, %s]}
+        layers:
+          - {name: a, multi_head_attention: 2, from: x}
+          - {share: a, from: [a, m, m]}
+        """
+    arch = archspec.loads(text % 4)
+    assert arch.num_parameters == 4 * (4 * 4 + 4) and arch.verify().ok
+    with pytest.raises(archspec.SpecError, match="AS507"):
+        archspec.loads(text % 6)

@@ -8,7 +8,7 @@ from listing import first_line, listed, loaded, refused
 import archspec
 from archspec.diagnostics.diagnostic import Refusal
 from archspec.expressions.evaluate import Budget, Env
-from archspec.expressions.parse import inserted, template
+from archspec.expressions.templates import inserted, template
 from archspec.text.limits import Limits
 
 # --- where they stand ----------------------------------------------------------------------------

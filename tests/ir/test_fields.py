@@ -55,30 +55,33 @@ def same(a: Any, b: Any) -> bool:
 ANNOTATIONS = sorted(
     {field.annotation for op in REGISTRY.values() for field in op.fields().values()}, key=str
 )
+STRICT = {"strict": True, "allow_inf_nan": False}
+CONVERTERS = [
+    (annotation, converter(annotation), TypeAdapter(annotation, config=STRICT))
+    for annotation in ANNOTATIONS
+]
 
 
-@pytest.mark.parametrize("annotation", ANNOTATIONS, ids=str)
-def test_what_plainly_fits_is_what_pydantic_would_make_of_it(annotation):
-    judge = TypeAdapter(annotation, config={"strict": True, "allow_inf_nan": False})
-    take = converter(annotation)
+# Drawing the values takes longer than the checks of them, so all types share what is drawn.
 
-    @settings(max_examples=200)
-    @given(VALUES)
-    def agrees(value):
+
+@settings(max_examples=900)
+@given(VALUES)
+def test_what_plainly_fits_is_what_pydantic_would_make_of_it(value):
+    for annotation, take, judge in CONVERTERS:
         found = take(value)
         if found is not MISFIT:
-            assert same(found, judge.validate_python(value))
-
-    agrees()
+            assert same(found, judge.validate_python(value)), annotation
 
 
-@pytest.mark.parametrize("name", sorted(REGISTRY))
-def test_an_op_takes_what_its_model_takes(name):
-    kind = REGISTRY[name]
-
-    @settings(max_examples=60)
-    @given(st.dictionaries(st.sampled_from([*kind.fields(), "stride", "Stride"]), VALUES))
-    def agrees(given):
+@settings(max_examples=400)
+@given(st.dictionaries(st.integers(0, 999), VALUES), st.booleans(), st.booleans())
+def test_an_op_takes_what_its_model_takes(drawn, as_example, misspelt):
+    """Arguments of its own, or of an example and some others, with names of none or without."""
+    for name, kind in REGISTRY.items():
+        keys = [*kind.fields(), *(("stride", "Stride") if misspelt else ())]
+        given = dict(kind.examples[0].args) if as_example else {}
+        given |= {keys[place % len(keys)]: value for place, value in drawn.items() if keys}
         try:
             judged: Any = dict(model(kind)(**given))
         except ValidationError as error:
@@ -87,11 +90,9 @@ def test_an_op_takes_what_its_model_takes(name):
             values: Any = taken(kind, given)
         except ArgumentsError as error:
             values = {problem.argument for problem in error.problems}
-        assert judged == values
+        assert judged == values, (name, given)
         if isinstance(values, dict):
-            assert all(same(values[key], judged[key]) for key in values)
-
-    agrees()
+            assert all(same(values[key], judged[key]) for key in values), (name, given)
 
 
 @pytest.mark.parametrize("name", sorted(REGISTRY))
@@ -148,6 +149,26 @@ def test_a_whole_number_widens_where_no_type_fits_it_as_it_is():
     assert same(converter(float | None)(2), 2.0)
     assert same(converter(tuple[float, ...])((1, 2.5)), (1.0, 2.5))
     assert converter(float)(2**53 + 1) is MISFIT  # not exact as a float: pydantic is asked
+
+
+@pytest.mark.parametrize(
+    ("bounds", "within"),
+    [
+        (Bounds(gt=1, lt=3), [2]),
+        (Bounds(ge=1, le=3), [1, 2, 3]),
+        (Bounds(gt=1), [2, 3, 4]),
+        (Bounds(lt=3), [0, 1, 2]),
+    ],
+)
+def test_a_number_is_taken_within_its_bounds_alone(bounds, within):
+    take = converter(Annotated[int, bounds])
+    assert [number for number in range(5) if take(number) is not MISFIT] == within
+
+
+def test_a_literal_is_taken_in_its_own_type():
+    take = converter(Literal["a", 1])
+    assert same((take("a"), take(1)), ("a", 1))
+    assert take(True) is take(1.0) is MISFIT  # equal to 1: pydantic is asked
 
 
 class _Even(Op):

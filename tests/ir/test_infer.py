@@ -19,11 +19,16 @@ X = (N, 4)
         ("relu", [], "relu takes 1 input(s), got 0", None),
         ("matmul", [X], "matmul takes 2 input(s), got 1", None),
         ("add", [X], "add takes two or more inputs, got 1", "name them: `add: [a, b]`"),
+        (
+            *("einsum", [X], "einsum takes 2 inputs, got 1"),
+            "name them: `einsum: {inputs: [a, b], equation: …}`",
+        ),
     ],
 )
 def test_the_number_of_inputs_is_held(name, inputs, message, help):
+    needed = {"equation": "ni,ni->n"} if name == "einsum" else {}
     with pytest.raises(Refusal) as refused:
-        infer(REGISTRY[name](), inputs)
+        infer(REGISTRY[name](**needed), inputs)
     assert (refused.value.code, refused.value.message) == (Code.ARITY, message)
     assert (refused.value.help or "").startswith(help or "")
     assert (refused.value.help is None) == (help is None)

@@ -177,6 +177,7 @@ def test_copies_pickles_and_export() -> None:
         (["0.conv1"], "AS501", "did you mean 'layer1.0.conv1'?"),
         (["layer2.0.conv3"], "AS501", "did you mean 'conv2'?"),
         (["layer2.projection"], "AS501", "there are 0, 1 in layer2"),
+        (["layer2.0.conv1.weight"], "AS501", "no node is inside layer2.0.conv1"),
         (["layer2", "x y"], "AS501", "no node is at 'x y'"),
         ("layer2", "AS505", "a list of paths"),
         ([], "AS505", "a list of paths"),

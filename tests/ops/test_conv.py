@@ -9,7 +9,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch_oracle import accepts_as_torch, compare_record, is_accepted, shape, strided
+from torch_oracle import accepts_as_torch, compare_record, is_accepted, one_or_each, shape, strided
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.infer import infer
@@ -24,10 +24,6 @@ MODULES: dict[type[Op], type[nn.Module]] = {
     Conv2d: nn.Conv2d,
     ConvTranspose2d: nn.ConvTranspose2d,
 }
-
-
-def one_or_each(values: st.SearchStrategy[int], axes: int) -> st.SearchStrategy[Any]:
-    return values | st.tuples(*[values] * axes)
 
 
 @st.composite

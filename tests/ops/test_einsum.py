@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import archspec
@@ -36,7 +36,7 @@ def calls(draw: st.DrawFn) -> testing.OpCase:
     return testing.OpCase(Einsum(equation=equation), tuple(shapes))
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=10)
 @given(calls())
 def test_drawn_equations_agree_with_torch(call):
     assert testing.check_call(call, layouts=("part",))
@@ -108,3 +108,23 @@ def test_shapes_that_do_not_fit_are_refused(equation, inputs, code, message):
     with pytest.raises(Refusal, match=message) as refusal:
         infer(Einsum(equation=equation), inputs)
     assert refusal.value.code is code
+
+
+def test_the_equation_may_stand_alone():
+    text = """
+archspec: 1
+input: [4, 3]
+layers:
+  - {{name: a, linear: 5}}
+  - {{name: b, from: input, linear: 5}}
+  - {{name: c, {}}}
+"""
+    long, short = (
+        archspec.loads(text.format(node))
+        for node in (
+            "einsum: {inputs: [a, b], equation: 'nld,nkd->nlk'}",
+            "from: [a, b], einsum: 'nld,nkd->nlk'",
+        )
+    )
+    assert short.expand() == long.expand()
+    assert short.output_shape == ("N", 4, 4)

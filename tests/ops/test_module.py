@@ -159,7 +159,9 @@ def test_the_command_line_allows_packages(
         ("module: {type: torch.nn.LSTM, args: [8, 4]}", "AS401", "fails on"),
         ("module: nonsense", "AS205", "the path of a class"),
         ("module: os.path.join", "AS801", "the package os, which is not allowed"),
-        ("{module: torch.nn.Bilinear, from: [0, input]}", "AS504", "module takes 1 input(s)"),
+        ("{module: torch.nn.Softsign, from: [0, input]}", "AS504", "at most 1 input(s), got 2"),
+        ("module: {type: torch.nn.Bilinear, args: [8, 8, 2]}", "AS504", "the input 'input2' too"),
+        ("{module: torch.nn.ReLU, from: {x: 0}}", "AS302", "ReLU has no input 'x'"),
     ],
 )
 def test_what_cannot_be_used_is_refused_at_its_place(node: str, code: str, words: str) -> None:
@@ -303,3 +305,135 @@ def test_an_op_with_a_mapping_has_a_hash():
     )
     assert one == same and one != other
     assert {one: "found"}[same] == "found"
+
+
+# --- several inputs ------------------------------------------------------------------------------
+
+SEVERAL = """
+import torch
+
+class Gate(torch.nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.fc = torch.nn.Linear(size, size)
+
+    def forward(self, x, memory, mask=None, *, scale):
+        y = self.fc(x) @ memory.transpose(1, 2) @ memory * scale
+        return y if mask is None else y * mask
+
+class Looks(torch.nn.Module):
+    def forward(self, x, places, chosen):
+        return torch.where(chosen, x.gather(1, places), x)
+
+class Half(torch.nn.Module):
+    def forward(self, a, b):
+        return a + b, None
+
+class Writes(torch.nn.Module):
+    def forward(self, a, b):
+        b.add_(1)
+        return a + b
+"""
+
+
+@pytest.fixture
+def several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "several_inputs.py").write_text(SEVERAL)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def load(text: str) -> archspec.Architecture:
+    return archspec.loads(text, allow_modules=["several_inputs", "torch"])
+
+
+def test_a_list_gives_the_inputs_in_order() -> None:
+    spec = """\
+        input: [5, 4]
+        layers:
+          - {name: a, linear: 3}
+          - {name: b, module: {type: torch.nn.Bilinear, args: [4, 3, 2]}, from: [input, a]}
+        """
+    arch = load(spec)
+    assert (arch.output_shape, arch.macs) == (("N", 5, 2), None)
+    assert arch.num_parameters == (3 * 4 + 3) + (2 * 4 * 3 + 2)
+    assert arch.verify().ok
+    net, x = arch.build(), torch.randn(2, 5, 4)
+    assert torch.equal(net(x), net.b(x, net.a(x)))
+    assert load(arch.expand()).expand() == arch.expand()
+
+
+@pytest.mark.usefixtures("several")
+def test_a_mapping_gives_them_by_the_names_of_forward() -> None:
+    spec = """\
+        inputs: {q: [5, 4], m: [3, 4], s: [1, 1]}
+        layers:
+          - name: g
+            module: {type: several_inputs.Gate, args: [4]}
+            from: {memory: m, scale: s, x: q}
+          - {name: again, share: g, from: {x: g, scale: s, memory: q, mask: q}}
+        """
+    arch = load(spec)
+    assert [layer.macs for layer in arch.layers] == [
+        5 * 4 * 4 + 2 * 5 * 3 * 4,
+        5 * 4 * 4 + 2 * 5 * 5 * 4,
+    ]
+    assert arch.num_parameters == 4 * 4 + 4
+    assert arch.verify().ok
+    net, q, m, s = arch.build(), torch.randn(2, 5, 4), torch.randn(2, 3, 4), torch.randn(2, 1, 1)
+    first = net.g(q, m, scale=s)
+    assert torch.equal(net(q, m, s), net.g(first, q, q, scale=s))
+    again = load(arch.expand())
+    assert "from: {memory: m, scale: s, x: q}" in arch.expand()
+    again_net = again.build()
+    again_net.load_state_dict(net.state_dict())
+    assert torch.equal(again_net(q, m, s), net(q, m, s))
+
+
+def test_attention_gives_its_weights_too_and_reads_a_mask() -> None:
+    spec = """\
+        inputs: {q: [5, 4], m: [3, 4], pad: {shape: [3], dtype: bool}}
+        outputs: {y: 'a[0]', weights: 'a[1]'}
+        layers:
+          - name: a
+            module: {type: torch.nn.MultiheadAttention, args: [4, 2], kwargs: {batch_first: true}}
+            from: {query: q, key: m, value: m, key_padding_mask: pad}
+        """
+    arch = load(spec)
+    assert arch.output_shape == {"y": ("N", 5, 4), "weights": ("N", 5, 3)}
+    assert arch.macs == 2 * 5 * 4 * 4 + 2 * 3 * 4 * 4 + 2 * 5 * 3 * 4
+    assert arch.verify().ok
+
+
+@pytest.mark.usefixtures("several")
+def test_integers_and_truth_values_are_read_with_their_types() -> None:
+    spec = """\
+        inputs:
+          x: [4]
+          places: {shape: [4], dtype: int64, below: 4}
+          chosen: {shape: [4], dtype: bool}
+        layers: [{module: several_inputs.Looks, from: [x, places, chosen]}]
+        """
+    arch = load(spec)
+    assert (arch.output_shape, arch.macs) == (("N", 4), 0)
+    assert arch.verify().ok
+    with pytest.raises(archspec.SpecError, match="is out of bounds"):
+        load(spec.replace("below: 4", "below: 6"))
+
+
+@pytest.mark.usefixtures("several")
+@pytest.mark.parametrize(
+    ("node", "code", "words"),
+    [
+        ("{module: several_inputs.Half, from: [0, input]}", "AS801", "gives (a tensor, None), and"),
+        ("{module: several_inputs.Half, from: [0, 0, 0]}", "AS504", "at most 2 input(s), got 3"),
+        ("{module: several_inputs.Half, from: {a: 0}}", "AS504", "needs the input 'b' too"),
+        ("{module: several_inputs.Half, from: {a: 0, bb: 0}}", "AS302", "expected: inputs a, b"),
+        ("{module: several_inputs.Writes, from: [0, input]}", "AS801", "writes to its input"),
+    ],
+)
+def test_what_forward_does_not_take_is_refused(node: str, code: str, words: str) -> None:
+    with pytest.raises(archspec.SpecError) as caught:
+        load(one(node))
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == code and diagnostic.span is not None
+    assert diagnostic.span.line == 4 and words in str(diagnostic)

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
-from torch_oracle import accepts_as_torch, compare_record, is_accepted, shape, strided
+from torch_oracle import accepts_as_torch, compare_record, is_accepted, one_or_each, shape, strided
 
 import archspec
 from archspec.diagnostics.diagnostic import Code, Refusal
@@ -33,18 +33,14 @@ BY_HAND = {
 }
 
 
-def one_or_two(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return values | st.tuples(values, values)
-
-
 windows = {
-    "kernel_size": one_or_two(st.integers(1, 4)),
-    "stride": st.none() | one_or_two(st.integers(1, 4)),
-    "padding": st.just(0) | st.just(0) | one_or_two(st.integers(0, 2)),
+    "kernel_size": one_or_each(st.integers(1, 4)),
+    "stride": st.none() | one_or_each(st.integers(1, 4)),
+    "padding": st.just(0) | st.just(0) | one_or_each(st.integers(0, 2)),
     "ceil_mode": st.booleans(),
 }
 window_poolings = st.builds(
-    MaxPool2d, **windows, dilation=st.just(1) | one_or_two(st.integers(1, 3))
+    MaxPool2d, **windows, dilation=st.just(1) | one_or_each(st.integers(1, 3))
 ) | st.builds(
     AvgPool2d,
     **windows,

@@ -46,6 +46,13 @@ def test_saved_memory_and_layout(name: str, size: int, learns: bool, data: st.Da
     compare_record(op, [x], [tensor.requires_grad_(learns)])
 
 
+@pytest.mark.parametrize("name", ["max_pool3d", *OUTPUT[1::2], *GLOBAL])
+def test_layout_of_pools_of_inputs_with_channels_innermost(name: str) -> None:
+    n = int(name[-2])
+    x = torch.randn(2, *SIZES[n], 3).movedim(-1, 1).requires_grad_()
+    compare_record(made(name, 1), [shape(*x.shape[1:])], [x])
+
+
 def test_a_sum_of_powers_is_that_of_the_definition() -> None:
     x = torch.tensor([[[3.0, 4.0, 6.0, 8.0, 1.0]]])
     pooled = LPPool1d(norm_type=2, kernel_size=2).build(shape(1, 5))(x)

@@ -108,3 +108,15 @@ def test_memory_of_a_sequence_is_a_formula_of_its_length(layer):
     slope, constant = map(int, f"{found.text} + 0".replace("·L", "").split(" + ")[:2])
     longer = archspec.loads(text, sizes={"L": 33}).formulas().saved_bytes
     assert (longer.value, found.value) == (33 * slope + constant, 20 * slope + constant)
+
+
+@pytest.mark.filterwarnings("error:dropout option")
+def test_dropout_of_one_layer_is_warned_of_and_not_by_torch() -> None:
+    text = (
+        "input: [4, 5]\nlayers:\n  - {gru: {hidden_size: 3, num_layers: #, dropout: 0.5}, name: g}"
+    )
+    one, two = (archspec.loads(text.replace("#", count)) for count in "12")
+    (warning,) = one.warnings
+    assert warning.message == "its `dropout` is between layers, and it has one"
+    assert not two.warnings
+    assert one.build().g.dropout == 0 and two.build().g.dropout == 0.5

@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (the name that all torch code uses)
-from torch_oracle import accepts_as_torch, compare_record, is_accepted, real, shape, strided
+from torch_oracle import (
+    accepts_as_torch,
+    compare_record,
+    is_accepted,
+    one_or_each,
+    real,
+    shape,
+    strided,
+)
 
 import archspec
 from archspec.diagnostics.diagnostic import Code, Refusal
@@ -27,16 +35,11 @@ from archspec.ops.spatial import (
     Unfold,
 )
 
-
-def one_or_two(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return values | st.tuples(values, values)
-
-
 windows = {
-    "kernel_size": one_or_two(st.integers(1, 3)),
-    "dilation": one_or_two(st.integers(1, 2)),
-    "padding": one_or_two(st.integers(0, 2)),
-    "stride": one_or_two(st.integers(1, 2)),
+    "kernel_size": one_or_each(st.integers(1, 3)),
+    "dilation": one_or_each(st.integers(1, 2)),
+    "padding": one_or_each(st.integers(0, 2)),
+    "stride": one_or_each(st.integers(1, 2)),
 }
 images = st.builds(shape, st.sampled_from([1, 4, 8]), *[st.sampled_from([1, 2, 4, 5])] * 2)
 one_input = (

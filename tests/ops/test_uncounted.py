@@ -73,7 +73,7 @@ def test_what_the_counter_knows_is_counted():
     assert report.ok and report.not_counted == [], str(report)
 
 
-@pytest.mark.parametrize("name", ["Softsign", "Softmax2d", "Flatten", "GELU"])
+@pytest.mark.parametrize("name", ["Softsign", "Softmax2d", "Flatten", "GELU", "Hardswish"])
 def test_a_module_without_products_costs_nothing(name):
     text = f"input: [2, 4, 4]\nlayers:\n  - module: torch.nn.{name}\n"
     assert archspec.loads(text, allow_modules=["torch"]).macs == 0
@@ -102,3 +102,47 @@ def test_what_does_not_run_in_evaluation_leaves_its_macs_known():
     arch = archspec.loads(text, allow_modules=["recurrent"])
     assert arch.macs == 7 * 3 * 2
     assert arch.summary().training_macs is None
+
+
+PRODUCTS = """
+import torch
+
+class Weighs(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.ones(4))
+
+    def forward(self, x):
+        return (x @ self.w)[:, None]
+
+class Distances(torch.nn.Module):
+    def forward(self, x):
+        return torch.cdist(x[:, :, None], x[:, :, None], compute_mode="use_mm_for_euclid_dist")
+
+class Inverse(torch.nn.Module):
+    def forward(self, x):
+        return torch.linalg.inv(x[:, :, None] * x[:, None] + 9 * torch.eye(4, device=x.device))
+
+class Mixes(torch.nn.Module):
+    def forward(self, x):
+        values, places = x.sort(-1)
+        kept = torch.cat([values.cumsum(1), x.gather(1, places), x.flip(1)], 1).roll(1, 1)
+        return torch.nn.functional.max_pool1d(kept[:, None], 2).masked_fill(kept.sum() > 0, 0.0)
+
+class InPlace(torch.nn.Module):
+    def forward(self, x):
+        y = torch.nn.functional.hardswish(x + 1, inplace=True)
+        torch.nn.functional.threshold_(torch.nn.functional.mish(y, inplace=True), 0.1, 0.0)
+        return y.unsqueeze_(1).transpose_(1, 2).floor_divide_(2.0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "macs"),
+    [("Weighs", None), ("Distances", None), ("Inverse", None), ("Mixes", 0), ("InPlace", 0)],
+)
+def test_products_that_no_counter_knows_are_not_counted(name, macs, tmp_path, monkeypatch):
+    (tmp_path / "own_products.py").write_text(PRODUCTS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = f"input: [4]\nlayers:\n  - module: own_products.{name}\n"
+    assert archspec.loads(text, allow_modules=["own_products"]).macs == macs

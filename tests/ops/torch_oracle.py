@@ -36,6 +36,11 @@ Direct = Callable[..., Any]
 """The op written by hand in torch: its keyword arguments, then its inputs."""
 
 
+def one_or_each(values: st.SearchStrategy[int], axes: int = 2) -> st.SearchStrategy[Any]:
+    """One number for all axes, or one for each."""
+    return values | st.tuples(*[values] * axes)
+
+
 def shape(*sizes: int) -> Shape:
     """A batched shape."""
     return (N, *sizes)

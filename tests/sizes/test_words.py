@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given
 from test_formula import STEPS, built
 
-from archspec.sizes.formula import Ring, Unkept
+from archspec.sizes.formula import Condition, Ring, Unkept
 from archspec.sizes.sets import ALL, NONE, Sizes, from_to
-from archspec.sizes.solve import Condition, where
+from archspec.sizes.solve import where
 from archspec.sizes.words import condition_text, formula_source, formula_text, sizes_text
 
 RING = Ring()

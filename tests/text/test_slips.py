@@ -100,7 +100,7 @@ SLIPS = {
   4 |     out_features: 4
     |     ^^^^^^^^^^^^
   expected: one op or block key, and any of name, from, when, else, repeat, parallel, share, \
-training_only, trainable, weights, keys, merge
+training_only, trainable, weights, parametrize, keys, merge
   help: it is an argument of linear: indent it under `linear:`""",
     ),
     "a node key at the wrong depth": (
@@ -155,7 +155,7 @@ FORMS = {
   3 |   - {relu: , nam: x}
     |              ^^^
   expected: one op or block key, and any of name, from, when, else, repeat, parallel, share, \
-training_only, trainable, weights, keys, merge
+training_only, trainable, weights, parametrize, keys, merge
   help: did you mean 'name'?""",
     ),
     "an unknown argument": (

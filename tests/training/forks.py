@@ -4,8 +4,9 @@ Each line of standard input is a job: {"children": [{"env": {…}, "argv": […]
 Every child runs the command line with its output in the file `log`; `kill_at` makes it kill itself
 with SIGKILL at the begin of its Nth step, `signal_at` send itself that signal, `group_at` send its
 own process group (workers among it) SIGTERM; `poison_at` turns the images of its Nth step to NaN;
-`exchanges_of` writes what the Nth step exchanges to the log. With `torchrun` it runs that with
-these arguments instead, whose own workers are forks too. A line of exit statuses comes back.
+`exchanges_of` writes what the Nth step exchanges to the log. Charts are empty files unless `charts`
+is true. With `torchrun` it runs that with these arguments instead, whose own workers are forks too.
+A line of exit statuses comes back.
 """
 
 import collections
@@ -18,20 +19,45 @@ import time
 from contextlib import nullcontext
 
 # Imported before any fork, because each child would import them anew.
+import matplotlib.backends.backend_agg
 import matplotlib.figure  # noqa: F401
+import PIL.BmpImagePlugin
+import PIL.GifImagePlugin
+import PIL.JpegImagePlugin
+import PIL.PpmImagePlugin  # noqa: F401
+import safetensors.torch  # noqa: F401
 import torch
 import torch._dynamo
 import torch.distributed.fsdp
 import torch.nn.parallel
 import torch.utils.tensorboard
+import yaml  # noqa: F401
 from torch.distributed.run import main as torchrun
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import archspec.analyses.cost
+import archspec.analyses.memory
+import archspec.cli.train
+import archspec.data.digits
+import archspec.data.folder
+import archspec.data.keeping
+import archspec.data.memory
+import archspec.data.resident
+import archspec.data.streaming
+import archspec.data.vision
+import archspec.emit
+import archspec.emit.module
+import archspec.expand.write
+import archspec.loading
+import archspec.ops
+import archspec.training.session  # noqa: F401
 from archspec.cli import main
-from archspec.training import updates
+from archspec.ir.op import REGISTRY
+from archspec.training import report, updates
 from archspec.training.loop import Trainer
 
 torch.set_num_threads(1)
+list(REGISTRY.values())  # imports the files of all ops
 train_step = Trainer._step
 
 
@@ -100,6 +126,8 @@ def child(job):
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", closefd=False) for number in (1, 2))
+    if not job.get("charts"):  # drawing takes most of so short a run
+        report._save = lambda figure, path: path.write_bytes(b"")
     if "kill_at" in job:
         strike(signal.SIGKILL, job["kill_at"], before=True)
     if "poison_at" in job:

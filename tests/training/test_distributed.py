@@ -10,6 +10,7 @@ import socket
 
 import pytest
 import torch
+from tests_train_spec import assert_drawn
 from torch.nn.functional import cross_entropy
 
 import archspec
@@ -83,7 +84,8 @@ def close(one, other, tolerance=1e-6):
 @pytest.mark.parametrize("more", [[], ["--accumulate", "2"], ["--fsdp"]])
 def test_two_processes_train_as_one(more, command, forks, tmp_path):
     assert forks.run(*command("one", PLAIN, world=1)) == [0]
-    assert forks.run(*command("two", PLAIN, *more)) == [0, 0], (tmp_path / "two.0.log").read_text()
+    jobs = [{**job, "charts": not more} for job in command("two", PLAIN, *more)]
+    assert forks.run(*jobs) == [0, 0], (tmp_path / "two.0.log").read_text()
     one, two = final(tmp_path / "one"), final(tmp_path / "two")
     assert one["position"] == two["position"]
     assert close(one["model"], two["model"])
@@ -95,6 +97,8 @@ def test_two_processes_train_as_one(more, command, forks, tmp_path):
     counts = [(tmp_path / name / "report.md").read_text() for name in ("one", "two")]
     tables = [each.partition("## By class")[2].partition("## By epoch")[0] for each in counts]
     assert tables[0] == tables[1] and "| 7 |" in tables[0]  # precision and images of each class
+    if not more:
+        assert_drawn(tmp_path / "two")
 
 
 def test_a_last_batch_of_unequal_shares_has_as_many_pieces_in_each(command, forks, tmp_path):

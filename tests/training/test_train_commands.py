@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from tests_train_spec import SMALL, assert_drawn
 
 from archspec.cli import main
 from archspec.training import device
@@ -15,8 +16,6 @@ OPTIONS = ["--memory-format", "contiguous", "--threads", "1", "--epochs", "2"]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    from tests_train_spec import SMALL
-
     folder = tmp_path_factory.mktemp("trained")
     (folder / "small.yaml").write_text(SMALL)
     run = folder / "run"
@@ -43,6 +42,7 @@ def test_a_run_folder_holds_everything(trained):
     names = {path.name for path in trained.iterdir()}
     assert names >= {"spec.yaml", "config.yaml", "run.json", "environment.json", "metrics.jsonl"}
     assert names >= {"result.json", "report.md", "curves.png", "confusion.png", "checkpoints"}
+    assert_drawn(trained)
     report = (trained / "report.md").read_text()
     assert "| 7 |" in report and "best weights, test" in report and "curves.png" in report
     rows = [json.loads(line) for line in (trained / "metrics.jsonl").open()]

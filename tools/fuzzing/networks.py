@@ -125,7 +125,7 @@ def _drawn(seed: int) -> list[Seed]:
 
 def drawn(specs: SearchStrategy[Any], seed: int, count: int) -> list[str]:
     """Texts of specs that a strategy draws; the same for equal seeds."""
-    from hypothesis import HealthCheck, Phase, given, settings
+    from hypothesis import Phase, given, settings
     from hypothesis import seed as seeded
 
     from archspec.testing.graphs import to_text
@@ -133,14 +133,7 @@ def drawn(specs: SearchStrategy[Any], seed: int, count: int) -> list[str]:
     found: list[str] = []
 
     @seeded(seed)
-    # On a busy machine the imports of the first example alone take longer than is thought healthy.
-    @settings(
-        max_examples=count,
-        database=None,
-        phases=[Phase.generate],
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
+    @settings(max_examples=count, database=None, phases=[Phase.generate], deadline=None)
     @given(specs)
     def collect(spec: Any) -> None:
         found.append(to_text(spec))

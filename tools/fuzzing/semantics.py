@@ -322,8 +322,8 @@ def eager_failures(text: str) -> dict[Any, str]:
 
 
 def _run(
-    _: object, op: Op, inputs: Sequence[Shape], types: Sequence[ValueType]
-) -> tuple[tuple[Shape, ...], tuple[ValueType, ...]]:
+    _: object, op: Op, inputs: Sequence[Shape], types: Sequence[ValueType], names: object
+) -> tuple[Op, tuple[Shape, ...], tuple[ValueType, ...]]:
     """In the place of a rule: shapes as torch makes them. Raises `Refusal` where it fails."""
     from archspec.testing.contract import BATCH_SIZES, FAILURES, OpCase, real_call
 
@@ -343,7 +343,7 @@ def _run(
         _without_batch([(batch, shapes[i]) for batch, shapes in seen])
         for i in range(len(seen[0][1]))
     )
-    return outputs, output_types(op, inputs, types, len(outputs))
+    return op, outputs, output_types(op, inputs, types, len(outputs))
 
 
 def _without_batch(seen: Sequence[tuple[int, tuple[int, ...]]]) -> Shape:

@@ -10,7 +10,7 @@ from archspec.document.forms.group import Group, joining
 from archspec.document.records import Branch, Node, Place
 from archspec.document.schema_words import Schema, listed, ref
 from archspec.document.scope import Scope
-from archspec.expressions.parse import Template
+from archspec.expressions.templates import Template
 from archspec.ir.graph import Step
 from archspec.text.values import Items, Mapping, Value, kind
 

@@ -46,6 +46,8 @@ class Call(Form):
 
     def unknown(self, name: str, key: Scalar, given: Mapping) -> Diagnostic:
         """The diagnostic of an argument that it does not take."""
+        if name == "inputs":
+            return wording.misplaced_inputs(self.word, key.span)
         return wording.unknown_argument(self.word, name, self.known, key.span, given.entries)
 
     def instead(self, scope: Scope, name: str, value: Value, given: Mapping | None) -> str | None:

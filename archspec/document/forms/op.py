@@ -12,7 +12,8 @@ from archspec.document.forms.call import NO_ARGUMENTS, Call, misplaced
 from archspec.document.records import Arguments, Inputs, Place
 from archspec.document.scope import Scope
 from archspec.expressions.arguments import Argument, check_truth, op_kinds, truths
-from archspec.expressions.evaluate import EDGES, MAGIC, Env, shape_of
+from archspec.expressions.evaluate import EDGES, Env
+from archspec.expressions.functions import MAGIC, shape_of
 from archspec.expressions.parse import parse
 from archspec.ir.fields import ArgumentsError
 from archspec.ir.graph import Step
@@ -129,7 +130,7 @@ class OpCall(Call):
         if not self.op.variadic:
             return value
         if not isinstance(value, Mapping):
-            if self.op.primary is not None and (_is_number(value) or _is_inserted(value)):
+            if self._is_argument(value):
                 return value
             has_other = "other" in self.op.fields()
             if has_other and (_is_number(value) or _is_computed(value, scope)):
@@ -144,6 +145,14 @@ class OpCall(Call):
         rest = {key: entry for key, entry in value.entries.items() if key != "inputs"}
         return Mapping(rest, value.span, value.size, value.flow)
 
+    def _is_argument(self, value: Value) -> bool:
+        """Whether what stands alone is the primary argument, and not what the op reads."""
+        name = self.op.primary
+        if name is None or not isinstance(value, Scalar):
+            return False
+        is_text = str in self.op.fields()[name].leaves and not _NAME.fullmatch(value.text)
+        return is_text or _is_number(value) or _is_inserted(value)
+
     def step(self, place: Place) -> Step | None:
         return place.op(self.made(place))
 
@@ -152,6 +161,8 @@ class OpCall(Call):
         return self.ready or place.make(self.op, self.args, self.span)
 
     def input_names(self, env: Env) -> Inputs | None:
+        if self.op.names_its_inputs:
+            return Inputs((), any_names=True)
         return (
             Inputs(self.op.input_names, optional=self.op.optional_inputs, names_of=self.op.names_of)
             if self.op.input_names

@@ -62,8 +62,9 @@ def run(args: Arguments) -> int:
     for text in made.notes:
         note("export", text)
     opset = f", opset {made.opset}" if made.opset else ""
+    beside = f" and {made.data}" if made.data else ""
     write(
-        f"{made.path}: {made.bytes:,} bytes{opset}, {', '.join(made.inputs)} → "
+        f"{made.path}{beside}: {made.bytes:,} bytes{opset}, {', '.join(made.inputs)} → "
         f"{', '.join(made.outputs)}, open sizes: {', '.join(made.dynamic) or 'none'}"
     )
     write(

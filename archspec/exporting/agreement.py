@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 from archspec.contracts.chosen import elsewhere
 from archspec.contracts.contract import Contract
 from archspec.exporting.axes import BATCH, Axes
-from archspec.exporting.errors import ExportError
+from archspec.exporting.errors import ExportError, SizesError
 from archspec.ir.graph import Graph
 from archspec.ir.shape import concrete
 from archspec.record import Record
@@ -21,6 +23,7 @@ from archspec.runtime.values import drawn
 NEAR = 1e-4
 """Largest difference, by the largest value of an output: other programs add in another order."""
 BATCHES = (1, 2, 3, 5)
+MOST_SIZES = 4
 
 Runner: TypeAlias = Callable[[Sequence[Tensor]], Mapping[str, Tensor]]
 """What runs the file: inputs in the spec's order to outputs by name."""
@@ -53,7 +56,7 @@ def onnx_runner(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Ru
 
     def refused(error: Exception, what: str) -> ExportError:
         first = str(error).splitlines()[0]
-        return ExportError(f"onnxruntime does not {what} the exported network: {first}")
+        return SizesError(f"onnxruntime does not {what} the exported network: {first}")
 
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -72,9 +75,18 @@ def onnx_runner(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Ru
 
 
 def program_runner(path: Path, outputs: Sequence[str]) -> Runner:
-    """Runs a saved program of torch.export."""
+    """Runs a saved program of torch.export. Raises `SizesError` where it refuses the sizes."""
     module = torch.export.load(path).module()
-    return lambda values: named_outputs(module(*values), outputs)
+
+    def run(values: Sequence[Tensor]) -> Mapping[str, Tensor]:
+        try:
+            return named_outputs(module(*values), outputs)
+        except (AssertionError, RuntimeError) as error:
+            if not re.match(r"Guard failed|Runtime assertion failed", str(error)):
+                raise
+            raise SizesError(f"the exported network refuses legal sizes: {error}") from None
+
+    return run
 
 
 @torch.no_grad()
@@ -86,7 +98,7 @@ def compare(
     outputs: Sequence[str],
     contract: Callable[[], Contract],
 ) -> Agreement:
-    """Runs both at several batch sizes and legal sizes. Raises `ExportError` where they differ."""
+    """Runs both at several batch sizes and legal sizes. Raises `SizesError` where they differ."""
     largest = 0.0
     said = []
     for seed, (at, shapes) in enumerate(_cases(graph, axes, contract)):
@@ -99,7 +111,7 @@ def compare(
         for name in outputs:
             difference = _difference(expected[name], found[name])
             if not difference <= NEAR:
-                raise ExportError(
+                raise SizesError(
                     "the exported network does not compute what the module computes: "
                     "no file is written",
                     expected=f"output {name!r} within {NEAR:g} of its largest value",
@@ -130,26 +142,30 @@ def _difference(expected: Tensor, found: Tensor) -> float:
 def _cases(
     graph: Graph, axes: Axes, contract: Callable[[], Contract]
 ) -> Iterator[tuple[str, list[tuple[int, ...]]]]:
-    """Sizes in words, and the shapes of the inputs there: batches first, then legal sizes."""
-    opened = BATCH in axes.names
-    for batch in BATCHES if opened else (1,):
-        yield f"batch {batch}", [concrete(shape, batch) for shape in graph.inputs]
-    symbols = [name for name in axes.names if name != BATCH]
-    if not symbols:
+    """Sizes in words, and the shapes of the inputs there: large ones in small batches."""
+    batches = BATCHES if BATCH in axes.names else (1,)
+    if not axes.symbols:
+        for batch in batches:
+            yield f"batch {batch}", [concrete(shape, batch) for shape in graph.inputs]
         return
     known = contract()
-    batch = 2 if opened else 1
-    for values in _sizes(known, axes, symbols):
-        at = ", ".join(f"{name} = {values[name]}" for name in symbols)
+    found = _sizes(known, axes)
+    for position in range(max(len(batches), len(found))):
+        batch = batches[min(position, len(batches) - 1)]
+        values = found[min(position, len(found) - 1)]
+        at = ", ".join(f"{name} = {values[name]}" for name in axes.symbols)
         shapes = known.input_shape(**values)
         yield f"batch {batch}, {at}", [(batch, *shapes[name]) for name in graph.input_names]
 
 
-def _sizes(contract: Contract, axes: Axes, symbols: Sequence[str]) -> Iterator[dict[str, int]]:
-    """Other legal sizes, in the open symbols alone."""
-    seen = [contract.stated]
-    for each in ({**contract.stated, **axes.example}, *[e.sizes for e in elsewhere(contract, 3)]):
-        values = {**contract.stated, **{name: each[name] for name in symbols}}
-        if values not in seen and contract.lists(**values) and contract.accepts(**values):
-            seen.append(values)
-            yield values
+def _sizes(contract: Contract, axes: Axes) -> list[dict[str, int]]:
+    """The stated sizes and a few other legal ones of the open symbols, the largest first."""
+    found = [contract.stated]
+    others = [each.sizes for each in elsewhere(contract, MOST_SIZES)]
+    for each in [axes.least(), *others, axes.example]:
+        values = {**contract.stated, **{name: each[name] for name in axes.symbols}}
+        is_open = all(values[name] in sizes.sizes for name, sizes in axes.open_.items())
+        is_legal = contract.lists(**values) and contract.accepts(**values)
+        if values not in found and is_open and is_legal:
+            found.append(values)
+    return sorted(found[:MOST_SIZES], key=lambda each: math.prod(each.values()), reverse=True)

@@ -44,8 +44,11 @@ def named_outputs(result: object, names: Sequence[str]) -> dict[str, Tensor]:
     return dict(zip(names, values, strict=True))
 
 
-def onnx_runner(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Runner:
-    """Runs an ONNX file on the CPU. Raises `ExportError` where onnxruntime refuses it."""
+def onnx_runner(path: Path, inputs: Sequence[str], outputs: Mapping[str, str]) -> Runner:
+    """Runs an ONNX file on the CPU. `outputs` are the names in the spec, with those in the file.
+
+    Raises `SizesError` where onnxruntime refuses it.
+    """
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -66,7 +69,7 @@ def onnx_runner(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Ru
     def run(values: Sequence[Tensor]) -> Mapping[str, Tensor]:
         feed = {name: each.numpy() for name, each in zip(inputs, values, strict=True)}
         try:
-            found = session.run(list(outputs), feed)
+            found = session.run(list(outputs.values()), feed)
         except refusals as error:
             raise refused(error, "run") from None
         return {n: torch.from_numpy(each) for n, each in zip(outputs, found, strict=True)}

@@ -49,6 +49,19 @@ def check_opset(opset: int) -> None:
         raise ExportError(f"the operator set {opset} cannot be written", expected=wanted)
 
 
+def names_of_outputs(network: Network) -> dict[str, str]:
+    """The outputs by name, with their names in the file: other than those of inputs."""
+    found: dict[str, str] = {}
+    taken = {*network.graph.input_names, *network.outputs}
+    for name in network.outputs:
+        own = name
+        while own in network.graph.input_names or (own != name and own in taken):
+            own += "_output"
+        taken.add(own)
+        found[name] = own
+    return found
+
+
 def write_onnx(
     program: ExportedProgram,
     path: Path,
@@ -70,7 +83,7 @@ def write_onnx(
                 dynamo=True,
                 verbose=False,
                 input_names=list(network.graph.input_names),
-                output_names=list(network.outputs),
+                output_names=list(names_of_outputs(network).values()),
                 opset_version=opset,
                 dynamic_shapes=axes.dims,
             )

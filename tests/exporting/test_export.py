@@ -53,7 +53,7 @@ layers:
   - name: inner
     from: folded
     layers: [{name: scores, linear: 3}]
-outputs: {scores: inner, both: both, aux: aux}
+outputs: {scores: inner, both: both, marks: marks, aux: aux}
 """
 
 
@@ -73,7 +73,9 @@ def test_an_onnx_file_has_the_names_of_the_spec(mixed):
     _, made = mixed
     graph = onnx.load(made.path).graph
     assert [each.name for each in graph.input] == ["words", "marks"]
-    assert [each.name for each in graph.output] == ["scores", "both"]
+    assert [each.name for each in graph.output] == ["scores", "both", "marks_output"]
+    assert made.outputs == ("scores", "both", "marks_output")
+    assert made.notes[0].startswith("the output marks is called marks_output: marks is an input")
     assert {"table.weight", "inner.scores.bias"} <= {each.name for each in graph.initializer}
     assert any(each.name.startswith("inner.scores/") for each in graph.node)
     sizes = [each.dim_param for each in graph.input[0].type.tensor_type.shape.dim]
@@ -103,11 +105,11 @@ def test_an_onnx_file_runs_at_sizes_that_were_not_compared(mixed):
     assert "batch 1, T = 32" in made.compared and not any("T = 88" in c for c in made.compared)
     words, marks = torch.randint(7, (7, 88)), torch.randn(7, 88, 4)
     session = onnxruntime.InferenceSession(made.path, providers=["CPUExecutionProvider"])
-    scores, both = session.run(None, {"words": words.numpy(), "marks": marks.numpy()})
+    scores, both, same = session.run(None, {"words": words.numpy(), "marks": marks.numpy()})
     net = arch.build(seed=0).eval()
     with torch.no_grad():
         expected = net(words, marks)
-    assert scores.shape == (7, 11, 3)
+    assert scores.shape == (7, 11, 3) and numpy.array_equal(same, marks.numpy())
     assert numpy.allclose(scores, expected["scores"].numpy(), atol=1e-5)
     assert numpy.allclose(both, expected["both"].numpy(), atol=1e-5)
 

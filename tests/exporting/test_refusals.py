@@ -9,7 +9,7 @@ import torch
 
 import archspec
 from archspec.cli import main
-from archspec.exporting import network, onnx_file
+from archspec.exporting import onnx_file, writing
 
 LINEAR = "input: [4]\nlayers: [{linear: 3}]"
 SIZES = "sizes: {T: 8}\ninput: [2, T]\nlayers: [relu]"
@@ -36,13 +36,13 @@ def needs_onnx():
 
 
 def test_a_disagreement_is_refused_with_figures(refusal, monkeypatch):
-    made = network.program_runner
+    made = writing.program_runner
 
     def wrong(path, outputs):
         run = made(path, outputs)
         return lambda values: {name: 1.5 * each for name, each in run(values).items()}
 
-    monkeypatch.setattr(network, "program_runner", wrong)
+    monkeypatch.setattr(writing, "program_runner", wrong)
     said = refusal(LINEAR)
     assert said.message.startswith("the exported network does not compute what the module computes")
     assert said.expected == "output 'output' within 0.0001 of its largest value"
@@ -50,7 +50,7 @@ def test_a_disagreement_is_refused_with_figures(refusal, monkeypatch):
 
 
 def test_a_disagreement_elsewhere_leaves_the_sizes_closed(tmp_path, monkeypatch):
-    made = network.program_runner
+    made = writing.program_runner
 
     def wrong(path, outputs):
         run = made(path, outputs)
@@ -58,7 +58,7 @@ def test_a_disagreement_elsewhere_leaves_the_sizes_closed(tmp_path, monkeypatch)
             name: each + (values[0].shape[2] != 8) for name, each in run(values).items()
         }
 
-    monkeypatch.setattr(network, "program_runner", wrong)
+    monkeypatch.setattr(writing, "program_runner", wrong)
     kept = archspec.loads(SIZES).export(tmp_path / "net.pt2", format="pt2")
     assert kept.dynamic == ("batch",) and kept.notes[0].startswith("T stays 8: the exported net")
 
@@ -127,7 +127,7 @@ def test_a_failed_export_keeps_the_file_that_was_there(tmp_path, monkeypatch):
         path.write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(network, "_write_program", full)
+    monkeypatch.setattr(writing, "_write_program", full)
     with pytest.raises(archspec.ExportError, match=r"cannot write .*No space left on device"):
         archspec.loads(LINEAR).export(path, format="pt2")
     assert path.read_text() == "earlier" and list(tmp_path.iterdir()) == [path]
@@ -137,7 +137,7 @@ def test_a_fault_of_the_program_is_not_taken_for_a_refusal(tmp_path, monkeypatch
     def broken(path, outputs):
         raise RuntimeError("planted")
 
-    monkeypatch.setattr(network, "program_runner", broken)
+    monkeypatch.setattr(writing, "program_runner", broken)
     with pytest.raises(RuntimeError, match="planted"):
         archspec.loads(LINEAR).export(tmp_path / "net.pt2", format="pt2")
     assert list(tmp_path.iterdir()) == []

@@ -8,8 +8,8 @@
 
 Each is compared with its module by onnxruntime before its file is there (docs/convert.md). Specs of
 more than 30 G MACs whose input has open sizes are exported at the least of these that are half the
-stated ones: the row says which. Speed is eager's time over onnxruntime's, on one thread at a batch
-of 1, in this one process; networks of more than 100 M parameters are not timed.
+stated ones: the row says which. Speed is eager's processor time over onnxruntime's, on one thread
+at a batch of 1, in turns in this one process; networks of more than 100 M parameters are not timed.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ ROOT = Path(__file__).parents[1]
 MOST_MACS = 30e9
 MOST_TIMED = 100_000_000
 ROUNDS = 7
+LEAST_SECONDS = 0.02
+"""Of one turn: small networks are called several times."""
 COLUMNS = ("spec", "open sizes", "compared at", "difference", "MB", "seconds", "speed")
 
 
@@ -52,7 +54,8 @@ def smaller(arch: archspec.Architecture) -> archspec.Architecture:
 
 
 def ratio(arch: archspec.Architecture, path: Path) -> float:
-    """Eager's time over onnxruntime's: medians of turns, so that both share the machine's moods."""
+    """Eager's time over onnxruntime's: medians of turns, of processor time, so that other programs
+    on the machine count little."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -62,14 +65,18 @@ def ratio(arch: archspec.Architecture, path: Path) -> float:
     arrays = {name: v.numpy() for name, v in zip(graph.input_names, values, strict=True)}
     runs = (lambda: net(*values)), (lambda: session.run(None, arrays))
     with torch.inference_mode():
-        times = [[seconds(run) for run in runs] for _ in range(ROUNDS + 1)][1:]
+        for run in runs:
+            run()
+        calls = 1 + int(LEAST_SECONDS / max(seconds(runs[1]), 1e-5))
+        times = [[seconds(run, calls) for run in runs] for _ in range(ROUNDS)]
     return statistics.median(eager for eager, _ in times) / statistics.median(o for _, o in times)
 
 
-def seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+def seconds(run: Callable[[], object], calls: int = 1) -> float:
+    start = time.process_time()
+    for _ in range(calls):
+        run()
+    return time.process_time() - start
 
 
 def measure(name: str) -> dict[str, Any] | None:
@@ -83,12 +90,12 @@ def measure(name: str) -> dict[str, Any] | None:
         raise
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "net.onnx"
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             made = arch.export(file)
         except archspec.SpecError as error:
             return {"refused": error.diagnostics[0].message}
-        row = {**made.as_dict(), "seconds": time.perf_counter() - start}
+        row = {**made.as_dict(), "seconds": time.process_time() - start}
         row["speed"] = ratio(arch, file) if arch.num_parameters <= MOST_TIMED else None
     return row
 

@@ -165,7 +165,9 @@ class TrainedNetwork:
     ) -> Exported:
         """Writes the network to a file, as `Architecture.export`, with what it asks of pictures.
 
-        The metadata `archspec.preprocessing` has the size, mean, std and classes, as JSON.
+        The metadata `archspec.preprocessing` has it as JSON, with the classes: pixels of 0 to 255
+        in so many `channels` are resized to `height` and `width` and multiplied by `scale`; then
+        each channel loses its `mean` and is divided by its `std`.
         """
         channels, height, width = compatibility.image_shape(self.arch)
         normalize = self.recipe.normalize
@@ -173,9 +175,10 @@ class TrainedNetwork:
             "channels": channels,
             "height": height,
             "width": width,
+            "interpolation": "bilinear",
             "scale": 1 / 255,
-            "mean": None if normalize is None else list(normalize.mean),
-            "std": None if normalize is None else list(normalize.std),
+            "mean": [0.0] * channels if normalize is None else list(normalize.mean),
+            "std": [1.0] * channels if normalize is None else list(normalize.std),
             "classes": list(self.classes),
         }
         return self.arch.export(

@@ -14,7 +14,8 @@ from archspec.exporting import onnx_file
 SPEC = """\
 input: [1, 8, 8]
 layers: [flatten, {linear: 10}]
-train: {dataset: digits, batch_size: 16, epochs: 1, limit_train: 40, limit_test: 20}
+train: {dataset: digits, batch_size: 16, epochs: 1, limit_train: 40, limit_test: 20,
+  normalize: {mean: [0.25], std: [0.5]}}
 """
 
 
@@ -48,8 +49,8 @@ def test_a_run_exports_to_onnx_with_its_preprocessing(run, tmp_path):
     pixels = numpy.random.default_rng(0).integers(0, 256, (8, 8), numpy.uint8)
     Image.fromarray(pixels).save(tmp_path / "picture.png")
     values = pixels.astype(numpy.float32)[None, None] * asked["scale"]
-    if asked["mean"] is not None:
-        values = (values - asked["mean"][0]) / asked["std"][0]
+    assert (asked["mean"], asked["std"]) == ([0.25], [0.5])
+    values = (values - 0.25) / 0.5
     (logits,) = session.run(None, {"input": values.astype(numpy.float32)})
     likeliest = open_trained(run, device="cpu").predict(tmp_path / "picture.png", most=1)[0]
     assert asked["classes"][int(logits.argmax())] == likeliest.name

@@ -144,10 +144,11 @@ def _place(
 ) -> tuple[Span | None, str]:
     """The place in the spec, and the path, of the module that calls a function of torch's.
 
-    Torch's exporter rewrites the program first: where no node has the name any more, the first one
-    that calls the function stands for it.
+    Torch's exporter rewrites the program first, into the functions that others are made of. Where
+    no node has the name any more, the first one that calls the function stands for it.
     """
-    nodes = [node for node in program.graph.nodes if node.meta.get("nn_module_stack")]
+    rewritten = program.run_decompositions()
+    nodes = [node for node in rewritten.graph.nodes if node.meta.get("nn_module_stack")]
     called = [node for node in nodes if re.search(rf"\b{re.escape(target)}\b", str(node.target))]
     for node in [*(each for each in called if each.name == name), *called]:
         path = list(node.meta["nn_module_stack"].values())[-1][0]

@@ -66,8 +66,8 @@ def test_a_disagreement_elsewhere_leaves_the_sizes_closed(tmp_path, monkeypatch)
 def test_an_op_that_onnx_lacks_is_named_with_its_place(refusal):
     needs_onnx()
     text = (
-        "input: [2, 8, 8]\nlayers:\n  - {name: first, max_pool2d: 2}\n"
-        "  - name: deep\n    layers:\n      - {name: odd, adaptive_max_pool2d: 3}\n"
+        "input: [2, 8]\nlayers:\n  - {name: first, max_pool1d: 2}\n"
+        "  - name: deep\n    layers:\n      - {name: odd, adaptive_max_pool1d: 3}\n"
     )
     said = refusal(text, "net.onnx", format="onnx")
     assert said.message == (

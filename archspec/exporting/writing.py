@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -131,4 +132,7 @@ def _check(format: str, opset: int | None) -> None:
 
 def _write_program(program: ExportedProgram, path: Path, metadata: Mapping[str, str]) -> None:
     program.example_inputs = None  # else they are saved too
-    torch.export.save(program, path, extra_files={"archspec.json": json.dumps(metadata)})
+    # On a full disk torch's own writer ends the process.
+    written = io.BytesIO()
+    torch.export.save(program, written, extra_files={"archspec.json": json.dumps(metadata)})
+    path.write_bytes(written.getbuffer())

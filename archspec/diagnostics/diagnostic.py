@@ -67,9 +67,10 @@ class Code(StrEnum):
     OUTSIDE = "AS605"
     # 7xx: limits
     LIMIT = "AS701"
-    # 8xx: what is not in the text: other packages' modules, trained weights, imported Python
+    # 8xx: what is not in the text: other packages' modules, weights, exported files, imported Python
     MODULE = "AS801"
     WEIGHTS = "AS802"
+    EXPORT = "AS803"
     IMPORT = "AS804"
     # 9xx: warnings
     UNREAD_NODE = "AS901"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from archspec.importing.literals import MOST, by_rule, constant_of
+from archspec.importing.literals import by_rule, constant_of
 from archspec.record import Record
 
 if TYPE_CHECKING:
@@ -28,11 +28,14 @@ RANK = 4
 
 
 class Listed(Record):
-    """A `constant`: how many numbers it lists, and its arguments."""
+    """A `constant`, and how many numbers it lists."""
 
-    args: dict[str, Any]
-    shape: tuple[int, ...]
+    table: Tensor
     numbers: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.table.shape)
 
 
 class Made(Record):
@@ -61,7 +64,7 @@ def placed(lift: Lifter, part: Part) -> Lifted:
     """The nodes of a composition."""
     axes = tuple((size,) for size in part.shape)
     if isinstance(part, Listed):
-        constant: Lifted = lift.node("constant", axes=axes, **part.args)
+        constant: Lifted = lift.node("constant", axes=axes, **constant_of(part.table))
         return constant
     made: Lifted = lift.node(
         part.op, *(placed(lift, each) for each in part.parts), axes=axes, **part.args
@@ -72,19 +75,14 @@ def placed(lift: Lifter, part: Part) -> Lifted:
 def _found(table: Tensor, deep: int) -> Part:
     """The first composition that lists at most half of the numbers, or else all of them."""
     if table.numel() <= SHORT or deep == 0:
-        return _listed(table)
-    if (args := by_rule(table)) is not None:
-        return Listed(args, tuple(table.shape), 1)
+        return Listed(table, table.numel())
+    if by_rule(table) is not None:
+        return Listed(table, 1)
     for option in OPTIONS:
         for found in option(table, deep - 1):
             if 2 * found.numbers <= table.numel():
                 return found
-    return _listed(table)
-
-
-def _listed(table: Tensor) -> Listed:
-    args = {} if table.dim() > RANK or table.numel() > MOST else constant_of(table)
-    return Listed(args, tuple(table.shape), table.numel())
+    return Listed(table, table.numel())
 
 
 def _shaped(part: Part, shape: Sequence[int]) -> Part:

@@ -74,7 +74,7 @@ def _paired(training: list[Node], evaluation: list[Node]) -> dict[Node, Node]:
 
 
 def _through(edge: Edge, paired: dict[Node, Node]) -> Edge:
-    """The value that stands for one of `train()` in `eval()`, behind what passes it through there."""
+    """The value that stands for one of `train()` in `eval()`, where some ops pass it through."""
     node = edge.node
     while isinstance(node, Node) and node not in paired and node.op in PASSING:
         edge = node.inputs[0]

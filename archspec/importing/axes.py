@@ -43,6 +43,7 @@ def our_shape(axes: Axes, batched: bool) -> tuple[int, ...]:
 
 
 def has_batch(axes: Axes) -> bool:
+    """Whether one of the axes holds the batch."""
     return any(None in axis for axis in axes)
 
 

@@ -26,7 +26,7 @@ def evaluate(trace: Trace, value: Value) -> torch.Tensor:
 
 def _replay(trace: Trace, call: Any) -> None:
     """Run a call on real numbers, and keep what it makes."""
-    written = {before: after for before, after in call.written}
+    written = dict(call.written)
     copies: dict[Value, torch.Tensor] = {}
 
     def real(each: Any) -> Any:
@@ -63,7 +63,7 @@ def without_batch(value: Value, real: torch.Tensor) -> torch.Tensor | None:
     for axis, size in enumerate(value.shape):
         if size % BATCH == 0:
             first = real.narrow(axis, 0, size // BATCH)
-            parts = real.unflatten(axis, (BATCH, size // BATCH)) if size != BATCH else real
+            parts = torch.unflatten(real, axis, (BATCH, size // BATCH)) if size != BATCH else real
             same = bool((parts == (first.unsqueeze(axis) if size != BATCH else first)).all())
             return first if same else None
     return real

@@ -1,4 +1,4 @@
-"""A copy of a module whose tensors have no memory, and the state of a process that a run may change."""
+"""A copy of a module whose tensors have no memory, and the state that a run may change."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def meta_copy(net: nn.Module) -> tuple[nn.Module, list[tuple[Tensor, Tensor]]]:
 
 @contextmanager
 def random_state_kept() -> Iterator[None]:
-    """Random numbers drawn inside leave those outside as they would be: torch's, Python's, NumPy's."""
+    """Random numbers drawn inside change none outside: torch's, Python's and NumPy's."""
     numpy = sys.modules.get("numpy")
     python, arrays = random.getstate(), numpy.random.get_state() if numpy else None
     with torch.random.fork_rng():

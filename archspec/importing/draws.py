@@ -38,7 +38,7 @@ def kept_share(lift: Lifter, drawn: Value, x: Value) -> tuple[float, str]:
     if not scaled or not set(names) <= known:
         raise cannot(
             "random numbers are drawn here in a way that no op of the language does",
-            help="dropout, and stochastic depth by `bernoulli_(1 - p)` divided by `1 - p`, are known",
+            help="dropout is known, and stochastic depth by `bernoulli_(1 - p)` divided by `1 - p`",
         )
     mode = "row" if drawn.shape[:1] == (BATCH,) and set(drawn.shape[1:]) <= {1} else "batch"
     if mode == "batch" and set(drawn.shape) - {1}:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from archspec.diagnostics.diagnostic import SpecError
+from archspec.document.forms import FIXED
+from archspec.document.node_keys import NODE_KEYS
 from archspec.expand.write import scalar
 from archspec.importing.lifting import Edge, Node
 from archspec.importing.scopes import Item, Scope, Share, nodes_of, reads_of
@@ -51,7 +53,7 @@ class _Writer:
         self.root, self.inputs, self.outputs, self.named = root, inputs, outputs, named
         self.lists: dict[Scope, _List] = {}
         self.blocks: dict[Scope, str] = {}
-        self.taken = set(REGISTRY)
+        self.taken = {*REGISTRY, *FIXED, *NODE_KEYS}
         self.again: dict[Share, Scope | Node] = {}
 
     def lines(self, name: str) -> Iterator[str]:
@@ -95,7 +97,7 @@ class _Writer:
         return scalar(said)
 
     def _prepare(self, scope: Scope, wanted: set[Edge], inputs: list[Edge] | None = None) -> None:
-        """Work out what comes into each list and goes out of it, inner ones first; then the names."""
+        """Work out what comes into each list and goes out, inner ones first; then the names."""
         inside = set(scope.nodes())
         if inputs is None:
             read = (edge for node in scope.nodes() for edge in reads_of(node))
@@ -202,9 +204,9 @@ class _Writer:
             reads = [e for n in nodes_of(other) if n not in own for e in reads_of(n)]
             outside = set(nodes_of(other))
             several = {e for e in reads if e.node not in outside}
-            if place != number and any(e.node in own for e in reads):
-                if place != number + 1 or len(several) > 1:
-                    return True
+            next_alone = place == number + 1 and len(several) == 1
+            if place != number and not next_alone and any(e.node in own for e in reads):
+                return True
         out = {e.node for e in self.lists[scope].outputs} & own
         return bool(out) and number != len(scope.items) - 1
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from archspec.architecture import Architecture
 from archspec.importing.trace import cannot, refused
 from archspec.loading import loads
+from archspec.record import Record
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,6 @@ def from_module(
     *,
     name: str | None = None,
     params: Mapping[str, Any] | None = None,
-    symbolic: Sequence[str] = (),
     flat: bool = False,
     verify: bool = True,
 ) -> Architecture:
@@ -33,31 +33,66 @@ def from_module(
     `inputs` are example tensors with the batch first: one, a tuple in the order of `forward`, or a
     dict of its arguments. Their sizes and types are those of the spec; their numbers are not read.
     The spec is called `name`, by default as the class. `params` are numbers that get a name.
-    `symbolic` names the last sizes of the input that the spec leaves open: `("H", "W")`. With `flat`
-    the text has no blocks with parameters and no repeats.
+    With `flat` the text has no blocks with parameters and no repeats.
 
     The module keeps its mode, weights, hooks and device, and random numbers go on as if nothing had
     been drawn.
 
-    Unless `verify` is false, the spec is built, gets the module's weights, and is compared with it in
-    `eval()` and `train()`.
+    Unless `verify` is false, the spec is built, gets the module's weights, and is compared with it
+    in `eval()` and `train()`.
 
-    Raises `SpecError`, with the line of Python, for what a spec cannot say, or where the two differ.
+    Raises `SpecError` for what a spec cannot say, with the line of Python, or where the two differ.
     """
+    return imported(net, inputs, name=name, params=params, flat=flat, verify=verify).arch
+
+
+class Imported(Record):
+    """An imported module beside its architecture, and how they compare where that was asked for."""
+
+    net: nn.Module
+    arch: Architecture
+    comparison: Comparison | None
+
+
+def imported(
+    net: nn.Module,
+    inputs: Any,
+    *,
+    name: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    flat: bool = False,
+    verify: bool = True,
+) -> Imported:
+    """What `from_module` gives, with the comparison. Raises `SpecError`."""
     text, given = written(net, inputs, name=name)
     arch = loads(text, name=name or _name_of(net), warn=False)
-    if verify:
-        comparison = compare(net, given, arch)
-        if not comparison.ok:
-            raise refused(cannot(str(comparison)), None)
-    return arch
+    if not flat:
+        from archspec.importing.hints import hints_of
+        from archspec.importing.rewriting import rewritten
+
+        arch = loads(rewritten(arch, hints=hints_of(net, arch)), name=arch.name, warn=False)
+    if not verify:
+        return Imported(net, arch, None)
+    comparison = compare(net, given, arch, by_name=isinstance(inputs, Mapping))
+    if not comparison.ok:
+        raise refused(
+            cannot(
+                f"the spec is not the same network as the module: {comparison}",
+                help="look for numbers that depend on the batch's size, random numbers that no op "
+                "draws, and state that changes from call to call",
+            ),
+            None,
+        )
+    return Imported(net, arch, comparison)
 
 
-def compare(net: nn.Module, given: Mapping[str, torch.Tensor], arch: Architecture) -> Comparison:
+def compare(
+    net: nn.Module, given: Mapping[str, torch.Tensor], arch: Architecture, *, by_name: bool = False
+) -> Comparison:
     """How a module and its spec agree: keys, and results in both modes."""
     from archspec.importing.verifying import compared
 
-    return compared(net, given, arch)
+    return compared(net, given, arch, by_name=by_name)
 
 
 def written(
@@ -81,7 +116,8 @@ def written(
         outputs[training] = named_outputs(lifter)
         lifted[training] = lifter
     nodes, named = align(
-        *(lifted[mode].needed(outputs[mode].edges.values()) for mode in (True, False)),
+        lifted[True].needed(outputs[True].edges.values()),
+        lifted[False].needed(outputs[False].edges.values()),
         outputs[True].edges,
         outputs[False].edges,
     )

@@ -86,9 +86,10 @@ def _taken(lift: Lifter, x: Lifted, dim: int, entry: int, input: Value) -> Lifte
             lift.parts[key] = lift.node("unbind", x, axes=[rest] * size, dim=number)
         return lift.parts[key][entry]
     one: Axes = (*x.axes[:dim], (1,), *x.axes[dim + 1 :])
-    end = {"end": entry + 1} if entry + 1 != size else {}
-    start = {"start": entry if entry + 1 != size else -1} if entry else {}
-    part = lift.node("slice", x, axes=one, dim=number, **start, **end)
+    ends: dict[str, Any] = {"end": entry + 1} if entry + 1 != size else {}
+    if entry:
+        ends["start"] = entry if entry + 1 != size else -1
+    part = lift.node("slice", x, axes=one, dim=number, **ends)
     return lift.regroup(part, rest)
 
 
@@ -105,9 +106,9 @@ def _taken_of(lift: Lifter, input: Value, dim: int) -> set[int]:
                 entries[dim], int
             ):
                 found.add(entries[dim] % input.shape[dim])
-        elif call.name in ("Tensor.select", "select") and call.args[0] is input:
-            if len(call.args) == 3 and call.args[1] % len(input.shape) == dim:
-                found.add(call.args[2] % input.shape[dim])
+        elif call.name in ("Tensor.select", "select") and call.args[:1] == (input,):
+            place, number = call.args[1:3] if len(call.args) == 3 else (dim + 1, 0)
+            found |= {number % input.shape[dim]} if place % len(input.shape) == dim else set()
     return found
 
 

@@ -22,7 +22,7 @@ from archspec.importing.axes import (
 from archspec.importing.composing import Part, composed, placed
 from archspec.importing.constants import NotConstant, evaluate, without_batch
 from archspec.importing.functions import handler_of, leaf_of, load_handlers
-from archspec.importing.literals import constant_of, type_of
+from archspec.importing.literals import constant_of, initial, type_of
 from archspec.importing.trace import (
     BATCH,
     CONSTANT,
@@ -40,7 +40,6 @@ from archspec.importing.trace import (
 )
 from archspec.ir.op import REGISTRY
 from archspec.record import Record
-
 
 COMPOSED = 64
 """Constants of more numbers are taken apart, where that lists fewer of them."""
@@ -70,15 +69,15 @@ def _filled(value: Value) -> dict[str, Any] | None:
 class Node:
     """A node to be written: an op with its arguments and inputs, and where its weights are.
 
-    `owner` is the path at which its keys stand; None for an op without any. `weights` are edges that
-    stand in the place of its own weights, by name. `name` is what it is called where it may choose.
-    `names` are those of its inputs where they do not go by position. `samples` says whether its value
-    has a batch. `inside` is the call of a module that makes it.
+    `owner` is the path at which its keys stand; None for an op without any. `owned` are its own
+    parameters, and `weights` edges that stand in the place of some, by name. `name` is what it is
+    called where it may choose. `names` are those of its inputs where they do not go by position.
+    `samples` says whether its value has a batch. `inside` is the call of a module that makes it.
     """
 
     __slots__ = (
         *("args", "inputs", "inside", "name", "op", "owner", "place", "samples", "shapes"),
-        *("names", "trainable", "training_only", "weights"),
+        *("names", "owned", "trainable", "training_only", "weights"),
     )
 
     def __init__(self, op: str, args: dict[str, Any], inputs: tuple[Edge, ...]) -> None:
@@ -86,6 +85,7 @@ class Node:
         self.inside: Invocation | None = None
         self.place: Place | None = None
         self.owner: str | None = None
+        self.owned: dict[str, Value] = {}
         self.weights: dict[str, Edge | str] = {}
         self.name = ""
         self.samples = True
@@ -155,6 +155,7 @@ class Lifter:
                 self._lift(call)
             except Refusal as refusal:
                 raise refused(refusal, call.place) from None
+        self.free_owners()
 
     def _lift(self, call: Call) -> None:
         handler = handler_of(call.name) if call.module is None else leaf_of(call.module)
@@ -209,7 +210,7 @@ class Lifter:
     # What handlers use.
 
     def __call__(self, value: Value | Lifted) -> Lifted:
-        """What our nodes give for a tensor; a parameter or constant becomes a node when asked for."""
+        """What our nodes give for a tensor; a parameter or constant becomes a node when read."""
         if isinstance(value, Lifted):
             return value
         if not isinstance(value, Value):
@@ -226,7 +227,8 @@ class Lifter:
         raise cannot("a result that the op of the language does not give is read")
 
     def _parameter(self, value: Value) -> Lifted:
-        node = Node("parameter", {"shape": list(value.shape)}, ())
+        given = self.trace.initial.get(value)
+        node = Node("parameter", {"shape": list(value.shape), **initial(given)}, ())
         node.owner = self.keys[value][0]
         axes = tuple((size,) for size in value.shape)
         return self._made(node, (axes,), samples=False)[0]
@@ -235,17 +237,21 @@ class Lifter:
         key = (value, self.call.inside.path)
         if key in self.copies:
             return self.copies[key]
-        filled = _filled(value)
-        if filled is None and (part := self._composition(value)) is not None:
-            made = placed(self, part)
-            self.copies[key] = made._replace(axes=plain_axes(value.shape), dtype=value.dtype_name)
-            return self.copies[key]
-        if filled is None and self._is_worked_out(value):
-            return self._worked_out(value)
-        real = None if filled else without_batch(value, evaluate(self.trace, value))
-        if real is None and filled is None:
-            raise cannot("a constant here differs from one sample of a batch to the next")
-        node = Node("constant", filled or constant_of(real), ())
+        said = _filled(value)
+        if said is None:
+            part = self._composition(value)
+            if part is not None:
+                made = placed(self, part)
+                axes = plain_axes(value.shape)
+                self.copies[key] = made._replace(axes=axes, dtype=value.dtype_name)
+                return self.copies[key]
+            if self._is_worked_out(value):
+                return self._worked_out(value)
+            real = without_batch(value, evaluate(self.trace, value))
+            if real is None:
+                raise cannot("a constant here differs from one sample of a batch to the next")
+            said = constant_of(real)
+        node = Node("constant", said, ())
         node.name = value.name.rpartition(".")[2] if value.name else ""
         if value in self.keys and self.is_persistent(value):
             node.owner = self.keys[value][0]
@@ -267,7 +273,7 @@ class Lifter:
         return self.composed[value]
 
     def _is_worked_out(self, value: Value) -> bool:
-        """Whether nodes compute a constant: one too large to be listed, or repeated for the batch."""
+        """Whether nodes compute a constant: one too long for a list, or repeated for the batch."""
         if value.source is None or not value.source.reads:
             return False
         if any(size % BATCH == 0 for size in value.shape):
@@ -433,19 +439,36 @@ class Lifter:
         The path of the node is that of its weights. None is a weight that it has not.
         """
         given = {name: value for name, value in weights.items() if value is not None}
-        owner = self.owner_of(given)
+        own = {name: value for name, value in given.items() if value in self.keys}
+        owner = self.owner_of(own)
+        others = {k: self(v).edge for k, v in given.items() if owner is None or k not in own}
         made = self.node(op, *inputs, owner=owner, **rest)
-        node = (made if isinstance(made, Lifted) else made[0]).edge.node
-        if owner is None:
-            for name, value in given.items():
-                edge = self(value).edge
-                node.weights[name] = edge
-            # What the weights are made of stands before the node.
-            self.nodes.remove(node)
-            self.nodes.append(node)
-        else:
+        node: Any = (made if isinstance(made, Lifted) else made[0]).edge.node
+        node.weights.update(others)
+        node.owned = own if owner is not None else {}
+        if owner is not None:
             node.trainable = self.is_trained(owner)
         return made
+
+    def free_owners(self) -> None:
+        """Give ops as values those weights that other nodes read too, under keys of their own.
+
+        A node at `qkv` and a `parameter` at `qkv.bias` cannot stand beside each other.
+        """
+        owners = {node.owner for node in self.nodes if node.owner is not None}
+        for node in list(self.nodes):
+            path = node.owner
+            if path is None or not node.owned:
+                continue
+            if not path or any(other.startswith(f"{path}.") for other in owners):
+                place = self.nodes.index(node)
+                ahead = self.nodes[:place]
+                behind, self.nodes = self.nodes[place:], ahead
+                for name, value in node.owned.items():
+                    self.values.setdefault(value, self._parameter(value))
+                    node.weights[name] = self.values[value].edge
+                self.nodes += behind
+                node.owner, node.owned = None, {}
 
     def is_trained(self, path: str) -> bool:
         """Whether a module has parameters that are trained, or none at all."""
@@ -483,14 +506,15 @@ class Lifter:
             read = tuple(self(each) for each in inputs)
             several = axes if isinstance(axes, list) else [axes]  # type: ignore[list-item]
         samples = any(each.batched for each in read)
-        if not samples and any(has_batch(each.axes) for each in read):
-            if not REGISTRY[op].takes_unbatched:
-                read = tuple(self.batched(each) for each in read)
-                samples = True
+        repeated = not samples and any(has_batch(each.axes) for each in read)
+        if repeated and not REGISTRY[op].takes_unbatched:
+            read = tuple(self.batched(each) for each in read)
+            samples = True
         edges = tuple(each.edge for each in read)
         node = Node(op, args, edges)
         node.owner = owner
-        lifted = self._made(node, several, samples)
+        kind = read[0].dtype if read else "float32"
+        lifted = tuple(x._replace(dtype=kind) for x in self._made(node, several, samples))
         return lifted if isinstance(axes, list) or len(lifted) > 1 else lifted[0]
 
     def _made(self, node: Node, axes: Iterable[Axes], samples: bool) -> tuple[Lifted, ...]:
@@ -516,6 +540,12 @@ def _laying_out(
     old: tuple[int, ...], new: tuple[int, ...], batched: bool
 ) -> tuple[str, dict[str, Any]]:
     """The op that lays `old` sizes out as `new` ones, which states as few of them as it can."""
+    for start in range(len(old)):
+        for end in range(start + 2, len(old) + 1):
+            if new == (*old[:start], prod(old[start:end]), *old[end:]) and (batched or start):
+                last = -1 if end == len(old) else end - 1 + batched
+                if prod(old[start:end]) != 1:
+                    return "flatten", {"start_dim": start + batched, "end_dim": last}
     head = 0
     while head < min(len(old), len(new)) and old[head] == new[head]:
         head += 1
@@ -528,9 +558,6 @@ def _laying_out(
         return "unsqueeze", {"dim": first}
     if not after and len(before) == 1:
         return "squeeze", {"dim": first}
-    if len(after) == 1 and len(before) > 1 and (batched or tail or head):
-        end = first + len(before) - 1
-        return "flatten", {"start_dim": first, "end_dim": -1 if not tail else end}
     if len(before) == 1 and len(after) > 1:
         return "unflatten", {"dim": first, "unflattened_size": list(after)}
     return "reshape", {"shape": list(new)}

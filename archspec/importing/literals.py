@@ -54,6 +54,18 @@ def constant_of(real: torch.Tensor, *, listed: bool = True) -> dict[str, Any]:
     return {"value": values} if own == dtype else {"value": values, "dtype": dtype}
 
 
+def initial(given: torch.Tensor | None) -> dict[str, Any]:
+    """How a `parameter` begins: with the number that all elements have, or else at random."""
+    if given is None or given.device.type == "meta" or not given.numel():
+        return {}
+    first = given.flatten()[0]
+    if bool((given == first).all()) and bool(torch.isfinite(first)):
+        words = {0.0: "zeros", 1.0: "ones"}
+        number = shortest(first.item())
+        return {"init": words.get(number, number)}
+    return {"init": "normal", "std": 0.02}
+
+
 def by_rule(real: torch.Tensor) -> dict[str, Any] | None:
     """The arguments of the `constant` that makes these numbers without listing them."""
     dtype = type_of(real.dtype)

@@ -52,7 +52,7 @@ def _divisors(number: int) -> list[int]:
 def _shifts(
     mask: torch.Tensor, windows: tuple[int, int], window: tuple[int, int]
 ) -> list[int] | None:
-    """How far a map was rolled, where its mask is this one: the border shows in the last windows."""
+    """How far a map was rolled that has this mask: the border shows in the last window."""
     rows, columns = windows
     height, width = window
     last = mask.reshape(rows, columns, height, width, height, width)[-1, -1]

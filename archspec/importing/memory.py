@@ -96,27 +96,25 @@ class Memory:
                 continue
             old = next(iter(view.call.reads))
             new = versions[id(tensor)]
-            call = Call(
-                view.call.function,
-                view.call.name,
-                mapped(lambda each, old=old, new=new: new if each is old else each, view.call.args),
-                view.call.kwargs,
-                view.call.inside,
-                view.call.place,
-            )
-            kind = _kind_of(call)
-            call.results = mapped(
-                lambda each, kind=kind, call=call: (
-                    Value(each.shape, each.dtype, kind, source=call)
-                    if isinstance(each, Value)
-                    else each
-                ),
-                view.call.results,
-            )
+            call = _again(view.call, old, new)
             made.append(call)
             versions[id(other)] = list(values_in(call.results))[view.number]
             fresh.add(id(other))
             self._downwards(other, versions, made, fresh)
+
+
+def _again(view: Call, old: Value, new: Value) -> Call:
+    """The call that took a view, for the new version of what it was taken from."""
+    args = mapped(lambda each: new if each is old else each, view.args)
+    call = Call(view.function, view.name, args, view.kwargs, view.inside, view.place)
+    kind = _kind_of(call)
+
+    def fresh(each: Any) -> Any:
+        is_value = isinstance(each, Value)
+        return Value(each.shape, each.dtype, kind, source=call) if is_value else each
+
+    call.results = mapped(fresh, view.results)
+    return call
 
 
 def _kind_of(call: Call) -> str:
@@ -158,7 +156,8 @@ def _index_of(view: _View, rank: int) -> Any:
 
 
 def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    address: int = tensor.untyped_storage()._cdata
+    return address
 
 
 def may_overlap(first: Tensor, second: Tensor) -> bool:
@@ -175,7 +174,7 @@ def may_overlap(first: Tensor, second: Tensor) -> bool:
     for axis, step in enumerate(low.stride()):
         above = [each for each in steps if each > step]
         room = above[0] // step if above and step else None
-        moved, rest = divmod(distance, step) if step else (0, distance)
+        moved, rest = divmod(int(distance), step) if step else (0, distance)
         fits = room is None or moved + high.shape[axis] <= room
         if rest == 0 and moved >= low.shape[axis] and fits:
             return False

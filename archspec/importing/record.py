@@ -96,6 +96,8 @@ def record(
             place = _place_of(error)
             text = f"the module fails on the meta device with a batch of {BATCH}: {error}"
             raise refused(cannot(text), place) from error
+    if recorder.refusal is None and any(id(t) in recorder.memory.stale for t in _tensors(output)):
+        recorder.check_stale("", list(_tensors(output)), None)
     if recorder.refusal is not None:
         raise recorder.refusal
     recorder.trace.outputs = recorder.values(_plain(output))
@@ -103,7 +105,7 @@ def record(
 
 
 class Recorder(TorchFunctionMode):
-    """Writes the calls into a trace. `paused` counts the modules recorded whole that are running."""
+    """Writes the calls into a trace. `paused` counts running modules that are recorded whole."""
 
     def __init__(
         self, net: nn.Module, pairs: Sequence[tuple[Tensor, Tensor]], trace: Trace
@@ -133,8 +135,9 @@ class Recorder(TorchFunctionMode):
             for key, tensor in named:
                 if id(tensor) not in self.versions:
                     value = self.entered(tensor, kind, key)
-                    if kind == CONSTANT and id(tensor) in real:
-                        self.trace.real[value] = real[id(tensor)]
+                    known = self.trace.real if kind == CONSTANT else self.trace.initial
+                    if id(tensor) in real:
+                        known[value] = real[id(tensor)]
                 self.trace.tensors[key] = self.versions[id(tensor)]
 
     @contextmanager
@@ -210,7 +213,7 @@ class Recorder(TorchFunctionMode):
         versions = [tensor._version for tensor in tensors]
         place = _place()
         if any(id(tensor) in self.memory.stale for tensor in tensors):
-            self.check_stale(func, name, tensors, place)
+            self.check_stale(name, tensors, place)
         call = Call(func, name, self.values(args), self.values(kwargs), self.current, place, module)
         out = func(*args, **kwargs)
         wrote = [t for t, v in zip(tensors, versions, strict=True) if t._version != v]
@@ -296,16 +299,15 @@ class Recorder(TorchFunctionMode):
             self.trace.real[value] = each
         return self.versions[id(each)]
 
-    def check_stale(
-        self, func: Callable[..., Any], name: str, tensors: Sequence[Tensor], place: Place
-    ) -> None:
+    def check_stale(self, name: str, tensors: Sequence[Tensor], place: Place | None) -> None:
+        """Refuse to read what a write has changed behind the trace; its form may be asked for."""
         if name.endswith("__get__") or name in SHAPES:
             return
         stale = self.memory.stale
         call = next(stale[id(tensor)] for tensor in tensors if id(tensor) in stale)
         refusal = cannot(
-            f"{call.name} writes into memory that another tensor shows, which is read again at "
-            f"{place}",
+            f"{call.name} writes into memory that another tensor shows, which is "
+            f"{f'read again at {place}' if place is not None else 'returned'}",
             help="write the result of the function without `_` (or `inplace=True`) to a new "
             "variable, so that nothing is changed behind a view",
         )
@@ -325,7 +327,7 @@ FILLS = {
     **dict.fromkeys(("randn_like",), "randn"),
     **dict.fromkeys(("full_like", "Tensor.new_full"), "full"),
 }
-"""Functions that take the form of a tensor and none of its numbers, and what else makes the same."""
+"""Functions that read the form of a tensor alone, and what makes the same of a form."""
 
 
 def _without_likes(call: Call, out: Any) -> None:

@@ -285,9 +285,9 @@ def _without_cycles(scope: Scope) -> None:
             for each in inner:
                 _dissolve(scope, each)
         else:
-            node = next(nodes_of(next(iter(circle))))
+            first = next(nodes_of(next(iter(circle))))
             raise refused(
-                cannot("a module applied again here is needed before and after itself"), node.place
+                cannot("a module applied again here is needed before and after itself"), first.place
             )
     for item in scope.items:
         if isinstance(item, Scope):
@@ -343,7 +343,8 @@ def _sort(scope: Scope, order: dict[Node, int], keys: dict[str, int]) -> None:
         for kind in ("parameter", "constant", "module")
     }
     in_order = {kind: sorted(places, key=places.__getitem__) for kind, places in owned.items()}
-    for first in ([], in_order["module"], [item for kind in owned for item in in_order[kind]]):
+    tries: list[list[Item]] = [[], in_order["module"], [i for k in owned for i in in_order[k]]]
+    for first in tries:
         made = _after([*first, *ran], needs)
         if all(
             [item for item in made if item in places] == in_order[kind]

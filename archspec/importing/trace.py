@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Source, SpecError, Span
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, Source, Span, SpecError
 from archspec.record import Record
 
 BATCH = 1009
@@ -139,7 +139,7 @@ class Trace:
     """A recorded run. `outputs` is what the module returned, with values for tensors.
 
     `tensors` are the parameters and buffers by every key of theirs; `real` are the numbers of
-    constants that no call makes.
+    constants that no call makes, and `initial` those of parameters.
     """
 
     def __init__(self, training: bool) -> None:
@@ -149,6 +149,7 @@ class Trace:
         self.inputs: dict[str, Value] = {}
         self.tensors: dict[str, Value] = {}
         self.real: dict[Value, Any] = {}
+        self.initial: dict[Value, Any] = {}
         self.outputs: Any = None
 
     def needed(self) -> list[Call]:

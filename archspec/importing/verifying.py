@@ -86,7 +86,7 @@ def drawn(
         elif tensor.dtype == torch.bool:
             made[name] = torch.rand(shape, generator=generator) < 0.5
         else:
-            most = int(bound or int(tensor.max()) + 1)  # type: ignore[call-overload]
+            most = int(bound or int(tensor.max()) + 1)
             made[name] = torch.randint(0, most, shape, generator=generator, dtype=tensor.dtype)
     return made
 

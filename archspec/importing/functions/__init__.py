@@ -7,28 +7,29 @@ A handler is a function with the decorator `handles`, called once for each recor
         x = lift(input)
         return lift.node("softmax", x, dim=lift.axis(x, dim), axes=x.axes)
 
-- Names are `func.__name__`; with `Tensor.` before it they mean the method alone, which is looked for
-  first. A name stands for its in-place form too (`relu` for `relu_`, `__add__` for `__iadd__`): a
-  trace has a new version for what is written, so nothing in a handler knows of it.
-- After `lift`, the parameters are those of torch's function, names and defaults, so that Python binds
-  a call's arguments; take in both spellings where `torch.f` and `Tensor.f` differ. Arguments that
-  stay unknown refuse the call by themselves.
+- Names are `func.__name__`; with `Tensor.` before it they mean the method alone, which is looked
+  for first. A name stands for its in-place form too (`relu` for `relu_`, `__add__` for `__iadd__`):
+  a trace has a new version for what is written, so nothing in a handler knows of it.
+- After `lift`, the parameters are those of torch's function, names and defaults, so that Python
+  binds a call's arguments; take in both spellings where `torch.f` and `Tensor.f` differ. Arguments
+  that stay unknown refuse the call by themselves.
 - Tensors come as `Value`; `lift(value)` is the `Lifted` that our nodes give for it, made when it is
   first asked for (a `parameter`, a `constant`). A weight that the op owns is not asked for: see
   `lift.weighted`. Numbers that cannot hold the batch go through `lift.number`.
-- `lift.node(op, *inputs, axes=..., **arguments)` makes a node, and returns its `Lifted`, or a tuple of
-  them where `axes` is a list of several. Arguments that equal the op's defaults may be given: they
-  are not written. Without `axes` the inputs must be plain (the batch first, nothing folded into
-  it: `lift.plain`), and the axes follow from the recorded shape of the result.
-- Axes: `Lifted.axes` says, for each axis of the real tensor, which of our axes it is made of: sizes,
-  and None for the batch. (B * windows, T, C) is `((None, 64), (49,), (96,))`; our value is
-  (N, 64, 49, 96). `lift.axis(x, dim)` is our number of an axis; what must not hold the batch refuses.
+- `lift.node(op, *inputs, axes=..., **arguments)` makes a node, and returns its `Lifted`, or a tuple
+  of them where `axes` is a list of several. Arguments that equal the op's defaults may be given:
+  they are not written. Without `axes` the inputs must be plain (the batch first, nothing folded
+  into it: `lift.plain`), and the axes follow from the recorded shape of the result.
+- Axes: `Lifted.axes` says, for each axis of the real tensor, which of our axes it is made of:
+  sizes, and None for the batch. (B * windows, T, C) is `((None, 64), (49,), (96,))`; our value is
+  (N, 64, 49, 96). `lift.axis(x, dim)` is our number of an axis, and refuses one that holds the
+  batch.
 - A handler returns a `Lifted`, or a tuple of them as the function returns tensors. Their axes are
-  compared with the recorded shapes. To refuse: `raise cannot(message, help=...)`; the line of Python
-  is added.
+  compared with the recorded shapes. To refuse: `raise cannot(message, help=...)`; the line of
+  Python is added.
 
-`leaf("torch.nn.modules.rnn.LSTM")` is the same for a module that is recorded as one call; its handler
-takes `module` after `lift`.
+`leaf("torch.nn.modules.rnn.LSTM")` is the same for a module that is recorded as one call; its
+handler takes `module` after `lift`.
 """
 
 from __future__ import annotations

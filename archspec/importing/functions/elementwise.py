@@ -158,20 +158,20 @@ def round_(lift: Lifter, input: Value, decimals: int = 0) -> Lifted:
 def softmax(
     lift: Lifter, input: Value, dim: Any = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Lifted:
-    return _along(lift, "softmax", input, dim)
+    return _along(lift, "softmax", input, dim, dtype)
 
 
 @handles("log_softmax", "special_log_softmax")
 def log_softmax(
     lift: Lifter, input: Value, dim: Any = None, _stacklevel: int = 3, dtype: Any = None
 ) -> Lifted:
-    return _along(lift, "log_softmax", input, dim)
+    return _along(lift, "log_softmax", input, dim, dtype)
 
 
-def _along(lift: Lifter, op: str, input: Value, dim: int | None) -> Lifted:
+def _along(lift: Lifter, op: str, input: Value, dim: int | None, dtype: Any) -> Lifted:
     if dim is None:
         raise cannot("softmax without `dim` guesses the axis", help="state `dim`")
-    x = lift(input)
+    x = lift(input) if dtype is None else cast(lift, lift(input), dtype)
     return each(lift, op, x, dim=lift.axis(x, dim))
 
 

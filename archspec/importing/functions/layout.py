@@ -39,8 +39,8 @@ def unflatten(lift: Lifter, input: Value, dim: int, sizes: Any) -> Lifted:
 
 
 @handles("permute")
-def permute(lift: Lifter, input: Value, *dims: Any) -> Lifted:
-    return lift.permute(lift(input), _sizes(dims))
+def permute(lift: Lifter, input: Value, *several: Any, dims: Any = None) -> Lifted:
+    return lift.permute(lift(input), _sizes(several or (dims,)))
 
 
 @handles("transpose", "swapaxes", "swapdims")

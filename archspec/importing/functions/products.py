@@ -43,6 +43,7 @@ def product(lift: Lifter, x: Lifted, y: Lifted) -> Lifted:
     for each_, own in ((x, x.axes[-2:]), (y, y.axes[-2:])):
         sides.append(together(lift, [each_], (*ahead, *own))[0][0])
     made = lift.node("matmul", *sides, axes=(*ahead, rows, columns))
+    assert isinstance(made, Lifted)
     return made
 
 
@@ -115,7 +116,7 @@ def multi_head_attention(
     average_attn_weights: bool = True,
     is_causal: bool = False,
 ) -> Any:
-    weights = [each for each in values_in(lift.call.results)][1:]
+    weights = list(values_in(lift.call.results))[1:]
     needed = {each for call in lift.trace.needed() for each in call.reads}
     if any(each in needed for each in weights):
         raise cannot("the attention weights of MultiheadAttention are read, which no op gives")

@@ -7,7 +7,7 @@ from typing import Any
 from archspec.importing.axes import Axes
 from archspec.importing.functions import handles
 from archspec.importing.functions.binary import pair
-from archspec.importing.functions.elementwise import as_float, each
+from archspec.importing.functions.elementwise import cast, each
 from archspec.importing.functions.layout import _one_or_list
 from archspec.importing.lifting import Lifted, Lifter
 from archspec.importing.trace import Value, cannot
@@ -28,6 +28,11 @@ def _without(lift: Lifter, x: Lifted, dims: Any, keepdim: bool) -> tuple[Axes, A
     return axes, _one_or_list(numbers)
 
 
+def _cast(lift: Lifter, input: Value, dtype: Any) -> Lifted:
+    """What a reduction reads where it is told the type to count in."""
+    return lift(input) if dtype is None else cast(lift, lift(input), dtype)
+
+
 def reduced(
     lift: Lifter, op: str, input: Value | Lifted, dim: Any, keepdim: bool, **args: Any
 ) -> Lifted:
@@ -41,17 +46,14 @@ def reduced(
 def mean(
     lift: Lifter, input: Value, dim: Any = None, keepdim: bool = False, dtype: Any = None
 ) -> Lifted:
-    return reduced(lift, "mean", input, dim, keepdim)
+    return reduced(lift, "mean", _cast(lift, input, dtype), dim, keepdim)
 
 
 @handles("sum")
 def sum_(
     lift: Lifter, input: Value, dim: Any = None, keepdim: bool = False, dtype: Any = None
 ) -> Lifted:
-    x = lift(input)
-    if lift.call.made[0].dtype.is_floating_point:
-        x = as_float(lift, x)
-    return reduced(lift, "sum", x, dim, keepdim)
+    return reduced(lift, "sum", _cast(lift, input, dtype), dim, keepdim)
 
 
 @handles("amax", "amin", "any", "all", "prod", "argmax", "argmin", "logsumexp")
@@ -117,13 +119,13 @@ def norm(
 ) -> Lifted:
     order = p if ord is None else ord
     order = 2 if order in (None, "fro") else order
-    word = {float("inf"): "inf", -float("inf"): "-inf"}.get(order, None)
+    word = {float("inf"): "inf", -float("inf"): "-inf"}.get(order)
     return reduced(lift, "vector_norm", input, dim, keepdim, ord=word or float(order))
 
 
 @handles("cumsum")
 def cumsum(lift: Lifter, input: Value, dim: int, dtype: Any = None) -> Lifted:
-    x = lift(input)
+    x = _cast(lift, input, dtype)
     return each(lift, "cumsum", x, dim=lift.axis(x, dim))
 
 

@@ -1,0 +1,225 @@
+"""Folds all classes of a network, those inside others first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+
+from archspec.folding.better_names import Renamed
+from archspec.folding.building import Builder, given_of
+from archspec.folding.columns import ABSENT, Column, Unalike
+from archspec.folding.counters import with_counters
+from archspec.folding.naming import Names
+from archspec.folding.order import in_order
+from archspec.folding.patterns import Pattern, RunPattern, Slot, unified
+from archspec.folding.rows import (
+    CallItem,
+    Content,
+    GroupItem,
+    LeafItem,
+    Ready,
+    Row,
+    RunItem,
+    item_of,
+)
+from archspec.folding.runs import weight, with_runs
+from archspec.folding.scopes import ClassScope, LoopScope, kind_of
+from archspec.folding.substitution import substituted
+from archspec.folding.template import Parameter, Template
+from archspec.folding.terms import Conditional, Constant, Name
+from archspec.folding.tree import Known, Leaf, List
+from archspec.folding.words import words_of
+
+MOST_LISTS = 4
+"""The most lists that a loop may walk together."""
+
+
+class Classes:
+    """The classes of a network while they are folded. Those in `plain` are not."""
+
+    def __init__(self, plain: Collection[str], known: Mapping[List, Known]) -> None:
+        self.plain, self.known = plain, known
+        self.names = Names()
+        self.calls: dict[List, tuple[Ready, int]] = {}
+        self.rows: dict[tuple[List, bool], Row] = {}
+        blocks: dict[str, list[List]] = {}
+        for each, call in known.items():
+            blocks.setdefault(call.block, []).append(each)
+        for members in blocks.values():
+            ready = standard([known[each] for each in members])
+            self.calls.update({each: (ready, i) for i, each in enumerate(members)})
+
+    def root(self, root: List) -> Template:
+        """The template of the whole network."""
+        for members in in_order(root, self.known):
+            self._fold(members)
+        row = self._row(root, root.of not in self.plain)
+        return self._template([root], [row], root.of or "").template
+
+    def _fold(self, members: list[List]) -> None:
+        """One class: as one template, or as several where its instances are too different."""
+        of = members[0].of or ""
+        loops = of not in self.plain
+        clusters = self._clusters(members) if loops else [[each] for each in members]
+        for cluster in clusters:
+            ready = self._best(cluster, self.names.new(of), loops)
+            for number, each in enumerate(cluster):
+                self.calls[each] = ready, number
+
+    def _clusters(self, members: list[List]) -> list[list[List]]:
+        """Instances that can be folded together, the most at once."""
+        if self._fits(members):
+            return [members]
+        alike: dict[object, list[List]] = {}
+        for each in members:
+            alike.setdefault((self._row(each, True).shape, each.inputs), []).append(each)
+        clusters: list[list[List]] = []
+        for group in alike.values():
+            parts = [group] if self._fits(group) else [[each] for each in group]
+            for part in parts:
+                home = next((c for c in clusters if self._fits([*c, *part])), None)
+                if home is None:
+                    clusters.append(list(part))
+                else:
+                    home += part
+        return clusters
+
+    def _fits(self, members: list[List]) -> bool:
+        try:
+            self._template(members, [self._row(each, True) for each in members], "")
+        except Unalike:
+            return False
+        return True
+
+    def _best(self, members: list[List], name: str, loops: bool) -> Ready:
+        """The template with loops or without them, whichever takes fewer words."""
+        found = []
+        for each in (True, False) if loops else (False,):
+            with suppress(Unalike):
+                rows = [self._row(member, each) for member in members]
+                found.append(self._template(members, rows, name))
+        return min(found, key=words_of)
+
+    def _template(self, members: Sequence[List], rows: Sequence[Row], name: str) -> Ready:
+        """Raises `Unalike`."""
+        first = members[0]
+        if any((m.inputs, m.output_names) != (first.inputs, first.output_names) for m in members):
+            raise Unalike
+        pattern = unified(rows)
+        given = given_of([each.given for each in members])
+        known = given_of([each.known for each in members])
+        scope = ClassScope(len(rows), given, known, given_of([each.gives for each in members]))
+        builder = Builder()
+        parts = builder.parts(pattern, scope)
+        if len(rows) > 1 and any(map(_strains, builder.loops.values())):
+            raise Unalike
+        scope.close()
+        better = Renamed(scope.params, list(scope.gives.values()), builder.walked())
+        parameters, values = _parameters(scope, better)
+        template = Template(
+            name,
+            tuple(parameters),
+            tuple(sorted(scope.used)),
+            first.inputs,
+            substituted(parts, better.terms),
+            pattern.outputs,
+            first.output_names,
+            first.notes,
+        )
+        passed = [each for each in parameters if not each.derived]
+        defaults = {each.name: _default(each, len(rows)) for each in passed}
+        return Ready(with_counters(template), values, defaults)
+
+    # rows
+
+    def _row(self, found: List, loops: bool) -> Row:
+        if (found, loops) not in self.rows:
+            items = tuple([item_of(n, self._content(n.content, loops)) for n in found.nodes])
+            row = Row(items, found.outputs)
+            self.rows[found, loops] = with_runs(row, worth) if loops else row
+        return self.rows[found, loops]
+
+    def _content(self, content: Leaf | List, loops: bool) -> Content:
+        if isinstance(content, Leaf):
+            return LeafItem(content.kind, content.values, content.defaults)
+        if content.of is None and content not in self.known:
+            return GroupItem(self._row(content, loops))
+        return CallItem(*self.calls[content])
+
+
+def _parameters(scope: ClassScope, better: Renamed) -> tuple[list[Parameter], dict[str, Column]]:
+    """The parameters by their last names, and what each instance gives for those it may give."""
+    made: list[Parameter] = []
+    values: dict[str, Column] = {}
+    listed = {each.name: name for name, lists in better.lists.items() for each in lists}
+    for each in scope.params:
+        if each.name in listed:
+            name = listed[each.name]
+            if name not in values:
+                columns = [other.column.values for other in better.lists[name]]
+                values[name] = Column(zip(*columns, strict=True))
+                made.append(Parameter(name, kind="list"))
+            continue
+        term = better.terms.get(each.name, Name(each.name))
+        assert isinstance(term, Name)
+        default = None if each.default is None else substituted(each.default, better.terms)
+        made.append(Parameter(term.name, default, each.derived, kind_of(each.column)))
+        if not each.derived:
+            values[term.name] = each.column
+    return made, values
+
+
+def standard(calls: Sequence[Known]) -> Ready:
+    """A block that the writer has, with all calls of it."""
+    kinds = calls[0].kinds
+    names = [name for name in kinds if any(name in call.values for call in calls)]
+    values = {n: Column([call.values.get(n, ABSENT) for call in calls]) for n in names}
+    defaults = {
+        n: Column([call.values[n] if n in call.usual else ABSENT for call in calls]) for n in names
+    }
+    parameters = tuple([Parameter(name, kind=kind) for name, kind in kinds.items()])
+    template = Template(calls[0].block, parameters, (), ("input",), (), (), None, (), True)
+    return Ready(template, values, defaults)
+
+
+def _default(parameter: Parameter, size: int) -> Column:
+    """The default of a parameter over all instances."""
+    if isinstance(parameter.default, Constant):
+        return Column([parameter.default.value] * size)
+    return Column([ABSENT] * size)
+
+
+def worth(run: RunItem) -> float:
+    """The share of its text that a loop saves; -1 where it cannot be said."""
+    times = len(run.iterations)
+    builder = Builder()
+    try:
+        pattern = unified(run.iterations)
+        rows = tuple([(0, t) for t in range(times)])
+        slot = Slot(None, None, RunPattern(Column([times]), rows, pattern), 1, {}, {})
+        builder.parts(Pattern(1, (slot,), ()), ClassScope(1, {}, {}))
+    except Unalike:
+        return -1.0
+    lists = [name for loop in builder.loops.values() for name in loop.lists]
+    choices = sum(
+        isinstance(t, Conditional) for a in builder.arguments.values() for t in a.values()
+    )
+    if len(lists) > MOST_LISTS:
+        return -1.0
+    if times == 2 and (lists or choices > 1 or _is_plain(run.iterations[0])):
+        return -0.5
+    if times > 2 and not lists and choices < 2:
+        return 1.0
+    full = sum(map(weight, run.iterations))
+    words = max(map(weight, run.iterations)) + 2 + 3 * choices + sum(1 + times for _ in lists)
+    return 1 - words / full
+
+
+def _strains(loop: LoopScope) -> bool:
+    """Whether a loop of two iterations walks lists: it reads worse than what it repeats."""
+    return bool(loop.lists) and max(loop.times.values[i] for i in loop.times.present) == 2
+
+
+def _is_plain(row: Row) -> bool:
+    """Whether a row has no lists of its own."""
+    return all(isinstance(item.content, LeafItem) for item in row.items)

@@ -1,0 +1,45 @@
+"""Names that are all different."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import count
+
+
+class Names:
+    """Gives names, each once: `block`, `block_2`, …"""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self.taken = set(taken)
+
+    def new(self, wanted: str) -> str:
+        """The name itself, or with a number behind it where it is taken."""
+        name, number = wanted, 1
+        while name in self.taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        self.taken.add(name)
+        return name
+
+
+def of_given(name: str) -> str:
+    """What a parameter is called that stands for a given name: `channels` for `in_channels`."""
+    return name.removeprefix("in_")
+
+
+def list_name(name: str) -> str:
+    """What an element of a list is called: `channels` for an argument `out_channels`."""
+    for word in ("out_channels", "out_features"):
+        if name.endswith(word):
+            return name.replace("out_", "")
+    return name
+
+
+_ELEMENTS = {"channels": "width", "features": "width", "strides": "stride", "depths": "depth"}
+
+
+def element_names(name: str) -> Iterator[str]:
+    """What one element of a list may be called, the best name first."""
+    yield name
+    yield _ELEMENTS.get(name, name.removesuffix("s"))
+    yield from (f"{name}_{number}" for number in count(2))

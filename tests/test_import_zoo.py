@@ -188,6 +188,6 @@ def test_the_page_keeps_what_stands_around_the_table(tmp_path: Path) -> None:
     import_zoo_page.write_tables(outcomes, page)
     text = page.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
-    assert "| a | yes | yes | yes | equal | rounding | yes | 9 | 30 | 20 |  |" in text
-    assert "| b | yes | yes | no |  |  |  | 8 | 31 |  | 1.5 |" in text
+    assert "| a | yes | yes | yes | yes | equal | rounding | yes | 9 | 30 | 20 |  |" in text
+    assert "| b | yes | yes | yes | no |  |  |  | 8 | 31 |  | 1.5 |" in text
     assert "- b: keys: fc is missing" in text

@@ -27,10 +27,12 @@ from torch import Tensor, nn
 import archspec
 import zoo
 from archspec.diagnostics.diagnostic import SpecError
+from archspec.importing.hints import hints_of
 from archspec.importing.importer import from_module, named_inputs
 from archspec.importing.record import record
+from archspec.importing.rewriting import rewritten
 
-STAGES = ("reference", "traced", "expressible", "keys", "eval", "train", "tensors")
+STAGES = ("reference", "traced", "expressible", "folded", "keys", "eval", "train", "tensors")
 LIMIT_S = 300
 LIMIT_GB = 12
 BATCH = 2
@@ -178,10 +180,12 @@ def imported(module: nn.Module, inputs: Sequence[Tensor], model: Model, progress
     record(module, given, training=True, by_position=by_position)
     progress.enter("expressible")
     name = re.sub(r"\W", "_", model.name)
-    text: str = from_module(module, tuple(inputs), name=name, verify=False).source.text
+    flat = from_module(module, tuple(inputs), name=name, flat=True, verify=False)
+    progress.enter("folded")
+    text: str = rewritten(flat, hints=hints_of(module, flat))
     if "module:" in text:
         raise Stopped("the text has `module:` in it")
-    progress.enter("expressible", seconds=round(time.monotonic() - started, 1))
+    progress.enter("folded", seconds=round(time.monotonic() - started, 1))
     return text
 
 

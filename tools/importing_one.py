@@ -183,7 +183,7 @@ def imported(module: nn.Module, inputs: Sequence[Tensor], model: Model, progress
     flat = from_module(module, tuple(inputs), name=name, flat=True, verify=False)
     progress.enter("folded")
     text: str = rewritten(flat, hints=hints_of(module, flat))
-    if "module:" in text:
+    if re.search(r"\bmodule: ", text):
         raise Stopped("the text has `module:` in it")
     progress.enter("folded", seconds=round(time.monotonic() - started, 1))
     return text

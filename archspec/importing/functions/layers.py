@@ -68,7 +68,7 @@ def conv(
 def _conv_of_windows(
     lift: Lifter, x: Lifted, weight: Value, bias: Value | None, args: dict[str, Any]
 ) -> Lifted:
-    """A convolution of windows that stand in the batch: groups of channels with the same kernels."""
+    """A convolution of windows that stand in the batch: groups that have the same kernels."""
     windows, channels = x.axes[0][1], x.shape[1]
     assert windows is not None
     rest = tuple((size,) for size in lift.call.made[0].shape[2:])

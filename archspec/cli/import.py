@@ -75,12 +75,23 @@ COMMAND = Command(
             action="append",
             default=[],
         ),
+        Option(
+            "--symbolic",
+            "leave the last sizes of the inputs open under these names: H,W or T",
+            metavar="NAMES",
+            dest="symbols",
+        ),
         Option("--output", "write the spec to FILE", metavar="FILE", also=("-o",)),
         Option("--weights", "write the module's state dict to FILE", metavar="FILE"),
         Option("--name", "what the spec is called (default: the callable)", metavar="NAME"),
         Option(
             "--flat",
             "without blocks with parameters and without repeats",
+            action="store_true",
+        ),
+        Option(
+            "--partial",
+            "keep parts that a spec cannot say as `module` nodes, which run their Python",
             action="store_true",
         ),
         Option(
@@ -112,7 +123,9 @@ def run(args: Arguments) -> int:
         _module(args.target[0], args.target[1], args.kwargs),
         _examples(args.inputs),
         name=args.name or args.target[1].rpartition(".")[2],
+        symbolic=tuple(filter(None, (args.symbols or "").split(","))),
         flat=args.flat,
+        partial=args.partial,
         verify=args.verified,
     )
     if made.comparison is not None:

@@ -195,7 +195,8 @@ def _labels_of_grids(equal: Tensor) -> Tensor:
     grid = equal.reshape(count, count, side, side, side, side)
     rows = grid[:, 0, :, 0, :, 0].long().argmax(-1)
     columns = grid[0, :, 0, :, 0, :].long().argmax(-1)
-    return rows[:, None, :, None] * side + columns[None, :, None, :]
+    found: torch.Tensor = rows[:, None, :, None] * side + columns[None, :, None, :]
+    return found
 
 
 def _factored(table: Tensor, deep: int) -> Iterator[Part]:

@@ -12,6 +12,7 @@ from archspec.document.node_keys import NODE_KEYS
 from archspec.expand.write import scalar
 from archspec.importing.lifting import Edge, Node
 from archspec.importing.scopes import Item, Scope, Share, nodes_of, reads_of
+from archspec.importing.symbolic import Followed, follows, plain, spelled
 from archspec.importing.trace import cannot, refused
 from archspec.ir.fields import ArgumentsError
 from archspec.ir.op import REGISTRY
@@ -21,19 +22,36 @@ WIDTH = 100
 
 
 class Input(Record):
-    """An input of the network: its name, sizes without the batch, type and bound."""
+    """An input of the network: its name, sizes without the batch, type and bound.
+
+    `shape` has the names of symbols for sizes that are left open, and `at_sizes` all of several
+    runs.
+    """
 
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[int | str, ...]
     dtype: str = "float"
     below: int | None = None
+    at_sizes: tuple[tuple[int, ...], ...] = ()
 
 
 def flat_text(
-    root: Scope, inputs: Sequence[Input], outputs: Mapping[str, Edge], name: str, *, named: bool
+    root: Scope,
+    inputs: Sequence[Input],
+    outputs: Mapping[str, Edge],
+    name: str,
+    *,
+    named: bool,
+    sizes: Mapping[str, int] | None = None,
 ) -> str:
-    """The text of a spec. `named` outputs are returned as a dict, else there is one."""
-    return "\n".join(_Writer(root, inputs, outputs, named).lines(name)) + "\n"
+    """The text of a spec. `named` outputs are returned as a dict, else there is one.
+
+    `sizes` are the stated ones of its symbols.
+
+    Raises `SpecError` where a number follows sizes by no formula.
+    """
+    writer = _Writer(root, inputs, outputs, named)
+    return "\n".join(writer.lines(name, sizes or {})) + "\n"
 
 
 class _List:
@@ -56,10 +74,12 @@ class _Writer:
         self.taken = {*REGISTRY, *FIXED, *NODE_KEYS}
         self.again: dict[Share, Scope | Node] = {}
 
-    def lines(self, name: str) -> Iterator[str]:
+    def lines(self, name: str, sizes: Mapping[str, int]) -> Iterator[str]:
         wanted = [Edge(each.name) for each in self.inputs]
         self._prepare(self.root, set(self.outputs.values()), wanted)
         yield f"name: {scalar(name)}"
+        if sizes:
+            yield f"sizes: {scalar(dict(sizes))}"
         yield from self._inputs()
         layers = list(self._layers(self.root, "", top=True))
         if self.blocks:
@@ -327,13 +347,16 @@ class _Writer:
 
     def _op(self, made: _List, node: Node, reads: list[Edge]) -> str:
         try:
-            op = REGISTRY[node.op](**{k: _tuples(v) for k, v in node.args.items()})
+            op = REGISTRY[node.op](**{k: _tuples(plain(v)) for k, v in node.args.items()})
         except ArgumentsError as error:
             problems = "; ".join(str(getattr(p, "message", p)) for p in error.args[0])
             raise refused(
                 cannot(f"{node.op} is not possible here: {problems}"), node.place
             ) from None
         args = {key: _quoted(value) for key, value in op.arguments().items()}
+        for key, value in node.args.items():
+            if follows(value):
+                args[key] = self._formula(made, node, value)
         if op.variadic:
             names = [made.values[edge] for edge in reads]
             if not args:
@@ -344,6 +367,54 @@ class _Writer:
         if op.primary is not None and list(args) == [op.primary]:
             return f"{node.op}: {scalar(args[op.primary])}"
         return f"{node.op}: {scalar(args)}"
+
+    def _formula(self, made: _List, node: Node, value: Any) -> Any:
+        """An argument with formulas of sizes of earlier values for the numbers that follow them."""
+        if isinstance(value, list):
+            return [self._formula(made, node, each) for each in value]
+        if not isinstance(value, Followed):
+            return value
+        near = [size for edge in node.inputs for size in self._sizes(made, edge, node)]
+        found = spelled(value.values, near)
+        if found is None:
+            place = made.scope.items.index(node)
+            earlier = [
+                edge for item in made.scope.items[:place] for edge, _ in self._values(item, "")
+            ]
+            edges = [*made.inputs, *reversed(earlier)]
+            found = spelled(value.values, [s for e in edges for s in self._sizes(made, e, None)])
+        if found is None:
+            numbers = ", ".join(map(str, value.values))
+            raise refused(
+                cannot(
+                    f"a number here is {numbers} at several sizes of the input, and no formula of "
+                    "the sizes around it gives these",
+                    help="import it at one size, without --symbolic",
+                ),
+                node.place,
+            )
+        return found
+
+    def _sizes(
+        self, made: _List, edge: Edge, reader: Node | None
+    ) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """The sizes of a value at each run, under the names that expressions have for them."""
+        if isinstance(edge.node, Node):
+            samples = edge.node.samples
+            runs = [shapes[edge.output] for shapes in edge.node.at_sizes]
+        else:
+            samples = True
+            runs = [*next(each.at_sizes for each in self.inputs if each.name == edge.node)]
+        name = made.values[edge]
+        quoted = name if name.isidentifier() else repr(name)
+        own = reader is not None and edge == reader.inputs[0] and samples
+        for axis, several in enumerate(zip(*runs, strict=True)):
+            text = f"size({quoted}, {axis + samples})"
+            if own:
+                text = f"in_shape[{axis}]"
+                if len(runs[0]) == 3 and axis:
+                    text = ("in_height", "in_width")[axis - 1]
+            yield text, several
 
     def _flow(self, said: Mapping[str, Any], op: str) -> str:
         """A node in one line."""

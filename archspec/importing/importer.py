@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from archspec.architecture import Architecture
-from archspec.importing.trace import cannot, refused
+from archspec.importing.trace import Refused, cannot, refused
 from archspec.loading import loads
 from archspec.record import Record
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from archspec.importing.flat import Input
+    from archspec.importing.keeping import Kept
+    from archspec.importing.lifting import Edge, Lifter, Node
     from archspec.importing.verifying import Comparison
 
 
@@ -25,25 +28,38 @@ def from_module(
     *,
     name: str | None = None,
     params: Mapping[str, Any] | None = None,
+    symbolic: Sequence[str] = (),
     flat: bool = False,
     verify: bool = True,
+    partial: bool = False,
 ) -> Architecture:
     """The architecture of a module, which is run on the meta device; its YAML is `source.text`.
 
     `inputs` are example tensors with the batch first: one, a tuple in the order of `forward`, or a
     dict of its arguments. Their sizes and types are those of the spec; their numbers are not read.
     The spec is called `name`, by default as the class. `params` are numbers that get a name.
-    With `flat` the text has no blocks with parameters and no repeats.
+    `symbolic` names the last sizes of the inputs that the spec leaves open, `("H", "W")`: the
+    module is run at some others too. With `flat` the text has no blocks with parameters and no
+    repeats.
 
     The module keeps its mode, weights, hooks and device, and random numbers go on as if nothing had
     been drawn.
+
+    With `partial` a part that a spec cannot say becomes a `module` node, if its class can be
+    imported and its attributes say how it was made; the spec then runs that Python.
 
     Unless `verify` is false, the spec is built, gets the module's weights, and is compared with it
     in `eval()` and `train()`.
 
     Raises `SpecError` for what a spec cannot say, with the line of Python, or where the two differ.
     """
-    return imported(net, inputs, name=name, params=params, flat=flat, verify=verify).arch
+    options: dict[str, Any] = {
+        "symbolic": symbolic,
+        "flat": flat,
+        "verify": verify,
+        "partial": partial,
+    }
+    return imported(net, inputs, name=name, params=params, **options).arch
 
 
 class Imported(Record):
@@ -60,20 +76,36 @@ def imported(
     *,
     name: str | None = None,
     params: Mapping[str, Any] | None = None,
+    symbolic: Sequence[str] = (),
     flat: bool = False,
     verify: bool = True,
+    partial: bool = False,
 ) -> Imported:
     """What `from_module` gives, with the comparison. Raises `SpecError`."""
-    text, given = written(net, inputs, name=name)
-    arch = loads(text, name=name or _name_of(net), warn=False)
+    kept: dict[str, Kept] = {}
+    while True:
+        try:
+            text, given, others = written(net, inputs, name=name, symbolic=symbolic, kept=kept)
+            break
+        except Refused as error:
+            if not partial:
+                raise
+            from archspec.importing.keeping import kept_around
+
+            kept = kept_around(error, net, kept)
+    packages = {each.type.partition(".")[0] for each in kept.values()}
+    arch = loads(text, name=name or _name_of(net), warn=False, allow_modules=packages)
     if not flat:
         from archspec.importing.hints import hints_of
         from archspec.importing.rewriting import rewritten
 
-        arch = loads(rewritten(arch, hints=hints_of(net, arch)), name=arch.name, warn=False)
+        if not kept:
+            text = rewritten(arch, hints=hints_of(net, arch))
+            arch = loads(text, name=arch.name, warn=False)
     if not verify:
         return Imported(net, arch, None)
-    comparison = compare(net, given, arch, by_name=isinstance(inputs, Mapping))
+    by_name = isinstance(inputs, Mapping)
+    comparison = compare(net, given, arch, by_name=by_name, others=others[:2])
     if not comparison.ok:
         raise refused(
             cannot(
@@ -87,53 +119,96 @@ def imported(
 
 
 def compare(
-    net: nn.Module, given: Mapping[str, torch.Tensor], arch: Architecture, *, by_name: bool = False
+    net: nn.Module,
+    given: Mapping[str, torch.Tensor],
+    arch: Architecture,
+    *,
+    by_name: bool = False,
+    others: Sequence[Mapping[str, Sequence[int]]] = (),
 ) -> Comparison:
-    """How a module and its spec agree: keys, and results in both modes."""
+    """How a module and its spec agree: keys, and results in both modes, at other sizes too."""
     from archspec.importing.verifying import compared
 
-    return compared(net, given, arch, by_name=by_name)
+    return compared(net, given, arch, by_name=by_name, others=others)
 
 
-def written(
-    net: nn.Module, inputs: Any, *, name: str | None = None
-) -> tuple[str, dict[str, torch.Tensor]]:
-    """The flat text of a module's spec, and its inputs by name."""
+class _Run(Record):
+    """One network of both modes, at one size of the inputs."""
+
+    nodes: list[Node]
+    outputs: dict[str, Edge]
+    several: bool
+    lifter: Lifter
+
+
+def _run(
+    net: nn.Module,
+    given: Mapping[str, torch.Tensor],
+    by_position: bool,
+    shapes: Mapping[str, Sequence[int]] | None,
+    kept: Mapping[str, Kept],
+) -> _Run:
+    """Record the module in both modes, and align the two."""
     from archspec.importing.aligning import align
-    from archspec.importing.flat import flat_text
     from archspec.importing.lifting import Lifter
     from archspec.importing.outputs import named_outputs
     from archspec.importing.record import record
+
+    lifters, outputs = [], []
+    for training in (True, False):
+        trace = record(
+            net, given, training=training, by_position=by_position, sizes=shapes, kept=kept
+        )
+        lifter = Lifter(trace, kept, symbolic=shapes is not None)
+        lifter.run()
+        outputs.append(named_outputs(lifter))
+        lifters.append(lifter)
+    trained, evaluated = outputs
+    nodes, named = align(
+        lifters[0].needed(trained.edges.values()),
+        lifters[1].needed(evaluated.edges.values()),
+        trained.edges,
+        evaluated.edges,
+    )
+    return _Run(nodes, named, trained.several or evaluated.several, lifters[0])
+
+
+def written(
+    net: nn.Module,
+    inputs: Any,
+    *,
+    name: str | None = None,
+    symbolic: Sequence[str] = (),
+    kept: Mapping[str, Kept] | None = None,
+) -> tuple[str, dict[str, torch.Tensor], list[dict[str, list[int]]]]:
+    """The flat text of a module's spec, its inputs by name, and other shapes that were tried."""
+    from archspec.importing.flat import flat_text
     from archspec.importing.scopes import arranged
+    from archspec.importing.symbolic import join, sizes_to_try
 
     given, by_position = named_inputs(net, inputs)
-    lifted = {}
-    outputs = {}
-    for training in (True, False):
-        trace = record(net, given, training=training, by_position=by_position)
-        lifter = Lifter(trace)
-        lifter.run()
-        outputs[training] = named_outputs(lifter)
-        lifted[training] = lifter
-    nodes, named = align(
-        lifted[True].needed(outputs[True].edges.values()),
-        lifted[False].needed(outputs[False].edges.values()),
-        outputs[True].edges,
-        outputs[False].edges,
-    )
-    lifter = lifted[True]
-    tied = [keys for value, keys in lifter.keys.items() if len(keys) > 1 and _owned(nodes, keys)]
-    keys = list(net.state_dict())
-    root = arranged(nodes, keys, tied)
+    tried: list[dict[str, list[int]]] = []
+    if symbolic:
+        shapes = {key: list(tensor.shape[1:]) for key, tensor in given.items()}
+        tried = sizes_to_try(shapes, len(symbolic))
+    sizes = tried or [None]  # type: ignore[list-item]
+    runs = [_run(net, given, by_position, shapes, kept or {}) for shapes in sizes]
+    first = runs[0]
+    nodes = join([run.nodes for run in runs]) if symbolic else first.nodes
+    keys = first.lifter.keys
+    tied = [several for several in keys.values() if len(several) > 1 and _owned(nodes, several)]
+    root = arranged(nodes, list(net.state_dict()), tied)
     _tie(nodes, tied)
+    stated = next(iter(given.values())).shape[-len(symbolic) :] if symbolic else ()
     text = flat_text(
         root,
-        described(given, nodes),
-        named,
+        described(given, nodes, symbolic, tried),
+        first.outputs,
         name or _name_of(net),
-        named=outputs[True].several or outputs[False].several,
+        named=first.several,
+        sizes=dict(zip(symbolic, stated, strict=True)),
     )
-    return text, given
+    return text, given, tried[1:]
 
 
 def _owned(nodes: Sequence[Any], keys: Sequence[str]) -> bool:
@@ -185,7 +260,12 @@ def _argument_names(net: nn.Module, count: int) -> list[str]:
     return names[:count]
 
 
-def described(given: Mapping[str, torch.Tensor], nodes: Sequence[Any]) -> list[Any]:
+def described(
+    given: Mapping[str, torch.Tensor],
+    nodes: Sequence[Node],
+    symbolic: Sequence[str],
+    tried: Sequence[Mapping[str, Sequence[int]]],
+) -> list[Input]:
     """The inputs as the spec states them."""
     from archspec.importing.flat import Input
     from archspec.importing.literals import type_of
@@ -197,8 +277,11 @@ def described(given: Mapping[str, torch.Tensor], nodes: Sequence[Any]) -> list[A
             for node in nodes
             if node.op == "embedding" and node.inputs[0].node == name
         ]
-        below = min(rows, default=None)
-        made.append(Input(name, tuple(tensor.shape[1:]), type_of(tensor.dtype), below))
+        shape: tuple[int | str, ...] = tuple(tensor.shape[1:])
+        if symbolic and tried[0][name] != tried[1][name]:
+            shape = (*shape[: -len(symbolic)], *symbolic)
+        runs = tuple(tuple(shapes[name]) for shapes in tried)
+        made.append(Input(name, shape, type_of(tensor.dtype), min(rows, default=None), runs))
     return made
 
 

@@ -22,6 +22,7 @@ from archspec.importing.axes import (
 from archspec.importing.composing import Part, composed, placed
 from archspec.importing.constants import NotConstant, evaluate, without_batch
 from archspec.importing.functions import handler_of, leaf_of, load_handlers
+from archspec.importing.keeping import Kept
 from archspec.importing.literals import constant_of, initial, type_of
 from archspec.importing.trace import (
     BATCH,
@@ -73,10 +74,22 @@ class Node:
     parameters, and `weights` edges that stand in the place of some, by name. `name` is what it is
     called where it may choose. `names` are those of its inputs where they do not go by position.
     `samples` says whether its value has a batch. `inside` is the call of a module that makes it.
+    `shapes` are the sizes of its outputs without the batch, and `at_sizes` those of several runs.
     """
 
     __slots__ = (
-        *("args", "inputs", "inside", "name", "op", "owner", "place", "samples", "shapes"),
+        *(
+            "args",
+            "at_sizes",
+            "inputs",
+            "inside",
+            "name",
+            "op",
+            "owner",
+            "place",
+            "samples",
+            "shapes",
+        ),
         *("names", "owned", "trainable", "training_only", "weights"),
     )
 
@@ -90,12 +103,18 @@ class Node:
         self.name = ""
         self.samples = True
         self.shapes: tuple[tuple[int, ...], ...] = ()
+        self.at_sizes: tuple[tuple[tuple[int, ...], ...], ...] = ()
         self.names: tuple[str, ...] = ()
         self.trainable = True
         self.training_only = False
 
     def __repr__(self) -> str:
         return f"<{self.op} {self.args} at {self.owner or self.inside}>"
+
+
+def signature_of(module: Any) -> Iterable[str]:
+    """The names of the arguments of a module's `forward`."""
+    return inspect.signature(module.forward).parameters
 
 
 class Edge(Record):
@@ -125,10 +144,22 @@ class Lifted(Record):
 
 
 class Lifter:
-    """The nodes of one trace. Handlers make them through its methods; see `functions/`."""
+    """The nodes of one trace. Handlers make them through its methods; see `functions/`.
 
-    def __init__(self, trace: Trace) -> None:
+    `kept` are parts that stay Python, by path. Where sizes are `symbolic`, constants are computed
+    as the module computes them, so that they follow.
+    """
+
+    def __init__(
+        self, trace: Trace, kept: Mapping[str, Kept] | None = None, *, symbolic: bool = False
+    ) -> None:
         load_handlers()
+        self.symbolic = symbolic
+        self.kept = kept or {}
+        self.readers: dict[Value, int] = {}
+        for call in trace.needed():
+            for value in call.reads:
+                self.readers[value] = self.readers.get(value, 0) + 1
         self.trace = trace
         self.nodes: list[Node] = []
         self.values: dict[Value, Lifted] = {}
@@ -154,10 +185,13 @@ class Lifter:
             try:
                 self._lift(call)
             except Refusal as refusal:
-                raise refused(refusal, call.place) from None
+                raise refused(refusal, call.place, call.inside) from None
         self.free_owners()
 
     def _lift(self, call: Call) -> None:
+        if call.inside.path in self.kept and call.module is not None:
+            self._keep(call, self.kept[call.inside.path])
+            return
         handler = handler_of(call.name) if call.module is None else leaf_of(call.module)
         word = call.name.removeprefix("Tensor.")
         if handler is None:
@@ -178,6 +212,26 @@ class Lifter:
         for _, after in call.written:
             self._assign(after, result if isinstance(result, Lifted) else result[0])
         self._assign_all(call.results, result)
+
+    def _keep(self, call: Call, kept: Kept) -> None:
+        """A part of the module that stays Python, as a `module` node."""
+        names = list(signature_of(call.module))[: len(call.args)] + list(call.kwargs)
+        values = [*call.args, *call.kwargs.values()]
+        given = {n: v for n, v in zip(names, values, strict=True) if v is not None}
+        if not all(isinstance(each, Value) for each in given.values()):
+            raise cannot(f"{call.inside.path} is called with more than tensors")
+        made = self.node(
+            "module",
+            *given.values(),
+            owner=call.inside.path,
+            axes=[plain_axes(value.shape) for value in values_in(call.results)],
+            type=kept.type,
+            kwargs=dict(kept.kwargs),
+        )
+        if call.kwargs:
+            made[0].edge.node.names = tuple(given)
+        for value, lifted in zip(values_in(call.results), made, strict=True):
+            self._assign(value, lifted)
 
     def _assign_all(self, results: Any, lifted: Any) -> None:
         if isinstance(results, Value):
@@ -239,7 +293,7 @@ class Lifter:
             return self.copies[key]
         said = _filled(value)
         if said is None:
-            part = self._composition(value)
+            part = None if self.symbolic else self._composition(value)
             if part is not None:
                 made = placed(self, part)
                 axes = plain_axes(value.shape)
@@ -276,7 +330,7 @@ class Lifter:
         """Whether nodes compute a constant: one too long for a list, or repeated for the batch."""
         if value.source is None or not value.source.reads:
             return False
-        if any(size % BATCH == 0 for size in value.shape):
+        if self.symbolic or any(size % BATCH == 0 for size in value.shape):
             return True
         if prod(value.shape) <= LISTED:
             return False
@@ -423,6 +477,9 @@ class Lifter:
         order = our_order(x.axes, dims, x.batched)
         if order == tuple(range(len(order))):
             return x._replace(axes=axes)
+        inside = self._norm_inside(x, order)
+        if inside is not None:
+            return inside._replace(axes=axes)
         before, first = self.permuted.get(x.edge, (x, tuple(range(len(order)))))
         if [first[place] for place in order] == list(range(len(order))) and before is not x:
             return before._replace(axes=axes)
@@ -430,6 +487,24 @@ class Lifter:
         made = self._made(node, (axes,), samples=x.batched)[0]
         self.permuted[made.edge] = (x, order)
         return made
+
+    def _norm_inside(self, x: Lifted, order: tuple[int, ...]) -> Lifted | None:
+        """A norm between a permutation and its inverse, as a norm over the axis that was last."""
+        node = x.edge.node
+        if not isinstance(node, Node) or node.op not in ("layer_norm", "rms_norm"):
+            return None
+        read = self.permuted.get(node.inputs[0])
+        asked = [value for value in self.call.reads if self.values.get(value) == x]
+        if read is None or "axes" in node.args or not x.batched or node.weights:
+            return None
+        before, first = read
+        again = [first[place] for place in order] != list(range(len(order)))
+        if again or len(asked) != 1 or self.readers[asked[0]] != 1:
+            return None
+        node.inputs = (before.edge,)
+        node.args["axes"] = [first[-1]]
+        node.shapes = (before.ours,)
+        return before._replace(edge=x.edge)
 
     def weighted(
         self, op: str, *inputs: Lifted, weights: Mapping[str, Value | None], **rest: Any

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -68,24 +68,28 @@ def record(
     training: bool,
     by_position: bool,
     sizes: Mapping[str, Sequence[int]] | None = None,
+    kept: Collection[str] = (),
 ) -> Trace:
     """The trace of a run in `eval()` or `train()`, on a copy of the module.
 
     Inputs have the batch `BATCH` in the place of their own, and `sizes` where they are given. They
-    go to the module by position or by their names.
+    go to the module by position or by their names. The modules at `kept` are recorded whole.
 
     Raises `SpecError` with the line of Python where a run depends on numbers of its input.
     """
     load_handlers()
     made, pairs = meta_copy(net)
     made.train(training)
-    recorder = Recorder(made, pairs, Trace(training))
+    recorder = Recorder(made, pairs, Trace(training), kept)
     given = {}
     for name, tensor in inputs.items():
         shape = (BATCH, *((sizes or {}).get(name) or tensor.shape[1:]))
         given[name] = torch.empty(shape, dtype=tensor.dtype, device="meta")
         recorder.trace.inputs[name] = recorder.entered(given[name], DATA, name)
-    with random_state_kept(), torch.no_grad(), _slow_attention(), recorder.running():
+    quietly = (random_state_kept(), torch.no_grad(), _slow_attention(), torch.device("meta"))
+    with ExitStack() as stack:
+        for each in (*quietly, recorder.running()):
+            stack.enter_context(each)
         try:
             output = made(*given.values()) if by_position else made(**given)
         except SpecError:
@@ -108,10 +112,14 @@ class Recorder(TorchFunctionMode):
     """Writes the calls into a trace. `paused` counts running modules that are recorded whole."""
 
     def __init__(
-        self, net: nn.Module, pairs: Sequence[tuple[Tensor, Tensor]], trace: Trace
+        self,
+        net: nn.Module,
+        pairs: Sequence[tuple[Tensor, Tensor]],
+        trace: Trace,
+        kept: Collection[str] = (),
     ) -> None:
         super().__init__()
-        self.trace = trace
+        self.trace, self.whole = trace, kept
         self.paths: dict[int, str] = {}
         for path, module in net.named_modules():
             self.paths.setdefault(id(module), path)
@@ -173,7 +181,7 @@ class Recorder(TorchFunctionMode):
         self.current = before if outermost else Invocation(module, path, number, before)
         self.trace.invocations.append(self.current)
         try:
-            if not is_leaf(module):
+            if not is_leaf(module) and path not in self.whole:
                 return original(module, *args, **kwargs)
             name = f"{type(module).__module__}.{type(module).__qualname__}"
             self.paused += 1
@@ -215,7 +223,7 @@ class Recorder(TorchFunctionMode):
         if any(id(tensor) in self.memory.stale for tensor in tensors):
             self.check_stale(name, tensors, place)
         call = Call(func, name, self.values(args), self.values(kwargs), self.current, place, module)
-        out = func(*args, **kwargs)
+        out = self.on_meta(func(*args, **kwargs))
         wrote = [t for t, v in zip(tensors, versions, strict=True) if t._version != v]
         if not wrote and all(id(each) in self.versions for each in _tensors(out)):
             return out
@@ -239,6 +247,20 @@ class Recorder(TorchFunctionMode):
         for tensor in changed:
             self.trace.calls += self.memory.written(tensor, call, self.versions)
         return out
+
+    def on_meta(self, out: Any) -> Any:
+        """What a function gives, with real numbers kept aside: only constants have them here."""
+        if not any(not tensor.is_meta for tensor in _tensors(out)):
+            return out
+
+        def moved(each: Any) -> Any:
+            if not isinstance(each, Tensor) or each.is_meta:
+                return each
+            made = torch.empty_like(each, device="meta")
+            self.trace.real[self.entered(made, CONSTANT)] = each
+            return made
+
+        return mapped(moved, out)
 
     def _is_statistic(self, tensor: Tensor) -> bool:
         """Whether a tensor that was written is a parameter or buffer, whose moves torch makes."""
@@ -271,7 +293,7 @@ class Recorder(TorchFunctionMode):
                 help="a spec has no branches on values: make it a choice when the module is built, "
                 "or import the parts around it",
             )
-            self.refusal = self.refusal or refused(refusal, _place())
+            self.refusal = self.refusal or refused(refusal, _place(), self.current)
             raise self.refusal from None
 
     def entered(self, tensor: Tensor, kind: str, name: str = "") -> Value:

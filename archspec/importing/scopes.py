@@ -277,9 +277,9 @@ def _without_cycles(scope: Scope) -> None:
         inner = [item for item in circle if isinstance(item, Scope)]
         free = [item for item in circle if isinstance(item, Node) and item.owner is None]
         if len(inner) == 1 and len(free) + 1 == len(circle):
-            for item in free:
-                scope.items.remove(item)
-                scope.names.pop(item, None)
+            for node in free:
+                scope.items.remove(node)
+                scope.names.pop(node, None)
             inner[0].items += free
         elif inner:
             for each in inner:

@@ -41,9 +41,17 @@ class Place(Record):
         return Span(source, self.line, start, self.line, max(len(line), 1) + 1)
 
 
-def refused(refusal: Refusal, place: Place | None) -> SpecError:
+class Refused(SpecError):
+    """What a spec cannot say. `inside` is the call of a module that does it, where it is known."""
+
+    inside: Invocation | None = None
+
+
+def refused(refusal: Refusal, place: Place | None, inside: Invocation | None = None) -> Refused:
     """The error that a refusal becomes at a line of the user's Python."""
-    return SpecError([Diagnostic.of(refusal, place.span if place is not None else None)])
+    error = Refused([Diagnostic.of(refusal, place.span if place is not None else None)])
+    error.inside = inside
+    return error
 
 
 def cannot(message: str, *, help: str | None = None) -> Refusal:

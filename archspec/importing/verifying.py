@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,7 +33,12 @@ class Comparison(Record):
 
 
 def compared(
-    net: nn.Module, given: Mapping[str, Tensor], arch: Architecture, *, by_name: bool = False
+    net: nn.Module,
+    given: Mapping[str, Tensor],
+    arch: Architecture,
+    *,
+    by_name: bool = False,
+    others: Sequence[Mapping[str, Sequence[int]]] = (),
 ) -> Comparison:
     """Load the module's weights into the spec's network and compare results of both modes."""
     lines: list[str] = []
@@ -53,25 +58,37 @@ def compared(
     order = "in the same order" if mine == theirs else "in another order"
     lines.append(f"{len(mine)} keys of the state dict, {order}")
     built.load_state_dict(state, strict=True)
-    for training in (False, True):
+    stated: Mapping[str, Sequence[int]] = {
+        name: list(tensor.shape[1:]) for name, tensor in given.items()
+    }
+    cases = [(training, batch, stated) for training in (False, True) for batch in (2, 3)]
+    cases += [(training, 2, shapes) for training in (False, True) for shapes in others]
+    for training, batch, shapes in cases:
         mode = "train()" if training else "eval()"
-        for batch in (2, 3):
-            inputs = drawn(given, arch, batch, seed=batch)
-            expected = _run(net, inputs, training, not by_name)
-            found = _run_spec(built, inputs, training)
-            worst = _difference(expected, found)
-            if isinstance(worst, str) or worst > TOLERANCE:
-                what = worst if isinstance(worst, str) else f"results differ by {worst:.2g}"
-                wrong.append(f"in {mode} with a batch of {batch} {what}")
-            else:
-                lines.append(f"{mode}, batch {batch}: largest difference {worst:.2g}")
+        at = f" at {_shown(shapes)}" if shapes != stated else ""
+        inputs = drawn(given, shapes, arch, batch, seed=batch)
+        expected = _run(net, inputs, training, not by_name)
+        worst = _difference(expected, _run_spec(built, inputs, training))
+        if isinstance(worst, str) or worst > TOLERANCE:
+            what = worst if isinstance(worst, str) else f"results differ by {worst:.2g}"
+            wrong.append(f"in {mode} with a batch of {batch}{at} {what}")
+        else:
+            lines.append(f"{mode}, batch {batch}{at}: largest difference {worst:.2g}")
     return Comparison(tuple(lines), tuple(wrong))
 
 
+def _shown(shapes: Mapping[str, Sequence[int]]) -> str:
+    return ", ".join("x".join(map(str, shape)) for shape in shapes.values())
+
+
 def drawn(
-    given: Mapping[str, Tensor], arch: Architecture, batch: int, seed: int
+    given: Mapping[str, Tensor],
+    shapes: Mapping[str, Sequence[int]],
+    arch: Architecture,
+    batch: int,
+    seed: int,
 ) -> dict[str, Tensor]:
-    """Random inputs of the example's sizes; whole numbers below what the spec says."""
+    """Random inputs of these sizes; whole numbers below what the spec says."""
     generator = torch.Generator().manual_seed(seed)
     below = {
         name: kind.below
@@ -79,7 +96,7 @@ def drawn(
     }
     made = {}
     for name, tensor in given.items():
-        shape = (batch, *tensor.shape[1:])
+        shape = (batch, *shapes[name])
         bound = next(iter(below.values())) if len(given) == 1 else below[name]
         if tensor.dtype.is_floating_point:
             made[name] = torch.randn(shape, generator=generator, dtype=tensor.dtype)

@@ -279,3 +279,53 @@ class LeavesItself(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         self.calls += 1
         return self.a(x)
+
+
+class Inverse(nn.Module):
+    """A function that no op computes, in a class that its attributes make anew."""
+
+    def __init__(self, features: int, factor: float = 0.5) -> None:
+        super().__init__()
+        self.features, self.factor = features, factor
+        self.scale = nn.Parameter(torch.ones(features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.erfinv(x.tanh() * self.factor) * self.scale
+
+
+class AroundInverse(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Linear(4, 4)
+        self.b = Inverse(4, 0.25)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(self.a(x)).relu()
+
+
+class ChannelNorm(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Tokens(nn.Module):
+    """Follows the size of its image: tokens, a class token in front, and back to the map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+        self.token = nn.Parameter(torch.zeros(1, 1, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        n, c, h, w = x.shape
+        tokens = x.reshape(n, c, h * w).transpose(1, 2)
+        tokens = (
+            torch.cat((self.token.expand(n, -1, -1), tokens), 1)
+            * torch.arange(h * w + 1.0)[:, None]
+        )
+        return tokens[:, 1:].transpose(1, 2).reshape(n, c, h, w)

@@ -202,3 +202,22 @@ def test_the_module_stays_as_it_was():
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
     assert net.a.weight.device.type == "cpu" and not net._forward_hooks
     assert nn.Module.__call__.__name__ == "_wrapped_call_impl"
+
+
+def test_a_norm_between_permutations_is_over_channels():
+    arch = imported(modules.ChannelNorm(), torch.zeros(2, 3, 4, 5))
+    assert nodes(arch) == ["norm: LayerNorm(axes=(1,))"]
+
+
+def test_sizes_that_are_left_open_are_followed():
+    arch = imported(modules.Tokens(), torch.zeros(2, 3, 8, 12), symbolic=("H", "W"))
+    assert arch.sizes == {"H": 8, "W": 12}
+    assert arch.variant(sizes={"H": 10, "W": 6}).output_shape == ("N", 4, 5, 3)
+
+
+def test_a_part_that_cannot_be_said_may_stay_python():
+    arch = imported(modules.AroundInverse(), X, partial=True)
+    assert "module: {type: importable.Inverse, kwargs: {features: 4, factor: 0.25}}" in str(
+        arch.source.text
+    ).replace('"', "")
+    assert list(arch.build().state_dict()) == ["a.weight", "a.bias", "b.scale"]

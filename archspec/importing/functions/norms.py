@@ -78,7 +78,7 @@ def _each_channel(
     """A learned tensor (1, channels, elements) whose channels get mean 0 and deviation 1."""
     if len(x.axes) != 3 or x.axes[0] != (1,):
         raise cannot("batch_norm of a tensor without a batch is known for (1, channels, elements)")
-    args = {"eps": float(eps), "elementwise_affine": False}
+    args: dict[str, Any] = {"eps": float(eps), "elementwise_affine": False}
     made: Lifted = lift.node("layer_norm", x, axes=x.axes, **args)
     for op, value in (("mul", weight), ("add", bias)):
         if value is not None:

@@ -26,7 +26,7 @@ def repeat_interleave(
     count = sum(part is not None or not x.batched for part in sum(x.axes[: dim + 1], ()))
     one = lift.node("unsqueeze", x, axes=apart, dim=count + x.batched)
     size = [repeats if place == count else -1 for place in range(len(x.ours) + 1)]
-    several = lift.node("expand", one, axes=wide, size=size)
+    several: Lifted = lift.node("expand", one, axes=wide, size=size)
     if axis[0] is None:
         return several._replace(axes=(*x.axes[:dim], axis, *x.axes[dim + 1 :]))
     return lift.reshape(several, lift.call.made[0].shape)

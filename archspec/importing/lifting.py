@@ -164,6 +164,7 @@ class Lifter:
         self.nodes: list[Node] = []
         self.values: dict[Value, Lifted] = {}
         self.copies: dict[tuple[Value, str], Lifted] = {}
+        self.composed: dict[Value, Part | None] = {}
         self.parts: dict[tuple[Value, str], tuple[Lifted, ...]] = {}
         self.laid_out: dict[Edge, Lifted] = {}
         self.permuted: dict[Edge, tuple[Lifted, tuple[int, ...]]] = {}
@@ -321,7 +322,9 @@ class Lifter:
             return None
         if value in self.keys and self.is_persistent(value):
             return None
-        return composed(evaluate(self.trace, value))
+        if value not in self.composed:
+            self.composed[value] = composed(evaluate(self.trace, value))
+        return self.composed[value]
 
     def _is_worked_out(self, value: Value) -> bool:
         """Whether nodes compute a constant: one too long for a list, or repeated for the batch."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from archspec.folding.arithmetic import derived
-from archspec.folding.columns import ABSENT, Column, Unalike, majority, spread
+from archspec.folding.columns import ABSENT, Column, Unalike, key, majority, spread
 from archspec.folding.naming import Names, element_names, list_name, of_given
 from archspec.folding.runs import counting
 from archspec.folding.terms import (
@@ -213,9 +213,9 @@ class ClassScope(Scope):
             if made.derived:
                 continue
             usual = majority(made.column)
-            made.column = Column([usual if v is ABSENT else v for v in made.column.values])
             if _is_usual(made.wanted[0], usual, made.column):
                 made.default = Constant(usual)
+            made.column = Column([usual if v is ABSENT else v for v in made.column.values])
 
 
 def _mergeable(made: Made, column: Column) -> bool:
@@ -226,10 +226,10 @@ def _mergeable(made: Made, column: Column) -> bool:
 
 def _is_usual(name: str, usual: Value, column: Column) -> bool:
     """Whether a value is a default: most have it, and it is no number of channels."""
-    share = sum(1 for each in column.values if each is usual or each == usual)
+    share = sum(1 for i in column.present if column.keys[i] == key(usual))
     if is_size(name) and usual != 0:
         return False
-    return share * 2 >= len(column) and len(column) > 1
+    return share * 2 >= len(column.present) and share > 1
 
 
 def kind_of(column: Column) -> str:

@@ -283,7 +283,9 @@ def _is_numbered(content: Group) -> bool:
     (body,) = loop.parts
     if isinstance(body, Loop) or body.name is not None or body.when is not None:
         return False
-    return body.reads == (Edge(INPUT),) and not body.links and not isinstance(body.content, Group)
+    if body.marks or body.links or isinstance(body.content, Group):
+        return False
+    return body.reads == (Edge(INPUT),)
 
 
 def _repeat(loop: Loop) -> Any:

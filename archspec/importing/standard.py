@@ -53,7 +53,9 @@ def _texts() -> Mapping[str, Mapping[str, Any]]:
 
 def match(graph: Graph) -> Known | None:
     """The call of a standard block that a list is, the one with its own name first."""
-    if not 1 < len(graph.steps) <= MOST_NODES:
+    if not 0 < len(graph.steps) <= MOST_NODES:
+        return None
+    if len(graph.steps) == 1 and graph.steps[0].body is None:
         return None
     if not graph.inputs or not all(kind.is_float for kind in graph.input_types):
         return None
@@ -132,7 +134,7 @@ def _same(value: Value, stated: Any) -> bool:
 
 def _makes(name: str, given: Bound, graph: Graph) -> bool:
     inputs = {}
-    nodes = []
+    nodes: list[dict[str, Any]] = []
     names = [f"x{number}" for number in range(len(graph.inputs))]
     for each, shape in zip(names, graph.inputs, strict=True):
         if is_batched(shape):

@@ -22,7 +22,7 @@ from archspec.folding.rows import (
     RunItem,
     item_of,
 )
-from archspec.folding.runs import weight, with_runs
+from archspec.folding.runs import settled, weight, with_runs
 from archspec.folding.scopes import ClassScope, LoopScope, kind_of
 from archspec.folding.substitution import substituted
 from archspec.folding.template import Parameter, Template
@@ -30,8 +30,8 @@ from archspec.folding.terms import Conditional, Constant, Name
 from archspec.folding.tree import Known, Leaf, List
 from archspec.folding.words import words_of
 
-MOST_LISTS = 4
-"""The most lists that a loop may walk together."""
+MOST_LISTS = 6
+"""The most lists that a loop may walk together, as a table: one of few iterations two."""
 
 
 class Classes:
@@ -53,8 +53,7 @@ class Classes:
         """The template of the whole network."""
         for members in in_order(root, self.known):
             self._fold(members)
-        row = self._row(root, root.of not in self.plain)
-        return self._template([root], [row], root.of or "").template
+        return self._best([root], root.of or "", root.of not in self.plain).template
 
     def _fold(self, members: list[List]) -> None:
         """One class: as one template, or as several where its instances are too different."""
@@ -86,18 +85,24 @@ class Classes:
 
     def _fits(self, members: list[List]) -> bool:
         try:
-            self._template(members, [self._row(each, True) for each in members], "")
-        except Unalike:
+            self._best(members, "", True)
+        except ValueError:
             return False
         return True
 
     def _best(self, members: list[List], name: str, loops: bool) -> Ready:
         """The template with loops or without them, whichever takes fewer words."""
         found = []
-        for each in (True, False) if loops else (False,):
+        plain = [self._row(member, False) for member in members]
+        variants = [plain]
+        if loops:
+            rows = [self._row(member, True) for member in members]
+            variants = [rows, [settled(row, worth) for row in rows], plain]
+            if len(members) == 1:
+                del variants[0]
+        for variant in variants:
             with suppress(Unalike):
-                rows = [self._row(member, each) for member in members]
-                found.append(self._template(members, rows, name))
+                found.append(self._template(members, variant, name))
         return min(found, key=words_of)
 
     def _template(self, members: Sequence[List], rows: Sequence[Row], name: str) -> Ready:
@@ -204,7 +209,7 @@ def worth(run: RunItem) -> float:
     choices = sum(
         isinstance(t, Conditional) for a in builder.arguments.values() for t in a.values()
     )
-    if len(lists) > MOST_LISTS:
+    if len(lists) > (MOST_LISTS if times > MOST_LISTS else 2):
         return -1.0
     if times == 2 and (lists or choices > 1 or _is_plain(run.iterations[0])):
         return -0.5

@@ -85,6 +85,21 @@ class Scope(ABC):
     def reserve(self, name: str) -> None:
         """Keeps a name from becoming a parameter's."""
 
+    def ratio(self, column: Column, local: Local) -> tuple[str, Column] | None:
+        """A size of the node's input, and how often a column holds it, where that differs less."""
+        if not column.are_numbers:
+            return None
+        for name, other in local.items():
+            if not is_size(name) or any(other.values[i] is ABSENT for i in column.present):
+                continue
+            pairs = [(column.values[i], other.values[i]) for i in column.present]
+            if any(b < 1 or a % b for a, b in pairs):
+                continue
+            times = spread(len(column), column.present, [a // b for a, b in pairs])
+            if not times.is_constant and 2 * len(times.distinct) <= len(column.distinct):
+                return name, times
+        return None
+
     def equal(self, column: Column, local: Local) -> Term | None:
         """A constant or a name that has these values."""
         if column.is_constant:
@@ -194,6 +209,9 @@ class ClassScope(Scope):
         return term
 
     def made(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
+        if (ratio := self.ratio(column, local)) is not None:
+            size, times = ratio
+            return Binary("*", self.said(times, "expand"), Name(size))
         name = next((n for n, c in self.known.items() if column.within(c)), wanted)
         made = Made(self.names.new(_word(name)), column, None, False, wanted)
         made.is_known = name is not wanted
@@ -325,6 +343,28 @@ class LoopScope(Scope):
             return None
         return plus(Name(self.counter), more)
 
+    def _progress(self, column: Column) -> Term | None:
+        """A rate that grows with each iteration: `0.2 * (before + index) / 16`."""
+        if len(column.distinct) < 3 or any(
+            type(column.values[i]) is not float for i in column.present
+        ):
+            return None
+        for total in (len(column), len(column) - 1):
+            last = column.present[-1]
+            rate = float(f"{column.values[last] * total / last:.4g}") if last else 0.0
+            if rate and all(column.values[i] == rate * i / total for i in column.present):
+                product = Binary("*", Constant(rate), self._place())
+                return Binary("/", product, Constant(total))
+        return None
+
+    def _place(self) -> Term:
+        """The number of an iteration among those of all rows."""
+        if self.parent.size == 1:
+            return Name(self.counter)
+        starts = {row: i for i, (row, t) in reversed(list(enumerate(self.rows))) if t == 0}
+        before = spread(self.parent.size, list(starts), list(starts.values()))
+        return Binary("+", self.parent.walked_for(before, "before"), Name(self.counter))
+
     def _first_differs(self, column: Column) -> Term | None:
         """`2 if index == 0 else 1`."""
         first, rest = self._split(column)
@@ -352,6 +392,11 @@ class LoopScope(Scope):
         outer = self.outer(column)
         if outer is not None:
             return self.parent.walked_for(outer, wanted)
+        if (ratio := self.ratio(column, local)) is not None:
+            name, times = ratio
+            return Binary("*", self.said(times, "expand"), Name(name))
+        if (term := self._progress(column)) is not None:
+            return term
         first, rest = self._split(column)
         tail = self.outer(rest)
         if first.present and rest.present and tail is not None and self.outer(first) is not None:

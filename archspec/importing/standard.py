@@ -117,7 +117,8 @@ def _verified(name: str, bound: Bound, graph: Graph) -> Known | None:
             given[each] = value
     values = dict(bound)
     for n, default in stated.items():
-        if n not in values and isinstance(default, int | float | bool):
+        free = type(default) is float and _makes(name, {**given, n: default + 0.5}, graph)
+        if n not in values and isinstance(default, int | float | bool) and not free:
             values[n] = default
             usual.add(n)
     kinds = {n: p.type for n, p in params.items()}

@@ -36,16 +36,17 @@ def with_runs(row: Row, worth: Worth) -> Row:
     repeats in one place is a run of one iteration in all others, which may have another number.
     """
     refused: set[tuple[int, ...]] = set()
-    found: list[_Run] = []
     while True:
-        while (run := _best(row, worth, refused)) is not None:
+        found: list[_Run] = []
+        while (run := _best(row, worth, refused, outer=False)) is not None:
             row = _folded(row, run)
             found.append(run)
-        if not found:
-            return row
         for run in found:
             row = _with_single(row, run)
-        found = []
+        run = _best(row, worth, refused, outer=True)
+        if run is None:
+            return row
+        row = _folded(row, run)
 
 
 def _with_single(row: Row, run: _Run) -> Row:
@@ -85,14 +86,20 @@ def _alone(row: Row, start: int, run: _Run) -> _Run | None:
     return _Run(start, run.period, content, first)
 
 
-def _best(row: Row, worth: Worth, refused: set[tuple[int, ...]]) -> _Run | None:
+def _best(row: Row, worth: Worth, refused: set[tuple[int, ...]], *, outer: bool) -> _Run | None:
+    """The longest run of the shortest period; an `outer` one has runs in it."""
     for period in range(1, LONGEST + 1):
         found = [run for run in _of_period(row, period) if _place(row, run) not in refused]
+        found = [run for run in found if _has_runs(run) is outer]
         for run in sorted(found, key=lambda run: (-run.length, run.start)):
             if worth(run.content) > -1:
                 return run
             refused.add(_place(row, run))
     return None
+
+
+def _has_runs(run: _Run) -> bool:
+    return any(isinstance(item.content, RunItem) for item in run.content.iterations[0].items)
 
 
 def _place(row: Row, run: _Run) -> tuple[int, ...]:

@@ -31,7 +31,7 @@ from archspec.folding.tree import Known, Leaf, List
 from archspec.folding.words import words_of
 
 MOST_LISTS = 6
-"""The most lists that a loop may walk together, as a table: one of few iterations two."""
+"""The most lists that a loop may walk together, as a table: fewer than it has rows."""
 
 
 class Classes:
@@ -209,7 +209,7 @@ def worth(run: RunItem) -> float:
     choices = sum(
         isinstance(t, Conditional) for a in builder.arguments.values() for t in a.values()
     )
-    if len(lists) > (MOST_LISTS if times > MOST_LISTS else 2):
+    if len(lists) > min(MOST_LISTS, max(2, times - 1)):
         return -1.0
     if times == 2 and (lists or choices > 1 or _is_plain(run.iterations[0])):
         return -0.5

@@ -17,16 +17,19 @@ Worth = Callable[[RunItem], float]
 
 
 class _Run(Record):
-    """Where a run stands: its first item, the length of an iteration, and all iterations."""
+    """Where a run stands: its first item, all iterations, and what the first of them reads."""
 
     start: int
-    period: int
     content: RunItem
     reads: tuple[Edge, ...]
 
     @property
+    def period(self) -> int:
+        return len(self.content.iterations[0].items)
+
+    @property
     def length(self) -> int:
-        return self.period * len(self.content.iterations)
+        return sum(len(row.items) for row in self.content.iterations)
 
 
 def with_runs(row: Row, worth: Worth) -> Row:
@@ -83,7 +86,7 @@ def _alone(row: Row, start: int, run: _Run) -> _Run | None:
     if any(a.reads != b.reads for a, b in zip(made, run.content.iterations[0].items, strict=True)):
         return None
     content = RunItem((Row(made, run.content.iterations[0].outputs),))
-    return _Run(start, run.period, content, first)
+    return _Run(start, content, first)
 
 
 def _best(row: Row, worth: Worth, refused: set[tuple[int, ...]], *, outer: bool) -> _Run | None:
@@ -137,33 +140,59 @@ def _chained(row: Row, start: int, period: int, times: int) -> _Run | None:
     items = row.items
     if not _are_named_alike(items[start : start + period * times], period):
         return None
-    carried = _carried(row, start, period, times)
+    carried = _carried(row, start, period)
     if carried is None:
         return None
     first, offset, output = carried
     outer: list[Edge] = []
     iterations = []
+    before = first
     for t in range(times):
         begin = start + t * period
-        before = first if t == 0 else Edge(begin - period + offset, output)
         made = _iteration(items[begin : begin + period], begin, start, before, outer)
         if made is None:
             return None
         iterations.append(Row(made, (Edge(offset, output),)))
-    last = start + (times - 1) * period
-    kept = Edge(last + offset, output)
-    if any(
-        _within(e, start, start + times * period) and e != kept
-        for e in _later(row, start, period * times)
-    ):
+        before = Edge(begin + offset, output)
+    if not _is_closed(row, start, period * times, before):
         return None
-    if any(
-        each.items[i].reads != iterations[0].items[i].reads
-        for each in iterations
-        for i in range(period)
-    ):
+    if any(a.reads != b.reads for each in iterations for a, b in _pairs(each, iterations[0])):
         return None
-    return _Run(start, period, RunItem(tuple(iterations)), (first, *outer))
+    more = _more(row, start + period * times, start, before, iterations[0], outer)
+    if more is not None:
+        iterations.append(more)
+    return _Run(start, RunItem(tuple(iterations)), (first, *outer))
+
+
+def _pairs(one: Row, other: Row) -> Iterator[tuple[Item, Item]]:
+    return zip(one.items, other.items, strict=True)
+
+
+def _is_closed(row: Row, start: int, length: int, kept: Edge) -> bool:
+    """Whether nothing behind a run reads of it but what its last iteration gives."""
+    end = start + length
+    return not any(_within(e, start, end) and e != kept for e in _later(row, start, length))
+
+
+def _more(
+    row: Row, begin: int, start: int, before: Edge, whole: Row, outer: list[Edge]
+) -> Row | None:
+    """A last iteration that ends early: the first items of one, and nothing that reads the rest."""
+    period = len(whole.items)
+    for length in range(min(period - 1, len(row.items) - begin), 0, -1):
+        items = row.items[begin : begin + length]
+        if [each.shape for each in items] != [each.shape for each in whole.items[:length]]:
+            continue
+        if all(isinstance(item.content, LeafItem) for item in items):
+            continue
+        made = _iteration(items, begin, start, before, list(outer))
+        kept = Edge(begin + length - 1)
+        if made is None or items[-1].outputs != 1:
+            continue
+        alike = all(a.reads == b.reads for a, b in zip(made, whole.items, strict=False))
+        if alike and _is_closed(row, start, begin + length - start, kept):
+            return Row(made, (Edge(length - 1),))
+    return None
 
 
 def _within(edge: Edge, start: int, end: int) -> bool:
@@ -178,7 +207,7 @@ def _later(row: Row, start: int, length: int) -> Iterator[Edge]:
     yield from row.outputs
 
 
-def _carried(row: Row, start: int, period: int, times: int) -> tuple[Edge, int, int] | None:
+def _carried(row: Row, start: int, period: int) -> tuple[Edge, int, int] | None:
     """What the first iteration reads in place of the one before it, and what each hands on.
 
     An iteration hands on an output of its last item.
@@ -320,9 +349,39 @@ def settled(row: Row, worth: Worth) -> Row:
 
 
 def _settled(item: Item, worth: Worth) -> Item:
-    if isinstance(item.content, GroupItem):
-        return item.holding(GroupItem(settled(item.content.row, worth)))
-    return item
+    match item.content:
+        case GroupItem(row):
+            return item.holding(GroupItem(settled(row, worth)))
+        case RunItem(iterations):
+            return item.holding(RunItem(tuple(_settled_together(iterations, worth))))
+        case _:
+            return item
+
+
+def _settled_together(rows: Sequence[Row], worth: Worth) -> Sequence[Row]:
+    """Iterations without runs that are worth little in each of them.
+
+    Those that have different numbers of iterations stay: together they are worth more.
+    """
+    if len({len(row.items) for row in rows}) > 1:
+        return rows
+    for place in range(len(rows[0].items) - 1, -1, -1):
+        items = [row.items[place] for row in rows]
+        runs = [item.content for item in items if isinstance(item.content, RunItem)]
+        groups = [item.content.row for item in items if isinstance(item.content, GroupItem)]
+        if len(runs) == len(rows) and len({len(run.iterations) for run in runs}) == 1:
+            if all(worth(run) < POOR for run in runs):
+                rows = [unrolled(row, place) for row in rows]
+        elif len(groups) == len(rows):
+            inner = _settled_together(groups, worth)
+            rows = [
+                Row(
+                    (*row.items[:place], item.holding(GroupItem(group)), *row.items[place + 1 :]),
+                    row.outputs,
+                )
+                for row, item, group in zip(rows, items, inner, strict=True)
+            ]
+    return rows
 
 
 def weight(row: Row) -> int:

@@ -338,22 +338,25 @@ POOR = 0.1
 """A loop must save this share of its text at least."""
 
 
-def settled(row: Row, worth: Worth) -> Row:
-    """The row without the runs that are worth little, also in its groups."""
+def settled(row: Row, worth: Worth, staged: Callable[[RunItem], RunItem]) -> Row:
+    """The row without the runs that are worth little, also in its groups.
+
+    `staged` may make a run of runs of a long one.
+    """
     for place in range(len(row.items) - 1, -1, -1):
         content = row.items[place].content
         if isinstance(content, RunItem) and worth(content) < POOR:
             row = unrolled(row, place)
-    items = [_settled(item, worth) for item in row.items]
+    items = [_settled(item, worth, staged) for item in row.items]
     return Row(tuple(items), row.outputs)
 
 
-def _settled(item: Item, worth: Worth) -> Item:
+def _settled(item: Item, worth: Worth, staged: Callable[[RunItem], RunItem]) -> Item:
     match item.content:
         case GroupItem(row):
-            return item.holding(GroupItem(settled(row, worth)))
+            return item.holding(GroupItem(settled(row, worth, staged)))
         case RunItem(iterations):
-            return item.holding(RunItem(tuple(_settled_together(iterations, worth))))
+            return item.holding(staged(RunItem(tuple(_settled_together(iterations, worth)))))
         case _:
             return item
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from archspec.folding.arithmetic import derived
 from archspec.folding.columns import ABSENT, Column, Unalike, key, majority, spread
-from archspec.folding.naming import Names, element_names, list_name, of_given
+from archspec.folding.naming import Names, element_names, is_size, list_name, of_given
 from archspec.folding.runs import counting
 from archspec.folding.terms import (
     Binary,
@@ -270,11 +270,6 @@ false null and or not in if else for size float bool str list layers
 """
 RESERVED = frozenset(_WORDS.split())
 """Words that mean something in expressions, or that say a type."""
-
-
-def is_size(name: str) -> bool:
-    """Whether a name is that of a number of channels or features, which differs by network."""
-    return any(word in name for word in ("channels", "features", "width", "hidden"))
 
 
 def _word(name: str) -> str:

@@ -55,13 +55,20 @@ class Scope(ABC):
     def made(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
         """A new name for a column, or a term with new names."""
 
+    def meant(self, column: Column, wanted: str) -> Term | None:
+        """The parameter of the same argument elsewhere, for a node that some rows lack.
+
+        What is one number in all rows that have the node would often be another with more rows.
+        """
+        return None
+
     @abstractmethod
     def note(self, name: str, wanted: str) -> None:
         """A parameter is used for an argument of that name."""
 
     def said(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
         """The term for a column; `wanted` is what a new name would be."""
-        term = self.found(column, local)
+        term = self.meant(column, wanted) or self.found(column, local)
         if isinstance(term, Name):
             self.note(term.name, wanted)
         if term is None and (parts := _parts(column)) is not None:
@@ -178,6 +185,14 @@ class ClassScope(Scope):
             near = [(Name(name), other) for name, other in self.given.items()]
             if (term := derived(column, near)) is not None:
                 return self._with_given(term)
+        return None
+
+    def meant(self, column: Column, wanted: str) -> Term | None:
+        if len(column.present) == len(column):
+            return None
+        for each in self.params:
+            if wanted in each.wanted and not each.derived and column.within(each.column):
+                return Name(each.name)
         return None
 
     def lifted(self, column: Column) -> Term | None:

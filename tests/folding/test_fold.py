@@ -140,6 +140,13 @@ def test_a_coincidence_of_sizes_is_no_condition():
     assert parameters == {"channels": None, "has_b": Constant(False)}
 
 
+def test_a_node_that_some_lack_has_the_parameters_of_the_others():
+    """The projection always has the stride 2 here: it is the stride of the list."""
+    lists = [residual(8, 8, 1), residual(8, 16, 2), residual(16, 40, 2)]
+    down = template(fold(chain(*lists))).parts[1]
+    assert down.content.arguments["stride"] == Name("stride")
+
+
 def run(*lists):
     nodes = [call(each, Edge(i - 1) if i else Edge(INPUT)) for i, each in enumerate(lists)]
     return List(None, ("input",), tuple(nodes), (Edge(len(nodes) - 1),))

@@ -67,7 +67,7 @@ class Code(StrEnum):
     OUTSIDE = "AS605"
     # 7xx: limits
     LIMIT = "AS701"
-    # 8xx: what is not in the text: other packages' modules, weights, exported files, imported Python
+    # 8xx: what is not in the text: other packages' modules, weights, exports, imported Python
     MODULE = "AS801"
     WEIGHTS = "AS802"
     EXPORT = "AS803"

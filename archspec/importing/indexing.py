@@ -5,22 +5,23 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from archspec.importing.axes import Axes
+from archspec.importing.axes import BATCH_AXIS, Axes
 from archspec.importing.broadcasting import spread_to
+from archspec.importing.composing import table
 from archspec.importing.lifting import Lifted, Lifter
 from archspec.importing.literals import type_of_name
 from archspec.importing.masks import relative_window
 from archspec.importing.memory import WHOLE
-from archspec.importing.trace import CONSTANT, Value, cannot
+from archspec.importing.trace import BATCH, CONSTANT, Value, cannot
 
 
 def indexed(lift: Lifter, input: Value, index: tuple[Any, ...]) -> Lifted:
     """A part of a tensor, by nodes for each axis that is cut."""
     entries = _complete(index, len(input.shape))
     tensors = [each for each in entries if isinstance(each, Value | list)]
-    if len(tensors) > 1:
-        raise cannot("a tensor is indexed by several tensors at once")
     x = lift(input)
+    if len(tensors) > 1:
+        return _paired(lift, x, entries)
     dim = 0
     for entry in entries:
         if entry is None:
@@ -35,6 +36,39 @@ def indexed(lift: Lifter, input: Value, index: tuple[Any, ...]) -> Lifted:
             x, rank = _selected(lift, x, dim, entry)
             dim += rank
     return x
+
+
+def _paired(lift: Lifter, x: Lifted, entries: list[Any]) -> Lifted:
+    """The elements at pairs of positions: one of each sample, or those that constants name."""
+    first, second, *rest = entries
+    if any(each != slice(None) for each in rest) or not all(
+        isinstance(each, Value) for each in (first, second)
+    ):
+        raise cannot("a tensor is indexed by several tensors at once")
+    if first.kind == CONSTANT and first.shape == (BATCH,) == second.shape:
+        return _one_of_each(lift, x, lift.real(first), lift.plain(second))
+    if {first.kind, second.kind} != {CONSTANT} or first.shape != second.shape or x.batched:
+        raise cannot("a tensor is indexed by several tensors at once")
+    rows, columns = x.shape[:2]
+    places = lift.real(first) % rows * columns + lift.real(second) % columns
+    flat = lift.regroup(x, ((rows * columns,), *x.axes[2:]))
+    index = table(lift, places.flatten())._replace(dtype="int64")
+    several: Axes = ((places.numel(),), *x.axes[2:])
+    made = lift.node("index_select", flat, index, axes=several, dim=0)
+    return lift.regroup(made, (*((size,) for size in places.shape), *x.axes[2:]))
+
+
+def _one_of_each(lift: Lifter, x: Lifted, samples: Any, places: Lifted) -> Lifted:
+    """For each sample the element of axis 1 at a position of its own."""
+    if x.axes[0] != BATCH_AXIS or samples.tolist() != list(range(BATCH)):
+        raise cannot("samples of a batch are put in another order here")
+    for dim in range(1, len(x.axes)):
+        axes: Axes = (BATCH_AXIS, *((1,),) * dim)
+        places = lift.node("unsqueeze", places, axes=axes, dim=dim)
+    kept: Axes = (BATCH_AXIS, (1,), *x.axes[2:])
+    taken = lift.node("take_along_dim", x, places, axes=kept, dim=1)
+    alone: Lifted = lift.node("squeeze", taken, axes=(BATCH_AXIS, *x.axes[2:]), dim=1)
+    return alone
 
 
 def _complete(index: tuple[Any, ...], rank: int) -> list[Any]:

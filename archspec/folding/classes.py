@@ -9,29 +9,30 @@ from archspec.folding.better_names import Renamed
 from archspec.folding.building import Builder, given_of
 from archspec.folding.columns import ABSENT, Column, Unalike
 from archspec.folding.counters import with_counters
-from archspec.folding.naming import Names
+from archspec.folding.naming import Names, is_size
 from archspec.folding.order import in_order
-from archspec.folding.patterns import Pattern, RunPattern, Slot, unified
+from archspec.folding.patterns import LeafPattern, Pattern, RunPattern, Slot, unified
 from archspec.folding.rows import (
     CallItem,
     Content,
     GroupItem,
+    Item,
     LeafItem,
     Ready,
     Row,
     RunItem,
     item_of,
 )
-from archspec.folding.runs import weight, with_runs
+from archspec.folding.runs import settled, settled_together, weight, with_runs
 from archspec.folding.scopes import ClassScope, LoopScope, kind_of
 from archspec.folding.substitution import substituted
-from archspec.folding.template import Parameter, Template
+from archspec.folding.template import Parameter, Part, Template
 from archspec.folding.terms import Conditional, Constant, Name
-from archspec.folding.tree import Known, Leaf, List
-from archspec.folding.words import words_of
+from archspec.folding.tree import INPUT, Edge, Known, Leaf, List
+from archspec.folding.words import words_in, words_of
 
-MOST_LISTS = 4
-"""The most lists that a loop may walk together."""
+MOST_LISTS = 6
+"""The most lists that a loop may walk together, as a table: fewer than it has rows."""
 
 
 class Classes:
@@ -53,8 +54,7 @@ class Classes:
         """The template of the whole network."""
         for members in in_order(root, self.known):
             self._fold(members)
-        row = self._row(root, root.of not in self.plain)
-        return self._template([root], [row], root.of or "").template
+        return self._best([root], root.of or "", root.of not in self.plain).template
 
     def _fold(self, members: list[List]) -> None:
         """One class: as one template, or as several where its instances are too different."""
@@ -86,18 +86,28 @@ class Classes:
 
     def _fits(self, members: list[List]) -> bool:
         try:
-            self._template(members, [self._row(each, True) for each in members], "")
-        except Unalike:
+            self._best(members, "", True)
+        except ValueError:
             return False
         return True
 
     def _best(self, members: list[List], name: str, loops: bool) -> Ready:
         """The template with loops or without them, whichever takes fewer words."""
         found = []
-        for each in (True, False) if loops else (False,):
+        plain = [self._row(member, False) for member in members]
+        variants: list[Sequence[Row]] = [plain]
+        if loops:
+            rows = [self._row(member, True) for member in members]
+            variants = [
+                settled_together(rows, worth),
+                [settled(row, worth, staged) for row in rows],
+                plain,
+            ]
+            if len(members) == 1:
+                del variants[0]
+        for variant in variants:
             with suppress(Unalike):
-                rows = [self._row(member, each) for member in members]
-                found.append(self._template(members, rows, name))
+                found.append(self._template(members, variant, name))
         return min(found, key=words_of)
 
     def _template(self, members: Sequence[List], rows: Sequence[Row], name: str) -> Ready:
@@ -111,7 +121,7 @@ class Classes:
         scope = ClassScope(len(rows), given, known, given_of([each.gives for each in members]))
         builder = Builder()
         parts = builder.parts(pattern, scope)
-        if len(rows) > 1 and any(map(_strains, builder.loops.values())):
+        if len(rows) > 1 and any(_strains(slot, loop) for slot, loop in builder.loops):
             raise Unalike
         scope.close()
         better = Renamed(scope.params, list(scope.gives.values()), builder.walked())
@@ -189,22 +199,28 @@ def _default(parameter: Parameter, size: int) -> Column:
     return Column([ABSENT] * size)
 
 
+def _alone(run: RunItem) -> tuple[Builder, tuple[Part, ...]]:
+    """A run as the only thing of a network. Raises `Unalike`."""
+    times = len(run.iterations)
+    builder = Builder()
+    pattern = unified(run.iterations)
+    rows = tuple([(0, t) for t in range(times)])
+    slot = Slot(None, None, RunPattern(Column([times]), rows, pattern), 1, {}, {})
+    return builder, builder.parts(Pattern(1, (slot,), ()), ClassScope(1, {}, {}))
+
+
 def worth(run: RunItem) -> float:
     """The share of its text that a loop saves; -1 where it cannot be said."""
     times = len(run.iterations)
-    builder = Builder()
     try:
-        pattern = unified(run.iterations)
-        rows = tuple([(0, t) for t in range(times)])
-        slot = Slot(None, None, RunPattern(Column([times]), rows, pattern), 1, {}, {})
-        builder.parts(Pattern(1, (slot,), ()), ClassScope(1, {}, {}))
+        builder, _ = _alone(run)
     except Unalike:
         return -1.0
-    lists = [name for loop in builder.loops.values() for name in loop.lists]
+    lists = builder.walked()
     choices = sum(
         isinstance(t, Conditional) for a in builder.arguments.values() for t in a.values()
     )
-    if len(lists) > MOST_LISTS:
+    if len(lists) > min(MOST_LISTS, max(2, times - 1)):
         return -1.0
     if times == 2 and (lists or choices > 1 or _is_plain(run.iterations[0])):
         return -0.5
@@ -215,9 +231,34 @@ def worth(run: RunItem) -> float:
     return 1 - words / full
 
 
-def _strains(loop: LoopScope) -> bool:
+def staged(run: RunItem) -> RunItem:
+    """A long run as stages, each of iterations with one number of channels, if that is shorter."""
+    try:
+        builder, parts = _alone(run)
+        ((_, loop), *inner) = builder.loops
+        sizes = [column for name, column in loop.walked.items() if is_size(name)]
+        if inner or not sizes:
+            return run
+        stages: list[list[Row]] = []
+        for number, row in enumerate(run.iterations):
+            if number == 0 or sizes[-1].keys[number] != sizes[-1].keys[number - 1]:
+                stages.append([])
+            stages[-1].append(row)
+        item = [Item(None, RunItem(tuple(stage)), (Edge(INPUT),), 1) for stage in stages]
+        outer = RunItem(tuple([Row((each,), (Edge(0),)) for each in item]))
+        _, others = _alone(outer)
+    except Unalike:
+        return run
+    return outer if worth(outer) > -1 and words_in(others) < words_in(parts) else run
+
+
+def _strains(slot: Slot, loop: LoopScope) -> bool:
     """Whether a loop of two iterations walks lists: it reads worse than what it repeats."""
-    return bool(loop.lists) and max(loop.times.values[i] for i in loop.times.present) == 2
+    assert isinstance(slot.content, RunPattern)
+    if max(loop.times.values[i] for i in loop.times.present) > 2:
+        return False
+    leaves = all(isinstance(each.content, LeafPattern) for each in slot.content.inner.slots)
+    return bool(loop.lists) or (leaves and loop.times.is_constant)
 
 
 def _is_plain(row: Row) -> bool:

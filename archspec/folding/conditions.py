@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from archspec.folding.columns import Column, Unalike
-from archspec.folding.scopes import ClassScope, LoopScope, Scope, is_size
+from archspec.folding.naming import is_size
+from archspec.folding.scopes import ClassScope, LoopScope, Scope
 from archspec.folding.terms import Binary, Constant, Name, Term
 
 Atom = tuple[Term, int]
@@ -163,7 +164,9 @@ def _comparisons(column: Column, variables: Variables) -> Iterator[Atom]:
             same = [each == key for each in other.keys]
             if value == 0:
                 yield Binary(">", term, Constant(0)), _bits(column, [not s for s in same])
-            if not isinstance(value, str) and value in (0, 1):
+            if not isinstance(value, str) and value not in (0, 1):
+                continue  # what it happens to be in these rows
+            if not isinstance(value, str):
                 yield Binary("!=", term, Constant(value)), _bits(column, [not s for s in same])
             yield Binary("==", term, Constant(value)), _bits(column, same)
             yield Binary("!=", term, Constant(value)), _bits(column, [not s for s in same])

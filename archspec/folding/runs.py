@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
-from archspec.folding.columns import Unalike
-from archspec.folding.rows import CallItem, GroupItem, Item, LeafItem, Row, RunItem
+from archspec.folding.rows import CallItem, GroupItem, Item, LeafItem, Ready, Row, RunItem
 from archspec.folding.tree import INPUT, Edge
 from archspec.record import Record
 
@@ -18,32 +17,83 @@ Worth = Callable[[RunItem], float]
 
 
 class _Run(Record):
-    """Where a run stands: its first item, the length of an iteration, and all iterations."""
+    """Where a run stands: its first item, all iterations, and what the first of them reads."""
 
     start: int
-    period: int
     content: RunItem
     reads: tuple[Edge, ...]
 
     @property
+    def period(self) -> int:
+        return len(self.content.iterations[0].items)
+
+    @property
     def length(self) -> int:
-        return self.period * len(self.content.iterations)
+        return sum(len(row.items) for row in self.content.iterations)
 
 
 def with_runs(row: Row, worth: Worth) -> Row:
-    """The row with a run in place of the items of each. Runs of little worth are left out.
+    """The row with a run in place of the items of each, also of those that are worth little.
 
-    They are found from the shortest to the longest iterations, so that a run may hold others.
+    They are found from the shortest to the longest iterations, so that a run may hold others. What
+    repeats in one place is a run of one iteration in all others, which may have another number.
     """
     refused: set[tuple[int, ...]] = set()
-    while (run := _best(row, worth, refused)) is not None:
+    while True:
+        found: list[_Run] = []
+        while (run := _best(row, worth, refused, outer=False)) is not None:
+            row = _folded(row, run)
+            found.append(run)
+        for run in found:
+            row = _with_single(row, run)
+        run = _best(row, worth, refused, outer=True)
+        if run is None:
+            return row
         row = _folded(row, run)
-    return _without_poor(row, worth)
 
 
-def _best(row: Row, worth: Worth, refused: set[tuple[int, ...]]) -> _Run | None:
+def _with_single(row: Row, run: _Run) -> Row:
+    """The row with runs of one iteration where the items of one stand alone."""
+    if run.period == 1:
+        return row  # a single item is taken for a run of one iteration anyway
+    shapes = [item.shape for item in run.content.iterations[0].items]
+    start = 0
+    while start + run.period <= len(row.items):
+        part = row.items[start : start + run.period]
+        if [item.shape for item in part] == shapes:
+            alone = _alone(row, start, run)
+            if alone is not None:
+                row = _folded(row, alone)
+        start += 1
+    return row
+
+
+def _alone(row: Row, start: int, run: _Run) -> _Run | None:
+    """One iteration as a run, if its items are connected as those of the run are."""
+    items = row.items[start : start + run.period]
+    (offset, output) = run.content.iterations[0].outputs[0]
+    first = items[0].reads[:1]
+    if not first or any(item.name is not None for item in items):
+        return None
+    outer: list[Edge] = []
+    made = _iteration(items, start, start, first[0], outer)
+    if made is None or outer:
+        return None
+    kept = Edge(start + offset, output)
+    end = start + run.period
+    if any(_within(e, start, end) and e != kept for e in _later(row, start, run.period)):
+        return None
+    if any(a.reads != b.reads for a, b in zip(made, run.content.iterations[0].items, strict=True)):
+        return None
+    content = RunItem((Row(made, run.content.iterations[0].outputs),))
+    return _Run(start, content, first)
+
+
+def _best(row: Row, worth: Worth, refused: set[tuple[int, ...]], *, outer: bool) -> _Run | None:
+    """The longest run of the shortest period; an `outer` one has runs in it."""
     for period in range(1, LONGEST + 1):
         found = [run for run in _of_period(row, period) if _place(row, run) not in refused]
+        found = [run for run in found if _has_runs(run) is outer]
         for run in sorted(found, key=lambda run: (-run.length, run.start)):
             if worth(run.content) > -1:
                 return run
@@ -51,13 +101,24 @@ def _best(row: Row, worth: Worth, refused: set[tuple[int, ...]]) -> _Run | None:
     return None
 
 
+def _has_runs(run: _Run) -> bool:
+    return any(isinstance(item.content, RunItem) for item in run.content.iterations[0].items)
+
+
 def _place(row: Row, run: _Run) -> tuple[int, ...]:
     return len(row.items), run.start, run.period, len(run.content.iterations)
 
 
 def _of_period(row: Row, period: int) -> Iterator[_Run]:
-    forms = [item.shape for item in row.items]
+    forms: list[Hashable] = [item.shape for item in row.items]
     start = 0
+    if period == 1:
+        # Runs beside each other are different, or they would be one.
+        longs = [isinstance(item.content, RunItem) for item in row.items]
+        forms = [
+            (n, form) if long else form
+            for n, (form, long) in enumerate(zip(forms, longs, strict=True))
+        ]
     while start + 2 * period <= len(forms):
         end = start + period
         while end < len(forms) and forms[end] == forms[end - period]:
@@ -79,33 +140,59 @@ def _chained(row: Row, start: int, period: int, times: int) -> _Run | None:
     items = row.items
     if not _are_named_alike(items[start : start + period * times], period):
         return None
-    carried = _carried(row, start, period, times)
+    carried = _carried(row, start, period)
     if carried is None:
         return None
     first, offset, output = carried
     outer: list[Edge] = []
     iterations = []
+    before = first
     for t in range(times):
         begin = start + t * period
-        before = first if t == 0 else Edge(begin - period + offset, output)
         made = _iteration(items[begin : begin + period], begin, start, before, outer)
         if made is None:
             return None
         iterations.append(Row(made, (Edge(offset, output),)))
-    last = start + (times - 1) * period
-    kept = Edge(last + offset, output)
-    if any(
-        _within(e, start, start + times * period) and e != kept
-        for e in _later(row, start, period * times)
-    ):
+        before = Edge(begin + offset, output)
+    if not _is_closed(row, start, period * times, before):
         return None
-    if any(
-        each.items[i].reads != iterations[0].items[i].reads
-        for each in iterations
-        for i in range(period)
-    ):
+    if any(a.reads != b.reads for each in iterations for a, b in _pairs(each, iterations[0])):
         return None
-    return _Run(start, period, RunItem(tuple(iterations)), (first, *outer))
+    more = _more(row, start + period * times, start, before, iterations[0], outer)
+    if more is not None:
+        iterations.append(more)
+    return _Run(start, RunItem(tuple(iterations)), (first, *outer))
+
+
+def _pairs(one: Row, other: Row) -> Iterator[tuple[Item, Item]]:
+    return zip(one.items, other.items, strict=True)
+
+
+def _is_closed(row: Row, start: int, length: int, kept: Edge) -> bool:
+    """Whether nothing behind a run reads of it but what its last iteration gives."""
+    end = start + length
+    return not any(_within(e, start, end) and e != kept for e in _later(row, start, length))
+
+
+def _more(
+    row: Row, begin: int, start: int, before: Edge, whole: Row, outer: list[Edge]
+) -> Row | None:
+    """A last iteration that ends early: the first items of one, and nothing that reads the rest."""
+    period = len(whole.items)
+    for length in range(min(period - 1, len(row.items) - begin), 0, -1):
+        items = row.items[begin : begin + length]
+        if [each.shape for each in items] != [each.shape for each in whole.items[:length]]:
+            continue
+        if all(isinstance(item.content, LeafItem) for item in items):
+            continue
+        made = _iteration(items, begin, start, before, list(outer))
+        kept = Edge(begin + length - 1)
+        if made is None or items[-1].outputs != 1:
+            continue
+        alike = all(a.reads == b.reads for a, b in zip(made, whole.items, strict=False))
+        if alike and _is_closed(row, start, begin + length - start, kept):
+            return Row(made, (Edge(length - 1),))
+    return None
 
 
 def _within(edge: Edge, start: int, end: int) -> bool:
@@ -120,7 +207,7 @@ def _later(row: Row, start: int, length: int) -> Iterator[Edge]:
     yield from row.outputs
 
 
-def _carried(row: Row, start: int, period: int, times: int) -> tuple[Edge, int, int] | None:
+def _carried(row: Row, start: int, period: int) -> tuple[Edge, int, int] | None:
     """What the first iteration reads in place of the one before it, and what each hands on.
 
     An iteration hands on an output of its last item.
@@ -251,12 +338,53 @@ POOR = 0.1
 """A loop must save this share of its text at least."""
 
 
-def _without_poor(row: Row, worth: Worth) -> Row:
+def settled(row: Row, worth: Worth, staged: Callable[[RunItem], RunItem]) -> Row:
+    """The row without the runs that are worth little, also in its groups.
+
+    `staged` may make a run of runs of a long one.
+    """
     for place in range(len(row.items) - 1, -1, -1):
         content = row.items[place].content
         if isinstance(content, RunItem) and worth(content) < POOR:
             row = unrolled(row, place)
-    return row
+    items = [_settled(item, worth, staged) for item in row.items]
+    return Row(tuple(items), row.outputs)
+
+
+def _settled(item: Item, worth: Worth, staged: Callable[[RunItem], RunItem]) -> Item:
+    match item.content:
+        case GroupItem(row):
+            return item.holding(GroupItem(settled(row, worth, staged)))
+        case RunItem(iterations):
+            return item.holding(staged(RunItem(tuple(settled_together(iterations, worth)))))
+        case _:
+            return item
+
+
+def settled_together(rows: Sequence[Row], worth: Worth) -> Sequence[Row]:
+    """Iterations without runs that are worth little in each of them.
+
+    Those that have different numbers of iterations stay: together they are worth more.
+    """
+    if len({len(row.items) for row in rows}) > 1:
+        return rows
+    for place in range(len(rows[0].items) - 1, -1, -1):
+        items = [row.items[place] for row in rows]
+        runs = [item.content for item in items if isinstance(item.content, RunItem)]
+        groups = [item.content.row for item in items if isinstance(item.content, GroupItem)]
+        if len(runs) == len(rows) and len({len(run.iterations) for run in runs}) == 1:
+            if all(worth(run) < POOR for run in runs):
+                rows = [unrolled(row, place) for row in rows]
+        elif len(groups) == len(rows):
+            inner = settled_together(groups, worth)
+            rows = [
+                Row(
+                    (*row.items[:place], item.holding(GroupItem(group)), *row.items[place + 1 :]),
+                    row.outputs,
+                )
+                for row, item, group in zip(rows, items, inner, strict=True)
+            ]
+    return rows
 
 
 def weight(row: Row) -> int:
@@ -278,11 +406,5 @@ def _weight(item: Item) -> int:
             return own + 1 + weight(iterations[0])
 
 
-def _is_default(ready: object, name: str, instance: int) -> bool:
-    from archspec.folding.rows import Ready
-
-    assert isinstance(ready, Ready)
+def _is_default(ready: Ready, name: str, instance: int) -> bool:
     return ready.values[name].keys[instance] == ready.defaults[name].keys[instance]
-
-
-__all__ = ["Unalike", "unrolled", "weight", "with_runs"]

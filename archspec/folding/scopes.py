@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from archspec.folding.arithmetic import derived
-from archspec.folding.columns import ABSENT, Column, Unalike, majority, spread
-from archspec.folding.naming import Names, element_names, list_name, of_given
+from archspec.folding.columns import ABSENT, Column, Unalike, key, majority, spread
+from archspec.folding.naming import Names, element_names, is_size, list_name, of_given
 from archspec.folding.runs import counting
 from archspec.folding.terms import (
     Binary,
@@ -55,13 +55,20 @@ class Scope(ABC):
     def made(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
         """A new name for a column, or a term with new names."""
 
+    def meant(self, column: Column, wanted: str) -> Term | None:
+        """The parameter of the same argument elsewhere, for a node that some rows lack.
+
+        What is one number in all rows that have the node would often be another with more rows.
+        """
+        return None
+
     @abstractmethod
     def note(self, name: str, wanted: str) -> None:
         """A parameter is used for an argument of that name."""
 
     def said(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
         """The term for a column; `wanted` is what a new name would be."""
-        term = self.found(column, local)
+        term = self.meant(column, wanted) or self.found(column, local)
         if isinstance(term, Name):
             self.note(term.name, wanted)
         if term is None and (parts := _parts(column)) is not None:
@@ -84,6 +91,21 @@ class Scope(ABC):
     @abstractmethod
     def reserve(self, name: str) -> None:
         """Keeps a name from becoming a parameter's."""
+
+    def ratio(self, column: Column, local: Local) -> tuple[str, Column] | None:
+        """A size of the node's input, and how often a column holds it, where that differs less."""
+        if not column.are_numbers:
+            return None
+        for name, other in local.items():
+            if not is_size(name) or any(other.values[i] is ABSENT for i in column.present):
+                continue
+            pairs = [(column.values[i], other.values[i]) for i in column.present]
+            if any(b < 1 or a % b for a, b in pairs):
+                continue
+            times = spread(len(column), column.present, [a // b for a, b in pairs])
+            if not times.is_constant and 2 * len(times.distinct) <= len(column.distinct):
+                return name, times
+        return None
 
     def equal(self, column: Column, local: Local) -> Term | None:
         """A constant or a name that has these values."""
@@ -165,6 +187,14 @@ class ClassScope(Scope):
                 return self._with_given(term)
         return None
 
+    def meant(self, column: Column, wanted: str) -> Term | None:
+        if len(column.present) == len(column):
+            return None
+        for each in self.params:
+            if wanted in each.wanted and not each.derived and column.within(each.column):
+                return Name(each.name)
+        return None
+
     def lifted(self, column: Column) -> Term | None:
         return self.found(column)
 
@@ -194,6 +224,9 @@ class ClassScope(Scope):
         return term
 
     def made(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
+        if (ratio := self.ratio(column, local)) is not None:
+            size, times = ratio
+            return Binary("*", self.said(times, "expand"), Name(size))
         name = next((n for n, c in self.known.items() if column.within(c)), wanted)
         made = Made(self.names.new(_word(name)), column, None, False, wanted)
         made.is_known = name is not wanted
@@ -213,9 +246,9 @@ class ClassScope(Scope):
             if made.derived:
                 continue
             usual = majority(made.column)
-            made.column = Column([usual if v is ABSENT else v for v in made.column.values])
             if _is_usual(made.wanted[0], usual, made.column):
                 made.default = Constant(usual)
+            made.column = Column([usual if v is ABSENT else v for v in made.column.values])
 
 
 def _mergeable(made: Made, column: Column) -> bool:
@@ -226,10 +259,10 @@ def _mergeable(made: Made, column: Column) -> bool:
 
 def _is_usual(name: str, usual: Value, column: Column) -> bool:
     """Whether a value is a default: most have it, and it is no number of channels."""
-    share = sum(1 for each in column.values if each is usual or each == usual)
+    share = sum(1 for i in column.present if column.keys[i] == key(usual))
     if is_size(name) and usual != 0:
         return False
-    return share * 2 >= len(column) and len(column) > 1
+    return share * 2 >= len(column.present) and share > 1
 
 
 def kind_of(column: Column) -> str:
@@ -252,11 +285,6 @@ false null and or not in if else for size float bool str list layers
 """
 RESERVED = frozenset(_WORDS.split())
 """Words that mean something in expressions, or that say a type."""
-
-
-def is_size(name: str) -> bool:
-    """Whether a name is that of a number of channels or features, which differs by network."""
-    return any(word in name for word in ("channels", "features", "width", "hidden"))
 
 
 def _word(name: str) -> str:
@@ -325,6 +353,28 @@ class LoopScope(Scope):
             return None
         return plus(Name(self.counter), more)
 
+    def _progress(self, column: Column) -> Term | None:
+        """A rate that grows with each iteration: `0.2 * (before + index) / 16`."""
+        if len(column.distinct) < 3 or any(
+            type(column.values[i]) is not float for i in column.present
+        ):
+            return None
+        for total in (len(column), len(column) - 1):
+            last = column.present[-1]
+            rate = float(f"{column.values[last] * total / last:.4g}") if last else 0.0
+            if rate and all(column.values[i] == rate * i / total for i in column.present):
+                product = Binary("*", Constant(rate), self._place())
+                return Binary("/", product, Constant(total))
+        return None
+
+    def _place(self) -> Term:
+        """The number of an iteration among those of all rows."""
+        if self.parent.size == 1:
+            return Name(self.counter)
+        starts = {row: i for i, (row, t) in reversed(list(enumerate(self.rows))) if t == 0}
+        before = spread(self.parent.size, list(starts), list(starts.values()))
+        return Binary("+", self.parent.walked_for(before, "before"), Name(self.counter))
+
     def _first_differs(self, column: Column) -> Term | None:
         """`2 if index == 0 else 1`."""
         first, rest = self._split(column)
@@ -352,6 +402,11 @@ class LoopScope(Scope):
         outer = self.outer(column)
         if outer is not None:
             return self.parent.walked_for(outer, wanted)
+        if (ratio := self.ratio(column, local)) is not None:
+            name, times = ratio
+            return Binary("*", self.said(times, "expand"), Name(name))
+        if (term := self._progress(column)) is not None:
+            return term
         first, rest = self._split(column)
         tail = self.outer(rest)
         if first.present and rest.present and tail is not None and self.outer(first) is not None:

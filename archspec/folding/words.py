@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archspec.folding.rows import Ready
-from archspec.folding.template import Entry, Loop, Template
+from archspec.folding.template import Entry, Loop, Part, Template
 from archspec.folding.terms import Constant, Name
 from archspec.folding.tree import Edge
 
@@ -21,12 +21,17 @@ def words_of(ready: Ready) -> int:
     return own + _words(template.parts)
 
 
+def words_in(parts: tuple[Part, ...]) -> int:
+    """The words of parts."""
+    return _words(parts)
+
+
 def _words(value: Any) -> int:
     if value is None or isinstance(value, Template | Edge):
         return 0
     if isinstance(value, Constant):
         return sum(map(_words_of_value, value.value)) if type(value.value) is tuple else 1
-    if isinstance(value, Name | str):
+    if isinstance(value, Name):
         return 1
     if isinstance(value, dict):
         return sum(1 + _words(each) for each in value.values())

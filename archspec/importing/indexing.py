@@ -62,13 +62,10 @@ def _one_of_each(lift: Lifter, x: Lifted, samples: Any, places: Lifted) -> Lifte
     """For each sample the element of axis 1 at a position of its own."""
     if x.axes[0] != BATCH_AXIS or samples.tolist() != list(range(BATCH)):
         raise cannot("samples of a batch are put in another order here")
-    for dim in range(1, len(x.axes)):
-        axes: Axes = (BATCH_AXIS, *((1,),) * dim)
-        places = lift.node("unsqueeze", places, axes=axes, dim=dim)
-    kept: Axes = (BATCH_AXIS, (1,), *x.axes[2:])
-    taken = lift.node("take_along_dim", x, places, axes=kept, dim=1)
-    alone: Lifted = lift.node("squeeze", taken, axes=(BATCH_AXIS, *x.axes[2:]), dim=1)
-    return alone
+    where = lift.regroup(places, (*places.axes, *((1,) for _ in x.axes[1:])))
+    axes: Axes = (BATCH_AXIS, (1,), *x.axes[2:])
+    one = lift.node("take_along_dim", x, where, axes=axes, dim=1)
+    return lift.regroup(one, (BATCH_AXIS, *x.axes[2:]))
 
 
 def _complete(index: tuple[Any, ...], rank: int) -> list[Any]:

@@ -147,7 +147,8 @@ class Lifter:
     """The nodes of one trace. Handlers make them through its methods; see `functions/`.
 
     `kept` are parts that stay Python, by path. Where sizes are `symbolic`, constants are computed
-    as the module computes them, so that they follow.
+    as the module computes them, so that they follow. The spec draws other random numbers than the
+    module from the same seed where they are `redrawn`.
     """
 
     def __init__(
@@ -155,6 +156,7 @@ class Lifter:
     ) -> None:
         load_handlers()
         self.symbolic = symbolic
+        self.redrawn = False
         self.kept = kept or {}
         self.readers: dict[Value, int] = {}
         for call in trace.needed():

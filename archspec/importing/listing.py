@@ -54,8 +54,7 @@ class Listing:
     def _far(self) -> Iterator[Edge]:
         """The edges to nodes that are not the one before."""
         for index, part in enumerate(self.parts):
-            links = [Edge(owner) for _, owner in part.links] if isinstance(part, Entry) else []
-            for edge in (*part.reads, *links):
+            for edge in part.reads:
                 if edge.node not in (INPUT, index - 1):
                     yield edge
 
@@ -110,6 +109,14 @@ class Listing:
         if number is None:
             raise Unwritten("a node without a name is read")
         return str(number)
+
+    def _owner(self, index: int) -> str:
+        """The node at `index`, whose module or weight is used again."""
+        part = self.parts[index]
+        name = name_text(part.name) if part.name is not None else self._number(index)
+        if name is None:
+            raise Unwritten("a node without a name is shared")
+        return str(name) if isinstance(name, int) else Plain(name)
 
     def _hands_on(self, index: int) -> bool:
         """Whether the next node may read a part by its place, though it may not be there."""
@@ -175,7 +182,7 @@ class Listing:
         for word, owner in part.links:
             if word.startswith(WEIGHTS):
                 _, name, key = word.split(".", 2)
-                weights[name] = Plain(f"{self.edge(Edge(owner), index)}.{key}")
+                weights[name] = Plain(f"{self._owner(owner)}.{key}")
         return own, weights
 
     def _content(self, data: NodeData, part: Entry, own: tuple[Edge, ...], index: int) -> None:
@@ -191,7 +198,7 @@ class Listing:
             } or None
         elif content.kind == SHARE:
             (owner,) = [owner for word, owner in part.links if word == SHARE]
-            data[SHARE] = self.edge(Edge(owner), index)
+            data[SHARE] = self._owner(owner)
         else:
             data.form = Plain(content.kind)
             data[data.form] = self._op(content, own, index)
@@ -283,7 +290,9 @@ def _is_numbered(content: Group) -> bool:
     (body,) = loop.parts
     if isinstance(body, Loop) or body.name is not None or body.when is not None:
         return False
-    return body.reads == (Edge(INPUT),) and not body.links and not isinstance(body.content, Group)
+    if body.marks or body.links or isinstance(body.content, Group):
+        return False
+    return body.reads == (Edge(INPUT),)
 
 
 def _repeat(loop: Loop) -> Any:

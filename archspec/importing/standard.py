@@ -53,7 +53,9 @@ def _texts() -> Mapping[str, Mapping[str, Any]]:
 
 def match(graph: Graph) -> Known | None:
     """The call of a standard block that a list is, the one with its own name first."""
-    if not 1 < len(graph.steps) <= MOST_NODES:
+    if not 0 < len(graph.steps) <= MOST_NODES:
+        return None
+    if len(graph.steps) == 1 and graph.steps[0].body is None:
         return None
     if not graph.inputs or not all(kind.is_float for kind in graph.input_types):
         return None
@@ -64,9 +66,10 @@ def match(graph: Graph) -> Known | None:
             bound = _bound(name, graph)
         except _Unbound:
             continue
-        for each in _completed(name, bound):
-            if (found := _verified(name, each, graph)) is not None:
-                return found
+        calls = [_verified(name, each, graph) for each in _completed(name, bound)]
+        found = [call for call in calls if call is not None]
+        if found:
+            return min(found, key=lambda call: len(call.values) - len(call.usual))
     return None
 
 
@@ -115,7 +118,8 @@ def _verified(name: str, bound: Bound, graph: Graph) -> Known | None:
             given[each] = value
     values = dict(bound)
     for n, default in stated.items():
-        if n not in values and isinstance(default, int | float | bool):
+        free = type(default) is float and _makes(name, {**given, n: default + 0.5}, graph)
+        if n not in values and isinstance(default, int | float | bool) and not free:
             values[n] = default
             usual.add(n)
     kinds = {n: p.type for n, p in params.items()}
@@ -132,7 +136,7 @@ def _same(value: Value, stated: Any) -> bool:
 
 def _makes(name: str, given: Bound, graph: Graph) -> bool:
     inputs = {}
-    nodes = []
+    nodes: list[dict[str, Any]] = []
     names = [f"x{number}" for number in range(len(graph.inputs))]
     for each, shape in zip(names, graph.inputs, strict=True):
         if is_batched(shape):

@@ -124,7 +124,7 @@ def test_tensors_that_change_nothing_in_both_are_counted() -> None:
 
 
 def test_a_tensor_that_changes_one_alone_is_noticed() -> None:
-    with pytest.raises(importing_one.Stopped, match="of one alone: idle"):
+    with pytest.raises(importing_one.Stopped, match="idle does not change both alike"):
         tensors(Using(), Idle())
 
 

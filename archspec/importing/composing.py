@@ -61,6 +61,11 @@ def composed(table: Tensor) -> Part | None:
     return found if 2 * found.numbers <= table.numel() else None
 
 
+def table(lift: Lifter, numbers: Tensor) -> Lifted:
+    """The nodes of a table of numbers."""
+    return placed(lift, composed(numbers) or Listed(numbers, numbers.numel()))
+
+
 def placed(lift: Lifter, part: Part) -> Lifted:
     """The nodes of a composition."""
     axes = tuple((size,) for size in part.shape)

@@ -216,6 +216,7 @@ def written(
     first = runs[0]
     nodes = join([run.nodes for run in runs]) if symbolic else first.nodes
     keys = first.lifter.keys
+    nodes = with_every_key(nodes, [several for several in keys.values() if len(several) > 1])
     tied = [several for several in keys.values() if len(several) > 1 and _owned(nodes, several)]
     root = arranged(nodes, list(net.state_dict()), tied)
     _tie(nodes, tied)
@@ -236,6 +237,25 @@ def _owned(nodes: Sequence[Any], keys: Sequence[str]) -> bool:
     """Whether several nodes own one parameter, each under a key of its own."""
     paths = {key.rpartition(".")[0] for key in keys}
     return len({node.owner for node in nodes if node.owner in paths}) > 1
+
+
+def with_every_key(nodes: Sequence[Any], tied: Sequence[Sequence[str]]) -> list[Any]:
+    """The nodes, and one that is not read for each module that only has a key of a tied weight."""
+    from archspec.importing.lifting import Node
+
+    made = list(nodes)
+    for keys in tied:
+        paths = [key.rpartition(".")[0] for key in keys]
+        owning = [node for node in made if node.owner in paths and node.op != "parameter"]
+        missing = [path for path in paths if all(node.owner != path for node in owning)]
+        if not owning or any(len(key.rpartition(".")[2]) == 0 for key in keys):
+            continue
+        for path in missing:
+            also = Node(owning[0].op, dict(owning[0].args), owning[0].inputs)
+            also.owner, also.inside, also.place = path, owning[0].inside, owning[0].place
+            also.shapes = owning[0].shapes
+            made.insert(made.index(owning[0]), also)
+    return made
 
 
 def _tie(nodes: Sequence[Any], tied: Sequence[Sequence[str]]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from archspec.importing.axes import Axes
+from archspec.importing.axes import BATCH_AXIS, Axes
 from archspec.importing.broadcasting import spread_to
+from archspec.importing.composing import table
 from archspec.importing.lifting import Lifted, Lifter
 from archspec.importing.literals import type_of_name
 from archspec.importing.masks import relative_window
@@ -20,7 +21,7 @@ def indexed(lift: Lifter, input: Value, index: tuple[Any, ...]) -> Lifted:
     tensors = [each for each in entries if isinstance(each, Value | list)]
     x = lift(input)
     if len(tensors) > 1:
-        return _one_each(lift, x, entries)
+        return _paired(lift, x, entries)
     dim = 0
     for entry in entries:
         if entry is None:
@@ -37,20 +38,34 @@ def indexed(lift: Lifter, input: Value, index: tuple[Any, ...]) -> Lifted:
     return x
 
 
-def _one_each(lift: Lifter, x: Lifted, entries: list[Any]) -> Lifted:
-    """`x[torch.arange(N), positions]`: of each sample the element at its own position."""
-    first, places, *rest = entries
-    of_samples = isinstance(first, Value) and first.kind == CONSTANT and first.shape == (BATCH,)
-    if not of_samples or not isinstance(places, Value) or places.shape != (BATCH,):
+def _paired(lift: Lifter, x: Lifted, entries: list[Any]) -> Lifted:
+    """The elements at pairs of positions: one of each sample, or those that constants name."""
+    first, second, *rest = entries
+    if any(each != slice(None) for each in rest) or not all(
+        isinstance(each, Value) for each in (first, second)
+    ):
         raise cannot("a tensor is indexed by several tensors at once")
-    whole = all(isinstance(each, slice) and each == slice(None) for each in rest)
-    if lift.real(first).tolist() != list(range(BATCH)) or not whole or not x.batched:
+    if first.kind == CONSTANT and first.shape == (BATCH,) == second.shape:
+        return _one_of_each(lift, x, lift.real(first), lift.plain(second))
+    if {first.kind, second.kind} != {CONSTANT} or first.shape != second.shape or x.batched:
         raise cannot("a tensor is indexed by several tensors at once")
-    where = lift(places)
-    where = lift.regroup(where, (*where.axes, *((1,) for _ in x.axes[1:])))
-    axes: Axes = (x.axes[0], (1,), *x.axes[2:])
-    one = lift.node("take_along_dim", x, where, axes=axes, dim=lift.axis(x, 1))
-    return lift.regroup(one, (x.axes[0], *x.axes[2:]))
+    rows, columns = x.shape[:2]
+    places = lift.real(first) % rows * columns + lift.real(second) % columns
+    flat = lift.regroup(x, ((rows * columns,), *x.axes[2:]))
+    index = table(lift, places.flatten())._replace(dtype="int64")
+    several: Axes = ((places.numel(),), *x.axes[2:])
+    made = lift.node("index_select", flat, index, axes=several, dim=0)
+    return lift.regroup(made, (*((size,) for size in places.shape), *x.axes[2:]))
+
+
+def _one_of_each(lift: Lifter, x: Lifted, samples: Any, places: Lifted) -> Lifted:
+    """For each sample the element of axis 1 at a position of its own."""
+    if x.axes[0] != BATCH_AXIS or samples.tolist() != list(range(BATCH)):
+        raise cannot("samples of a batch are put in another order here")
+    where = lift.regroup(places, (*places.axes, *((1,) for _ in x.axes[1:])))
+    axes: Axes = (BATCH_AXIS, (1,), *x.axes[2:])
+    one = lift.node("take_along_dim", x, where, axes=axes, dim=1)
+    return lift.regroup(one, (BATCH_AXIS, *x.axes[2:]))
 
 
 def _complete(index: tuple[Any, ...], rank: int) -> list[Any]:

@@ -286,6 +286,9 @@ class Lifter:
         given = self.trace.initial.get(value)
         node = Node("parameter", {"shape": list(value.shape), **initial(given)}, ())
         node.owner = self.keys[value][0]
+        path, _, name = node.owner.rpartition(".")
+        module = self.module_at(path)
+        node.trainable = module is None or module._parameters[name].requires_grad
         axes = tuple((size,) for size in value.shape)
         return self._made(node, (axes,), samples=False)[0]
 

@@ -30,7 +30,10 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class Given:
-    """One input: the shape of a sample, and for whole numbers the bound that they stay below."""
+    """One input: the shape of a sample, and for whole numbers the bound that they stay below.
+
+    Below 2 they are truth values.
+    """
 
     shape: tuple[int, ...]
     below: int | None = None
@@ -39,7 +42,8 @@ class Given:
         """Images have structure, since white noise looks the same to a network that averages."""
         generator = torch.Generator().manual_seed(seed)
         if self.below is not None:
-            return torch.randint(self.below, (batch, *self.shape), generator=generator)
+            drawn = torch.randint(self.below, (batch, *self.shape), generator=generator)
+            return drawn.bool() if self.below == 2 else drawn
         if len(self.shape) == 3:
             return patterns((batch, *self.shape))
         return torch.randn(batch, *self.shape, generator=generator)

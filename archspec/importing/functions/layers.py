@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from archspec.importing.axes import BATCH_AXIS, plain_axes
@@ -55,14 +56,23 @@ def conv(
     x = lift(input)
     if x.batched and len(x.axes[0]) == 2 and x.axes[0][0] is None:
         return _conv_of_windows(lift, x, weight, bias, args)
-    made: Lifted = lift.weighted(
-        lift.call.name,
-        lift.plain(x),
-        weights={"weight": weight, "bias": bias},
-        axes=plain_axes(lift.call.made[0].shape),
-        **args,
-    )
+    args["weights"] = {"weight": weight, "bias": bias}
+    if not x.batched and x.axes[0] == (1,):
+        return _for_each_sample(lift, lift.weighted, lift.call.name, x, args)
+    axes = plain_axes(lift.call.made[0].shape)
+    made: Lifted = lift.weighted(lift.call.name, lift.plain(x), axes=axes, **args)
     return made
+
+
+def _for_each_sample(
+    lift: Lifter, make: Callable[..., Any], op: str, x: Lifted, args: dict[str, Any]
+) -> Lifted:
+    """A tensor that has 1 for its batch, by an op that needs one: once for each sample."""
+    sizes = plain_axes(lift.call.made[0].shape)[1:]
+    repeated = lift.batched(x._replace(axes=(BATCH_AXIS, *x.axes[1:])))
+    made = make(op, repeated, axes=(BATCH_AXIS, *sizes), **args)
+    alone: Lifted = lift.node("unsqueeze", made, axes=((1,), *sizes), dim=1)
+    return alone
 
 
 def _conv_of_windows(
@@ -174,18 +184,9 @@ def interpolate(
     args = {"mode": mode, "align_corners": align_corners, **given}
     x = lift(input)
     if not x.batched and x.axes[0] == (1,):
-        return _without_batch(lift, x, args)
+        return _for_each_sample(lift, lift.node, "interpolate", x, args)
     made: Lifted = lift.node("interpolate", x, **args)
     return made
-
-
-def _without_batch(lift: Lifter, x: Lifted, args: dict[str, Any]) -> Lifted:
-    """A learned map resized: once for each sample, since the op needs a batch."""
-    sizes = plain_axes(lift.call.made[0].shape)[1:]
-    repeated = lift.batched(x._replace(axes=(BATCH_AXIS, *x.axes[1:])))
-    made = lift.node("interpolate", repeated, axes=(BATCH_AXIS, *sizes), **args)
-    alone: Lifted = lift.node("unsqueeze", made, axes=((1,), *sizes), dim=1)
-    return alone
 
 
 @handles("pixel_shuffle")

@@ -114,6 +114,7 @@ class Builder:
             when,
             slot.links,
             slot.marks,
+            min(slot.passes, max(0, len(slot.reads) - 1)),
         )
 
     def _loop(self, slot: Slot, times: Column, inner: Pattern, when: Term | None) -> Loop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -138,6 +139,30 @@ class ParameterOp(ProductFree, name="parameter", primary="shape"):
             case value:
                 nn.init.constant_(tensor, value)
         return nn.Parameter(tensor)
+
+    def tensor_source(self) -> str:
+        low, high = self._bounds()
+        empty = f"torch.empty({self.shape})"
+        match self.init:
+            case "zeros" | "ones":
+                made = f"torch.{self.init}({self.shape})"
+            case "normal":
+                made = f"nn.init.normal_({empty}, mean={self.mean!r}, std={self.std!r})"
+            case "trunc_normal":
+                said = f"mean={self.mean!r}, std={self.std!r}, a={low!r}, b={high!r}"
+                made = f"nn.init.trunc_normal_({empty}, {said})"
+            case "uniform":
+                made = f"nn.init.uniform_({empty}, a={low!r}, b={high!r})"
+            case "arange":
+                count = math.prod(self.shape)
+                made = f"torch.arange({float(count)}).reshape({self.shape})"
+            case str(name):
+                function, arguments = SCHEMES[name]
+                said = "".join([f", {key}={value!r}" for key, value in arguments.items()])
+                made = f"nn.init.{function}({empty}{said})"
+            case value:
+                made = f"torch.full({self.shape}, {value!r})"
+        return f"nn.Parameter({made})"
 
     def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         return expanded(own, values[0], len(self.shape)) if self.batch else own

@@ -1,0 +1,303 @@
+"""Graph → the tree that is folded, in the terms of Python: constructors, and code that applies them.
+
+What emitted code computes from sizes is a node here, and the integers that a module is given are
+values like others.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from itertools import count
+from typing import Any
+
+from archspec.contracts.followed import is_symbolic
+from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.ejecting.phrases import Phrase, place, with_places
+from archspec.emit.following import Given, Graphs, Plan, Plans, bodies_of, plain_op, with_numbers
+from archspec.folding.tree import INPUT, Edge, Leaf, List, Node, Value
+from archspec.ir.computed import Computed, parts
+from archspec.ir.given import GivenWeights
+from archspec.ir.graph import Graph, Ref, Step, is_following
+from archspec.ir.op import Made, Op
+from archspec.ir.parametrized import Parametrized
+from archspec.ir.shape import Shape, show
+from archspec.ir.spelling import Sum, source_of
+from archspec.sizes.size import everywhere, known
+
+OWNER = "module"
+"""The link of a node to the one whose module it calls."""
+
+
+class View:
+    """The tree of one network, and what the printer wants to know of its nodes beside it.
+
+    `shapes` are those of nodes, by the name of their class and their own: the shape where all
+    instances agree, else an empty text. `computed` are the weights to be computed of others, each
+    as the path of its module, its name and how.
+    """
+
+    def __init__(self, graph: Graph, name: str) -> None:
+        self.plans = Plans()
+        self.shapes: dict[tuple[str, str], str] = {}
+        self.lists: dict[tuple[Graphs, str | None], List] = {}
+        self.root = self.list((graph,), name)
+
+    def list(self, graphs: Graphs, name: str | None) -> List:
+        """The list of the module that computes these graphs; None names a plain chain."""
+        found = self.lists.get((graphs, name))
+        if found is None:
+            found = self.lists[graphs, name] = _Lister(self, graphs, name).made()
+        return found
+
+
+class _Lister:
+    """Makes one list: the nodes of a graph, and those that compute sizes."""
+
+    def __init__(self, view: View, graphs: Graphs, name: str | None) -> None:
+        self.view, self.graphs, self.graph, self.name = view, graphs, graphs[0], name
+        self.plan: Plan = view.plans.of(graphs)
+        self.nodes: list[Node] = []
+        self.node_of: dict[int, int] = {}
+        self.sizes: list[Edge] = []
+        self.kinds = [kind_of(step) for step in self.graph.steps]
+        self.keeps_positions = all(kind == "module" for kind in self.kinds)
+
+    def made(self) -> List:
+        graph = self.graph
+        inputs = [Edge(INPUT, number) for number in range(len(graph.inputs))]
+        self.sizes = [self._size(each, inputs) for each in self.plan.made]
+        for position, step in enumerate(graph.steps):
+            self._step(position, step)
+        names = graph.input_names or ("x",)
+        free = (f"size_{n}" if n else "size" for n in count())
+        sizes = [next(n for n in free if n not in names) for _ in self.plan.arguments]
+        return List(
+            self.name,
+            (*names, *sizes),
+            tuple(self.nodes),
+            tuple(map(self._edge, graph.outputs)),
+            graph.output_names,
+            _known(graph),
+            None,
+            (graph.doc,) if graph.doc else (),
+        )
+
+    def _edge(self, ref: Ref) -> Edge:
+        return Edge(ref.step, ref.output) if ref.step < 0 else Edge(self.node_of[ref.step], ref.output)
+
+    def _size(self, size: Sum, reads: Sequence[Edge]) -> Edge:
+        """The value of a node that computes a size."""
+        source = source_of(size, [place(number) for number in range(len(reads))])
+        call, numbers = with_places(source, {})
+        used = [number for number in range(len(reads)) if f"{{{number}}}" in call]
+        for position, number in enumerate(used):
+            call = call.replace(f"{{{number}}}", f"{{{position}}}")
+        leaf = Leaf(Phrase("", "", call).kind, numbers)
+        self.nodes.append(Node("size", False, leaf, tuple([reads[number] for number in used])))
+        return Edge(len(self.nodes) - 1)
+
+    def _step(self, position: int, step: Step) -> None:
+        reads = list(map(self._edge, step.inputs))
+        links = [(OWNER, self.node_of[step.shares])] if step.shares is not None else []
+        links += [(f"{tie.name} {tie.key}", self.node_of[tie.owner]) for tie in step.ties]
+        content: Leaf | List
+        marks: dict[str, Value]
+        if step.op is None:
+            reads += [self._number(each, reads) for each in self._numbers(position)]
+            content, marks = self._body(position, step, len(reads)), {}
+        else:
+            content, marks = self._leaf(position, step, reads)
+        for name in ("training_only", "idle", "frozen", "both_keys"):
+            if getattr(step, name):
+                marks[name] = True
+        self.node_of[position] = len(self.nodes)
+        is_child = self.kinds[position] != "expression"
+        named = step.named or (is_child and not self.keeps_positions)
+        self._note_shape(step)
+        outputs = len(step.outputs)
+        self.nodes.append(Node(step.name, named, content, tuple(reads), outputs, tuple(links), marks))
+
+    def _note_shape(self, step: Step) -> None:
+        if self.name is None:
+            return
+        shape = ", ".join([show(everywhere(known, each)) for each in step.outputs])
+        key = self.name, step.name
+        self.view.shapes[key] = shape if self.view.shapes.get(key, shape) == shape else ""
+
+    def _numbers(self, position: int) -> Sequence[Sum | Given]:
+        return list(self.plan.numbers.get(position, {}).values())
+
+    def _number(self, number: Sum | Given, reads: Sequence[Edge]) -> Edge:
+        """The value that is a number of a step."""
+        if isinstance(number, Sum):
+            return self._size(number, reads)
+        if number.is_argument:
+            return Edge(INPUT, len(self.graph.inputs) + number.position)
+        return self.sizes[number.position]
+
+    def _body(self, position: int, step: Step, count: int) -> Leaf | List:
+        assert step.body is not None
+        if step.shares is not None:
+            values = ", ".join([f"{{{number}}}" for number in range(count)])
+            return Leaf(Phrase("", "", f"{{own}}({values})").kind, {})
+        bodies = bodies_of(self.graphs, position)
+        name = step.body.block
+        if name is None and not self._is_chain(bodies):
+            own = step.name.rpartition(".")[2]
+            name = f"{self.name or 'part'}.{own}" if not own.isdigit() else f"{self.name or 'part'}.part"
+        return self.view.list(bodies, name)
+
+    def _is_chain(self, graphs: Graphs) -> bool:
+        from archspec.emit.source import StepPart, is_chain
+
+        kinds = {"module": StepPart.MODULE, "tensor": StepPart.TENSOR}
+        steps = graphs[0].steps
+        found = [kinds.get(kind_of(step), StepPart.EXPRESSION) for step in steps]
+        return is_chain(graphs[0], found, self.view.plans.of(graphs))
+
+    def _leaf(
+        self, position: int, step: Step, reads: list[Edge]
+    ) -> tuple[Leaf, dict[str, Value]]:
+        """An op as a leaf, with its marks. What it needs of sizes is added to what it reads."""
+        assert step.op is not None
+        marks: dict[str, Value] = {}
+        op, shapes = plain_op(step.op), everywhere(known, step.input_shapes)
+        path, tensor, values = "", "", {}
+        if step.shares is None and kind_of(step) != "expression":
+            made = op.made(*shapes)
+            if made is not None:
+                path, values = made.path, _arguments(made)
+            else:
+                tensor, values = with_places(op.tensor_source() or "", {})
+        if isinstance(op, GivenWeights) and op.given and kind_of(step) != "expression":
+            marks["without"] = tuple(op.given)
+        if isinstance(op, Parametrized):
+            for name, how in op.computed:
+                said = {**vars(how), **how.inferred_for(op.plain_class)}
+                marks[f"computed {name}"] = (how.attaches, *[f"{k}={v!r}" for k, v in said.items()])
+        if op.keyless:
+            marks["keyless"] = True
+        call, numbers = self._call(position, step, reads, shapes, values)
+        if tensor.startswith("torch.empty({size}, dtype=torch.") and values == {"size": 0}:
+            # A tensor of no elements is there for its type and device alone.
+            kind = tensor.partition("dtype=")[2].rstrip(")")
+            like = f"{{{len(reads)}}}"
+            reads.append(Edge(INPUT, 0))
+            call = call.replace("{own}.dtype", kind).replace("{own}.device", f"{like}.device")
+            path, tensor, values = "", "", {}
+        return Leaf(Phrase(path, tensor, call).kind, {**values, **numbers}), marks
+
+    def _call(
+        self,
+        position: int,
+        step: Step,
+        reads: list[Edge],
+        shapes: Sequence[Shape],
+        taken: Mapping[str, Value],
+    ) -> tuple[str, dict[str, Value]]:
+        """The code that applies an op, with places."""
+        op = step.op
+        assert op is not None
+        if op.gives_own:
+            return "{own}", {}
+        variables = [place(number) for number in range(len(reads))]
+        sources: dict[int, str] = {}
+        for part, each in self.plan.numbers.get(position, {}).items():
+            if isinstance(each, Sum):
+                sources[part] = source_of(each, variables)
+            else:
+                sources[part] = place(len(reads))
+                reads.append(self._number(each, ()))
+        every = dict(enumerate(parts(vars(op)))) if sources else {}
+        computed = {i: Computed(known(every[i]), text) for i, text in sources.items()}
+        said = with_numbers(plain_op(op) if not sources else op, computed)
+        return with_places(said.source("own_", variables, shapes), taken)
+
+
+def kind_of(step: Step) -> str:
+    """What a step is in its module: "module", "tensor", or "expression" where it is no child."""
+    if step.op is None:
+        return "module"
+    op, shapes = plain_op(step.op), everywhere(known, step.input_shapes)
+    if op.function is not None and is_symbolic(step.op) and is_following(step):
+        return "expression"
+    made = op.made(*shapes)
+    if made is None:
+        return "tensor" if op.tensor_source() else _check_expression(op)
+    return "module" if inspect.isclass(imported(made.path)) else "tensor"
+
+
+def _check_expression(op: Op) -> str:
+    if type(op).build not in (Op.build, GivenWeights.build):
+        raise Refusal(
+            f"{op.op_name} builds its module by code of its own, which cannot be written out",
+            code=Code.MODULE,
+            help="let the class of the op say the call: `Op.made`",
+        )
+    return "expression"
+
+
+def imported(path: str) -> Any:
+    """What stands at a path of Python."""
+    package, _, name = path.rpartition(".")
+    return getattr(import_module(package), name)
+
+
+def _arguments(made: Made) -> dict[str, Value]:
+    """The arguments of a call, those by position by their names too."""
+    found = dict(made.arguments)
+    if made.positional:
+        names = inspect.signature(imported(made.path)).bind(*made.positional).arguments
+        found = {**names, **found}
+    return {name: _value(name, each) for name, each in found.items()}
+
+
+_ONE_FOR_ALL = frozenset(
+    ("kernel_size", "stride", "padding", "dilation", "output_padding", "output_size", "size")
+    + ("normalized_shape", "scale_factor")
+)
+"""Arguments of torch's classes where a number stands for a tuple of it."""
+
+
+def _value(name: str, value: Any) -> Value:
+    if isinstance(value, tuple | list):
+        made: tuple[Value, ...] = tuple([_value("", each) for each in value])
+        same = name in _ONE_FOR_ALL and made and all(each == made[0] for each in made)
+        if same and (name != "normalized_shape" or len(made) == 1):
+            return made[0]
+        return made
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _known(graph: Graph) -> dict[str, Value]:
+    """The values that an instance of a block knows by name."""
+    found: dict[str, Value] = {}
+    for name, value in graph.params.items():
+        number: Any = everywhere(known, value)
+        if name.isidentifier() and isinstance(number, bool | int | float | str | tuple):
+            found[name] = number
+    if graph.inputs:
+        sizes = [known(each) for each in graph.inputs[0]]
+        if len(sizes) > 1 and isinstance(sizes[1], int):
+            found.setdefault("in_channels", sizes[1])
+        if len(sizes) > 2 and isinstance(sizes[-1], int):
+            found.setdefault("in_features", sizes[-1])
+    return found
+
+
+def iterate(root: List) -> Iterator[List]:
+    """Every list below, each once, those inside a list before it."""
+    seen: dict[int, List] = {}
+
+    def visit(each: List) -> Iterator[List]:
+        if id(each) in seen:
+            return
+        seen[id(each)] = each
+        for node in each.nodes:
+            if isinstance(node.content, List):
+                yield from visit(node.content)
+        yield each
+
+    return visit(root)

@@ -64,6 +64,11 @@ class Architecture:
         return self._program.name
 
     @property
+    def program(self) -> Program:
+        """The checked spec, with all that it states."""
+        return self._program
+
+    @property
     def doc(self) -> str:
         doc: str = self._program.said["doc"]
         return doc

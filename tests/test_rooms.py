@@ -34,6 +34,7 @@ ORDER = (
     "weights",
     "architecture",
     "loading",
+    "importing",
     "training",
     "testing",
     "cli",

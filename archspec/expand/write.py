@@ -41,13 +41,13 @@ def write(program: Program, followed: Graph | None = None) -> str:
     if followed is not None:
         try:
             return "\n".join(_SpecWriter(program, followed).lines()) + "\n"
-        except _Unwritten:
+        except Unwritten:
             said = {**program.said, "sizes": {}, "input_sizes": None}
             program = program._replace(said=said)
     return "\n".join(_SpecWriter(program, program.graph).lines()) + "\n"
 
 
-class _Unwritten(Exception):
+class Unwritten(Exception):
     """A number follows sizes that its node cannot name."""
 
 
@@ -75,14 +75,14 @@ def _quoted(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
-def _verbatim(value: Any) -> Any:
+def verbatim(value: Any) -> Any:
     """An argument of an op. Its texts are quoted where they could be expressions."""
     if isinstance(value, str):
         return f"$({value!r})" if value.startswith("$") else value
     if isinstance(value, tuple):
-        return tuple(map(_verbatim, value))
+        return tuple(map(verbatim, value))
     if isinstance(value, dict):
-        return {key: _verbatim(item) for key, item in value.items()}
+        return {key: verbatim(item) for key, item in value.items()}
     return value
 
 
@@ -255,7 +255,7 @@ class _SpecWriter:
     def _op(self, op: Op, listed: Listed) -> str:
         reads = listed.reads
         args = {
-            name: _verbatim(everywhere(partial(_number, listed), value))
+            name: verbatim(everywhere(partial(number, listed), value))
             for name, value in op.arguments().items()
         }
         if op.variadic:
@@ -269,10 +269,10 @@ class _SpecWriter:
         return f"{op.op_name}: {scalar(args)}"
 
 
-def _number(listed: Listed, value: Any) -> Any:
+def number(listed: Listed, value: Any) -> Any:
     """A number of an op's arguments; one that follows sizes as an expression over earlier values.
 
-    Raises `_Unwritten` where there is none.
+    Raises `Unwritten` where there is none.
     """
     if not depends(value):
         return value
@@ -283,12 +283,12 @@ def _number(listed: Listed, value: Any) -> Any:
     for values in (list(zip(listed.reads, step.input_shapes, strict=True)), own):
         found = spelled(value, [shape for _, shape in values])
         if found is not None:
-            text = source_of(found, [f"v{number}" for number in range(len(values))])
-            for number, (name, _) in enumerate(values):
+            text = source_of(found, [f"v{place}" for place in range(len(values))])
+            for place, (name, _) in enumerate(values):
                 quoted = name if _NAME.match(name) else repr(name)
-                text = re.sub(rf"\bv{number}\.shape\[(\d+)\]", rf"size({quoted}, \1)", text)
+                text = re.sub(rf"\bv{place}\.shape\[(\d+)\]", rf"size({quoted}, \1)", text)
             return text
-    raise _Unwritten
+    raise Unwritten
 
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")

@@ -19,12 +19,14 @@ class Parameter(Record):
     name: str
     default: Term | None = None
     derived: bool = False
+    kind: str = "int"
 
 
 class Template(Record):
     """A list with parameters, in the order in which their defaults can be computed.
 
-    `given` are the names that it uses and nobody passes, `in_channels` for one.
+    `given` are the names that it uses and nobody passes, `in_channels` for one. A `standard` one is
+    known to the writer by its name, and need not be written.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Template(Record):
     outputs: tuple[Edge, ...]
     output_names: tuple[str, ...] | None
     notes: tuple[str, ...] = ()
+    standard: bool = False
 
 
 class Op(Record):

@@ -13,6 +13,13 @@ from archspec.record import Record
 Value = int | float | bool | str | None | tuple["Value", ...]
 """A value of an argument. Numbers are told apart by type too: 1 is not 1.0 and not true."""
 
+
+class Formula(str):
+    """A text that is an expression, which the writer takes as it is. It is no parameter's value."""
+
+    __slots__ = ()
+
+
 INPUT = -1
 """`Edge.node` of the list's own inputs."""
 
@@ -41,6 +48,8 @@ class Node(Record):
     `links` are nodes of the same list that it names without reading their value, by a word for
     each: the node whose module it shares, the owner of a tied weight.
     `marks` are all other facts of it. Nodes whose marks differ are never one.
+    `given` are names for values that its own arguments know, and nobody passes. They go before
+    those of its list.
     """
 
     name: str
@@ -50,6 +59,7 @@ class Node(Record):
     outputs: int = 1
     links: tuple[tuple[str, int], ...] = ()
     marks: Mapping[str, Value] = {}
+    given: Mapping[str, Value] = {}
 
 
 class List:

@@ -1,0 +1,1 @@
+"""Makes specs that read as if a careful person had written them."""

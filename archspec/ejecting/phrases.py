@@ -80,7 +80,11 @@ def _named(before: str) -> str:
     if found := _ARGUMENT.search(before):
         return found[1]
     call = _CALL.search(before)
-    return {"permute": "axis", "unsqueeze": "dim", "squeeze": "dim"}.get(call[1], "size") if call else "size"
+    return (
+        {"permute": "axis", "unsqueeze": "dim", "squeeze": "dim"}.get(call[1], "size")
+        if call
+        else "size"
+    )
 
 
 def _free(name: str, taken: Mapping[str, Value]) -> str:

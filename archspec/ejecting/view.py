@@ -85,7 +85,9 @@ class _Lister:
         )
 
     def _edge(self, ref: Ref) -> Edge:
-        return Edge(ref.step, ref.output) if ref.step < 0 else Edge(self.node_of[ref.step], ref.output)
+        return (
+            Edge(ref.step, ref.output) if ref.step < 0 else Edge(self.node_of[ref.step], ref.output)
+        )
 
     def _size(self, size: Sum, reads: Sequence[Edge]) -> Edge:
         """The value of a node that computes a size."""
@@ -94,8 +96,8 @@ class _Lister:
         used = [number for number in range(len(reads)) if f"{{{number}}}" in call]
         for position, number in enumerate(used):
             call = call.replace(f"{{{number}}}", f"{{{position}}}")
-        leaf = Leaf(Phrase("", "", call).kind, numbers)
-        self.nodes.append(Node("size", False, leaf, tuple([reads[number] for number in used])))
+        leaf, read = Leaf(Phrase("", "", call).kind, numbers), tuple([reads[n] for n in used])
+        self.nodes.append(Node("size", False, leaf, read, marks={"size": True}))
         return Edge(len(self.nodes) - 1)
 
     def _step(self, position: int, step: Step) -> None:
@@ -114,10 +116,15 @@ class _Lister:
                 marks[name] = True
         self.node_of[position] = len(self.nodes)
         is_child = self.kinds[position] != "expression"
-        named = step.named or (is_child and not self.keeps_positions)
+        if is_child and step.op is not None and not step.op.weights(*step.input_shapes):
+            marks["weightless"] = True
+        named = step.named or step.name != str(position)
+        named |= is_child and not self.keeps_positions and "weightless" not in marks
         self._note_shape(step)
         outputs = len(step.outputs)
-        self.nodes.append(Node(step.name, named, content, tuple(reads), outputs, tuple(links), marks))
+        self.nodes.append(
+            Node(step.name, named, content, tuple(reads), outputs, tuple(links), marks)
+        )
 
     def _note_shape(self, step: Step) -> None:
         if self.name is None:
@@ -146,7 +153,11 @@ class _Lister:
         name = step.body.block
         if name is None and not self._is_chain(bodies):
             own = step.name.rpartition(".")[2]
-            name = f"{self.name or 'part'}.{own}" if not own.isdigit() else f"{self.name or 'part'}.part"
+            name = (
+                f"{self.name or 'part'}.{own}"
+                if not own.isdigit()
+                else f"{self.name or 'part'}.part"
+            )
         return self.view.list(bodies, name)
 
     def _is_chain(self, graphs: Graphs) -> bool:
@@ -157,9 +168,7 @@ class _Lister:
         found = [kinds.get(kind_of(step), StepPart.EXPRESSION) for step in steps]
         return is_chain(graphs[0], found, self.view.plans.of(graphs))
 
-    def _leaf(
-        self, position: int, step: Step, reads: list[Edge]
-    ) -> tuple[Leaf, dict[str, Value]]:
+    def _leaf(self, position: int, step: Step, reads: list[Edge]) -> tuple[Leaf, dict[str, Value]]:
         """An op as a leaf, with its marks. What it needs of sizes is added to what it reads."""
         assert step.op is not None
         marks: dict[str, Value] = {}
@@ -202,14 +211,15 @@ class _Lister:
         assert op is not None
         if op.gives_own:
             return "{own}", {}
-        variables = [place(number) for number in range(len(reads))]
+        given = tuple(reads)
+        variables = [place(number) for number in range(len(given))]
         sources: dict[int, str] = {}
         for part, each in self.plan.numbers.get(position, {}).items():
-            if isinstance(each, Sum):
-                sources[part] = source_of(each, variables)
+            if isinstance(each, Sum) and " " not in (text := source_of(each, variables)):
+                sources[part] = text
             else:
                 sources[part] = place(len(reads))
-                reads.append(self._number(each, ()))
+                reads.append(self._number(each, given))
         every = dict(enumerate(parts(vars(op)))) if sources else {}
         computed = {i: Computed(known(every[i]), text) for i, text in sources.items()}
         said = with_numbers(plain_op(op) if not sources else op, computed)

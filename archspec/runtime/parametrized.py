@@ -6,14 +6,13 @@ no tensor is left on the module that it could neither copy nor write.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (the name that all torch code uses)
 from torch.nn.utils import parametrizations, parametrize
-
-from archspec.ir.fields import once
 
 WHOLE = -1
 """What torch's kernel takes for the norm of a whole weight."""
@@ -175,7 +174,7 @@ def _compute(module: nn.Module, name: str, compute: Callable[[nn.Module], Tensor
     vars(module)["weights_of"][name] = compute
 
 
-@once
+@cache
 def _class_over(base: type[nn.Module]) -> type[nn.Module]:
     return type(f"Parametrized{base.__name__}", (Computing, base), {})
 

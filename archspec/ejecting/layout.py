@@ -1,0 +1,165 @@
+"""Lays out statements as ruff formats them, so that the file needs no formatter.
+
+A statement that is too long is broken at its last bracket: what stands in it goes on a line of its
+own, or each item on one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from textwrap import wrap
+
+from archspec.record import Record
+
+WIDTH = 100
+_OPENING, _CLOSING = "([{", ")]}"
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
+_METHOD = re.compile(r"(?<=[)\]])\.[a-z_]+\(")
+
+
+class _Bracket(Record):
+    """The last bracket of a line: where it opens, and where it closes."""
+
+    start: int
+    end: int
+
+
+def statement(text: str, indent: int) -> list[str]:
+    """The lines of one statement, the first of which may open a block.
+
+    A chain of methods that is too long is written as several assignments.
+    """
+    if indent + len(text) <= WIDTH:
+        return [" " * indent + text]
+    if chain := _split_chain(text):
+        return [line for each in chain for line in statement(each, indent)]
+    if found := _parenthesised(text, indent):
+        return found
+    return list(_broken(text, indent))
+
+
+def docstring(text: str, indent: int) -> list[str]:
+    """The lines of a docstring: its first sentence, and the others below."""
+    plain = " ".join(text.split()).replace("\\", "\\\\").replace('"""', "'''")
+    plain += " " if plain.endswith('"') else ""
+    margin = " " * indent
+    if indent + len(plain) + 6 <= WIDTH:
+        return [f'{margin}"""{plain}"""']
+    first, rest = _first_sentence(plain)
+    if rest and indent + 3 + len(first) <= WIDTH:
+        below = wrap(rest, WIDTH, initial_indent=margin, subsequent_indent=margin)
+        return [f'{margin}"""{first}', "", *below, f'{margin}"""']
+    return [
+        *wrap(f'"""{plain}', WIDTH, initial_indent=margin, subsequent_indent=margin),
+        f'{margin}"""',
+    ]
+
+
+def _first_sentence(text: str) -> tuple[str, str]:
+    found = re.search(r"(?<!al)[.:] (?=[A-Z`])", text)
+    return (text[: found.start() + 1], text[found.end() :]) if found else (text, "")
+
+
+def _split_chain(text: str) -> list[str]:
+    """`x = a.f().g()` as `x = a.f()` and `x = x.g()`."""
+    target, equals, value = text.partition(" = ")
+    returns = text.startswith("return ")
+    if returns:
+        target, equals, value = "x", " = ", text.removeprefix("return ")
+    if not equals or not target.isidentifier() or "if " in value:
+        return []
+    depths = list(_depths(value))
+    cuts = [found.start() for found in _METHOD.finditer(value) if depths[found.start()] == 0]
+    if not cuts or any(value[i] in "+-*/ " for i, depth in enumerate(depths) if depth == 0):
+        return []
+    head, tail = value[: cuts[-1]], value[cuts[-1] :]
+    if target in re.findall(r"\w+", tail):
+        return []
+    last = f"return {target}{tail}" if returns else f"{target} = {target}{tail}"
+    return [f"{target} = {head}", last]
+
+
+def _parenthesised(text: str, indent: int) -> list[str]:
+    """A sum that is too long, within brackets of its own."""
+    head, value = _head(text)
+    depths = list(_depths(value))
+    if not any(depth == 0 and value[i : i + 3] in (" + ", " * ") for i, depth in enumerate(depths)):
+        return []
+    if indent + 4 + len(value) > WIDTH:
+        return []
+    margin = " " * indent
+    return [f"{margin}{head}(", f"{margin}    {value}", f"{margin})"]
+
+
+def _head(text: str) -> tuple[str, str]:
+    if text.startswith("return "):
+        return "return ", text.removeprefix("return ")
+    target, equals, value = text.partition(" = ")
+    return (f"{target} = ", value) if equals and "(" not in target else ("", text)
+
+
+def _broken(text: str, indent: int) -> Iterator[str]:
+    margin = " " * indent
+    bracket = _last_bracket(text)
+    if indent + len(text) <= WIDTH or bracket is None or bracket.end - bracket.start == 1:
+        yield margin + text
+        return
+    head, inside = text[: bracket.start + 1], text[bracket.start + 1 : bracket.end]
+    yield margin + head
+    items = list(_items(inside))
+    is_call = head[-1] == "(" and (head[-2:-1].isalnum() or head[-2:-1] in "_)]")
+    clauses = _clauses(inside) if len(items) == 1 else []
+    if (is_call or clauses) and indent + 4 + len(inside) <= WIDTH:
+        yield f"{margin}    {inside}"
+    elif clauses:
+        for clause in clauses:
+            yield from _broken(clause, indent + 4)
+    else:
+        for item in items:
+            yield from _broken(f"{item},", indent + 4)
+    yield margin + text[bracket.end :]
+
+
+def _depths(text: str) -> Iterator[int]:
+    """How many brackets are open at each character; those within texts do not count."""
+    depth = 0
+    strings = {i for found in _STRING.finditer(text) for i in range(found.start(), found.end())}
+    for position, letter in enumerate(text):
+        if position in strings:
+            yield depth + 1
+            continue
+        if letter in _CLOSING:
+            depth -= 1
+        yield depth
+        if letter in _OPENING:
+            depth += 1
+
+
+def _last_bracket(text: str) -> _Bracket | None:
+    depths = list(_depths(text))
+    ends = [i for i, depth in enumerate(depths) if depth == 0 and text[i] in _CLOSING]
+    if not ends:
+        return None
+    starts = [i for i in range(ends[-1]) if depths[i] == 0 and text[i] in _OPENING]
+    return _Bracket(starts[-1], ends[-1])
+
+
+def _items(inside: str) -> Iterator[str]:
+    start = 0
+    for position, depth in enumerate(_depths(inside)):
+        if depth == 0 and inside[position] == ",":
+            yield inside[start:position].strip()
+            start = position + 1
+    if last := inside[start:].strip():
+        yield last
+
+
+def _clauses(inside: str) -> list[str]:
+    """The lines of a comprehension: its element, and each `for`."""
+    depths = list(_depths(inside))
+    cuts = [found.start() for found in re.finditer(r" (?:for|if) ", inside)]
+    first = next(
+        (cut for cut in cuts if depths[cut] == 0 and inside[cut:].startswith(" for ")), None
+    )
+    return [] if first is None else [inside[:first], inside[first + 1 :]]

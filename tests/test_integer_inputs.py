@@ -15,8 +15,8 @@ from torch import Tensor, nn
 import archspec
 from archspec.analyses.memory import saved_bytes
 from archspec.cli import main
+from archspec.ir.facts import facts
 from archspec.runtime.measure import measure_saved_bytes
-from archspec.testing.graphs import facts
 
 BAG_OF_WORDS = """\
 input: {shape: [16], dtype: int64, below: 100}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from archspec.folding.classes import Classes
 from archspec.folding.flat import flat_template
 from archspec.folding.template import Template
 from archspec.folding.tree import List
@@ -15,4 +16,6 @@ def fold(root: List, flat: bool | Collection[str] = False) -> Template:
     With `flat` there is one template for each distinct list, and no loop; or only for the classes
     that are named there.
     """
-    return flat_template(root)
+    if flat is True:
+        return flat_template(root)
+    return Classes(flat or ()).root(root)

@@ -19,3 +19,16 @@ class Names:
             name = f"{wanted}_{number}"
         self.taken.add(name)
         return name
+
+
+def of_given(name: str) -> str:
+    """What a parameter is called that stands for a given name: `channels` for `in_channels`."""
+    return name.removeprefix("in_")
+
+
+def list_name(name: str) -> str:
+    """What an element of a list is called: `channels` for an argument `out_channels`."""
+    for word in ("out_channels", "out_features"):
+        if name.endswith(word):
+            return name.replace("out_", "")
+    return name

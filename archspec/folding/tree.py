@@ -34,11 +34,13 @@ class Edge(Record):
 class Leaf(Record):
     """What a node without nodes of its own is: nodes of different kinds are never one.
 
-    `values` are its arguments, those that differ from their defaults or may.
+    `values` are its arguments, those that differ from their defaults or may. `defaults` are those
+    of arguments that are left out.
     """
 
     kind: str
     values: Mapping[str, Value]
+    defaults: Mapping[str, Value] = {}
 
 
 class Node(Record):

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from archspec.folding.template import Call, Entry, Group, Loop, Op, Part
-from archspec.folding.terms import Constant
+from archspec.folding.terms import Constant, Term
 from archspec.folding.tree import INPUT, Edge, Value
 from archspec.importing.data import argument, is_textual, takes_numbers
-from archspec.importing.expressions import name_text
+from archspec.importing.expressions import expression, name_text
 from archspec.importing.layout import NodeData, Nodes, Plain
 from archspec.importing.view import INPUTS, SHARE, WEIGHTS
 from archspec.ir.op import REGISTRY
 from archspec.record import Record
+
+PREVIOUS = Plain("-1")
+
+
+class Unwritten(Exception):
+    """A template says what no spec can."""
 
 
 class Outer(Record):
@@ -23,95 +29,192 @@ class Outer(Record):
 
 
 class Listing:
-    """One list of parts that is written."""
+    """One list of parts that is written.
 
-    def __init__(self, parts: tuple[Part, ...], inputs: tuple[str, ...], outer: Outer) -> None:
-        self.parts, self.outer = parts, outer
-        self.inputs = inputs
+    `inputs` are the edges of what it reads. In a `loop` no node has a number of its own; the
+    `counter` tells names apart.
+    """
+
+    def __init__(
+        self,
+        parts: tuple[Part, ...],
+        inputs: Sequence[str],
+        outer: Outer,
+        loop: bool = False,
+        counter: str = "",
+    ) -> None:
+        self.parts, self.outer, self.loop, self.counter = parts, outer, loop, counter
+        self.inputs = inputs if loop or len(inputs) > 1 else ("input",)
+        self.aliases: dict[int, str] = {}
+        for edge in self._far():
+            part = parts[edge.node]
+            if part.name is None and self._number(edge.node) is None:
+                self.aliases[edge.node] = self._alias(part, edge.node)
+
+    def _far(self) -> Iterator[Edge]:
+        """The edges to nodes that are not the one before."""
+        for index, part in enumerate(self.parts):
+            links = [Edge(owner) for _, owner in part.links] if isinstance(part, Entry) else []
+            for edge in (*part.reads, *links):
+                if edge.node not in (INPUT, index - 1):
+                    yield edge
+
+    def _alias(self, part: Part, index: int) -> str:
+        word = part.content.kind if isinstance(part, Entry) and isinstance(part.content, Op) else ""
+        number = f"_{index}" if self.loop is False else f"_{index}_{{{self.counter}}}"
+        return f"{word or 'value'}{number}"
 
     def nodes(self) -> Nodes:
         """All nodes as data."""
-        return Nodes(map(self.node, range(len(self.parts))))
+        found = Nodes()
+        for index in range(len(self.parts)):
+            found.append(self.node(index))
+            if index in self.aliases:
+                found.append(NodeData({"name": Plain(self.aliases[index]), "from": PREVIOUS}))
+        return found
 
     def gives(self, index: int) -> tuple[Edge, ...]:
         """All that a part gives; before the first one, what the list's first node reads."""
         if index < 0:
             return (Edge(INPUT, 0),)
-        part = self.parts[index]
-        return tuple([Edge(index, i) for i in range(_count(part))])
+        return tuple([Edge(index, i) for i in range(_count(self.parts[index]))])
 
-    def edge(self, edge: Edge) -> str:
-        """A value as an edge names it."""
+    # edges
+
+    def _number(self, index: int) -> int | None:
+        """The number of a node in its list, if it has the same in every network."""
+        if self.loop:
+            return None
+        before = self.parts[: index + 1]
+        if any(isinstance(part, Loop) or part.when is not None for part in before):
+            return None
+        return index
+
+    def edge(self, edge: Edge, at: int | None = None) -> str:
+        """A value as an edge names it, for the node `at` or behind the last one."""
         if edge.node == INPUT:
-            name = self.inputs[edge.output] if len(self.inputs) > 1 else "input"
-            return Plain(name)
-        part = self.parts[edge.node]
-        name = str(edge.node) if part.name is None else name_text(part.name)
-        text = name if _count(part) == 1 else f"{name}[{edge.output}]"
+            return Plain(self.inputs[edge.output])
+        name = self._name(edge.node, len(self.parts) if at is None else at)
+        text = name if _count(self.parts[edge.node]) == 1 else f"{name}[{edge.output}]"
         return text if text.isdigit() else Plain(text)
 
-    def edges(self, edges: tuple[Edge, ...]) -> Any:
+    def _name(self, index: int, at: int) -> str:
+        part = self.parts[index]
+        if part.name is not None:
+            return name_text(part.name)
+        if index == at - 1 and self._hands_on(index):
+            return PREVIOUS
+        if index in self.aliases:
+            return self.aliases[index]
+        number = self._number(index)
+        if number is None:
+            raise Unwritten("a node without a name is read")
+        return str(number)
+
+    def _hands_on(self, index: int) -> bool:
+        """Whether the next node may read a part by its place, though it may not be there."""
+        part = self.parts[index]
+        return part.when is None or part.reads[:1] == self.gives(index - 1)[:1]
+
+    def edges(self, edges: Sequence[Edge], at: int | None = None) -> list[str]:
+        """Values as a list names them: all that one node gives by its name alone."""
+        found: list[str] = []
+        place = 0
+        while place < len(edges):
+            edge = edges[place]
+            whole = self.gives(edge.node) if edge.node != INPUT else (edge,)
+            if len(whole) > 1 and tuple(edges[place : place + len(whole)]) == whole:
+                found.append(Plain(self._name(edge.node, len(self.parts) if at is None else at)))
+                place += len(whole)
+            else:
+                found.append(self.edge(edge, at))
+                place += 1
+        return found
+
+    def source(self, edges: Sequence[Edge], at: int | None = None) -> Any:
         """Values as `from` names them."""
-        texts = [self.edge(each) for each in edges]
+        texts = self.edges(edges, at)
         return texts[0] if len(texts) == 1 else texts
+
+    def in_turn(self, reads: tuple[Edge, ...], index: int) -> bool:
+        """Whether a node need not say what it reads."""
+        if reads != self.gives(index - 1):
+            return False
+        return index == 0 or self._hands_on(index - 1)
+
+    # nodes
 
     def node(self, index: int) -> Any:
         """The data of one part."""
         part = self.parts[index]
-        assert isinstance(part, Entry)
+        if isinstance(part, Loop):
+            return self._loop(part, index)
         data = NodeData()
         if part.name is not None:
             data["name"] = Plain(name_text(part.name))
-        previous = self.gives(index - 1)
-        own = part.reads
-        weights: dict[str, str] = {}
-        if given := _words(part.marks.get(WEIGHTS)):
-            own = part.reads[: -len(given)]
-            read = map(self.edge, part.reads[-len(given) :])
-            weights.update(zip(given, read, strict=True))
-        for word, owner in part.links:
-            if word.startswith(WEIGHTS):
-                _, name, key = word.split(".", 2)
-                weights[name] = Plain(f"{self.edge(Edge(owner))}.{key}")
-        self._content(data, part, own)
+        own, weights = self._weights(part, index)
+        self._content(data, part, own, index)
         if names := _words(part.marks.get(INPUTS)):
-            data["from"] = dict(zip(names, map(self.edge, own), strict=True))
-        elif own and own != previous and not _in_form(part):
-            data["from"] = self.edges(own)
+            read = [self.edge(each, index) for each in own]
+            data["from"] = dict(zip(names, read, strict=True))
+        elif own and not _in_form(part) and not self.in_turn(own, index):
+            data["from"] = self.source(own, index)
         if weights:
             data["weights"] = weights
+        if part.when is not None:
+            data["when"] = Plain(expression(part.when))
         data.update({k: v for k, v in part.marks.items() if k not in (WEIGHTS, INPUTS)})
         return _short(data)
 
-    def _content(self, data: NodeData, part: Entry, own: tuple[Edge, ...]) -> None:
+    def _weights(self, part: Entry, index: int) -> tuple[tuple[Edge, ...], dict[str, str]]:
+        """What a node reads, and what stands in the place of its weights."""
+        given = _words(part.marks.get(WEIGHTS))
+        own = part.reads[: len(part.reads) - len(given)]
+        read = [self.edge(each, index) for each in part.reads[len(own) :]]
+        weights = dict(zip(given, read, strict=True))
+        for word, owner in part.links:
+            if word.startswith(WEIGHTS):
+                _, name, key = word.split(".", 2)
+                weights[name] = Plain(f"{self.edge(Edge(owner), index)}.{key}")
+        return own, weights
+
+    def _content(self, data: NodeData, part: Entry, own: tuple[Edge, ...], index: int) -> None:
         content = part.content
         if isinstance(content, Group):
-            data.form = "layers"
-            data["layers"] = self._group(content)
-            return
-        if isinstance(content, Call):
-            data.form = Plain(self.outer.blocks[id(content.template)])
+            self._group(data, content)
+        elif isinstance(content, Call):
+            data.form = Plain(self.outer.blocks.get(id(content.template), content.template.name))
+            kinds = {each.name: each.kind for each in content.template.parameters}
             data[data.form] = {
-                name: argument(term, False) for name, term in content.arguments.items()
+                name: argument(term, kinds.get(name) == "str")
+                for name, term in content.arguments.items()
             } or None
         elif content.kind == SHARE:
             (owner,) = [owner for word, owner in part.links if word == SHARE]
-            data[SHARE] = self.edge(Edge(owner))
+            data[SHARE] = self.edge(Edge(owner), index)
         else:
             data.form = Plain(content.kind)
-            data[data.form] = self._op(content, own)
+            data[data.form] = self._op(content, own, index)
 
-    def _group(self, content: Group) -> Nodes:
+    def _group(self, data: NodeData, content: Group) -> None:
         inner = Listing(content.parts, ("input",), self.outer)
+        if (loop := _numbered(content)) is not None and _is_fixed(data.get("name")):
+            body = inner.node(0)
+            if isinstance(body, NodeData):
+                data.form = body.form
+                data.update(body)
+                return
+            del loop
         nodes = inner.nodes()
         if content.outputs != inner.gives(len(content.parts) - 1):
             name = "outputs"
             while any(p.name is not None and name_text(p.name) == name for p in content.parts):
                 name += "_"
-            nodes.append(NodeData({"name": name, "from": inner.edges(content.outputs)}))
-        return nodes
+            nodes.append(NodeData({"name": name, "from": inner.source(content.outputs)}))
+        data.form = "layers"
+        data["layers"] = nodes
 
-    def _op(self, op: Op, own: tuple[Edge, ...]) -> Any:
+    def _op(self, op: Op, own: tuple[Edge, ...], index: int) -> Any:
         kind = REGISTRY[op.kind]
         args: dict[str, Any] = {
             name: argument(
@@ -122,11 +225,88 @@ class Listing:
             for name, term in op.arguments.items()
         }
         if kind.variadic:
-            reads = [self.edge(each) for each in own]
+            reads = self.edges(own, index)
             return {"inputs": reads, **args} if args else reads
         if kind.primary is not None and list(args) == [kind.primary]:
             return args[kind.primary]
         return args or None
+
+    # loops
+
+    def _loop(self, loop: Loop, index: int) -> Any:
+        outer = [self.edge(each, index) for each in loop.reads[1:]]
+        inputs = ("input", *outer)
+        body = Listing(loop.parts, inputs, self.outer, True, loop.counter)
+        data = NodeData({"repeat": _repeat(loop)})
+        nodes = body.nodes()
+        if not self.in_turn(loop.reads[:1], index):
+            data["from"] = self.edge(loop.reads[0], index)
+        if loop.when is not None:
+            data["when"] = Plain(expression(loop.when))
+        if len(nodes) == 1 and (joined := _joined(nodes[0], loop.parts[0])) is not None:
+            named = {"name": joined.pop("name")} if "name" in joined else {}
+            made = NodeData({**data, **named, **joined})
+            made.form = joined.form
+            return made
+        data.form = "layers"
+        data["layers"] = nodes
+        return data
+
+
+def _joined(node: Any, part: Part) -> NodeData | None:
+    """The only node of a loop, where it may stand beside `repeat`."""
+    if not isinstance(node, NodeData):
+        made = NodeData({node: None})
+        made.form = node
+        return made
+    if isinstance(part, Loop) or part.when is not None or "from" in node or "repeat" in node:
+        return None
+    if isinstance(part.content, Group) and part.name is None:
+        return None
+    if _is_fixed(node.get("name")) or part.links or _in_form(part):
+        return None
+    joined = NodeData(node)
+    joined.form = node.form
+    return joined
+
+
+def _is_fixed(name: str | None) -> bool:
+    return name is not None and "{" not in name
+
+
+def _numbered(content: Group) -> Loop | None:
+    """The loop of a group that holds its iterations alone, as 0, 1, …"""
+    if len(content.parts) != 1 or not isinstance(content.parts[0], Loop):
+        return None
+    loop = content.parts[0]
+    if content.outputs != (Edge(0),) or len(loop.parts) != 1 or loop.when is not None:
+        return None
+    (body,) = loop.parts
+    if isinstance(body, Loop) or body.name is not None or body.when is not None:
+        return None
+    if body.reads != (Edge(INPUT),) or body.links or isinstance(body.content, Group):
+        return None
+    return loop
+
+
+def _repeat(loop: Loop) -> Any:
+    """How often: a count, or the lists that are walked."""
+    if loop.counter == "index":
+        if not loop.lists:
+            assert loop.times is not None
+            return argument(loop.times, False)
+        return {Plain(name): argument(term, False) for name, term in loop.lists.items()}
+    walked = {Plain(name): argument(term, False) for name, term in loop.lists.items()}
+    return {**walked, Plain(loop.counter): _count_of(loop)}
+
+
+def _count_of(loop: Loop) -> Any:
+    if loop.times is not None:
+        return argument(loop.times, False)
+    term: Term = next(iter(loop.lists.values()))
+    if isinstance(term, Constant) and isinstance(term.value, tuple):
+        return len(term.value)
+    return Plain(f"len({expression(term)})")
 
 
 def _words(mark: Value) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ class _Viewer:
             content = Leaf(SHARE, {})
             links = [(SHARE, step.shares)]
         elif step.op is not None:
-            content = Leaf(step.op.op_name, arguments(step.op, listed))
+            content = Leaf(step.op.op_name, arguments(step.op, listed), _defaults(step.op))
             if weights := getattr(step.op, "given", ()):
                 marks[WEIGHTS] = tuple(weights)
             if step.op.given_names:
@@ -135,6 +135,10 @@ def arguments(op: Op, listed: Listed) -> dict[str, Value]:
         name: everywhere(partial(_argument, listed), value)
         for name, value in op.arguments().items()
     }
+
+
+def _defaults(op: Op) -> dict[str, Value]:
+    return {name: f.default for name, f in op.fields().items() if not f.is_required}
 
 
 def _argument(listed: Listed, value: Any) -> Any:

@@ -99,7 +99,7 @@ def outputs(template: Template, outer: Outer, indent: str) -> Iterator[str]:
         named = zip(template.output_names, template.outputs, strict=True)
         yield from mapping({"outputs": {n: listing.edge(e) for n, e in named}}, indent)
     elif template.outputs != listing.gives(len(template.parts) - 1):
-        yield from mapping({"outputs": listing.edges(template.outputs)}, indent)
+        yield from mapping({"outputs": listing.source(template.outputs)}, indent)
 
 
 def _said(program: Program, *, late: bool) -> Iterator[str]:

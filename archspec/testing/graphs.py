@@ -13,7 +13,6 @@ Specs are plain data, as a YAML reader would give them; `to_text` writes them:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import yaml
 from hypothesis import strategies as st
@@ -21,7 +20,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 import archspec
 from archspec.diagnostics.diagnostic import Code, SpecError
-from archspec.ir.graph import Graph, walk
+from archspec.ir.facts import facts
 from archspec.testing.several import Data, SeveralValues, mapping, named
 
 SIZES = ("in_channels", "in_channels * 2", "in_channels // 2", "in_channels + 1")
@@ -80,30 +79,6 @@ def check_spec(text: str) -> SpecError | None:
     again = archspec.loads(arch.expand(), warn=False)
     assert facts(again.graph) == facts(arch.graph), f"{text}\n{arch.expand()}"
     return None
-
-
-def facts(graph: Graph) -> list[Any]:
-    """All that makes a graph the one it is: every node's path, op, edges, shapes and types."""
-    nodes = [
-        (
-            visit.path,
-            visit.step.op,
-            visit.step.inputs,
-            visit.step.outputs,
-            # The bound of whole numbers that an idle node reads is not written.
-            [each.name for each in visit.step.types] if visit.idle else visit.step.types,
-            visit.step.shares,
-            visit.step.idle,
-            visit.step.training_only,
-            visit.step.frozen,
-            visit.step.ties,
-            visit.step.both_keys,
-            visit.step.body and visit.step.body.outputs,
-        )
-        for visit in walk(graph)
-    ]
-    inputs = (graph.input_names, graph.inputs, graph.input_types)
-    return [*inputs, graph.outputs, graph.output_names, *nodes]
 
 
 SHAPE_RULES = frozenset({Code.SHAPE, Code.RANK})

@@ -11,9 +11,9 @@ from listing import loaded, refusal
 
 import archspec
 from archspec.document.schema import spec_schema
+from archspec.ir.facts import facts
 from archspec.ir.shape import N
 from archspec.ir.types import BOOL, FLOAT, INT64, ValueType
-from archspec.testing.graphs import facts
 
 SCHEMA = jsonschema.Draft202012Validator(spec_schema())
 RELU = "layers: [{relu: , from: x}]\n"

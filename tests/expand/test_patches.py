@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from listing import listing, write_files
 
 import archspec
-from archspec.testing.graphs import facts
+from archspec.ir.facts import facts
 
 SHARING = """
 input: [3, 4, 4]

@@ -7,10 +7,10 @@ import torch
 from listing import first_line, keys, listed, listing, loaded, refused
 
 import archspec
+from archspec.ir.facts import facts
 from archspec.ir.op import REGISTRY
 from archspec.ir.shape import N
 from archspec.ir.types import EVERY
-from archspec.testing.graphs import facts
 
 
 def test_a_shared_module_is_counted_once_and_has_one_key():

@@ -1,0 +1,152 @@
+"""Folds all classes of a network, those inside others first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from archspec.folding.building import Builder, given_of
+from archspec.folding.columns import ABSENT, Column, Unalike
+from archspec.folding.counters import with_counters
+from archspec.folding.naming import Names
+from archspec.folding.order import in_order
+from archspec.folding.patterns import Pattern, RunPattern, Slot, unified
+from archspec.folding.rows import (
+    CallItem,
+    Content,
+    GroupItem,
+    LeafItem,
+    Ready,
+    Row,
+    RunItem,
+    item_of,
+)
+from archspec.folding.runs import weight, with_runs
+from archspec.folding.scopes import ClassScope
+from archspec.folding.template import Parameter, Template
+from archspec.folding.terms import Constant
+from archspec.folding.tree import Leaf, List
+
+MOST_LISTS = 4
+"""The most lists that a loop may walk together."""
+
+
+class Classes:
+    """The classes of a network while they are folded. Those in `plain` are not."""
+
+    def __init__(self, plain: Collection[str]) -> None:
+        self.plain = plain
+        self.names = Names()
+        self.calls: dict[List, tuple[Ready, int]] = {}
+        self.rows: dict[List, Row] = {}
+
+    def root(self, root: List) -> Template:
+        """The template of the whole network."""
+        for members in in_order(root):
+            self._fold(members)
+        row = self._row(root, root.of not in self.plain)
+        return self._template([root], [row], root.of or "").template
+
+    def _fold(self, members: list[List]) -> None:
+        """One class: as one template, or as several where its instances are too different."""
+        of = members[0].of or ""
+        loops = of not in self.plain
+        clusters = self._clusters(members) if loops else [[each] for each in members]
+        for cluster in clusters:
+            name = self.names.new(of)
+            ready = self._template(cluster, [self._row(each, loops) for each in cluster], name)
+            for number, each in enumerate(cluster):
+                self.calls[each] = ready, number
+
+    def _clusters(self, members: list[List]) -> list[list[List]]:
+        """Instances that can be folded together, the most at once."""
+        if self._fits(members):
+            return [members]
+        alike: dict[object, list[List]] = {}
+        for each in members:
+            alike.setdefault((self._row(each, True).shape, each.inputs), []).append(each)
+        clusters: list[list[List]] = []
+        for group in alike.values():
+            parts = [group] if self._fits(group) else [[each] for each in group]
+            for part in parts:
+                home = next((c for c in clusters if self._fits([*c, *part])), None)
+                if home is None:
+                    clusters.append(list(part))
+                else:
+                    home += part
+        return clusters
+
+    def _fits(self, members: list[List]) -> bool:
+        try:
+            self._template(members, [self._row(each, True) for each in members], "")
+        except Unalike:
+            return False
+        return True
+
+    def _template(self, members: Sequence[List], rows: Sequence[Row], name: str) -> Ready:
+        """Raises `Unalike`."""
+        first = members[0]
+        if any((m.inputs, m.output_names) != (first.inputs, first.output_names) for m in members):
+            raise Unalike
+        pattern = unified(rows)
+        given = given_of([each.given for each in members])
+        scope = ClassScope(len(rows), given, given_of([each.known for each in members]))
+        parts = Builder().parts(pattern, scope)
+        parameters = scope.parameters()
+        template = Template(
+            name,
+            parameters,
+            tuple(sorted(scope.used)),
+            first.inputs,
+            parts,
+            pattern.outputs,
+            first.output_names,
+            first.notes,
+        )
+        passed = [
+            (made, p) for made, p in zip(scope.params, parameters, strict=True) if not p.derived
+        ]
+        values = {made.name: made.column for made, _ in passed}
+        defaults = {made.name: _default(parameter, len(rows)) for made, parameter in passed}
+        return Ready(with_counters(template), values, defaults)
+
+    # rows
+
+    def _row(self, found: List, loops: bool) -> Row:
+        if found not in self.rows:
+            items = tuple([item_of(n, self._content(n.content, loops)) for n in found.nodes])
+            row = Row(items, found.outputs)
+            self.rows[found] = with_runs(row, worth) if loops else row
+        return self.rows[found]
+
+    def _content(self, content: Leaf | List, loops: bool) -> Content:
+        if isinstance(content, Leaf):
+            return LeafItem(content.kind, content.values, content.defaults)
+        if content.of is None:
+            return GroupItem(self._row(content, loops))
+        return CallItem(*self.calls[content])
+
+
+def _default(parameter: Parameter, size: int) -> Column:
+    """The default of a parameter over all instances."""
+    if isinstance(parameter.default, Constant):
+        return Column([parameter.default.value] * size)
+    return Column([ABSENT] * size)
+
+
+def worth(run: RunItem) -> float:
+    """The share of its text that a loop saves; -1 where it cannot be said."""
+    times = len(run.iterations)
+    builder = Builder()
+    try:
+        pattern = unified(run.iterations)
+        rows = tuple([(0, t) for t in range(times)])
+        slot = Slot(None, None, RunPattern(Column([times]), rows, pattern), 1, {}, {})
+        builder.parts(Pattern(1, (slot,), ()), ClassScope(1, {}, {}))
+    except Unalike:
+        return -1.0
+    lists = [name for loop in builder.loops.values() for name in loop.lists]
+    if len(lists) > MOST_LISTS:
+        return -1.0
+    full = sum(map(weight, run.iterations))
+    words = max(map(weight, run.iterations)) + 2 + sum(1 + times for _ in lists)
+    return 1 - words / full

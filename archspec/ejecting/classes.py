@@ -50,8 +50,11 @@ class Classes:
     def name(self, template: Template, root: Root | None = None) -> str:
         """The name of a template's class, which is written if it is not there."""
         if id(template) not in self.known:
-            made = Class(self, template, root)
-            lines = made.lines()
+            try:
+                made = Class(self, template, root)
+                lines = made.lines()
+            except Unsayable as error:
+                raise error if error.of else Unsayable(str(error), template.name) from error
             name = self.names.new(class_name(template.name))
             self.known[id(template)] = template, name
             self.sources.append("\n".join([made.header(name), *lines]))
@@ -122,8 +125,8 @@ class Class:
 
     def _name_weightless(self, part: Part, loop: Loop | None) -> None:
         """Names a module without weights, which has no key. Equal ones are one child."""
-        assert isinstance(part, Entry) and isinstance(part.content, Op)
-        made = self.classes.constructors.call(part.content, self.spell)
+        assert isinstance(part, Entry)
+        made = self.value(part.content)
         when = "" if part.when is None else source(part.when, self.spell)
         if loop is not None and {loop.counter, *loop.lists} & set(_words(f"{made} {when}")):
             raise Unsayable("a module without weights that differs between iterations")
@@ -175,7 +178,9 @@ class Class:
         shown = self.template.name.rpartition(".")[2].replace("_", " ")
         lines = docstring(doc.strip() or f"The part `{shown}` of the network.", 4)
         forward = [] if self.sequential else self.forward()
-        lines += ["", *self.constructor()]
+        made = list(self.constructor())
+        if made[1:] != ["        super().__init__()"]:
+            lines += ["", *made]
         return lines + (["", *forward] if forward else [])
 
     def constructor(self) -> Iterator[str]:
@@ -345,7 +350,11 @@ class Class:
         if all(part.name is None for part in _flattened(group.parts)):
             variable = "layers" if own.fixed is None or not is_plain(own.fixed) else own.fixed
             variable = f"{variable}_layers" if variable in self.spelled.values() else variable
-            yield from self._listed(variable, group.parts)
+            made = list(self._listed(variable, group.parts))
+            if len(made) == 1:
+                value = made[0].text.partition(" = ")[2]
+                made, variable = [], value
+            yield from made
             yield Line(self.members.write(own, f"nn.Sequential(*{variable})", self.spell, "module"))
             return
         first = 0
@@ -378,8 +387,14 @@ class Class:
         while first < len(parts) and not _moves(parts[first]):
             first += 1
         start = [self.value(part.content) for part in parts[:first] if isinstance(part, Entry)]
+        rest = list(self._appended(variable, parts[first:]))
+        if not start and rest[0].text.startswith(f"{variable} += "):
+            value = rest.pop(0).text.removeprefix(f"{variable} += ")
+            yield Line(f"{variable}: list[nn.Module] = {value}")
+            yield from rest
+            return
         yield Line(f"{variable}: list[nn.Module] = [{', '.join(start)}]")
-        yield from self._appended(variable, parts[first:])
+        yield from rest
 
     def _appended(self, variable: str, parts: Sequence[Part]) -> Iterator[Line]:
         for part in parts:
@@ -432,6 +447,7 @@ class Class:
         if not plain:
             several = f"tuple[{', '.join(['Tensor'] * len(template.outputs))}]"
             result = several if template.output_names is None else "dict[str, Tensor]"
+        lines = _without_detour(lines)
         made = statement(f"def forward(self, {shown}) -> {result}:", 4)
         for line in lines:
             made += _with_comment(statement(line.text, 8 + 4 * line.depth), line.shape)
@@ -582,6 +598,15 @@ def _inputs(given: Sequence[str]) -> list[str]:
     return [
         taken.new("x" if each == "input" and len(given) == 1 else _variable(each)) for each in given
     ]
+
+
+def _without_detour(lines: list[Line]) -> list[Line]:
+    """The lines, which return a value where the last one but one would only name it."""
+    if len(lines) > 1 and lines[-1].depth == lines[-2].depth:
+        name, equals, value = lines[-2].text.partition(" = ")
+        if equals and lines[-1].text == f"return {name}":
+            return [*lines[:-2], Line(f"return {value}", lines[-2].depth, lines[-2].shape)]
+    return lines
 
 
 def _with_comment(lines: list[str], shape: str) -> list[str]:

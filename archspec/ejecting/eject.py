@@ -12,6 +12,7 @@ from archspec.ejecting.first_values import computed_last, fills
 from archspec.ejecting.forward import Line
 from archspec.ejecting.layout import docstring, statement
 from archspec.ejecting.members import Unsayable
+from archspec.ejecting.renaming import Renamer
 from archspec.ejecting.view import View
 from archspec.emit import namespace
 from archspec.folding.fold import fold
@@ -30,20 +31,27 @@ def eject(graph: Graph, name: str, doc: str = "", init: str | None = None) -> st
     """
     view = View(graph, name)
     constructors = Constructors(bool(computed_last(graph, init)))
+    last = [*fills(graph, init), *_computed(graph, init, constructors)]
+    classes, network = _classes(view, constructors, Root(doc or name, last))
+    return _file(graph, classes, network, doc)
+
+
+def _classes(view: View, constructors: Constructors, root: Root) -> tuple[Classes, str]:
+    """All classes, and the name of the last. What cannot be said folded is written in full."""
     flat: list[str] = []
     while True:
         classes = Classes(constructors, view.shapes)
-        template = fold(view.root, flat or False)
         try:
-            root = Root(doc or name, [])
-            last = [*fills(graph, init), *_computed(graph, init, constructors)]
-            network = classes.name(template, root._replace(last=last))
-            break
+            whole = len(flat) > MOST_FLAT or len(set(flat)) < len(flat)
+            return classes, classes.name(Renamer().template(fold(view.root, whole or flat)), root)
         except Unsayable as error:
-            if template.name in flat or True in flat:
-                raise AssertionError(str(error)) from error
-            flat = [*flat, template.name]
-    return _file(graph, classes, network, doc)
+            if whole:
+                raise
+            flat.append(re.sub(r"_\d+\Z", "", error.of))
+
+
+MOST_FLAT = 20
+"""More classes than these that must be written in full, and all are."""
 
 
 def _computed(graph: Graph, init: str | None, constructors: Constructors) -> Iterator[Line]:
@@ -56,7 +64,6 @@ def _file(graph: Graph, classes: Classes, network: str, doc: str) -> str:
     body = "\n\n\n".join(classes.sources)
     functions = [n for n in ("with_state", "with_states") if re.search(rf"\b{n}\(", body)]
     carried = Carried([*made.own, *[f"{namespace.__name__}.{name}" for name in functions]])
-    body = body.replace("torch.nn.functional.", "F.").replace("torch.nn.init.", "nn.init.")
     body = "\n\n\n".join([*carried.blocks, body, *_main(graph, network)])
     head = docstring(doc or f"The network {network}.", 0)
     lines = [*head, "", *_imports(body, carried, made), ""]

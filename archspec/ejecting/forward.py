@@ -21,6 +21,8 @@ from archspec.record import Record
 
 _GENERIC = re.compile(r"[xyz]|x\d+")
 _PLACE = re.compile(r"(\{\{|\}\})|\{(\w+)\}")
+_SLICE = re.compile(r"(?<=[\[ ])([^\[\],: ]+):([^\[\],:]*):1(?=[,\]])")
+"""A slice that takes each element."""
 _TAKEN = frozenset(("self", "torch", "nn", "F", "Tensor", "range", "enumerate", "zip", "getattr"))
 
 
@@ -153,10 +155,12 @@ class Writer:
                 return self.scope.member(entry, position, read)
             if found[2].isdecimal():
                 return read[int(found[2])]
-            before = phrase.call[: found.start()][-1:]
-            return self.scope.source(arguments[found[2]], 0 if before in "(=[" else 1)
+            before = phrase.call[: found.start()].rstrip()[-1:]
+            after = phrase.call[found.end() :].lstrip()[:1]
+            stands_alone = before in "(,=[:" and after in "),]:"
+            return self.scope.source(arguments[found[2]], 0 if stands_alone else 9)
 
-        return _PLACE.sub(placed, phrase.call)
+        return _SLICE.sub(_sliced, _PLACE.sub(placed, phrase.call))
 
     # --- variables ----------------------------------------------------------------------------
 
@@ -176,7 +180,7 @@ class Writer:
             return wanted
         if entry.marks.get("size"):
             return next(n for n in _numbered("size") if is_free(n))
-        if self.last.get(edge, -1) > position + 1 and (name := _word(entry.name)) and is_free(name):
+        if edge.output == 0 == entry.outputs - 1 and self._lives(edge, position) and (name := _word(entry.name)) and is_free(name):
             return name
         for read in entry.reads:
             name = self.values[read]
@@ -185,6 +189,10 @@ class Writer:
         if edge not in self.last and position < len(self.parts):
             return "_" if "_" not in taken else next(n for n in _numbered("_") if is_free(n))
         return next(name for name in _generic() if is_free(name))
+
+    def _lives(self, edge: Edge, position: int) -> bool:
+        """Whether a value is read later than by the next part."""
+        return self.last.get(edge, -1) > position + 1
 
     def _bind(self, edge: Edge, name: str) -> None:
         self.values[edge] = name
@@ -236,6 +244,14 @@ class Writer:
         self._line(f"{target} = {name}")
         self._bind(Edge(position, number), target)
         return target
+
+
+def _sliced(found: re.Match[str]) -> str:
+    """A slice as formatters write it: with spaces where a bound is more than a word."""
+    start, end = found[1] if found[1] != "0" else "", found[2]
+    if all(re.fullmatch(r"-?\w*", bound) for bound in (start, end)):
+        return f"{start}:{end}"
+    return f"{start} : {end}".strip()
 
 
 def _numbered(name: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from textwrap import wrap
 
 from archspec.record import Record
@@ -86,10 +87,12 @@ def _parenthesised(text: str, indent: int) -> list[str]:
     depths = list(_depths(value))
     if not any(depth == 0 and value[i : i + 3] in (" + ", " * ") for i, depth in enumerate(depths)):
         return []
-    if indent + 4 + len(value) > WIDTH:
-        return []
     margin = " " * indent
-    return [f"{margin}{head}(", f"{margin}    {value}", f"{margin})"]
+    if indent + 4 + len(value) <= WIDTH:
+        return [f"{margin}{head}(", f"{margin}    {value}", f"{margin})"]
+    cuts = [i for i, depth in enumerate(depths) if depth == 0 and value[i : i + 3] == " + "]
+    terms = [value[i:j].strip() for i, j in pairwise([0, *cuts, len(value)])]
+    return [f"{margin}{head}(", *[f"{margin}    {term}" for term in terms], f"{margin})"]
 
 
 def _head(text: str) -> tuple[str, str]:
@@ -107,9 +110,9 @@ def _broken(text: str, indent: int) -> Iterator[str]:
         return
     head, inside = text[: bracket.start + 1], text[bracket.start + 1 : bracket.end]
     yield margin + head
-    items = list(_items(inside))
+    clauses = _clauses(inside)
+    items = [inside] if clauses else list(_items(inside))
     is_call = head[-1] == "(" and (head[-2:-1].isalnum() or head[-2:-1] in "_)]")
-    clauses = _clauses(inside) if len(items) == 1 else []
     if (is_call or clauses) and indent + 4 + len(inside) <= WIDTH:
         yield f"{margin}    {inside}"
     elif clauses:

@@ -13,7 +13,11 @@ from archspec.record import Record
 
 
 class Unsayable(Exception):
-    """What this template says has no form in Python. Its class is written out in full instead."""
+    """What a template says has no form in Python. Its class, `of`, is written out in full instead."""
+
+    def __init__(self, message: str, of: str = "") -> None:
+        super().__init__(message)
+        self.of = of
 
 
 class Member(Record):

@@ -44,6 +44,8 @@ def source(term: Term, spell: Spell = str, strength: int = 0) -> str:
         made = f"{left} {term.operator} {right}"
         return f"({made})" if own < strength else made
     if isinstance(term, Conditional):
+        if {term.then, term.otherwise} == {Constant(True), Constant(False)}:
+            return _truth(term, spell, strength)
         made = " ".join(
             (source(term.then, spell, 1), "if", source(term.condition, spell, 1), "else")
             + (source(term.otherwise, spell),)
@@ -57,6 +59,19 @@ def source(term: Term, spell: Spell = str, strength: int = 0) -> str:
         inside = ", ".join([source(item, spell) for item in term.items])
         return f"({inside}{',' * (len(term.items) == 1)})"
     return f'f"{text_source(term, spell)}"'
+
+
+def _truth(term: Conditional, spell: Spell, strength: int) -> str:
+    """A condition, or its opposite."""
+    condition = term.condition
+    if term.then == Constant(True):
+        return source(condition, spell, strength)
+    opposite = {"==": "!=", "!=": "==", "<": ">=", ">": "<=", "<=": ">", ">=": "<"}
+    if isinstance(condition, Binary) and condition.operator in opposite:
+        changed = condition._replace(operator=opposite[condition.operator])
+        return source(changed, spell, strength)
+    made = f"not {source(condition, spell, 3)}"
+    return f"({made})" if strength > 3 else made
 
 
 def text_source(text: Text, spell: Spell = str) -> str:

@@ -116,7 +116,7 @@ class _Lister:
                 marks[name] = True
         self.node_of[position] = len(self.nodes)
         is_child = self.kinds[position] != "expression"
-        if is_child and step.op is not None and not step.op.weights(*step.input_shapes):
+        if is_child and _is_weightless(step):
             marks["weightless"] = True
         named = step.named or step.name != str(position)
         named |= is_child and not self.keeps_positions and "weightless" not in marks
@@ -191,7 +191,7 @@ class _Lister:
         call, numbers = self._call(position, step, reads, shapes, values)
         if tensor.startswith("torch.empty({size}, dtype=torch.") and values == {"size": 0}:
             # A tensor of no elements is there for its type and device alone.
-            kind = tensor.partition("dtype=")[2].rstrip(")")
+            kind = tensor.partition("dtype=")[2][:-1]
             like = f"{{{len(reads)}}}"
             reads.append(Edge(INPUT, 0))
             call = call.replace("{own}.dtype", kind).replace("{own}.device", f"{like}.device")
@@ -223,7 +223,16 @@ class _Lister:
         every = dict(enumerate(parts(vars(op)))) if sources else {}
         computed = {i: Computed(known(every[i]), text) for i, text in sources.items()}
         said = with_numbers(plain_op(op) if not sources else op, computed)
-        return with_places(said.source("own_", variables, shapes), taken)
+        text = said.source("own_", variables, shapes).replace("torch.nn.functional.", "F.")
+        return with_places(text, taken)
+
+
+def _is_weightless(step: Step) -> bool:
+    """Whether a module has no key in the state dict."""
+    if step.body is not None:
+        return all(map(_is_weightless, step.body.steps))
+    op = step.op
+    return op is not None and step.shares is None and not op.weights(*step.input_shapes)
 
 
 def kind_of(step: Step) -> str:

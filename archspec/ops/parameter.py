@@ -147,10 +147,10 @@ class ParameterOp(ProductFree, name="parameter", primary="shape"):
             case "zeros" | "ones":
                 made = f"torch.{self.init}({self.shape})"
             case "normal":
-                made = f"nn.init.normal_({empty}, mean={self.mean!r}, std={self.std!r})"
+                made = f"nn.init.normal_({empty}{_said(mean=self.mean, std=self.std)})"
             case "trunc_normal":
-                said = f"mean={self.mean!r}, std={self.std!r}, a={low!r}, b={high!r}"
-                made = f"nn.init.trunc_normal_({empty}, {said})"
+                said = _said(mean=self.mean, std=self.std, a=low, b=high)
+                made = f"nn.init.trunc_normal_({empty}{said})"
             case "uniform":
                 made = f"nn.init.uniform_({empty}, a={low!r}, b={high!r})"
             case "arange":
@@ -170,3 +170,9 @@ class ParameterOp(ProductFree, name="parameter", primary="shape"):
     def _bounds(self) -> tuple[float, float]:
         low, high = (0.0, 1.0) if self.init == "uniform" else (-2.0, 2.0)
         return low if self.low is None else self.low, high if self.high is None else self.high
+
+
+def _said(**given: float) -> str:
+    """Source of the arguments that differ from the defaults of torch's functions."""
+    defaults = {"mean": 0.0, "std": 1.0, "a": -2.0, "b": 2.0}
+    return "".join([f", {k}={value!r}" for k, value in given.items() if value != defaults[k]])

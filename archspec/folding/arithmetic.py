@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from archspec.folding.columns import Column
 from archspec.folding.terms import Binary, Constant, Name, Term
 
-FLOORS = (2, 3, 4, 8)
+FLOORS = (2, 4)
 """Numbers by which a size that is no multiple of them may be divided, rounded down."""
 
 Variables = Sequence[tuple[Term, Column]]

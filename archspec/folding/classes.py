@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 
 from archspec.folding.building import Builder, given_of
 from archspec.folding.columns import ABSENT, Column, Unalike
@@ -23,8 +24,9 @@ from archspec.folding.rows import (
 from archspec.folding.runs import weight, with_runs
 from archspec.folding.scopes import ClassScope
 from archspec.folding.template import Parameter, Template
-from archspec.folding.terms import Constant
-from archspec.folding.tree import Leaf, List
+from archspec.folding.terms import Conditional, Constant
+from archspec.folding.tree import Known, Leaf, List
+from archspec.folding.words import words_of
 
 MOST_LISTS = 4
 """The most lists that a loop may walk together."""
@@ -33,15 +35,21 @@ MOST_LISTS = 4
 class Classes:
     """The classes of a network while they are folded. Those in `plain` are not."""
 
-    def __init__(self, plain: Collection[str]) -> None:
-        self.plain = plain
+    def __init__(self, plain: Collection[str], known: Mapping[List, Known]) -> None:
+        self.plain, self.known = plain, known
         self.names = Names()
         self.calls: dict[List, tuple[Ready, int]] = {}
-        self.rows: dict[List, Row] = {}
+        self.rows: dict[tuple[List, bool], Row] = {}
+        blocks: dict[str, list[List]] = {}
+        for each, call in known.items():
+            blocks.setdefault(call.block, []).append(each)
+        for members in blocks.values():
+            ready = standard([known[each] for each in members])
+            self.calls.update({each: (ready, i) for i, each in enumerate(members)})
 
     def root(self, root: List) -> Template:
         """The template of the whole network."""
-        for members in in_order(root):
+        for members in in_order(root, self.known):
             self._fold(members)
         row = self._row(root, root.of not in self.plain)
         return self._template([root], [row], root.of or "").template
@@ -52,8 +60,7 @@ class Classes:
         loops = of not in self.plain
         clusters = self._clusters(members) if loops else [[each] for each in members]
         for cluster in clusters:
-            name = self.names.new(of)
-            ready = self._template(cluster, [self._row(each, loops) for each in cluster], name)
+            ready = self._best(cluster, self.names.new(of), loops)
             for number, each in enumerate(cluster):
                 self.calls[each] = ready, number
 
@@ -81,6 +88,15 @@ class Classes:
         except Unalike:
             return False
         return True
+
+    def _best(self, members: list[List], name: str, loops: bool) -> Ready:
+        """The template with loops or without them, whichever takes fewer words."""
+        found = []
+        for each in (True, False) if loops else (False,):
+            with suppress(Unalike):
+                rows = [self._row(member, each) for member in members]
+                found.append(self._template(members, rows, name))
+        return min(found, key=words_of)
 
     def _template(self, members: Sequence[List], rows: Sequence[Row], name: str) -> Ready:
         """Raises `Unalike`."""
@@ -112,18 +128,31 @@ class Classes:
     # rows
 
     def _row(self, found: List, loops: bool) -> Row:
-        if found not in self.rows:
+        if (found, loops) not in self.rows:
             items = tuple([item_of(n, self._content(n.content, loops)) for n in found.nodes])
             row = Row(items, found.outputs)
-            self.rows[found] = with_runs(row, worth) if loops else row
-        return self.rows[found]
+            self.rows[found, loops] = with_runs(row, worth) if loops else row
+        return self.rows[found, loops]
 
     def _content(self, content: Leaf | List, loops: bool) -> Content:
         if isinstance(content, Leaf):
             return LeafItem(content.kind, content.values, content.defaults)
-        if content.of is None:
+        if content.of is None and content not in self.known:
             return GroupItem(self._row(content, loops))
         return CallItem(*self.calls[content])
+
+
+def standard(calls: Sequence[Known]) -> Ready:
+    """A block that the writer has, with all calls of it."""
+    kinds = calls[0].kinds
+    names = [name for name in kinds if any(name in call.values for call in calls)]
+    values = {n: Column([call.values.get(n, ABSENT) for call in calls]) for n in names}
+    defaults = {
+        n: Column([call.values[n] if n in call.usual else ABSENT for call in calls]) for n in names
+    }
+    parameters = tuple([Parameter(name, kind=kind) for name, kind in kinds.items()])
+    template = Template(calls[0].block, parameters, (), ("input",), (), (), None, (), True)
+    return Ready(template, values, defaults)
 
 
 def _default(parameter: Parameter, size: int) -> Column:
@@ -145,8 +174,18 @@ def worth(run: RunItem) -> float:
     except Unalike:
         return -1.0
     lists = [name for loop in builder.loops.values() for name in loop.lists]
+    choices = sum(
+        isinstance(t, Conditional) for a in builder.arguments.values() for t in a.values()
+    )
     if len(lists) > MOST_LISTS:
         return -1.0
+    if times == 2 and (lists or choices > 1 or _is_plain(run.iterations[0])):
+        return -0.5
     full = sum(map(weight, run.iterations))
-    words = max(map(weight, run.iterations)) + 2 + sum(1 + times for _ in lists)
+    words = max(map(weight, run.iterations)) + 2 + 3 * choices + sum(1 + times for _ in lists)
     return 1 - words / full
+
+
+def _is_plain(row: Row) -> bool:
+    """Whether a row has no lists of its own."""
+    return all(isinstance(item.content, LeafItem) for item in row.items)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import count
 
 
 class Names:
@@ -32,3 +33,13 @@ def list_name(name: str) -> str:
         if name.endswith(word):
             return name.replace("out_", "")
     return name
+
+
+_ELEMENTS = {"channels": "width", "features": "width", "strides": "stride", "depths": "depth"}
+
+
+def element_names(name: str) -> Iterator[str]:
+    """What one element of a list may be called, the best name first."""
+    yield name
+    yield _ELEMENTS.get(name, name.removesuffix("s"))
+    yield from (f"{name}_{number}" for number in count(2))

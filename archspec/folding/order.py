@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from archspec.folding.tree import List
 
 _Key = tuple[str, int]
 """A class, and how often it nests within itself below an instance."""
 
 
-def in_order(root: List) -> list[list[List]]:
+def in_order(root: List, known: Container[List] = ()) -> list[list[List]]:
     """The instances of each class, those inside others first.
 
-    Instances of a class that hold others of it are a class of their own.
+    Instances of a class that hold others of it are a class of their own. Lists that are `known`
+    are none, nor what is in them.
     """
-    members = _members(root)
+    members = _members(root, known)
     home = {each: key for key, lists in members.items() for each in lists}
     order: dict[_Key, None] = {}
     ahead: set[_Key] = set()
@@ -23,7 +26,7 @@ def in_order(root: List) -> list[list[List]]:
             return
         ahead.add(key)
         for each in members[key]:
-            for other in _needed(each, home):
+            for other in _needed(each, home, known):
                 place(other)
         order[key] = None
 
@@ -32,7 +35,7 @@ def in_order(root: List) -> list[list[List]]:
     return [members[key] for key in order]
 
 
-def _members(root: List) -> dict[_Key, list[List]]:
+def _members(root: List, known: Container[List]) -> dict[_Key, list[List]]:
     members: dict[_Key, list[List]] = {}
     seen: dict[List, dict[str, int]] = {}
 
@@ -42,7 +45,7 @@ def _members(root: List) -> dict[_Key, list[List]]:
             return seen[found]
         inside: dict[str, int] = {}
         for node in found.nodes:
-            if isinstance(node.content, List):
+            if isinstance(node.content, List) and node.content not in known:
                 for of, times in visit(node.content).items():
                     inside[of] = max(times, inside.get(of, 0))
         if found.of is not None and found is not root:
@@ -56,11 +59,11 @@ def _members(root: List) -> dict[_Key, list[List]]:
     return members
 
 
-def _needed(found: List, home: dict[List, _Key]) -> list[_Key]:
+def _needed(found: List, home: dict[List, _Key], known: Container[List]) -> list[_Key]:
     """The classes of the instances in a list and in its groups."""
     keys: list[_Key] = []
     for node in found.nodes:
-        if isinstance(node.content, List):
+        if isinstance(node.content, List) and node.content not in known:
             key = home.get(node.content)
-            keys += _needed(node.content, home) if key is None else [key]
+            keys += _needed(node.content, home, known) if key is None else [key]
     return keys

@@ -140,7 +140,9 @@ def _picked(column: Column, rows: list[int | None]) -> Column:
 
 
 def _leaf(size: int, where: list[int], leaves: list[LeafItem]) -> LeafPattern:
-    names = dict.fromkeys(name for leaf in leaves for name in leaf.values)
+    written = dict.fromkeys(name for leaf in leaves for name in leaf.values)
+    order = [name for name in written if name not in leaves[0].defaults] + [*leaves[0].defaults]
+    names = [name for name in order if name in written]
     found = {}
     for name in names:
         values = []

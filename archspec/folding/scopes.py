@@ -8,7 +8,7 @@ from typing import Any
 
 from archspec.folding.arithmetic import derived
 from archspec.folding.columns import ABSENT, Column, Unalike, majority, spread
-from archspec.folding.naming import Names, list_name, of_given
+from archspec.folding.naming import Names, element_names, list_name, of_given
 from archspec.folding.runs import counting
 from archspec.folding.template import Parameter
 from archspec.folding.terms import (
@@ -22,7 +22,7 @@ from archspec.folding.terms import (
 from archspec.folding.terms import (
     Sequence as Items,
 )
-from archspec.folding.tree import Formula, Value
+from archspec.folding.tree import Formula, Leaf, Value
 
 Local = Mapping[str, Column]
 """Names that one node knows, over the rows of its scope."""
@@ -43,6 +43,14 @@ class Scope(ABC):
     @abstractmethod
     def found(self, column: Column, local: Local = NOTHING) -> Term | None:
         """The term for a column, if there is one that needs no new name."""
+
+    @abstractmethod
+    def lifted(self, column: Column) -> Term | None:
+        """As `found`, for a loop inside."""
+
+    @abstractmethod
+    def walked_for(self, column: Column, wanted: str) -> Term:
+        """As `made`, for a loop inside."""
 
     @abstractmethod
     def made(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
@@ -68,6 +76,10 @@ class Scope(ABC):
             raise Unalike
         return self.made(column, wanted, local)
 
+    @abstractmethod
+    def reserve(self, name: str) -> None:
+        """Keeps a name from becoming a parameter's."""
+
     def equal(self, column: Column, local: Local) -> Term | None:
         """A constant or a name that has these values."""
         if column.is_constant:
@@ -91,7 +103,7 @@ class Scope(ABC):
 def _parts(column: Column) -> list[Column] | None:
     """The columns of the items of lists that are all of one length."""
     values = [column.values[i] for i in column.present]
-    if not values or not all(isinstance(value, tuple) for value in values):
+    if not values or not all(type(value) is tuple for value in values):
         return None
     lengths = {len(value) for value in values}
     if len(lengths) > 1 or lengths == {0}:
@@ -119,7 +131,7 @@ class ClassScope(Scope):
         super().__init__(size)
         self.given, self.known = given, known
         self.params: list[_Made] = []
-        self.names = Names(RESERVED)
+        self.names = Names({*RESERVED, *given})
         self.used: set[str] = set()
 
     def variables(self) -> Iterator[tuple[Term, Column]]:
@@ -143,6 +155,15 @@ class ClassScope(Scope):
             if (term := derived(column, near)) is not None:
                 return self._with_given(term)
         return None
+
+    def lifted(self, column: Column) -> Term | None:
+        return self.found(column)
+
+    def walked_for(self, column: Column, wanted: str) -> Term:
+        return self.made(column, wanted)
+
+    def reserve(self, name: str) -> None:
+        self.names.taken.add(name)
 
     def _of_given(self, name: str) -> Term:
         """A parameter that stands for a given name, which nodes may hide."""
@@ -202,6 +223,8 @@ def _kind(column: Column) -> str:
     kinds = {type(value) for value in column.values if value is not ABSENT}
     if kinds == {tuple}:
         return "list"
+    if kinds == {Leaf}:
+        return "layers"
     if len(kinds) > 1:
         if kinds == {int, float}:
             return "float"
@@ -244,7 +267,7 @@ class LoopScope(Scope):
         if column.is_constant:
             return Constant(column.first)
         outer = self.outer(column)
-        if outer is not None and (term := self.parent.found(outer)) is not None:
+        if outer is not None and (term := self.parent.lifted(outer)) is not None:
             return term
         if (term := self.equal(column, local)) is not None:
             return term
@@ -252,7 +275,16 @@ class LoopScope(Scope):
             return term
         if (term := self.computed(column, local)) is not None:
             return term
-        return self._first_differs(column, self.parent.found)
+        return self._first_differs(column)
+
+    def lifted(self, column: Column) -> Term | None:
+        """The term for a loop inside, without the counter of this one."""
+        if column.is_constant:
+            return Constant(column.first)
+        outer = self.outer(column)
+        if outer is not None and (term := self.parent.lifted(outer)) is not None:
+            return term
+        return self.equal(column, NOTHING) or self.computed(column, NOTHING)
 
     def outer(self, column: Column) -> Column | None:
         """The column over the rows around the loop, where it is the same in each iteration."""
@@ -274,7 +306,7 @@ class LoopScope(Scope):
             return None
         return plus(Name(self.counter), more)
 
-    def _first_differs(self, column: Column, said: Any) -> Term | None:
+    def _first_differs(self, column: Column) -> Term | None:
         """`2 if index == 0 else 1`."""
         first, rest = self._split(column)
         if not first.present or not rest.present:
@@ -282,8 +314,8 @@ class LoopScope(Scope):
         one, other = self.outer(first), self.outer(rest)
         if one is None or other is None:
             return None
-        then = said(one)
-        otherwise = None if then is None else said(other)
+        then = self.parent.lifted(one)
+        otherwise = None if then is None else self.parent.lifted(other)
         if then is None or otherwise is None:
             return None
         return Conditional(Binary("==", Name(self.counter), Constant(0)), then, otherwise)
@@ -300,11 +332,11 @@ class LoopScope(Scope):
     def made(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
         outer = self.outer(column)
         if outer is not None:
-            return self.parent.made(outer, wanted)
+            return self.parent.walked_for(outer, wanted)
         first, rest = self._split(column)
         tail = self.outer(rest)
         if first.present and rest.present and tail is not None and self.outer(first) is not None:
-            otherwise = self.parent.found(tail)
+            otherwise = self.parent.lifted(tail)
             if otherwise is not None:
                 return self._either(first, otherwise, wanted)
         return self._walk(column, wanted)
@@ -312,24 +344,37 @@ class LoopScope(Scope):
     def _either(self, first: Column, otherwise: Term, wanted: str) -> Term:
         head = self.outer(first)
         assert head is not None
-        then = self.parent.said(head, wanted)
+        then = self.parent.lifted(head)
+        if then is None:
+            then = self.parent.walked_for(head, wanted)
         return Conditional(Binary("==", Name(self.counter), Constant(0)), then, otherwise)
 
+    def walked_for(self, column: Column, wanted: str) -> Term:
+        outer = self.outer(column)
+        return (
+            self._walk(column, wanted) if outer is None else self.parent.walked_for(outer, wanted)
+        )
+
     def _walk(self, column: Column, wanted: str) -> Term:
-        """A list with an element for each iteration."""
+        """A list with an element for each iteration. Raises `Unalike` where it would be layers."""
+        if any(isinstance(column.values[i], Leaf) for i in column.present):
+            raise Unalike
         rows: dict[int, list[Any]] = {}
         usual = majority(column)
         for (row, _), value in zip(self.rows, column.values, strict=True):
             rows.setdefault(row, []).append(usual if value is ABSENT else value)
         lists = spread(self.parent.size, list(rows), [tuple(each) for each in rows.values()])
         name = list_name(wanted)
-        number = 1
-        while name in self.walked or name in RESERVED or name in self._outer_names():
-            number += 1
-            name = f"{list_name(wanted)}_{number}"
+        term = self.parent.said(lists, name if name.endswith("s") else f"{name}s")
+        taken = {*self.walked, *RESERVED, *self._outer_names(), *_names_in(term)}
+        name = next(each for each in element_names(name) if each not in taken)
         self.walked[name] = Column([usual if v is ABSENT else v for v in column.values])
-        self.lists[name] = self.parent.said(lists, f"{name}s" if name[-1] != "s" else name)
+        self.lists[name] = term
+        self.reserve(name)
         return Name(name)
+
+    def reserve(self, name: str) -> None:
+        self.parent.reserve(name)
 
     def _outer_names(self) -> set[str]:
         return {t.name for t, _ in self.parent.variables() if isinstance(t, Name)}
@@ -352,6 +397,10 @@ class LoopScope(Scope):
         before, first, behind = found
         number = plus(Name(self.counter), first - min(by_count))
         return Text(tuple([part for part in (before, number, behind) if part != ""]))
+
+
+def _names_in(term: Term) -> set[str]:
+    return {term.name} if isinstance(term, Name) else set()
 
 
 def plus(term: Term, more: int) -> Term:

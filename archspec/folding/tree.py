@@ -7,11 +7,14 @@ those of constructors for Python.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from archspec.record import Record
 
-Value = int | float | bool | str | None | tuple["Value", ...]
-"""A value of an argument. Numbers are told apart by type too: 1 is not 1.0 and not true."""
+Value: TypeAlias = "int | float | bool | str | None | tuple[Value, ...] | Leaf"
+"""A value of an argument. Numbers are told apart by type too: 1 is not 1.0 and not true. A leaf is
+a layer that a block is given.
+"""
 
 
 class Formula(str):
@@ -91,3 +94,16 @@ class List:
         self.of, self.inputs, self.nodes, self.outputs = of, inputs, nodes, outputs
         self.output_names = output_names
         self.known, self.given, self.notes = known or {}, given or {}, notes
+
+
+class Known(Record):
+    """A list as a call of a block that its writer has anyway.
+
+    `values` are what the parameters of the block are here, `usual` those that it has by itself;
+    `kinds` are their types.
+    """
+
+    block: str
+    values: Mapping[str, Value]
+    usual: frozenset[str]
+    kinds: Mapping[str, str]

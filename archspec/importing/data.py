@@ -6,7 +6,7 @@ from typing import Any, Literal, get_origin
 
 from archspec.folding.template import Parameter
 from archspec.folding.terms import Constant, Name, Sequence, Term
-from archspec.folding.tree import Formula, Value
+from archspec.folding.tree import Formula, Leaf, Value
 from archspec.importing.expressions import expression, literal
 from archspec.importing.layout import Plain
 from archspec.ir.op import REGISTRY
@@ -33,6 +33,12 @@ def constant(value: Value, textual: bool) -> Any:
     """A value as it is, and a text as an expression where that is what is expected."""
     if isinstance(value, Formula):
         return Plain(value)
+    if isinstance(value, Leaf):
+        values = {
+            name: constant(each, is_textual(value.kind, name))
+            for name, each in value.values.items()
+        }
+        return {Plain(value.kind): values} if values else Plain(value.kind)
     if isinstance(value, tuple):
         return [constant(each, textual) for each in value]
     if isinstance(value, str) and not textual:

@@ -186,7 +186,7 @@ class Listing:
             data.form = Plain(self.outer.blocks.get(id(content.template), content.template.name))
             kinds = {each.name: each.kind for each in content.template.parameters}
             data[data.form] = {
-                name: argument(term, kinds.get(name) == "str")
+                name: argument(term, kinds.get(name) in ("str", "layers"))
                 for name, term in content.arguments.items()
             } or None
         elif content.kind == SHARE:

@@ -9,6 +9,7 @@ from archspec.diagnostics.diagnostic import SpecError
 from archspec.folding.fold import fold
 from archspec.folding.tree import List
 from archspec.importing.listing import Unwritten
+from archspec.importing.standard import standard_lists
 from archspec.importing.view import Unseen, seen
 from archspec.importing.writing import write
 from archspec.ir.facts import first_difference
@@ -23,15 +24,17 @@ def rewritten(arch: Architecture, *, flat: bool = False, named: bool = True) -> 
     Where a class cannot be folded, it is written out in full.
     """
     try:
-        root = seen(arch.graph)
+        trees = seen(arch.graph)
     except Unseen:
         return arch.expand()
+    root = trees[arch.graph]
     if not named:
         _hide_names(root)
+    known = {} if flat else standard_lists(root, {tree: graph for graph, tree in trees.items()})
     plain: set[str] = set()
     for _ in range(0 if flat else len(_classes(root)) + 1):
         try:
-            text = write(fold(root, plain), arch.program)
+            text = write(fold(root, plain, known), arch.program)
         except Unwritten:
             break
         wrong = _wrong(arch.graph, text)

@@ -33,12 +33,14 @@ def seen(
     graph: Graph,
     known: Mapping[Graph, Mapping[str, Value]] | None = None,
     notes: Mapping[Graph, tuple[str, ...]] | None = None,
-) -> List:
-    """The tree of a compiled graph. `known` and `notes` are those of its lists.
+) -> dict[Graph, List]:
+    """The trees of a compiled graph and of all its lists. `known` and `notes` are those of lists.
 
     Raises `Unseen`.
     """
-    return _Viewer(known or {}, notes or {}).list(graph)
+    viewer = _Viewer(known or {}, notes or {})
+    viewer.list(graph)
+    return viewer.lists
 
 
 class _Viewer:

@@ -1,0 +1,37 @@
+"""About how many words a template takes: what reads best is mostly what is shortest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archspec.folding.rows import Ready
+from archspec.folding.template import Template
+from archspec.folding.terms import Constant, Name
+from archspec.folding.tree import Edge
+
+
+def words_of(ready: Ready) -> int:
+    """The words of a template and of the calls of all its instances."""
+    template = ready.template
+    own = sum(2 + _words(each.default) for each in template.parameters)
+    for name, column in ready.values.items():
+        other = ready.defaults[name]
+        passed = [i for i in column.present if column.keys[i] != other.keys[i]]
+        own += sum(1 + _words(Constant(column.values[i])) for i in passed)
+    return own + _words(template.parts)
+
+
+def _words(value: Any) -> int:
+    if value is None or isinstance(value, Template | Edge):
+        return 0
+    if isinstance(value, Constant):
+        return sum(map(_words_of_value, value.value)) if type(value.value) is tuple else 1
+    if isinstance(value, Name | str):
+        return 1
+    if isinstance(value, dict):
+        return sum(1 + _words(each) for each in value.values())
+    return sum(map(_words, value)) if isinstance(value, tuple) else 0
+
+
+def _words_of_value(value: Any) -> int:
+    return sum(map(_words_of_value, value)) if isinstance(value, tuple) else 1

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
-from archspec.folding.columns import Unalike
+from archspec.folding.columns import Unalike, key
 from archspec.folding.rows import Item
+from archspec.folding.tree import Value
 
 Place = tuple[int | None, ...]
 """For each row the number of its item, or None where it has none."""
@@ -29,12 +30,11 @@ def _alike(items: Sequence[Item]) -> bool:
 
 
 def _merged(rows: Sequence[tuple[Item, ...]]) -> list[Place]:
-    keys: list[list[Hashable]] = [[_key(item) for item in row] for row in rows]
-    order = max(keys, key=len)
-    for each in keys:
+    order = list(max(rows, key=lambda row: len(row)))
+    for each in rows:
         order = _supersequence(order, each)
-    places = [[None] * len(rows) for _ in order]  # type: list[list[int | None]]
-    for number, each in enumerate(keys):
+    places: list[list[int | None]] = [[None] * len(rows) for _ in order]
+    for number, each in enumerate(rows):
         for position, slot in _matches(each, order):
             places[slot][number] = position
     missing = sum(None in place for place in places)
@@ -43,21 +43,17 @@ def _merged(rows: Sequence[tuple[Item, ...]]) -> list[Place]:
     return [tuple(place) for place in places]
 
 
-def _key(item: Item) -> Hashable:
-    return item.form, item.name
-
-
-def _matches(row: Sequence[Hashable], order: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """The slots of a row that is a part of the order: the first that fit."""
+def _matches(row: Sequence[Item], order: Sequence[Item]) -> list[tuple[int, int]]:
+    """The slots of a row that is a part of the order: those that fit best."""
     pairs = _common(row, order)
     if len(pairs) < len(row):
         raise Unalike
     return pairs
 
 
-def _supersequence(first: list[Hashable], second: list[Hashable]) -> list[Hashable]:
+def _supersequence(first: list[Item], second: Sequence[Item]) -> list[Item]:
     """The shortest order that has both in it."""
-    found: list[Hashable] = []
+    found: list[Item] = []
     i = j = 0
     for a, b in [*_common(first, second), (len(first), len(second))]:
         found += [*first[i:a], *second[j:b]]
@@ -67,21 +63,47 @@ def _supersequence(first: list[Hashable], second: list[Hashable]) -> list[Hashab
     return found
 
 
-def _common(first: Sequence[Hashable], second: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """The longest common part of two orders, as pairs of positions."""
-    lengths = [[0] * (len(second) + 1) for _ in range(len(first) + 1)]
+def _common(first: Sequence[Item], second: Sequence[Item]) -> list[tuple[int, int]]:
+    """The common part of two orders that is the longest and most alike, as pairs of positions."""
+    likeness = [[_likeness(a, b) for b in second] for a in first]
+    best = [[0.0] * (len(second) + 1) for _ in range(len(first) + 1)]
     for i in range(len(first) - 1, -1, -1):
         for j in range(len(second) - 1, -1, -1):
-            longer = max(lengths[i + 1][j], lengths[i][j + 1])
-            lengths[i][j] = lengths[i + 1][j + 1] + 1 if first[i] == second[j] else longer
+            skipped = max(best[i + 1][j], best[i][j + 1])
+            taken = best[i + 1][j + 1] + likeness[i][j] if likeness[i][j] else 0.0
+            best[i][j] = max(skipped, taken)
     pairs = []
     i = j = 0
     while i < len(first) and j < len(second):
-        if first[i] == second[j]:
+        if likeness[i][j] and best[i][j] == best[i + 1][j + 1] + likeness[i][j]:
             pairs.append((i, j))
             i, j = i + 1, j + 1
-        elif lengths[i + 1][j] >= lengths[i][j + 1]:
+        elif best[i][j] == best[i + 1][j]:
             i += 1
         else:
             j += 1
     return pairs
+
+
+def _likeness(one: Item, other: Item) -> float:
+    """0 where two items are never one, else from 10 to 11."""
+    if one.form != other.form or one.name != other.name:
+        return 0.0
+    a, b = facts_of(one), facts_of(other)
+    return 10 + len(a & b) / max(1, len(a | b))
+
+
+def facts_of(item: Item) -> frozenset[Hashable]:
+    """What tells an item: its small numbers, and which of its numbers are equal."""
+    values = {**item.values(), **{n: v for n, v in item.given.items() if n in _TELLING}}
+    found: set[Hashable] = {(n, key(v)) for n, v in values.items() if not _is_size(v)}
+    sizes = [(n, v) for n, v in values.items() if type(v) is int and v > 1]
+    found |= {(n, m) for n, v in sizes for m, w in sizes if n < m and v == w}
+    return frozenset(found)
+
+
+_TELLING = frozenset(("in_channels", "in_features"))
+
+
+def _is_size(value: Value) -> bool:
+    return type(value) is int and value > 15

@@ -10,6 +10,9 @@ from archspec.folding.terms import Binary, Constant, Name, Term
 FLOORS = (2, 4)
 """Numbers by which a size that is no multiple of them may be divided, rounded down."""
 
+EXTENTS = frozenset(("in_height", "in_width"))
+"""Names of sizes that say where a value is cut, and nothing of how many channels there are."""
+
 Variables = Sequence[tuple[Term, Column]]
 
 
@@ -21,7 +24,10 @@ def derived(column: Column, variables: Variables) -> Term | None:
     numbers = [
         (term, other)
         for term, other in variables
-        if isinstance(term, Name) and other.are_numbers and _covers(other, column)
+        if isinstance(term, Name)
+        and term.name not in EXTENTS
+        and other.are_numbers
+        and _covers(other, column)
     ]
     for term, other in numbers:
         if (found := _multiple(column, term, other)) is not None:

@@ -134,7 +134,15 @@ def _condition_name(slot: Slot) -> str:
     if len(slot.reads) > 1:
         return "residual"
     name = _called(slot)
-    return f"has_{name}" if name.isidentifier() else "present"
+    if not name.isidentifier():
+        match slot.content:
+            case LeafPattern(kind, _):
+                name = kind
+            case CallPattern(ready, _, _):
+                name = ready.template.name
+            case _:
+                name = "layers"
+    return f"has_{name}"
 
 
 def given_of(rows: list[Mapping[str, object]]) -> dict[str, Column]:

@@ -22,7 +22,7 @@ from archspec.folding.rows import (
     item_of,
 )
 from archspec.folding.runs import weight, with_runs
-from archspec.folding.scopes import ClassScope
+from archspec.folding.scopes import ClassScope, LoopScope
 from archspec.folding.template import Parameter, Template
 from archspec.folding.terms import Conditional, Constant
 from archspec.folding.tree import Known, Leaf, List
@@ -105,8 +105,12 @@ class Classes:
             raise Unalike
         pattern = unified(rows)
         given = given_of([each.given for each in members])
-        scope = ClassScope(len(rows), given, given_of([each.known for each in members]))
-        parts = Builder().parts(pattern, scope)
+        known = given_of([each.known for each in members])
+        scope = ClassScope(len(rows), given, known, given_of([each.gives for each in members]))
+        builder = Builder()
+        parts = builder.parts(pattern, scope)
+        if len(rows) > 1 and any(map(_strains, builder.loops.values())):
+            raise Unalike
         parameters = scope.parameters()
         template = Template(
             name,
@@ -184,6 +188,11 @@ def worth(run: RunItem) -> float:
     full = sum(map(weight, run.iterations))
     words = max(map(weight, run.iterations)) + 2 + 3 * choices + sum(1 + times for _ in lists)
     return 1 - words / full
+
+
+def _strains(loop: LoopScope) -> bool:
+    """Whether a loop of two iterations walks lists: it reads worse than what it repeats."""
+    return bool(loop.lists) and max(loop.times.values[i] for i in loop.times.present) == 2
 
 
 def _is_plain(row: Row) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 
-from archspec.folding.columns import Column, key
+from archspec.folding.columns import ABSENT, Column, key
 from archspec.folding.template import Template
 from archspec.folding.tree import Edge, Formula, Node, Value
 from archspec.record import Record
@@ -83,6 +83,16 @@ class Item:
             (item,) = content.iterations[0].items
             self.form, self.shape = item.form, item.shape
 
+    def values(self) -> Mapping[str, Value]:
+        """The arguments of a leaf, or what a class is given."""
+        if isinstance(self.content, LeafItem):
+            return {**self.content.defaults, **self.content.values}
+        if isinstance(self.content, CallItem):
+            columns = self.content.ready.values.items()
+            pairs = [(name, column.values[self.content.instance]) for name, column in columns]
+            return {name: value for name, value in pairs if value is not ABSENT}
+        return {}
+
     def moved(
         self, reads: tuple[Edge, ...], links: tuple[tuple[str, int], ...], name: str | None
     ) -> Item:
@@ -136,5 +146,5 @@ def _shape(content: Content) -> Hashable:
 
 def _has_formula(value: Value) -> bool:
     if isinstance(value, tuple):
-        return any(map(_has_formula, value))
+        return any(_has_formula(each) for each in value if not isinstance(each, Mapping))
     return isinstance(value, Formula)

@@ -127,9 +127,9 @@ class ClassScope(Scope):
     `given` are names that its instances always know, `known` such as tell how to call a parameter.
     """
 
-    def __init__(self, size: int, given: Local, known: Local) -> None:
+    def __init__(self, size: int, given: Local, known: Local, gives: Local = NOTHING) -> None:
         super().__init__(size)
-        self.given, self.known = given, known
+        self.given, self.known, self.gives = given, known, gives
         self.params: list[_Made] = []
         self.names = Names({*RESERVED, *given})
         self.used: set[str] = set()
@@ -214,7 +214,7 @@ def _mergeable(made: _Made, column: Column) -> bool:
 def _is_usual(name: str, usual: Value, column: Column) -> bool:
     """Whether a value is a default: most have it, and it is no number of channels."""
     share = sum(1 for each in column.values if each is usual or each == usual)
-    if isinstance(usual, int) and not isinstance(usual, bool) and usual > 15:
+    if is_size(name) and usual != 0:
         return False
     return share * 2 >= len(column) and len(column) > 1
 
@@ -238,6 +238,11 @@ false null and or not in if else for size float bool str list layers
 """
 RESERVED = frozenset(_WORDS.split())
 """Words that mean something in expressions, or that say a type."""
+
+
+def is_size(name: str) -> bool:
+    """Whether a name is that of a number of channels or features, which differs by network."""
+    return any(word in name for word in ("channels", "features", "width", "hidden"))
 
 
 def _word(name: str) -> str:

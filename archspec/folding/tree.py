@@ -74,11 +74,22 @@ class List:
     thing are folded together. None is a group, which belongs to the list around it.
     `known` are values that an instance knows by name, the most telling first: parameters that its
     author named, and what `given` says.
-    `given` are names for values that a list always knows and nobody passes: `in_channels`.
+    `given` are names for values that a list always knows and nobody passes: `in_channels`. `gives`
+    are the same names with what the next list would know: the sizes of what this one gives.
     `notes` are lines for a reader about what it is an instance of.
     """
 
-    __slots__ = ("given", "inputs", "known", "nodes", "notes", "of", "output_names", "outputs")
+    __slots__ = (
+        "given",
+        "gives",
+        "inputs",
+        "known",
+        "nodes",
+        "notes",
+        "of",
+        "output_names",
+        "outputs",
+    )
 
     def __init__(
         self,
@@ -90,10 +101,12 @@ class List:
         known: Mapping[str, Value] | None = None,
         given: Mapping[str, Value] | None = None,
         notes: tuple[str, ...] = (),
+        gives: Mapping[str, Value] | None = None,
     ) -> None:
         self.of, self.inputs, self.nodes, self.outputs = of, inputs, nodes, outputs
         self.output_names = output_names
         self.known, self.given, self.notes = known or {}, given or {}, notes
+        self.gives = gives or {}
 
 
 class Known(Record):

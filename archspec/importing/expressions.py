@@ -14,7 +14,7 @@ from archspec.folding.terms import (
     Term,
     Text,
 )
-from archspec.folding.tree import Formula, Value
+from archspec.folding.tree import Formula, Leaf, Value
 from archspec.importing.layout import number
 
 _LEVEL = {
@@ -70,8 +70,10 @@ def literal(value: Value) -> str:
         return str(value)
     if value is None or isinstance(value, bool):
         return scalar(value)
+    if isinstance(value, Leaf):
+        raise TypeError("a layer is no value of an expression")
     if isinstance(value, tuple):
-        return f"[{', '.join(map(literal, value))}]"
+        return f"[{', '.join([literal(each) for each in value])}]"
     return number(value) if isinstance(value, float) else repr(value)
 
 

@@ -7,7 +7,7 @@ very same list then shows by compiling the call.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -62,8 +62,9 @@ def match(graph: Graph) -> Known | None:
             bound = _bound(name, graph)
         except _Unbound:
             continue
-        if (found := _verified(name, bound, graph)) is not None:
-            return found
+        for each in _completed(name, bound):
+            if (found := _verified(name, each, graph)) is not None:
+                return found
     return None
 
 
@@ -71,6 +72,23 @@ def _parameters(name: str) -> Mapping[str, Parameter]:
     block = library_block(name)
     assert block is not None
     return block.params
+
+
+def _completed(name: str, bound: Bound) -> Iterator[Bound]:
+    """What is read off, with numbers tried for a parameter that no node is given alone.
+
+    Such a one is mostly one of the numbers, or one of them divided by a default.
+    """
+    params = _parameters(name)
+    missing = [n for n, p in params.items() if p.required and n not in bound]
+    if not missing:
+        yield bound
+    elif len(missing) == 1 and params[missing[0]].type == "int":
+        numbers = [v for v in bound.values() if type(v) is int]
+        stated = [plain(p.value) for p in params.values() if p.value is not None]
+        divisors = [1, *(n for n in stated if type(n) is int and n > 1)]
+        tried = {n // d for n in numbers for d in divisors if d and n % d == 0}
+        yield from ({missing[0]: number, **bound} for number in sorted(tried))
 
 
 # --- what a call says ----------------------------------------------------------------------------
@@ -106,7 +124,7 @@ def _verified(name: str, bound: Bound, graph: Graph) -> Known | None:
 def _same(value: Value, stated: Any) -> bool:
     """Whether a value is the one that the text of a block states as a default."""
     if isinstance(value, Leaf):
-        return stated == (value.kind if not value.values else {value.kind: dict(value.values)})
+        return bool(stated == _written(value))
     return key(value) == key(tuple(stated) if isinstance(stated, list) else stated)
 
 

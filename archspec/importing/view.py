@@ -66,6 +66,7 @@ class _Viewer:
                 self.known.get(graph),
                 sizes_of(graph.inputs[0]) if graph.inputs else {},
                 self.notes.get(graph, ()),
+                sizes_of(graph.shape(graph.outputs[0])) if graph.outputs else {},
             )
         return self.lists[graph]
 

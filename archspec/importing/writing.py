@@ -30,7 +30,7 @@ class _Writer:
     def __init__(self, root: Template) -> None:
         self.root = root
         self.blocks: dict[int, tuple[str, Template]] = {}
-        self.names = Names({*REGISTRY, *NODE_KEYS, *FIXED})
+        self.names = Names({*REGISTRY, *NODE_KEYS, *FIXED, *standard_in(root.parts)})
         self._collect(root.parts)
 
     def _collect(self, parts: tuple[Part, ...]) -> None:
@@ -63,6 +63,22 @@ class _Writer:
         yield from listed(self.root, outer, "")
         yield from outputs(self.root, outer, "")
         yield from _said(program, late=True)
+
+
+def standard_in(parts: tuple[Part, ...]) -> set[str]:
+    """The names of standard blocks that parts call, also within other blocks."""
+    found: set[str] = set()
+    for part in parts:
+        inner = part.parts if isinstance(part, Loop) else ()
+        if not isinstance(part, Loop) and isinstance(part.content, Group):
+            inner = part.content.parts
+        if not isinstance(part, Loop) and isinstance(part.content, Call):
+            template = part.content.template
+            inner = template.parts
+            if template.standard:
+                found.add(template.name)
+        found |= standard_in(inner)
+    return found
 
 
 def block(template: Template, outer: Outer) -> Iterator[str]:

@@ -32,6 +32,7 @@ ORDER = (
     "emit",
     "verify",
     "weights",
+    "ejecting",
     "architecture",
     "loading",
     "importing",

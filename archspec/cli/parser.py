@@ -18,6 +18,7 @@ COMMANDS = (
     "check",
     "explain",
     "expand",
+    "eject",
     "list",
     "schema",
     "completion",

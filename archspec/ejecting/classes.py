@@ -10,7 +10,7 @@ from typing import Any
 from archspec.ejecting.constructors import Constructors
 from archspec.ejecting.forward import Line, Scope, Writer
 from archspec.ejecting.layout import WIDTH, docstring, statement
-from archspec.ejecting.loops import Walk, clause, header, is_sequence, iteration, walk
+from archspec.ejecting.loops import Walk, clause, header, is_sequence, walk
 from archspec.ejecting.members import Member, Members, Unsayable, is_plain, member
 from archspec.ejecting.phrases import Phrase
 from archspec.ejecting.terms import names, source
@@ -55,7 +55,7 @@ class Classes:
                 lines = made.lines()
             except Unsayable as error:
                 raise error if error.of else Unsayable(str(error), template.name) from error
-            name = self.names.new(class_name(template.name))
+            name = self.names.new(class_name(template.name)).replace("_", "")
             self.known[id(template)] = template, name
             self.sources.append("\n".join([made.header(name), *lines]))
         return self.known[id(template)][1]
@@ -107,9 +107,9 @@ class Class:
             self.weightless: dict[tuple[str, str], Member] = {}
             self.words = Names(_top_names(parts))
         for position, part in enumerate(parts):
-            if isinstance(part, Loop) and not _is_own(part):
+            if isinstance(part, Loop) and part.name is None:
                 self._check_loop(part)
-                self._find_members(_named_parts(part), part)
+                self._find_members(part.parts, part)
                 continue
             kind = "module" if isinstance(part, Loop) else self.kind(part)
             if kind and is_weightless(part):
@@ -250,6 +250,8 @@ class Class:
 
     def _group(self, group: Group) -> str:
         """A chain on one line."""
+        if not is_sequence(group.parts):
+            raise Unsayable("a list without a class that is no chain")
         if any(_moves(part) for part in group.parts):
             raise Unsayable("a chain with loops or conditions inside another expression")
         entries = [part for part in group.parts if isinstance(part, Entry)]
@@ -273,7 +275,7 @@ class Class:
         for part in parts:
             if is_weightless(part):
                 yield from self._weightless(part, depth)
-            elif isinstance(part, Loop) and not _is_own(part):
+            elif isinstance(part, Loop) and part.name is None:
                 for inner in _flattened([part]):
                     if is_weightless(inner):
                         yield from self._weightless(inner, depth)
@@ -294,7 +296,7 @@ class Class:
                 yield line._replace(depth=line.depth + depth)
 
     def _loop_body(self, loop: Loop) -> list[Line]:
-        parts = [part for part in _named_parts(loop) if not is_weightless(part)]
+        parts = [part for part in loop.parts if not is_weightless(part)]
         return list(self._made(parts, 0))
 
     def _child(self, part: Part) -> Iterator[Line]:
@@ -367,8 +369,8 @@ class Class:
     def _added(self, parts: Sequence[Part], to: str) -> Iterator[Line]:
         """Statements that add named children to a chain."""
         for part in parts:
-            if isinstance(part, Loop) and not _is_own(part):
-                body = list(self._added(_named_parts(part), to))
+            if isinstance(part, Loop) and part.name is None:
+                body = list(self._added(part.parts, to))
                 yield Line(header(part, body, lambda term: source(term, self.spell)))
                 yield from (line._replace(depth=line.depth + 1) for line in body)
                 continue
@@ -399,7 +401,7 @@ class Class:
     def _appended(self, variable: str, parts: Sequence[Part]) -> Iterator[Line]:
         for part in parts:
             if isinstance(part, Loop):
-                if _is_own(part):
+                if part.name is not None:
                     raise Unsayable("a list of its own among unnamed children")
                 body = list(self._appended(variable, part.parts))
                 say = clause(part, _words(" ".join([b.text for b in body])), self._say)
@@ -445,8 +447,7 @@ class Class:
         shown = ", ".join([f"{n}: {'int' if n.startswith('size') else 'Tensor'}" for n in inputs])
         result = "Tensor"
         if not plain:
-            several = f"tuple[{', '.join(['Tensor'] * len(template.outputs))}]"
-            result = several if template.output_names is None else "dict[str, Tensor]"
+            result = "tuple[Tensor, ...]" if template.output_names is None else "dict[str, Tensor]"
         lines = _without_detour(lines)
         made = statement(f"def forward(self, {shown}) -> {result}:", 4)
         for line in lines:
@@ -509,11 +510,6 @@ class Class:
 # --- parts ----------------------------------------------------------------------------------------
 
 
-def _is_own(loop: Loop) -> bool:
-    """Whether a loop is a list of its own, and no part of the one around it."""
-    return loop.name is not None and loop.counter not in names(loop.name)
-
-
 def is_weightless(part: Part) -> bool:
     """Whether it is a module without weights and without a name, which may bear any."""
     return isinstance(part, Entry) and part.name is None and "weightless" in part.marks
@@ -523,10 +519,9 @@ def class_word(made: str) -> str:
     """A name for a module: `relu` for `nn.ReLU()`, `avg_pool` for `nn.AdaptiveAvgPool2d(1)`."""
     name = made.partition("(")[0].rpartition(".")[2].removeprefix("Adaptive")
     plain = re.sub(r"\dd\Z", "", name)
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2,})", "_", plain)
-    return {"re_lu": "relu", "re_lu6": "relu6", "ge_lu": "gelu", "si_lu": "silu"}.get(
-        words.lower(), words.lower()
-    )
+    if re.search(r"LU\d?\Z", plain):
+        return plain.lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2,})", "_", plain).lower()
 
 
 def _top_names(parts: Sequence[Part]) -> Iterator[str]:
@@ -536,14 +531,6 @@ def _top_names(parts: Sequence[Part]) -> Iterator[str]:
             yield str(part.name.value).partition(".")[0]
         elif isinstance(part.name, Text) and isinstance(part.name.parts[0], str):
             yield part.name.parts[0].partition(".")[0]
-
-
-def _named_parts(loop: Loop) -> Sequence[Part]:
-    """The parts of an iteration, where a name of the loop is that of its one part."""
-    parts, _ = iteration(loop)
-    if loop.name is None:
-        return parts
-    return [_iteration_entry(loop)._replace(name=loop.name)]
 
 
 def _iteration_entry(loop: Loop) -> Entry:
@@ -556,13 +543,13 @@ def _iteration_entry(loop: Loop) -> Entry:
 
 def _moves(part: Part) -> bool:
     """Whether the positions behind a part depend on numbers."""
-    return part.when is not None or (isinstance(part, Loop) and not _is_own(part))
+    return part.when is not None or (isinstance(part, Loop) and part.name is None)
 
 
 def _flattened(parts: Sequence[Part]) -> Iterator[Part]:
     for part in parts:
-        if isinstance(part, Loop) and not _is_own(part):
-            yield from _flattened(_named_parts(part))
+        if isinstance(part, Loop) and part.name is None:
+            yield from _flattened(part.parts)
         else:
             yield part
 

@@ -83,7 +83,8 @@ class Constructors:
 
     def computed(self, made: str, name: str, how: Any) -> str:
         """The statement that lets a module compute a weight."""
-        path, *arguments = how
+        path, *given = how
+        arguments = [each.replace("'", '"') for each in given]
         return f"{self.named(path)}({', '.join([made, literal(name), *arguments])})"
 
 

@@ -32,7 +32,7 @@ def eject(graph: Graph, name: str, doc: str = "", init: str | None = None) -> st
     view = View(graph, name)
     constructors = Constructors(bool(computed_last(graph, init)))
     last = [*fills(graph, init), *_computed(graph, init, constructors)]
-    classes, network = _classes(view, constructors, Root(doc or name, last))
+    classes, network = _classes(view, constructors, Root(doc or f"The network `{name}`.", last))
     return _file(graph, classes, network, doc)
 
 
@@ -106,7 +106,7 @@ _STANDARD = frozenset(("collections", "functools", "typing", "math", "itertools"
 def _import(package: str, names: set[str]) -> Iterator[str]:
     lower = sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
     if "functional as F" in lower:
-        yield f"from {package} import functional as F  # noqa: N812 (the name that all torch code uses)"
+        yield f"from {package} import functional as F  # noqa: N812"
         lower.remove("functional as F")
     if lower:
         yield from statement(f"from {package} import {', '.join(lower)}", 0)

@@ -1,4 +1,4 @@
-"""The first values of weights: the statements that fill kernels by a scheme, and what comes last."""
+"""The first values of weights: statements that fill kernels by a scheme, and what comes last."""
 
 from __future__ import annotations
 

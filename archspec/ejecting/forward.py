@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 
-from archspec.ejecting.loops import Walk, header, iteration, walk
+from archspec.ejecting.loops import Walk, header, walk
 from archspec.ejecting.phrases import Phrase
 from archspec.ejecting.terms import source
 from archspec.folding.template import Entry, Loop, Op, Part
@@ -21,7 +21,8 @@ from archspec.record import Record
 
 _GENERIC = re.compile(r"[xyz]|x\d+")
 _PLACE = re.compile(r"(\{\{|\}\})|\{(\w+)\}")
-_SLICE = re.compile(r"(?<=[\[ ])([^\[\],: ]+):([^\[\],:]*):1(?=[,\]])")
+_BOUND = r"(?:\w+\.shape\[\d+\])|[^\[\],:]*"
+_SLICE = re.compile(rf"(?<=[\[ ])([^\[\],: ]+):({_BOUND}):1(?=[,\]])")
 """A slice that takes each element."""
 _TAKEN = frozenset(("self", "torch", "nn", "F", "Tensor", "range", "enumerate", "zip", "getattr"))
 
@@ -180,7 +181,12 @@ class Writer:
             return wanted
         if entry.marks.get("size"):
             return next(n for n in _numbered("size") if is_free(n))
-        if edge.output == 0 == entry.outputs - 1 and self._lives(edge, position) and (name := _word(entry.name)) and is_free(name):
+        if (
+            edge.output == 0 == entry.outputs - 1
+            and self._lives(edge, position)
+            and (name := _word(entry.name))
+            and is_free(name)
+        ):
             return name
         for read in entry.reads:
             name = self.values[read]
@@ -210,15 +216,14 @@ class Writer:
             self._bind(Edge(position), target)
             return
         carried = [self._carried(position, loop, number) for number in range(len(loop.reads))]
-        body, outputs = iteration(loop)
-        inner = {number: name for number, name in enumerate(carried)}
+        inner = dict(enumerate(carried))
         alive = {n for n, e in self.held.items() if self.last.get(e, -1) > position}
-        wanted = {edge: carried[k] for k, edge in enumerate(outputs) if edge.node != INPUT}
+        wanted = {edge: carried[k] for k, edge in enumerate(loop.outputs) if edge.node != INPUT}
         busy = self.busy | (alive - set(carried))
         self.scope.local += [loop.counter, *loop.lists]
-        writer = Writer(body, inner, outputs, self.scope, frozenset(busy), wanted)
+        writer = Writer(loop.parts, inner, loop.outputs, self.scope, frozenset(busy), wanted)
         lines = writer.write(returns=False)
-        given = [writer.values[edge] for edge in outputs]
+        given = [writer.values[edge] for edge in loop.outputs]
         left = [(name, value) for name, value in zip(carried, given, strict=False) if name != value]
         if left:
             lines.append(Line(f"{', '.join(n for n, _ in left)} = {', '.join(v for _, v in left)}"))
@@ -226,7 +231,7 @@ class Writer:
         del self.scope.local[-1 - len(loop.lists) :]
         for line in lines:
             self._line(line.text, line.depth + 1, line.shape)
-        for number, name in enumerate(carried[: len(outputs)]):
+        for number, name in enumerate(carried[: len(loop.outputs)]):
             self._bind(Edge(position, number), name)
 
     def _loop_target(self, position: int, loop: Loop, output: int) -> str:

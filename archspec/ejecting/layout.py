@@ -35,7 +35,7 @@ def statement(text: str, indent: int) -> list[str]:
         return [" " * indent + text]
     if chain := _split_chain(text):
         return [line for each in chain for line in statement(each, indent)]
-    if found := _parenthesised(text, indent):
+    if found := _parenthesised(text, indent) or _returned(text, indent):
         return found
     return list(_broken(text, indent))
 
@@ -51,10 +51,10 @@ def docstring(text: str, indent: int) -> list[str]:
     if rest and indent + 3 + len(first) <= WIDTH:
         below = wrap(rest, WIDTH, initial_indent=margin, subsequent_indent=margin)
         return [f'{margin}"""{first}', "", *below, f'{margin}"""']
-    return [
-        *wrap(f'"""{plain}', WIDTH, initial_indent=margin, subsequent_indent=margin),
-        f'{margin}"""',
-    ]
+    lines = wrap(f'"""{plain}', WIDTH, initial_indent=margin, subsequent_indent=margin)
+    if len(lines) == 1:  # it would be one line, were it not for the quotation marks
+        lines = wrap(lines[0].strip(), WIDTH - 6, initial_indent=margin, subsequent_indent=margin)
+    return [*lines, f'{margin}"""']
 
 
 def _first_sentence(text: str) -> tuple[str, str]:
@@ -93,6 +93,15 @@ def _parenthesised(text: str, indent: int) -> list[str]:
     cuts = [i for i, depth in enumerate(depths) if depth == 0 and value[i : i + 3] == " + "]
     terms = [value[i:j].strip() for i, j in pairwise([0, *cuts, len(value)])]
     return [f"{margin}{head}(", *[f"{margin}    {term}" for term in terms], f"{margin})"]
+
+
+def _returned(text: str, indent: int) -> list[str]:
+    """Several values that are returned, each on a line of its own."""
+    items = list(_items(text.removeprefix("return ")))
+    if not text.startswith("return ") or len(items) == 1:
+        return []
+    margin = " " * indent
+    return [f"{margin}return (", *[f"{margin}    {item}," for item in items], f"{margin})"]
 
 
 def _head(text: str) -> tuple[str, str]:
@@ -144,8 +153,9 @@ def _last_bracket(text: str) -> _Bracket | None:
     ends = [i for i, depth in enumerate(depths) if depth == 0 and text[i] in _CLOSING]
     if not ends:
         return None
-    starts = [i for i in range(ends[-1]) if depths[i] == 0 and text[i] in _OPENING]
-    return _Bracket(starts[-1], ends[-1])
+    end = ends[0] if text.startswith("def ") else ends[-1]
+    starts = [i for i in range(end) if depths[i] == 0 and text[i] in _OPENING]
+    return _Bracket(starts[-1], end)
 
 
 def _items(inside: str) -> Iterator[str]:

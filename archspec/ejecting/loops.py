@@ -8,10 +8,9 @@ from enum import Enum, auto
 from typing import Any
 
 from archspec.ejecting.phrases import Phrase
-from archspec.ejecting.terms import names
-from archspec.folding.template import Call, Entry, Group, Loop, Op, Part
+from archspec.folding.template import Call, Loop, Op, Part
 from archspec.folding.terms import Constant, Term
-from archspec.folding.tree import INPUT, Edge
+from archspec.folding.tree import Edge
 
 
 class Walk(Enum):
@@ -23,13 +22,8 @@ class Walk(Enum):
 
 def walk(loop: Loop) -> Walk:
     """How `forward` runs a loop."""
-    own = loop.name is not None and loop.counter not in names(loop.name)
-    return Walk.SEQUENTIAL if own and is_sequence([loop]) else Walk.STEPS
-
-
-def iteration(loop: Loop) -> tuple[Sequence[Part], Sequence[Edge]]:
-    """What an iteration runs and gives."""
-    return loop.parts, loop.outputs
+    is_chain = loop.name is not None and is_sequence([loop._replace(reads=(Edge(-1),))])
+    return Walk.SEQUENTIAL if is_chain else Walk.STEPS
 
 
 def is_sequence(parts: Sequence[Part]) -> bool:
@@ -84,13 +78,3 @@ def _times(times: Term, loop: Loop, say: Callable[[Term], str]) -> str:
     if isinstance(times, Constant) and isinstance(times.value, tuple):
         return str(len(times.value))
     return f"len({say(times)})"
-
-
-def is_group(part: Part) -> bool:
-    """Whether it is a list of its own without a class."""
-    return isinstance(part, Entry) and isinstance(part.content, Group)
-
-
-def reads_input(edge: Edge) -> bool:
-    """Whether it is an input of the list."""
-    return edge.node == INPUT

@@ -1,4 +1,4 @@
-"""The children of a class by their names: how its constructor makes them, and how code reads them."""
+"""The children of a class by name: how its constructor makes them, and how code reads them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archspec.record import Record
 
 
 class Unsayable(Exception):
-    """What a template says has no form in Python. Its class, `of`, is written out in full instead."""
+    """What a template says has no form in Python: its class, `of`, is written in full instead."""
 
     def __init__(self, message: str, of: str = "") -> None:
         super().__init__(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from archspec.ejecting.terms import names as names_of
 from archspec.folding.template import Call, Entry, Group, Loop, Op, Parameter, Part, Template
 from archspec.folding.terms import (
     Binary,
@@ -16,6 +17,7 @@ from archspec.folding.terms import (
     Text,
 )
 from archspec.folding.terms import Sequence as Items
+from archspec.folding.tree import INPUT, Edge
 
 Names = Mapping[str, str]
 
@@ -58,7 +60,8 @@ class Renamer:
         lists = {own.get(key, key): renamed(each, names) for key, each in part.lists.items()}
         times = part.times and renamed(part.times, names)
         parts = self._parts(part.parts, inside)
-        return part._replace(name=name, when=when, lists=lists, times=times, parts=parts)
+        changed = part._replace(name=name, when=when, lists=lists, times=times, parts=parts)
+        return _with_named_iterations(changed)
 
     def _content(self, content: Op | Call | Group, names: Names) -> Op | Call | Group:
         if isinstance(content, Group):
@@ -69,6 +72,19 @@ class Renamer:
         template = self.template(content.template)
         new = self.parameters[id(content.template)]
         return Call(template, {new.get(key, key): each for key, each in arguments.items()})
+
+
+def _with_named_iterations(loop: Loop) -> Loop:
+    """The loop, whose one part has the name that the loop gives each iteration."""
+    if loop.name is None or loop.counter not in names_of(loop.name):
+        return loop
+    if len(loop.parts) == 1 and isinstance(loop.parts[0], Entry):
+        entry = loop.parts[0]
+    else:
+        reads = tuple([Edge(INPUT, number) for number in range(len(loop.reads))])
+        entry = Entry(None, Group(loop.parts, loop.outputs), reads, len(loop.outputs))
+    outputs = tuple([Edge(0, number) for number in range(len(loop.outputs))])
+    return loop._replace(name=None, parts=(entry._replace(name=loop.name),), outputs=outputs)
 
 
 def _walked(parts: Sequence[Part]) -> Iterator[str]:

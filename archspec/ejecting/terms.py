@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from archspec.folding.terms import (
     Binary,
@@ -15,7 +16,6 @@ from archspec.folding.terms import (
     Term,
     Text,
 )
-from archspec.folding.tree import Value
 
 _STRENGTH = {
     **dict.fromkeys(("or",), 1),
@@ -46,10 +46,8 @@ def source(term: Term, spell: Spell = str, strength: int = 0) -> str:
     if isinstance(term, Conditional):
         if {term.then, term.otherwise} == {Constant(True), Constant(False)}:
             return _truth(term, spell, strength)
-        made = " ".join(
-            (source(term.then, spell, 1), "if", source(term.condition, spell, 1), "else")
-            + (source(term.otherwise, spell),)
-        )
+        then, condition = source(term.then, spell, 1), source(term.condition, spell, 1)
+        made = f"{then} if {condition} else {source(term.otherwise, spell)}"
         return f"({made})" if strength else made
     if isinstance(term, Item):
         return f"{source(term.of, spell, 9)}[{source(term.position, spell)}]"
@@ -86,7 +84,7 @@ def text_source(text: Text, spell: Spell = str) -> str:
     )
 
 
-def literal(value: Value) -> str:
+def literal(value: Any) -> str:
     """A value as a literal, as formatters write it."""
     if isinstance(value, tuple):
         return f"({', '.join(map(literal, value))}{',' * (len(value) == 1)})"

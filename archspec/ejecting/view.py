@@ -1,4 +1,4 @@
-"""Graph → the tree that is folded, in the terms of Python: constructors, and code that applies them.
+"""Graph → the tree that is folded, in terms of Python: constructors, and code that applies them.
 
 What emitted code computes from sizes is a node here, and the integers that a module is given are
 values like others.
@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any
 
 from archspec.contracts.followed import is_symbolic
-from archspec.diagnostics.diagnostic import Code, Refusal
+from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, SpecError
 from archspec.ejecting.phrases import Phrase, place, with_places
 from archspec.emit.following import Given, Graphs, Plan, Plans, bodies_of, plain_op, with_numbers
 from archspec.folding.tree import INPUT, Edge, Leaf, List, Node, Value
@@ -61,7 +61,7 @@ class _Lister:
         self.nodes: list[Node] = []
         self.node_of: dict[int, int] = {}
         self.sizes: list[Edge] = []
-        self.kinds = [kind_of(step) for step in self.graph.steps]
+        self.kinds = list(map(kind_of, self.graph.steps))
         self.keeps_positions = all(kind == "module" for kind in self.kinds)
 
     def made(self) -> List:
@@ -69,7 +69,10 @@ class _Lister:
         inputs = [Edge(INPUT, number) for number in range(len(graph.inputs))]
         self.sizes = [self._size(each, inputs) for each in self.plan.made]
         for position, step in enumerate(graph.steps):
-            self._step(position, step)
+            try:
+                self._step(position, step)
+            except Refusal as refusal:
+                raise SpecError([Diagnostic.of(refusal, step.span)]) from None
         names = graph.input_names or ("x",)
         free = (f"size_{n}" if n else "size" for n in count())
         sizes = [next(n for n in free if n not in names) for _ in self.plan.arguments]
@@ -189,9 +192,9 @@ class _Lister:
         if op.keyless:
             marks["keyless"] = True
         call, numbers = self._call(position, step, reads, shapes, values)
-        if tensor.startswith("torch.empty({size}, dtype=torch.") and values == {"size": 0}:
-            # A tensor of no elements is there for its type and device alone.
-            kind = tensor.partition("dtype=")[2][:-1]
+        kind = tensor.partition("dtype=")[2][:-1]
+        if tensor.startswith("torch.empty({size}, dtype=torch.") and "default" not in kind:
+            # A tensor of no elements is there for its type and device. Only floats may change it.
             like = f"{{{len(reads)}}}"
             reads.append(Edge(INPUT, 0))
             call = call.replace("{own}.dtype", kind).replace("{own}.device", f"{like}.device")
@@ -236,9 +239,20 @@ def _is_weightless(step: Step) -> bool:
 
 
 def kind_of(step: Step) -> str:
-    """What a step is in its module: "module", "tensor", or "expression" where it is no child."""
+    """What a step is in its module: "module", "tensor", or "expression" where it is no child.
+
+    Raises `SpecError` for an op that makes its module in a way that cannot be written out.
+    """
     if step.op is None:
         return "module"
+    try:
+        return _kind_of_op(step)
+    except Refusal as refusal:
+        raise SpecError([Diagnostic.of(refusal, step.span)]) from None
+
+
+def _kind_of_op(step: Step) -> str:
+    assert step.op is not None
     op, shapes = plain_op(step.op), everywhere(known, step.input_shapes)
     if op.function is not None and is_symbolic(step.op) and is_following(step):
         return "expression"
@@ -274,8 +288,10 @@ def _arguments(made: Made) -> dict[str, Value]:
 
 
 _ONE_FOR_ALL = frozenset(
-    ("kernel_size", "stride", "padding", "dilation", "output_padding", "output_size", "size")
-    + ("normalized_shape", "scale_factor")
+    (
+        *("kernel_size", "stride", "padding", "dilation", "output_padding", "output_size"),
+        *("size", "scale_factor", "normalized_shape"),
+    )
 )
 """Arguments of torch's classes where a number stands for a tuple of it."""
 

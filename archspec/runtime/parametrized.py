@@ -169,7 +169,7 @@ class Computing(nn.Module):
 
 def _compute(module: nn.Module, name: str, compute: Callable[[nn.Module], Tensor]) -> None:
     if not isinstance(module, Computing):
-        module.__class__ = _class_over(type(module))
+        module.__class__ = _class_over(type(module))  # type: ignore[arg-type]
         vars(module)["weights_of"] = {}
     vars(module)["weights_of"][name] = compute
 
@@ -180,5 +180,5 @@ def _class_over(base: type[nn.Module]) -> type[nn.Module]:
 
 
 def _computing(base: type[nn.Module]) -> nn.Module:
-    cls = _class_over(base)
+    cls = _class_over(base)  # type: ignore[arg-type]
     return cls.__new__(cls)

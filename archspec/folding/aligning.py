@@ -30,7 +30,7 @@ def _alike(items: Sequence[Item]) -> bool:
 
 
 def _merged(rows: Sequence[tuple[Item, ...]]) -> list[Place]:
-    order = list(max(rows, key=lambda row: len(row)))
+    order = list(rows[max(range(len(rows)), key=lambda i: len(rows[i]))])
     for each in rows:
         order = _supersequence(order, each)
     places: list[list[int | None]] = [[None] * len(rows) for _ in order]

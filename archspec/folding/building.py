@@ -35,6 +35,10 @@ class Builder:
         self._decide(pattern, scope)
         return self._made(pattern)
 
+    def walked(self) -> set[str]:
+        """The names of all that loops walk."""
+        return {name for loop in self.loops.values() for name in loop.lists}
+
     # arguments
 
     def _say(self, pattern: Pattern, scope: Scope, around: str) -> None:

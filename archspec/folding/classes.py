@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
+from archspec.folding.better_names import Renamed
 from archspec.folding.building import Builder, given_of
 from archspec.folding.columns import ABSENT, Column, Unalike
 from archspec.folding.counters import with_counters
@@ -21,15 +22,16 @@ from archspec.folding.rows import (
     RunItem,
     item_of,
 )
-from archspec.folding.runs import weight, with_runs
-from archspec.folding.scopes import ClassScope, LoopScope
+from archspec.folding.runs import settled, weight, with_runs
+from archspec.folding.scopes import ClassScope, LoopScope, kind_of
+from archspec.folding.substitution import substituted
 from archspec.folding.template import Parameter, Template
-from archspec.folding.terms import Conditional, Constant
+from archspec.folding.terms import Conditional, Constant, Name
 from archspec.folding.tree import Known, Leaf, List
 from archspec.folding.words import words_of
 
-MOST_LISTS = 4
-"""The most lists that a loop may walk together."""
+MOST_LISTS = 6
+"""The most lists that a loop may walk together, as a table: one of few iterations two."""
 
 
 class Classes:
@@ -51,8 +53,7 @@ class Classes:
         """The template of the whole network."""
         for members in in_order(root, self.known):
             self._fold(members)
-        row = self._row(root, root.of not in self.plain)
-        return self._template([root], [row], root.of or "").template
+        return self._best([root], root.of or "", root.of not in self.plain).template
 
     def _fold(self, members: list[List]) -> None:
         """One class: as one template, or as several where its instances are too different."""
@@ -84,18 +85,24 @@ class Classes:
 
     def _fits(self, members: list[List]) -> bool:
         try:
-            self._template(members, [self._row(each, True) for each in members], "")
-        except Unalike:
+            self._best(members, "", True)
+        except ValueError:
             return False
         return True
 
     def _best(self, members: list[List], name: str, loops: bool) -> Ready:
         """The template with loops or without them, whichever takes fewer words."""
         found = []
-        for each in (True, False) if loops else (False,):
+        plain = [self._row(member, False) for member in members]
+        variants = [plain]
+        if loops:
+            rows = [self._row(member, True) for member in members]
+            variants = [rows, [settled(row, worth) for row in rows], plain]
+            if len(members) == 1:
+                del variants[0]
+        for variant in variants:
             with suppress(Unalike):
-                rows = [self._row(member, each) for member in members]
-                found.append(self._template(members, rows, name))
+                found.append(self._template(members, variant, name))
         return min(found, key=words_of)
 
     def _template(self, members: Sequence[List], rows: Sequence[Row], name: str) -> Ready:
@@ -111,22 +118,21 @@ class Classes:
         parts = builder.parts(pattern, scope)
         if len(rows) > 1 and any(map(_strains, builder.loops.values())):
             raise Unalike
-        parameters = scope.parameters()
+        scope.close()
+        better = Renamed(scope.params, list(scope.gives.values()), builder.walked())
+        parameters, values = _parameters(scope, better)
         template = Template(
             name,
-            parameters,
+            tuple(parameters),
             tuple(sorted(scope.used)),
             first.inputs,
-            parts,
+            substituted(parts, better.terms),
             pattern.outputs,
             first.output_names,
             first.notes,
         )
-        passed = [
-            (made, p) for made, p in zip(scope.params, parameters, strict=True) if not p.derived
-        ]
-        values = {made.name: made.column for made, _ in passed}
-        defaults = {made.name: _default(parameter, len(rows)) for made, parameter in passed}
+        passed = [each for each in parameters if not each.derived]
+        defaults = {each.name: _default(each, len(rows)) for each in passed}
         return Ready(with_counters(template), values, defaults)
 
     # rows
@@ -144,6 +150,28 @@ class Classes:
         if content.of is None and content not in self.known:
             return GroupItem(self._row(content, loops))
         return CallItem(*self.calls[content])
+
+
+def _parameters(scope: ClassScope, better: Renamed) -> tuple[list[Parameter], dict[str, Column]]:
+    """The parameters by their last names, and what each instance gives for those it may give."""
+    made: list[Parameter] = []
+    values: dict[str, Column] = {}
+    listed = {each.name: name for name, lists in better.lists.items() for each in lists}
+    for each in scope.params:
+        if each.name in listed:
+            name = listed[each.name]
+            if name not in values:
+                columns = [other.column.values for other in better.lists[name]]
+                values[name] = Column(zip(*columns, strict=True))
+                made.append(Parameter(name, kind="list"))
+            continue
+        term = better.terms.get(each.name, Name(each.name))
+        assert isinstance(term, Name)
+        default = None if each.default is None else substituted(each.default, better.terms)
+        made.append(Parameter(term.name, default, each.derived, kind_of(each.column)))
+        if not each.derived:
+            values[term.name] = each.column
+    return made, values
 
 
 def standard(calls: Sequence[Known]) -> Ready:
@@ -181,10 +209,12 @@ def worth(run: RunItem) -> float:
     choices = sum(
         isinstance(t, Conditional) for a in builder.arguments.values() for t in a.values()
     )
-    if len(lists) > MOST_LISTS:
+    if len(lists) > (MOST_LISTS if times > MOST_LISTS else 2):
         return -1.0
     if times == 2 and (lists or choices > 1 or _is_plain(run.iterations[0])):
         return -0.5
+    if times > 2 and not lists and choices < 2:
+        return 1.0
     full = sum(map(weight, run.iterations))
     words = max(map(weight, run.iterations)) + 2 + 3 * choices + sum(1 + times for _ in lists)
     return 1 - words / full

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from archspec.folding.template import Call, Entry, Group, Loop, Part, Template
+from archspec.folding.substitution import substituted
+from archspec.folding.template import Group, Loop, Part, Template
 from archspec.folding.terms import Name
 
 OUTER = ("stage", "level", "step", "turn", "pass_", "round_")
@@ -18,7 +19,8 @@ def with_counters(template: Template) -> Template:
     for loop, inner in _loops(template.parts):
         deep = any(_uses(each, loop.counter) for each in inner)
         names[loop.counter] = free.pop(0) if deep and free else "index"
-    return template._replace(parts=tuple([_renamed(part, names) for part in template.parts]))
+    terms = {old: Name(new) for old, new in names.items()}
+    return template._replace(parts=substituted(template.parts, terms))
 
 
 def _walked(parts: tuple[Part, ...]) -> set[str]:
@@ -50,22 +52,3 @@ def _names(value: Any, counter: str) -> bool:
     if isinstance(value, dict):
         return any(_names(each, counter) for each in value.values())
     return isinstance(value, tuple) and any(_names(each, counter) for each in value)
-
-
-def _renamed(value: Any, names: dict[str, str]) -> Any:
-    if isinstance(value, Name):
-        return Name(names.get(value.name, value.name))
-    if isinstance(value, Template):
-        return value
-    if isinstance(value, Loop):
-        changed = [_renamed(each, names) for each in value]
-        return Loop(*changed)._replace(counter=names[value.counter])
-    if isinstance(value, dict):
-        return {key: _renamed(each, names) for key, each in value.items()}
-    if isinstance(value, tuple):
-        made = [_renamed(each, names) for each in value]
-        return type(value)(*made) if hasattr(value, "_fields") else tuple(made)
-    return value
-
-
-__all__ = ["Call", "Entry", "with_counters"]

@@ -99,6 +99,12 @@ class Item:
         """The same with other edges."""
         return Item(name, self.content, reads, self.outputs, links, self.marks, self.given)
 
+    def holding(self, content: Content) -> Item:
+        """The same with another content."""
+        return Item(
+            self.name, content, self.reads, self.outputs, self.links, self.marks, self.given
+        )
+
 
 class Row:
     """A list of items with its outputs. Its inputs are edges at `INPUT`."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
-from archspec.folding.columns import Unalike
-from archspec.folding.rows import CallItem, GroupItem, Item, LeafItem, Row, RunItem
+from archspec.folding.rows import CallItem, GroupItem, Item, LeafItem, Ready, Row, RunItem
 from archspec.folding.tree import INPUT, Edge
 from archspec.record import Record
 
@@ -31,14 +30,59 @@ class _Run(Record):
 
 
 def with_runs(row: Row, worth: Worth) -> Row:
-    """The row with a run in place of the items of each. Runs of little worth are left out.
+    """The row with a run in place of the items of each, also of those that are worth little.
 
-    They are found from the shortest to the longest iterations, so that a run may hold others.
+    They are found from the shortest to the longest iterations, so that a run may hold others. What
+    repeats in one place is a run of one iteration in all others, which may have another number.
     """
     refused: set[tuple[int, ...]] = set()
-    while (run := _best(row, worth, refused)) is not None:
-        row = _folded(row, run)
-    return _without_poor(row, worth)
+    found: list[_Run] = []
+    while True:
+        while (run := _best(row, worth, refused)) is not None:
+            row = _folded(row, run)
+            found.append(run)
+        if not found:
+            return row
+        for run in found:
+            row = _with_single(row, run)
+        found = []
+
+
+def _with_single(row: Row, run: _Run) -> Row:
+    """The row with runs of one iteration where the items of one stand alone."""
+    if run.period == 1:
+        return row  # a single item is taken for a run of one iteration anyway
+    shapes = [item.shape for item in run.content.iterations[0].items]
+    start = 0
+    while start + run.period <= len(row.items):
+        part = row.items[start : start + run.period]
+        if [item.shape for item in part] == shapes:
+            alone = _alone(row, start, run)
+            if alone is not None:
+                row = _folded(row, alone)
+        start += 1
+    return row
+
+
+def _alone(row: Row, start: int, run: _Run) -> _Run | None:
+    """One iteration as a run, if its items are connected as those of the run are."""
+    items = row.items[start : start + run.period]
+    (offset, output) = run.content.iterations[0].outputs[0]
+    first = items[0].reads[:1]
+    if not first or any(item.name is not None for item in items):
+        return None
+    outer: list[Edge] = []
+    made = _iteration(items, start, start, first[0], outer)
+    if made is None or outer:
+        return None
+    kept = Edge(start + offset, output)
+    end = start + run.period
+    if any(_within(e, start, end) and e != kept for e in _later(row, start, run.period)):
+        return None
+    if any(a.reads != b.reads for a, b in zip(made, run.content.iterations[0].items, strict=True)):
+        return None
+    content = RunItem((Row(made, run.content.iterations[0].outputs),))
+    return _Run(start, run.period, content, first)
 
 
 def _best(row: Row, worth: Worth, refused: set[tuple[int, ...]]) -> _Run | None:
@@ -56,8 +100,15 @@ def _place(row: Row, run: _Run) -> tuple[int, ...]:
 
 
 def _of_period(row: Row, period: int) -> Iterator[_Run]:
-    forms = [item.shape for item in row.items]
+    forms: list[Hashable] = [item.shape for item in row.items]
     start = 0
+    if period == 1:
+        # Runs beside each other are different, or they would be one.
+        longs = [isinstance(item.content, RunItem) for item in row.items]
+        forms = [
+            (n, form) if long else form
+            for n, (form, long) in enumerate(zip(forms, longs, strict=True))
+        ]
     while start + 2 * period <= len(forms):
         end = start + period
         while end < len(forms) and forms[end] == forms[end - period]:
@@ -251,12 +302,20 @@ POOR = 0.1
 """A loop must save this share of its text at least."""
 
 
-def _without_poor(row: Row, worth: Worth) -> Row:
+def settled(row: Row, worth: Worth) -> Row:
+    """The row without the runs that are worth little, also in its groups."""
     for place in range(len(row.items) - 1, -1, -1):
         content = row.items[place].content
         if isinstance(content, RunItem) and worth(content) < POOR:
             row = unrolled(row, place)
-    return row
+    items = [_settled(item, worth) for item in row.items]
+    return Row(tuple(items), row.outputs)
+
+
+def _settled(item: Item, worth: Worth) -> Item:
+    if isinstance(item.content, GroupItem):
+        return item.holding(GroupItem(settled(item.content.row, worth)))
+    return item
 
 
 def weight(row: Row) -> int:
@@ -278,11 +337,5 @@ def _weight(item: Item) -> int:
             return own + 1 + weight(iterations[0])
 
 
-def _is_default(ready: object, name: str, instance: int) -> bool:
-    from archspec.folding.rows import Ready
-
-    assert isinstance(ready, Ready)
+def _is_default(ready: Ready, name: str, instance: int) -> bool:
     return ready.values[name].keys[instance] == ready.defaults[name].keys[instance]
-
-
-__all__ = ["Unalike", "unrolled", "weight", "with_runs"]

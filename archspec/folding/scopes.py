@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from archspec.folding.arithmetic import derived
-from archspec.folding.columns import ABSENT, Column, Unalike, majority, spread
+from archspec.folding.columns import ABSENT, Column, Unalike, key, majority, spread
 from archspec.folding.naming import Names, element_names, list_name, of_given
 from archspec.folding.runs import counting
-from archspec.folding.template import Parameter
 from archspec.folding.terms import (
     Binary,
     Conditional,
@@ -56,9 +55,15 @@ class Scope(ABC):
     def made(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
         """A new name for a column, or a term with new names."""
 
+    @abstractmethod
+    def note(self, name: str, wanted: str) -> None:
+        """A parameter is used for an argument of that name."""
+
     def said(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
         """The term for a column; `wanted` is what a new name would be."""
         term = self.found(column, local)
+        if isinstance(term, Name):
+            self.note(term.name, wanted)
         if term is None and (parts := _parts(column)) is not None:
             terms = [self.found(part, local) for part in parts]
             if sum(term is None for term in terms) < len([p for p in parts if not p.is_constant]):
@@ -79,6 +84,21 @@ class Scope(ABC):
     @abstractmethod
     def reserve(self, name: str) -> None:
         """Keeps a name from becoming a parameter's."""
+
+    def ratio(self, column: Column, local: Local) -> tuple[str, Column] | None:
+        """A size of the node's input, and how often a column holds it, where that differs less."""
+        if not column.are_numbers:
+            return None
+        for name, other in local.items():
+            if not is_size(name) or any(other.values[i] is ABSENT for i in column.present):
+                continue
+            pairs = [(column.values[i], other.values[i]) for i in column.present]
+            if any(b < 1 or a % b for a, b in pairs):
+                continue
+            times = spread(len(column), column.present, [a // b for a, b in pairs])
+            if not times.is_constant and 2 * len(times.distinct) <= len(column.distinct):
+                return name, times
+        return None
 
     def equal(self, column: Column, local: Local) -> Term | None:
         """A constant or a name that has these values."""
@@ -114,11 +134,15 @@ def _parts(column: Column) -> list[Column] | None:
     ]
 
 
-class _Made:
-    """A parameter while its class is folded."""
+class Made:
+    """A parameter while its class is folded. `wanted` are the arguments that it is given to."""
 
-    def __init__(self, name: str, column: Column, default: Term | None, derived: bool) -> None:
+    def __init__(
+        self, name: str, column: Column, default: Term | None, derived: bool, wanted: str
+    ) -> None:
         self.name, self.column, self.default, self.derived = name, column, default, derived
+        self.wanted = [wanted]
+        self.is_known = False
 
 
 class ClassScope(Scope):
@@ -130,7 +154,7 @@ class ClassScope(Scope):
     def __init__(self, size: int, given: Local, known: Local, gives: Local = NOTHING) -> None:
         super().__init__(size)
         self.given, self.known, self.gives = given, known, gives
-        self.params: list[_Made] = []
+        self.params: list[Made] = []
         self.names = Names({*RESERVED, *given})
         self.used: set[str] = set()
 
@@ -165,9 +189,14 @@ class ClassScope(Scope):
     def reserve(self, name: str) -> None:
         self.names.taken.add(name)
 
+    def note(self, name: str, wanted: str) -> None:
+        for each in self.params:
+            if each.name == name:
+                each.wanted.append(wanted)
+
     def _of_given(self, name: str) -> Term:
         """A parameter that stands for a given name, which nodes may hide."""
-        made = _Made(self.names.new(of_given(name)), self.given[name], Name(name), True)
+        made = Made(self.names.new(of_given(name)), self.given[name], Name(name), True, "")
         self.params.append(made)
         self.used.add(name)
         return Name(made.name)
@@ -180,32 +209,34 @@ class ClassScope(Scope):
         return term
 
     def made(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
+        if (ratio := self.ratio(column, local)) is not None:
+            size, times = ratio
+            return Binary("*", self.said(times, "expand"), Name(size))
         name = next((n for n, c in self.known.items() if column.within(c)), wanted)
-        made = _Made(self.names.new(_word(name)), column, None, False)
+        made = Made(self.names.new(_word(name)), column, None, False, wanted)
+        made.is_known = name is not wanted
         self.params.append(made)
         return Name(made.name)
 
     def condition(self, term: Term, column: Column, wanted: str, given: Sequence[str]) -> Term:
         """A parameter whose default is a condition, over given names among others."""
-        made = _Made(self.names.new(wanted), column, term, True)
+        made = Made(self.names.new(wanted), column, term, True, wanted)
         self.params.append(made)
         self.used.update(given)
         return Name(made.name)
 
-    def parameters(self) -> tuple[Parameter, ...]:
-        """The parameters, each with its default: what most instances have."""
-        return tuple(map(self._parameter, self.params))
-
-    def _parameter(self, made: _Made) -> Parameter:
-        if not made.derived:
+    def close(self) -> None:
+        """Fills all parameters, and gives them defaults: what most instances have."""
+        for made in self.params:
+            if made.derived:
+                continue
             usual = majority(made.column)
-            made.column = Column([usual if v is ABSENT else v for v in made.column.values])
-            if made.default is None and _is_usual(made.name, usual, made.column):
+            if _is_usual(made.wanted[0], usual, made.column):
                 made.default = Constant(usual)
-        return Parameter(made.name, made.default, made.derived, _kind(made.column))
+            made.column = Column([usual if v is ABSENT else v for v in made.column.values])
 
 
-def _mergeable(made: _Made, column: Column) -> bool:
+def _mergeable(made: Made, column: Column) -> bool:
     """Whether a parameter may get values where it had none: most instances have both."""
     both = sum(made.column.values[i] is not ABSENT for i in column.present)
     return both * 2 >= len(column.present) and len(column.distinct) > 1
@@ -213,13 +244,14 @@ def _mergeable(made: _Made, column: Column) -> bool:
 
 def _is_usual(name: str, usual: Value, column: Column) -> bool:
     """Whether a value is a default: most have it, and it is no number of channels."""
-    share = sum(1 for each in column.values if each is usual or each == usual)
+    share = sum(1 for i in column.present if column.keys[i] == key(usual))
     if is_size(name) and usual != 0:
         return False
-    return share * 2 >= len(column) and len(column) > 1
+    return share * 2 >= len(column.present) and share > 1
 
 
-def _kind(column: Column) -> str:
+def kind_of(column: Column) -> str:
+    """The word for the type of a parameter. Raises `Unalike` where it has several."""
     kinds = {type(value) for value in column.values if value is not ABSENT}
     if kinds == {tuple}:
         return "list"
@@ -311,6 +343,28 @@ class LoopScope(Scope):
             return None
         return plus(Name(self.counter), more)
 
+    def _progress(self, column: Column) -> Term | None:
+        """A rate that grows with each iteration: `0.2 * (before + index) / 16`."""
+        if len(column.distinct) < 3 or any(
+            type(column.values[i]) is not float for i in column.present
+        ):
+            return None
+        for total in (len(column), len(column) - 1):
+            last = column.present[-1]
+            rate = float(f"{column.values[last] * total / last:.4g}") if last else 0.0
+            if rate and all(column.values[i] == rate * i / total for i in column.present):
+                product = Binary("*", Constant(rate), self._place())
+                return Binary("/", product, Constant(total))
+        return None
+
+    def _place(self) -> Term:
+        """The number of an iteration among those of all rows."""
+        if self.parent.size == 1:
+            return Name(self.counter)
+        starts = {row: i for i, (row, t) in reversed(list(enumerate(self.rows))) if t == 0}
+        before = spread(self.parent.size, list(starts), list(starts.values()))
+        return Binary("+", self.parent.walked_for(before, "before"), Name(self.counter))
+
     def _first_differs(self, column: Column) -> Term | None:
         """`2 if index == 0 else 1`."""
         first, rest = self._split(column)
@@ -338,6 +392,11 @@ class LoopScope(Scope):
         outer = self.outer(column)
         if outer is not None:
             return self.parent.walked_for(outer, wanted)
+        if (ratio := self.ratio(column, local)) is not None:
+            name, times = ratio
+            return Binary("*", self.said(times, "expand"), Name(name))
+        if (term := self._progress(column)) is not None:
+            return term
         first, rest = self._split(column)
         tail = self.outer(rest)
         if first.present and rest.present and tail is not None and self.outer(first) is not None:
@@ -380,6 +439,9 @@ class LoopScope(Scope):
 
     def reserve(self, name: str) -> None:
         self.parent.reserve(name)
+
+    def note(self, name: str, wanted: str) -> None:
+        self.parent.note(name, wanted)
 
     def _outer_names(self) -> set[str]:
         return {t.name for t, _ in self.parent.variables() if isinstance(t, Name)}

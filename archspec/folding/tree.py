@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from archspec.record import Record
 
-Value: TypeAlias = "int | float | bool | str | None | tuple[Value, ...] | Leaf"
+Value: TypeAlias = "int | float | bool | str | tuple[Value, ...] | Leaf | None"
 """A value of an argument. Numbers are told apart by type too: 1 is not 1.0 and not true. A leaf is
 a layer that a block is given.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archspec.folding.rows import Ready
-from archspec.folding.template import Template
+from archspec.folding.template import Entry, Loop, Template
 from archspec.folding.terms import Constant, Name
 from archspec.folding.tree import Edge
 
@@ -30,7 +30,8 @@ def _words(value: Any) -> int:
         return 1
     if isinstance(value, dict):
         return sum(1 + _words(each) for each in value.values())
-    return sum(map(_words, value)) if isinstance(value, tuple) else 0
+    own = isinstance(value, Entry | Loop)
+    return own + sum(map(_words, value)) if isinstance(value, tuple) else 0
 
 
 def _words_of_value(value: Any) -> int:

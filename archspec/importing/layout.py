@@ -23,15 +23,20 @@ class Nodes(list[Any]):
 
 
 class NodeData(dict[Any, Any]):
-    """A node. The key that says what it is, its `form`, comes last where it takes several lines."""
+    """A node. Where it takes several lines, its name comes first, then what it is.
+
+    The `form`, the key that says what it is, comes last in nodes with a name, and with lists below.
+    """
 
     form: Any = None
 
     @property
     def in_lines(self) -> dict[Any, Any]:
-        """The same with the form behind all other keys."""
+        """The same in the order of lines."""
+        if self.form is None or not ("name" in self or isinstance(self[self.form], Nodes)):
+            return dict(self)
         rest = {key: value for key, value in self.items() if key != self.form}
-        return {**rest, self.form: self[self.form]} if self.form is not None else rest
+        return {**rest, self.form: self[self.form]}
 
 
 _FLOW = re.compile(r"[,\[\]{}]")

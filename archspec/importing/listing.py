@@ -181,7 +181,7 @@ class Listing:
     def _content(self, data: NodeData, part: Entry, own: tuple[Edge, ...], index: int) -> None:
         content = part.content
         if isinstance(content, Group):
-            self._group(data, content)
+            self._group(data, part, content)
         elif isinstance(content, Call):
             data.form = Plain(self.outer.blocks.get(id(content.template), content.template.name))
             kinds = {each.name: each.kind for each in content.template.parameters}
@@ -196,15 +196,14 @@ class Listing:
             data.form = Plain(content.kind)
             data[data.form] = self._op(content, own, index)
 
-    def _group(self, data: NodeData, content: Group) -> None:
+    def _group(self, data: NodeData, part: Entry, content: Group) -> None:
         inner = Listing(content.parts, ("input",), self.outer)
-        if (loop := _numbered(content)) is not None and _is_fixed(data.get("name")):
+        if not part.marks and _is_numbered(content) and _is_fixed(data.get("name")):
             body = inner.node(0)
             if isinstance(body, NodeData):
                 data.form = body.form
                 data.update(body)
                 return
-            del loop
         nodes = inner.nodes()
         if content.outputs != inner.gives(len(content.parts) - 1):
             name = "outputs"
@@ -274,19 +273,19 @@ def _is_fixed(name: str | None) -> bool:
     return name is not None and "{" not in name
 
 
-def _numbered(content: Group) -> Loop | None:
-    """The loop of a group that holds its iterations alone, as 0, 1, …"""
+def _is_numbered(content: Group) -> bool:
+    """Whether a group holds the iterations of a loop alone, as 0, 1, …"""
     if len(content.parts) != 1 or not isinstance(content.parts[0], Loop):
-        return None
+        return False
     loop = content.parts[0]
     if content.outputs != (Edge(0),) or len(loop.parts) != 1 or loop.when is not None:
-        return None
+        return False
     (body,) = loop.parts
     if isinstance(body, Loop) or body.name is not None or body.when is not None:
-        return None
-    if body.reads != (Edge(INPUT),) or body.links or isinstance(body.content, Group):
-        return None
-    return loop
+        return False
+    if body.marks or body.links or isinstance(body.content, Group):
+        return False
+    return body.reads == (Edge(INPUT),)
 
 
 def _repeat(loop: Loop) -> Any:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from archspec.architecture import Architecture
 from archspec.diagnostics.diagnostic import SpecError
+from archspec.expand.program import Program
+from archspec.expand.write import Unwritten as Unspelled
 from archspec.folding.fold import fold
 from archspec.folding.tree import List
 from archspec.importing.listing import Unwritten
 from archspec.importing.standard import standard_lists
 from archspec.importing.view import Unseen, seen
 from archspec.importing.writing import write
+from archspec.ir.computed import is_computed, parts
 from archspec.ir.facts import first_difference
-from archspec.ir.graph import Graph
+from archspec.ir.graph import Graph, walk
 from archspec.loading import loads
 
 
@@ -21,30 +25,82 @@ def rewritten(arch: Architecture, *, flat: bool = False, named: bool = True) -> 
     """The text of a spec that compiles to the same graph.
 
     With `flat` nothing is left to work out. Unless `named`, blocks lose the names of standard ones.
-    Where a class cannot be folded, it is written out in full.
+    Where a class cannot be folded, it is written out in full. Sizes that the spec declares stay
+    declared where each number that follows them can be said.
     """
+    if arch.sizes:
+        with suppress(Unseen, Unwritten, Unspelled, SpecError):
+            text = _Rewriter(arch, arch.emitted, arch.program, named).text(flat)
+            if _is_alike(arch, text):
+                return text
+    said = {**arch.program.said, "sizes": {}, "input_sizes": None}
+    program = arch.program._replace(said=said) if arch.sizes else arch.program
     try:
-        trees = seen(arch.graph)
-    except Unseen:
+        return _Rewriter(arch, arch.graph, program, named).text(flat)
+    except (Unseen, Unwritten):
         return arch.expand()
-    root = trees[arch.graph]
-    if not named:
-        _hide_names(root)
-    known = {} if flat else standard_lists(root, {tree: graph for graph, tree in trees.items()})
-    plain: set[str] = set()
-    for _ in range(0 if flat else len(_classes(root)) + 1):
+
+
+class _Rewriter:
+    """Writes a graph that a spec was compiled to. `graph` may have formulas for its numbers."""
+
+    def __init__(self, arch: Architecture, graph: Graph, program: Program, named: bool) -> None:
+        self.arch, self.program = arch, program
+        trees = seen(graph)
+        self.root = trees[graph]
+        if not named:
+            _hide_names(self.root)
+        plain = _same_lists(graph, arch.graph)
+        self.graphs = {tree: plain[body] for body, tree in trees.items()}
+        self.follows = {tree for body, tree in trees.items() if _follows(body)}
+
+    def text(self, flat: bool) -> str:
+        """The text. Raises `Unwritten`."""
+        known = {} if flat else standard_lists(self.root, self.graphs, self.follows)
+        plain: set[str] = set()
+        classes = {each.of or "" for each in _lists(self.root)}
+        for _ in range(0 if flat else len(classes) + 1):
+            try:
+                text = write(fold(self.root, plain, known), self.program)
+            except Unwritten:
+                break
+            wrong = _wrong(self.arch.graph, text)
+            if wrong is None:
+                return text
+            wrong = wrong - plain or classes - plain
+            if not wrong:
+                break
+            plain |= wrong
+        return write(fold(self.root, flat=True), self.program)
+
+
+def _same_lists(graph: Graph, other: Graph) -> dict[Graph, Graph]:
+    """For each list of a graph that of another one that differs in its numbers alone."""
+    found = {graph: other}
+    for one, two in zip(walk(graph), walk(other), strict=True):
+        if one.step.body is not None and two.step.body is not None:
+            found[one.step.body] = two.step.body
+    return found
+
+
+def _follows(graph: Graph) -> bool:
+    """Whether a number in a list follows sizes of values."""
+    ops = [v.step.op for v in walk(graph) if v.step.op is not None]
+    return any(is_computed(part) for op in ops for part in parts(vars(op)))
+
+
+def _is_alike(arch: Architecture, text: str) -> bool:
+    """Whether a text is the same network at other sizes too."""
+    again = loads(text, warn=False)
+    for more in (1, 2, 5, 32):
+        sizes = {name: size + more * (i + 1) for i, (name, size) in enumerate(arch.sizes.items())}
         try:
-            text = write(fold(root, plain, known), arch.program)
-        except Unwritten:
-            break
-        wrong = _wrong(arch.graph, text)
-        if wrong is None:
-            return text
-        wrong = wrong - plain or _classes(root) - plain
-        if not wrong:
-            break
-        plain |= wrong
-    return write(fold(root, flat=True), arch.program)
+            wanted = arch.variant(sizes=sizes).graph
+        except SpecError:
+            continue
+        if first_difference(wanted, again.variant(sizes=sizes).graph) is not None:
+            return False
+    return True
 
 
 def _wrong(graph: Graph, text: str) -> set[str] | None:
@@ -66,10 +122,6 @@ def _lists(root: List) -> Iterator[List]:
             seen_.add(found)
             yield found
             ahead += [node.content for node in found.nodes if isinstance(node.content, List)]
-
-
-def _classes(root: List) -> set[str]:
-    return {each.of or "" for each in _lists(root)}
 
 
 def _hide_names(root: List) -> None:

@@ -7,7 +7,7 @@ very same list then shows by compiling the call.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -46,16 +46,20 @@ def _texts() -> Mapping[str, Mapping[str, Any]]:
     found = {}
     for name in sorted(files.library_blocks()):
         block = library_block(name)
-        if block is not None and len(block.inputs.names) == 1 and block.inputs.rest is None:
+        if block is not None:
             found[name] = plain(block.raw)
     return found
 
 
 def match(graph: Graph) -> Known | None:
     """The call of a standard block that a list is, the one with its own name first."""
-    if not 1 < len(graph.steps) <= MOST_NODES or len(graph.inputs) != 1:
+    if not 0 < len(graph.steps) <= MOST_NODES:
         return None
-    if not is_batched(graph.inputs[0]) or not graph.input_types[0].is_float:
+    if len(graph.steps) == 1 and graph.steps[0].body is None:
+        return None
+    if not graph.inputs or not all(kind.is_float for kind in graph.input_types):
+        return None
+    if not is_batched(graph.inputs[0]):
         return None
     for name in sorted(_texts(), key=lambda name: (name != graph.block, name)):
         try:
@@ -113,7 +117,8 @@ def _verified(name: str, bound: Bound, graph: Graph) -> Known | None:
             given[each] = value
     values = dict(bound)
     for n, default in stated.items():
-        if n not in values and isinstance(default, int | float | bool):
+        free = type(default) is float and _makes(name, {**given, n: default + 0.5}, graph)
+        if n not in values and isinstance(default, int | float | bool) and not free:
             values[n] = default
             usual.add(n)
     kinds = {n: p.type for n, p in params.items()}
@@ -129,14 +134,22 @@ def _same(value: Value, stated: Any) -> bool:
 
 
 def _makes(name: str, given: Bound, graph: Graph) -> bool:
-    shape = [known(size) for size in graph.inputs[0][1:]]
+    inputs = {}
+    nodes: list[dict[str, Any]] = []
+    names = [f"x{number}" for number in range(len(graph.inputs))]
+    for each, shape in zip(names, graph.inputs, strict=True):
+        if is_batched(shape):
+            inputs[each] = [known(size) for size in shape[1:]]
+        else:
+            nodes.append({"name": each, "parameter": list(map(known, shape))})
     args = {n: _written(value) for n, value in given.items()}
-    text = f"input: {shape}\nlayers:\n  - {name}: {scalar(args)}\n"
+    nodes.append({"name": "call", name: args, "from": names})
+    text = f"inputs: {scalar(inputs)}\nlayers: {scalar(nodes)}\n"
     try:
-        (step,) = loads(text, warn=False).graph.steps
+        made = loads(text, warn=False).graph.steps[-1].body
     except (SpecError, ValueError):
         return False
-    return step.body is not None and facts(step.body)[1:] == facts(graph)[1:]
+    return made is not None and facts(made)[1:] == facts(graph)[1:]
 
 
 def _written(value: Value) -> Any:
@@ -151,7 +164,7 @@ def _written(value: Value) -> Any:
 def _bound(name: str, graph: Graph) -> Bound:
     """What the parameters of a block would be. Raises `_Unbound`."""
     text = _texts().get(name)
-    if text is None or "outputs" in text:
+    if text is None:
         raise _Unbound
     return _bind_list(text["layers"], graph.steps, text.get("params", {}), {})
 
@@ -238,8 +251,14 @@ def _bind_op(form: str, args: Any, step: Step, params: Params, found: Bound) -> 
     if not isinstance(args, dict):
         args = {REGISTRY[form].primary: args} if REGISTRY[form].primary else {}
     for name, value in args.items():
-        if (param := _param(value, params)) is not None:
-            _bind(param, getattr(step.op, name), found)
+        held = getattr(step.op, name, None)
+        if isinstance(value, list) and isinstance(held, tuple) and len(value) == len(held):
+            pairs = list(zip(value, held, strict=True))
+        else:
+            pairs = [(value, held)]
+        for said, number in pairs:
+            if (param := _param(said, params)) is not None:
+                _bind(param, number, found)
 
 
 def _bind_call(form: str, args: Any, step: Step, params: Params, found: Bound) -> None:
@@ -284,10 +303,12 @@ def _bind_condition(text: str, there: bool, params: Params, found: Bound) -> Non
 # --- a whole network -----------------------------------------------------------------------------
 
 
-def standard_lists(root: List, graphs: Mapping[List, Graph]) -> dict[List, Known]:
+def standard_lists(
+    root: List, graphs: Mapping[List, Graph], others: Container[List] = ()
+) -> dict[List, Known]:
     """The lists that are standard blocks: whole classes, and groups of some length.
 
-    Lists inside of one are not asked: the block has them.
+    Lists inside of one are not asked: the block has them. `others` are none.
     """
     found: dict[List, Known] = {}
     reached: dict[List, None] = {}
@@ -298,7 +319,7 @@ def standard_lists(root: List, graphs: Mapping[List, Graph]) -> dict[List, Known
                 inner = node.content
                 if inner.of is not None:
                     reached[inner] = None
-                elif (known := _group(graphs[inner])) is not None:
+                elif inner not in others and (known := _group(graphs[inner])) is not None:
                     found[inner] = known
                 else:
                     descend(inner)
@@ -306,7 +327,7 @@ def standard_lists(root: List, graphs: Mapping[List, Graph]) -> dict[List, Known
     descend(root)
     for members in reversed(in_order(root)):
         there = [each for each in members if each in reached]
-        calls = [match(graphs[each]) for each in there]
+        calls = [None if each in others else match(graphs[each]) for each in there]
         blocks = {call.block if call is not None else None for call in calls}
         if len(blocks) == 1 and None not in blocks:
             found.update({m: c for m, c in zip(there, calls, strict=True) if c is not None})

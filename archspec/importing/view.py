@@ -148,7 +148,23 @@ def _argument(listed: Listed, value: Any) -> Any:
     if not depends(value):
         return verbatim(value)
     found = number(listed, value)
-    return Formula(found) if isinstance(found, str) else found
+    if not isinstance(found, str):
+        return found
+    own = listed.step.input_shapes[:1]
+    if own:
+        found = _of_own_input(found, listed.reads[0], len(own[0]))
+    return Formula(found)
+
+
+def _of_own_input(text: str, edge: str, rank: int) -> str:
+    """An expression in which the sizes of what the node reads have the names that a node has."""
+    quoted = edge if edge.isidentifier() else repr(edge)
+    for axis in range(1, rank):
+        name = f"in_shape[{axis - 1}]"
+        if rank == 4 and axis > 1:
+            name = ("in_height", "in_width")[axis - 2]
+        text = text.replace(f"size({quoted}, {axis})", name)
+    return text
 
 
 _AXES: dict[int, tuple[str | None, ...]] = {

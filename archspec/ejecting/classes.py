@@ -47,6 +47,11 @@ class Classes:
         self.known: dict[int, tuple[Template, str]] = {}
         self.sources: list[str] = []
 
+    def spelled(self, template: Template) -> dict[str, str]:
+        """The parameters of a class as Python spells them."""
+        taken = Names()
+        return {each.name: taken.new(_variable(each.name)) for each in template.parameters}
+
     def name(self, template: Template, root: Root | None = None) -> str:
         """The name of a template's class, which is written if it is not there."""
         if id(template) not in self.known:
@@ -73,7 +78,7 @@ class Class:
 
     def __init__(self, classes: Classes, template: Template, root: Root | None) -> None:
         self.classes, self.template, self.root = classes, template, root
-        self.spelled = {each.name: _variable(each.name) for each in template.parameters}
+        self.spelled = classes.spelled(template)
         self.stored: dict[str, str] = {}
         self.sequential = root is None and self._is_sequential()
         self.members = Members([])
@@ -246,7 +251,8 @@ class Class:
         for each in sorted(call.template.parameters, key=lambda each: each.default is not None):
             if each.name in given:
                 text = source(given[each.name], self.spell)
-                yield text if each.default is None else f"{_variable(each.name)}={text}"
+                spelled = self.classes.spelled(call.template)[each.name]
+                yield text if each.default is None else f"{spelled}={text}"
 
     def _group(self, group: Group) -> str:
         """A chain on one line."""
@@ -575,7 +581,10 @@ def _words(text: str) -> list[str]:
 
 
 def _variable(name: str) -> str:
-    plain = name.replace("-", "_").lower()
+    if "|" in name:  # it is called after what a node is
+        prefix, _, path = name.partition("|")[0].partition("_")
+        name = f"{prefix}_{path.rpartition('.')[2] or 'part'}"
+    plain = re.sub(r"\W", "_", name).lower()
     return f"{plain}_" if keyword.iskeyword(plain) or plain in ("self", "nn", "torch") else plain
 
 

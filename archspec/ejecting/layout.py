@@ -1,7 +1,7 @@
 """Lays out statements as ruff formats them, so that the file needs no formatter.
 
-A statement that is too long is broken at its last bracket: what stands in it goes on a line of its
-own, or each item on one.
+A statement that is too long is broken at the first bracket that does not fit: what stands in it goes
+on a line of its own, or each item on one.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _head(text: str) -> tuple[str, str]:
 
 def _broken(text: str, indent: int) -> Iterator[str]:
     margin = " " * indent
-    bracket = _last_bracket(text)
+    bracket = _long_bracket(text, indent)
     if indent + len(text) <= WIDTH or bracket is None or bracket.end - bracket.start == 1:
         yield margin + text
         return
@@ -130,7 +130,7 @@ def _broken(text: str, indent: int) -> Iterator[str]:
     else:
         for item in items:
             yield from _broken(f"{item},", indent + 4)
-    yield margin + text[bracket.end :]
+    yield from _broken(text[bracket.end :], indent)
 
 
 def _depths(text: str) -> Iterator[int]:
@@ -148,14 +148,18 @@ def _depths(text: str) -> Iterator[int]:
             depth += 1
 
 
-def _last_bracket(text: str) -> _Bracket | None:
+def _long_bracket(text: str, indent: int) -> _Bracket | None:
+    """The first bracket that cannot stay on its line with what opens the next one, or the last."""
     depths = list(_depths(text))
     ends = [i for i, depth in enumerate(depths) if depth == 0 and text[i] in _CLOSING]
+    starts = [i for i, depth in enumerate(depths) if depth == 0 and text[i] in _OPENING]
     if not ends:
         return None
-    end = ends[0] if text.startswith("def ") else ends[-1]
-    starts = [i for i in range(end) if depths[i] == 0 and text[i] in _OPENING]
-    return _Bracket(starts[-1], end)
+    for start, end, after in zip(starts, ends, [*starts[1:], len(text)], strict=False):
+        is_long = indent + after + 1 > WIDTH or text.startswith("def ")
+        if is_long and end - start > 1:
+            return _Bracket(start, end)
+    return _Bracket(starts[-1], ends[-1])
 
 
 def _items(inside: str) -> Iterator[str]:

@@ -28,10 +28,12 @@ class Renamer:
     def __init__(self) -> None:
         self.known: dict[int, tuple[Template, Template]] = {}
         self.parameters: dict[int, Names] = {}
+        self.counters: list[str] = []
 
     def template(self, template: Template) -> Template:
         """The template with other names for those of its parameters that a loop would hide."""
         if id(template) not in self.known:
+            outer, self.counters = self.counters, []
             hidden = set(_walked(template.parts))
             found = {p.name: f"{p.name}_list" for p in template.parameters if p.name in hidden}
             self.parameters[id(template)] = found
@@ -40,6 +42,7 @@ class Renamer:
                 parameters=tuple(parameters), parts=self._parts(template.parts, found)
             )
             self.known[id(template)] = template, changed
+            self.counters = outer
         return self.known[id(template)][1]
 
     def _parameter(self, parameter: Parameter, names: Names) -> Parameter:
@@ -54,13 +57,23 @@ class Renamer:
         when = part.when and renamed(part.when, names)
         if isinstance(part, Entry):
             return part._replace(name=name, when=when, content=self._content(part.content, names))
+        counter = part.counter
+        while counter in self.counters:
+            counter = {"index": "position"}.get(counter, f"{counter}_")
+        self.counters.append(counter)
         inner = set(_walked(part.parts))
         own = {each: f"{each}_list" for each in part.lists if each in inner}
         inside = {key: each for key, each in names.items() if key not in part.lists} | own
         lists = {own.get(key, key): renamed(each, names) for key, each in part.lists.items()}
+        if counter != part.counter:
+            inside[part.counter] = counter
+            name = name and renamed(name, {part.counter: counter})
         times = part.times and renamed(part.times, names)
         parts = self._parts(part.parts, inside)
-        changed = part._replace(name=name, when=when, lists=lists, times=times, parts=parts)
+        self.counters.pop()
+        changed = part._replace(
+            counter=counter, name=name, when=when, lists=lists, times=times, parts=parts
+        )
         return _with_named_iterations(changed)
 
     def _content(self, content: Op | Call | Group, names: Names) -> Op | Call | Group:

@@ -69,8 +69,8 @@ class MyBlock(nn.Module):
         y = self.relu(y)
         if self.project is not None:
             x = self.project(x)
-        x = y + x
-        return self.relu(x)'''
+        y = y + x
+        return self.relu(y)'''
     )
 
 

@@ -13,9 +13,11 @@ from archspec.ejecting.forward import Line
 from archspec.ejecting.layout import docstring, statement
 from archspec.ejecting.members import Unsayable
 from archspec.ejecting.renaming import Renamer
+from archspec.ejecting.unrolling import Unroller
 from archspec.ejecting.view import View
 from archspec.emit import namespace
 from archspec.folding.fold import fold
+from archspec.folding.template import Template
 from archspec.ir.graph import Graph
 from archspec.ir.shape import Shape
 from archspec.ir.types import ValueType
@@ -43,11 +45,16 @@ def _classes(view: View, constructors: Constructors, root: Root) -> tuple[Classe
         classes = Classes(constructors, view.shapes)
         try:
             whole = len(flat) > MOST_FLAT or len(set(flat)) < len(flat)
-            return classes, classes.name(Renamer().template(fold(view.root, whole or flat)), root)
+            return classes, classes.name(_plain(fold(view.root, whole or flat)), root)
         except Unsayable as error:
             if whole:
                 raise
             flat.append(re.sub(r"_\d+\Z", "", error.of))
+
+
+def _plain(template: Template) -> Template:
+    """A folded template as Python can say it."""
+    return Renamer().template(Unroller().template(template))
 
 
 MOST_FLAT = 20

@@ -1,7 +1,7 @@
 """Lays out statements as ruff formats them, so that the file needs no formatter.
 
-A statement that is too long is broken at the first bracket that does not fit: what stands in it goes
-on a line of its own, or each item on one.
+A statement that is too long is broken at the first bracket that does not fit: what stands in it
+goes on a line of its own, or each item on one.
 """
 
 from __future__ import annotations

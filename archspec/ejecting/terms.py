@@ -44,7 +44,7 @@ def source(term: Term, spell: Spell = str, strength: int = 0) -> str:
         made = f"{left} {term.operator} {right}"
         return f"({made})" if own < strength else made
     if isinstance(term, Conditional):
-        if {term.then, term.otherwise} == {Constant(True), Constant(False)}:
+        if _is_truth(term.then, True, False) and _is_truth(term.otherwise, True, False):
             return _truth(term, spell, strength)
         then, condition = source(term.then, spell, 1), source(term.condition, spell, 1)
         made = f"{then} if {condition} else {source(term.otherwise, spell)}"
@@ -59,10 +59,14 @@ def source(term: Term, spell: Spell = str, strength: int = 0) -> str:
     return f'f"{text_source(term, spell)}"'
 
 
+def _is_truth(term: Term, *values: bool) -> bool:
+    return isinstance(term, Constant) and any(term.value is value for value in values)
+
+
 def _truth(term: Conditional, spell: Spell, strength: int) -> str:
     """A condition, or its opposite."""
     condition = term.condition
-    if term.then == Constant(True):
+    if _is_truth(term.then, True):
         return source(condition, spell, strength)
     opposite = {"==": "!=", "!=": "==", "<": ">=", ">": "<=", "<=": ">", ">=": "<"}
     if isinstance(condition, Binary) and condition.operator in opposite:

@@ -144,6 +144,7 @@ def test_a_group_is_a_chain_with_its_keys():
             Conditional(Binary(">", WIDTH, Constant(1)), Constant(True), Constant(False)),
             "width > 1",
         ),
+        (Conditional(WIDTH, Constant(1), Constant(0)), "1 if width else 0"),
         (Conditional(WIDTH, Constant(False), Constant(True)), "not width"),
         (Constant(("a'b", (1,), None)), '("a\'b", (1,), None)'),
         (Text(("a{", WIDTH)), 'f"a{{{width}"'),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Sequence
 
 from archspec.folding.columns import Unalike, key
@@ -86,11 +87,16 @@ def _common(first: Sequence[Item], second: Sequence[Item]) -> list[tuple[int, in
 
 
 def _likeness(one: Item, other: Item) -> float:
-    """0 where two items are never one, else from 10 to 11."""
-    if one.form != other.form or one.name != other.name:
+    """0 where two items are never one, else from 10 to 12."""
+    if one.form != other.form or _stem(one.name) != _stem(other.name):
         return 0.0
     a, b = facts_of(one), facts_of(other)
-    return 10 + len(a & b) / max(1, len(a | b))
+    return 10 + (one.name == other.name) + len(a & b) / max(1, len(a | b))
+
+
+def _stem(name: str | None) -> str | None:
+    """A name without its numbers, which may count the iterations of a loop."""
+    return None if name is None else re.sub(r"\d+", "0", name)
 
 
 def facts_of(item: Item) -> frozenset[Hashable]:

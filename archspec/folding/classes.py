@@ -16,6 +16,7 @@ from archspec.folding.rows import (
     CallItem,
     Content,
     GroupItem,
+    Item,
     LeafItem,
     Ready,
     Row,
@@ -23,15 +24,15 @@ from archspec.folding.rows import (
     item_of,
 )
 from archspec.folding.runs import settled, weight, with_runs
-from archspec.folding.scopes import ClassScope, LoopScope, kind_of
+from archspec.folding.scopes import ClassScope, LoopScope, is_size, kind_of
 from archspec.folding.substitution import substituted
-from archspec.folding.template import Parameter, Template
+from archspec.folding.template import Parameter, Part, Template
 from archspec.folding.terms import Conditional, Constant, Name
-from archspec.folding.tree import Known, Leaf, List
-from archspec.folding.words import words_of
+from archspec.folding.tree import INPUT, Edge, Known, Leaf, List
+from archspec.folding.words import words_in, words_of
 
 MOST_LISTS = 6
-"""The most lists that a loop may walk together, as a table: one of few iterations two."""
+"""The most lists that a loop may walk together, as a table: fewer than it has rows."""
 
 
 class Classes:
@@ -97,7 +98,7 @@ class Classes:
         variants = [plain]
         if loops:
             rows = [self._row(member, True) for member in members]
-            variants = [rows, [settled(row, worth) for row in rows], plain]
+            variants = [rows, [settled(row, worth, staged) for row in rows], plain]
             if len(members) == 1:
                 del variants[0]
         for variant in variants:
@@ -194,22 +195,28 @@ def _default(parameter: Parameter, size: int) -> Column:
     return Column([ABSENT] * size)
 
 
+def _alone(run: RunItem) -> tuple[Builder, tuple[Part, ...]]:
+    """A run as the only thing of a network. Raises `Unalike`."""
+    times = len(run.iterations)
+    builder = Builder()
+    pattern = unified(run.iterations)
+    rows = tuple([(0, t) for t in range(times)])
+    slot = Slot(None, None, RunPattern(Column([times]), rows, pattern), 1, {}, {})
+    return builder, builder.parts(Pattern(1, (slot,), ()), ClassScope(1, {}, {}))
+
+
 def worth(run: RunItem) -> float:
     """The share of its text that a loop saves; -1 where it cannot be said."""
     times = len(run.iterations)
-    builder = Builder()
     try:
-        pattern = unified(run.iterations)
-        rows = tuple([(0, t) for t in range(times)])
-        slot = Slot(None, None, RunPattern(Column([times]), rows, pattern), 1, {}, {})
-        builder.parts(Pattern(1, (slot,), ()), ClassScope(1, {}, {}))
+        builder, _ = _alone(run)
     except Unalike:
         return -1.0
-    lists = [name for loop in builder.loops.values() for name in loop.lists]
+    lists = builder.walked()
     choices = sum(
         isinstance(t, Conditional) for a in builder.arguments.values() for t in a.values()
     )
-    if len(lists) > (MOST_LISTS if times > MOST_LISTS else 2):
+    if len(lists) > min(MOST_LISTS, max(2, times - 1)):
         return -1.0
     if times == 2 and (lists or choices > 1 or _is_plain(run.iterations[0])):
         return -0.5
@@ -218,6 +225,27 @@ def worth(run: RunItem) -> float:
     full = sum(map(weight, run.iterations))
     words = max(map(weight, run.iterations)) + 2 + 3 * choices + sum(1 + times for _ in lists)
     return 1 - words / full
+
+
+def staged(run: RunItem) -> RunItem:
+    """A long run as stages, each of iterations with one number of channels, if that is shorter."""
+    try:
+        builder, parts = _alone(run)
+        (loop, *inner) = builder.loops.values()
+        sizes = [column for name, column in loop.walked.items() if is_size(name)]
+        if inner or not sizes:
+            return run
+        stages: list[list[Row]] = []
+        for number, row in enumerate(run.iterations):
+            if number == 0 or sizes[-1].keys[number] != sizes[-1].keys[number - 1]:
+                stages.append([])
+            stages[-1].append(row)
+        item = [Item(None, RunItem(tuple(stage)), (Edge(INPUT),), 1) for stage in stages]
+        outer = RunItem(tuple([Row((each,), (Edge(0),)) for each in item]))
+        _, others = _alone(outer)
+    except Unalike:
+        return run
+    return outer if worth(outer) > -1 and words_in(others) < words_in(parts) else run
 
 
 def _strains(loop: LoopScope) -> bool:

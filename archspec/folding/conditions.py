@@ -163,7 +163,9 @@ def _comparisons(column: Column, variables: Variables) -> Iterator[Atom]:
             same = [each == key for each in other.keys]
             if value == 0:
                 yield Binary(">", term, Constant(0)), _bits(column, [not s for s in same])
-            if not isinstance(value, str) and value in (0, 1):
+            if not isinstance(value, str) and value not in (0, 1):
+                continue  # what it happens to be in these rows
+            if not isinstance(value, str):
                 yield Binary("!=", term, Constant(value)), _bits(column, [not s for s in same])
             yield Binary("==", term, Constant(value)), _bits(column, same)
             yield Binary("!=", term, Constant(value)), _bits(column, [not s for s in same])

@@ -17,16 +17,19 @@ Worth = Callable[[RunItem], float]
 
 
 class _Run(Record):
-    """Where a run stands: its first item, the length of an iteration, and all iterations."""
+    """Where a run stands: its first item, all iterations, and what the first of them reads."""
 
     start: int
-    period: int
     content: RunItem
     reads: tuple[Edge, ...]
 
     @property
+    def period(self) -> int:
+        return len(self.content.iterations[0].items)
+
+    @property
     def length(self) -> int:
-        return self.period * len(self.content.iterations)
+        return sum(len(row.items) for row in self.content.iterations)
 
 
 def with_runs(row: Row, worth: Worth) -> Row:
@@ -36,16 +39,17 @@ def with_runs(row: Row, worth: Worth) -> Row:
     repeats in one place is a run of one iteration in all others, which may have another number.
     """
     refused: set[tuple[int, ...]] = set()
-    found: list[_Run] = []
     while True:
-        while (run := _best(row, worth, refused)) is not None:
+        found: list[_Run] = []
+        while (run := _best(row, worth, refused, outer=False)) is not None:
             row = _folded(row, run)
             found.append(run)
-        if not found:
-            return row
         for run in found:
             row = _with_single(row, run)
-        found = []
+        run = _best(row, worth, refused, outer=True)
+        if run is None:
+            return row
+        row = _folded(row, run)
 
 
 def _with_single(row: Row, run: _Run) -> Row:
@@ -82,17 +86,23 @@ def _alone(row: Row, start: int, run: _Run) -> _Run | None:
     if any(a.reads != b.reads for a, b in zip(made, run.content.iterations[0].items, strict=True)):
         return None
     content = RunItem((Row(made, run.content.iterations[0].outputs),))
-    return _Run(start, run.period, content, first)
+    return _Run(start, content, first)
 
 
-def _best(row: Row, worth: Worth, refused: set[tuple[int, ...]]) -> _Run | None:
+def _best(row: Row, worth: Worth, refused: set[tuple[int, ...]], *, outer: bool) -> _Run | None:
+    """The longest run of the shortest period; an `outer` one has runs in it."""
     for period in range(1, LONGEST + 1):
         found = [run for run in _of_period(row, period) if _place(row, run) not in refused]
+        found = [run for run in found if _has_runs(run) is outer]
         for run in sorted(found, key=lambda run: (-run.length, run.start)):
             if worth(run.content) > -1:
                 return run
             refused.add(_place(row, run))
     return None
+
+
+def _has_runs(run: _Run) -> bool:
+    return any(isinstance(item.content, RunItem) for item in run.content.iterations[0].items)
 
 
 def _place(row: Row, run: _Run) -> tuple[int, ...]:
@@ -130,33 +140,59 @@ def _chained(row: Row, start: int, period: int, times: int) -> _Run | None:
     items = row.items
     if not _are_named_alike(items[start : start + period * times], period):
         return None
-    carried = _carried(row, start, period, times)
+    carried = _carried(row, start, period)
     if carried is None:
         return None
     first, offset, output = carried
     outer: list[Edge] = []
     iterations = []
+    before = first
     for t in range(times):
         begin = start + t * period
-        before = first if t == 0 else Edge(begin - period + offset, output)
         made = _iteration(items[begin : begin + period], begin, start, before, outer)
         if made is None:
             return None
         iterations.append(Row(made, (Edge(offset, output),)))
-    last = start + (times - 1) * period
-    kept = Edge(last + offset, output)
-    if any(
-        _within(e, start, start + times * period) and e != kept
-        for e in _later(row, start, period * times)
-    ):
+        before = Edge(begin + offset, output)
+    if not _is_closed(row, start, period * times, before):
         return None
-    if any(
-        each.items[i].reads != iterations[0].items[i].reads
-        for each in iterations
-        for i in range(period)
-    ):
+    if any(a.reads != b.reads for each in iterations for a, b in _pairs(each, iterations[0])):
         return None
-    return _Run(start, period, RunItem(tuple(iterations)), (first, *outer))
+    more = _more(row, start + period * times, start, before, iterations[0], outer)
+    if more is not None:
+        iterations.append(more)
+    return _Run(start, RunItem(tuple(iterations)), (first, *outer))
+
+
+def _pairs(one: Row, other: Row) -> Iterator[tuple[Item, Item]]:
+    return zip(one.items, other.items, strict=True)
+
+
+def _is_closed(row: Row, start: int, length: int, kept: Edge) -> bool:
+    """Whether nothing behind a run reads of it but what its last iteration gives."""
+    end = start + length
+    return not any(_within(e, start, end) and e != kept for e in _later(row, start, length))
+
+
+def _more(
+    row: Row, begin: int, start: int, before: Edge, whole: Row, outer: list[Edge]
+) -> Row | None:
+    """A last iteration that ends early: the first items of one, and nothing that reads the rest."""
+    period = len(whole.items)
+    for length in range(min(period - 1, len(row.items) - begin), 0, -1):
+        items = row.items[begin : begin + length]
+        if [each.shape for each in items] != [each.shape for each in whole.items[:length]]:
+            continue
+        if all(isinstance(item.content, LeafItem) for item in items):
+            continue
+        made = _iteration(items, begin, start, before, list(outer))
+        kept = Edge(begin + length - 1)
+        if made is None or items[-1].outputs != 1:
+            continue
+        alike = all(a.reads == b.reads for a, b in zip(made, whole.items, strict=False))
+        if alike and _is_closed(row, start, begin + length - start, kept):
+            return Row(made, (Edge(length - 1),))
+    return None
 
 
 def _within(edge: Edge, start: int, end: int) -> bool:
@@ -171,7 +207,7 @@ def _later(row: Row, start: int, length: int) -> Iterator[Edge]:
     yield from row.outputs
 
 
-def _carried(row: Row, start: int, period: int, times: int) -> tuple[Edge, int, int] | None:
+def _carried(row: Row, start: int, period: int) -> tuple[Edge, int, int] | None:
     """What the first iteration reads in place of the one before it, and what each hands on.
 
     An iteration hands on an output of its last item.
@@ -302,20 +338,53 @@ POOR = 0.1
 """A loop must save this share of its text at least."""
 
 
-def settled(row: Row, worth: Worth) -> Row:
-    """The row without the runs that are worth little, also in its groups."""
+def settled(row: Row, worth: Worth, staged: Callable[[RunItem], RunItem]) -> Row:
+    """The row without the runs that are worth little, also in its groups.
+
+    `staged` may make a run of runs of a long one.
+    """
     for place in range(len(row.items) - 1, -1, -1):
         content = row.items[place].content
         if isinstance(content, RunItem) and worth(content) < POOR:
             row = unrolled(row, place)
-    items = [_settled(item, worth) for item in row.items]
+    items = [_settled(item, worth, staged) for item in row.items]
     return Row(tuple(items), row.outputs)
 
 
-def _settled(item: Item, worth: Worth) -> Item:
-    if isinstance(item.content, GroupItem):
-        return item.holding(GroupItem(settled(item.content.row, worth)))
-    return item
+def _settled(item: Item, worth: Worth, staged: Callable[[RunItem], RunItem]) -> Item:
+    match item.content:
+        case GroupItem(row):
+            return item.holding(GroupItem(settled(row, worth, staged)))
+        case RunItem(iterations):
+            return item.holding(staged(RunItem(tuple(_settled_together(iterations, worth)))))
+        case _:
+            return item
+
+
+def _settled_together(rows: Sequence[Row], worth: Worth) -> Sequence[Row]:
+    """Iterations without runs that are worth little in each of them.
+
+    Those that have different numbers of iterations stay: together they are worth more.
+    """
+    if len({len(row.items) for row in rows}) > 1:
+        return rows
+    for place in range(len(rows[0].items) - 1, -1, -1):
+        items = [row.items[place] for row in rows]
+        runs = [item.content for item in items if isinstance(item.content, RunItem)]
+        groups = [item.content.row for item in items if isinstance(item.content, GroupItem)]
+        if len(runs) == len(rows) and len({len(run.iterations) for run in runs}) == 1:
+            if all(worth(run) < POOR for run in runs):
+                rows = [unrolled(row, place) for row in rows]
+        elif len(groups) == len(rows):
+            inner = _settled_together(groups, worth)
+            rows = [
+                Row(
+                    (*row.items[:place], item.holding(GroupItem(group)), *row.items[place + 1 :]),
+                    row.outputs,
+                )
+                for row, item, group in zip(rows, items, inner, strict=True)
+            ]
+    return rows
 
 
 def weight(row: Row) -> int:

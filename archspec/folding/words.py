@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archspec.folding.rows import Ready
-from archspec.folding.template import Entry, Loop, Template
+from archspec.folding.template import Entry, Loop, Part, Template
 from archspec.folding.terms import Constant, Name
 from archspec.folding.tree import Edge
 
@@ -19,6 +19,11 @@ def words_of(ready: Ready) -> int:
         passed = [i for i in column.present if column.keys[i] != other.keys[i]]
         own += sum(1 + _words(Constant(column.values[i])) for i in passed)
     return own + _words(template.parts)
+
+
+def words_in(parts: tuple[Part, ...]) -> int:
+    """The words of parts."""
+    return _words(parts)
 
 
 def _words(value: Any) -> int:

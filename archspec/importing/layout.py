@@ -101,7 +101,9 @@ def mapping(value: Mapping[Any, Any], indent: str, lead: str | None = None) -> I
             yield start if isinstance(key, Plain) else f"{start} null"
             continue
         line = f"{start} {beside(each)}"
-        if (len(line) <= WIDTH and not _tall(each)) or not _divisible(each):
+        if len(line) > WIDTH and _is_row(each):
+            yield from _wrapped(f"{start} ", each, indent)
+        elif (len(line) <= WIDTH and not _tall(each)) or not _divisible(each):
             yield line
         elif isinstance(each, Mapping):
             yield start
@@ -109,6 +111,23 @@ def mapping(value: Mapping[Any, Any], indent: str, lead: str | None = None) -> I
         else:
             yield start
             yield from entries(each, indent + "  ")
+
+
+def _is_row(value: Any) -> bool:
+    """Whether data is a list that can go on in the next line."""
+    return isinstance(value, list | tuple) and not isinstance(value, Nodes) and len(value) > 1
+
+
+def _wrapped(start: str, items: Sequence[Any], indent: str) -> Iterator[str]:
+    """A list in brackets over several lines."""
+    line = f"{start}["
+    for number, item in enumerate(items):
+        text = flow(item) + ("]" if number == len(items) - 1 else ",")
+        if len(line) + len(text) + 1 > WIDTH and not line.isspace():
+            yield line.rstrip()
+            line = indent + "    "
+        line += text if line.endswith("[") or line.isspace() else f" {text}"
+    yield line
 
 
 def _divisible(value: Any) -> bool:

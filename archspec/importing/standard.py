@@ -66,9 +66,10 @@ def match(graph: Graph) -> Known | None:
             bound = _bound(name, graph)
         except _Unbound:
             continue
-        for each in _completed(name, bound):
-            if (found := _verified(name, each, graph)) is not None:
-                return found
+        calls = [_verified(name, each, graph) for each in _completed(name, bound)]
+        found = [call for call in calls if call is not None]
+        if found:
+            return min(found, key=lambda call: len(call.values) - len(call.usual))
     return None
 
 

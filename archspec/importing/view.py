@@ -167,22 +167,22 @@ def _of_own_input(text: str, edge: str, rank: int) -> str:
     return text
 
 
-_AXES: dict[int, tuple[str | None, ...]] = {
-    2: (None, "in_features"),
-    3: (None, None, "in_features"),
-    4: (None, "in_channels", "in_height", "in_width"),
-}
-
-
 def sizes_of(shape: Shape) -> dict[str, Value]:
     """The names that a spec has for the sizes of a value, each with its number.
 
-    The last axis of an image is no feature, and the axis of tokens no channel: a reader would
-    wonder.
+    Of an image they are those of its channels and sides. Of all else the last axis has the
+    features; where an image has them there too, as its two equal sides show, it has no channels.
     """
-    if not is_batched(shape):
+    if not is_batched(shape) or len(shape) < 2:
         return {}
-    others = (None, "in_channels", *(None,) * (len(shape) - 2))[: len(shape)]
-    names = _AXES.get(len(shape), others)
-    pairs = zip(names, shape, strict=True)
-    return {name: known(size) for name, size in pairs if name is not None and not depends(size)}
+    axes = {"in_features": len(shape) - 1}
+    if len(shape) == 4 and not (same(shape[1], shape[2]) and not same(shape[2], shape[3])):
+        axes = {"in_channels": 1, "in_height": 2, "in_width": 3}
+    elif len(shape) == 5:
+        axes = {"in_channels": 1, "in_features": 4}
+    return {n: known(shape[axis]) for n, axis in axes.items() if not depends(shape[axis])}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two sizes are one number here."""
+    return bool(known(one) == known(other))

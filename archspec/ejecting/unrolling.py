@@ -176,9 +176,7 @@ def replaced(term: Term, values: Values) -> Term:
         condition = replaced(term.condition, values)
         if isinstance(condition, Constant):
             return replaced(term.then if condition.value else term.otherwise, values)
-        return Conditional(
-            condition, replaced(term.then, values), replaced(term.otherwise, values)
-        )
+        return Conditional(condition, replaced(term.then, values), replaced(term.otherwise, values))
     if isinstance(term, Binary):
         left, right = replaced(term.left, values), replaced(term.right, values)
         if isinstance(left, Constant) and isinstance(right, Constant):

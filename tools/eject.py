@@ -27,8 +27,6 @@ from archspec.ir.shape import concrete
 from archspec.runtime.values import drawn
 
 ROOT = Path(__file__).resolve().parent.parent
-LEAST = {"inception_v3": 299, "maxvit_t": 224, "vit_h_14": 56, "alexnet": 80}
-"""Image sizes, for `--size`, of models that do not run at a smaller one."""
 COLUMNS = ("spec", "lines", *ejected.CHECKS, "ruff")
 
 
@@ -74,8 +72,12 @@ def small(name: str, size: int | None) -> archspec.Architecture:
     shape = arch.input_shape
     if size is None or not isinstance(shape, tuple) or len(shape) != 4:
         return arch
-    size = max(size, LEAST.get(Path(name).stem, 0))
-    return arch.variant(input_shape=(shape[1], size, size))
+    while size < shape[-1]:
+        try:
+            return arch.variant(input_shape=(shape[1], size, size))
+        except archspec.SpecError:
+            size *= 2
+    return arch
 
 
 def row(name: str, size: int | None) -> dict[str, Any]:

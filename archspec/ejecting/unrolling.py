@@ -96,18 +96,16 @@ class _List:
         parts, outputs = self.unroller.list(part.parts, part.outputs, inside)
         lists = {key: replaced(term, self.values) for key, term in part.lists.items()}
         times = part.times and replaced(part.times, self.values)
-        return part._replace(
-            **{"name": name, "when": when, "reads": reads, "parts": parts, "outputs": outputs},
-            **{"lists": lists, "times": times},
-        )
+        changed = part._replace(name=name, when=when, reads=reads, lists=lists, times=times)
+        return changed._replace(parts=parts, outputs=outputs)
 
     def _unroll(self, position: int, loop: Loop) -> None:
         carried = list(map(self.edge, loop.reads))
         for number in range(_times(loop) or 0):
-            values = {loop.counter: Constant(number)}
+            values: dict[str, Term] = {loop.counter: Constant(number)}
             for name, term in loop.lists.items():
-                assert isinstance(term, Constant) and isinstance(term.value, tuple)
-                values[name] = Constant(term.value[number])
+                value: Any = term.value if isinstance(term, Constant) else None
+                values[name] = Constant(value[number])
             inner = _List(self.unroller, {**self.values, **values})
             inner.parts = self.parts
             inner.moved = {Edge(INPUT, k): edge for k, edge in enumerate(carried)}
@@ -179,9 +177,9 @@ def replaced(term: Term, values: Values) -> Term:
         return Conditional(condition, replaced(term.then, values), replaced(term.otherwise, values))
     if isinstance(term, Binary):
         left, right = replaced(term.left, values), replaced(term.right, values)
-        if isinstance(left, Constant) and isinstance(right, Constant):
-            if term.operator in _OPERATORS:
-                return Constant(_OPERATORS[term.operator](left.value, right.value))
+        compute = _OPERATORS.get(term.operator)
+        if compute and isinstance(left, Constant) and isinstance(right, Constant):
+            return Constant(compute(left.value, right.value))
         return Binary(term.operator, left, right)
     if isinstance(term, Item):
         of, place = replaced(term.of, values), replaced(term.position, values)

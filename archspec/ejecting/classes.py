@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from archspec.ejecting.channels import Running
 from archspec.ejecting.constructors import Constructors
 from archspec.ejecting.forward import Line, Scope, Writer
 from archspec.ejecting.layout import WIDTH, docstring, statement
@@ -41,8 +42,14 @@ class Root(Record):
 class Classes:
     """The classes of one file, in the order in which they are written."""
 
-    def __init__(self, constructors: Constructors, shapes: Mapping[tuple[str, str], str]) -> None:
+    def __init__(
+        self,
+        constructors: Constructors,
+        shapes: Mapping[tuple[str, str], str],
+        running: Mapping[int, Running] | None = None,
+    ) -> None:
         self.constructors, self.shapes = constructors, shapes
+        self.running: Mapping[int, Running] = {} if running is None else running
         self.names = Names(constructors.reserved)
         self.known: dict[int, tuple[Template, str]] = {}
         self.sources: list[str] = []
@@ -285,10 +292,9 @@ class Class:
                 for inner in _flattened([part]):
                     if is_weightless(inner):
                         yield from self._weightless(inner, depth)
-                body = [line._replace(depth=line.depth + 1) for line in self._loop_body(part)]
-                if body:
-                    yield Line(header(part, body, lambda term: source(term, self.spell)), depth)
-                    yield from (line._replace(depth=line.depth + depth) for line in body)
+                if body := self._loop_body(part):
+                    for line in self._repeated(part, body):
+                        yield line._replace(depth=line.depth + depth)
             elif isinstance(part, Loop) or self.kind(part):
                 for line in self._child(part):
                     yield line._replace(depth=line.depth + depth)
@@ -348,16 +354,41 @@ class Class:
         if isinstance(entry.content, Group) and any(map(_moves, entry.content.parts)):
             raise Unsayable("an iteration with loops of its own")
         made = self.value(entry.content)
+        if id(loop) in self.classes.running:
+            variable = self._list_name(own)
+            yield Line(f"{variable}: list[nn.Module] = []")
+            yield from self._repeated(loop, [Line(f"{variable}.append({made})")])
+            inside = f"*{variable}" if kind == "nn.Sequential" else variable
+            yield Line(self.members.write(own, f"{kind}({inside})", self.spell, "module"))
+            return
         loops = clause(loop, _words(made), lambda term: source(term, self.spell))
         inside = f"[{made} for {loops}]"
         inside = f"*{inside}" if kind == "nn.Sequential" else inside
         yield Line(self.members.write(own, f"{kind}({inside})", self.spell, "module"))
 
+    def _list_name(self, own: Member) -> str:
+        """A variable for the modules of a child."""
+        variable = "layers" if own.fixed is None or not is_plain(own.fixed) else own.fixed
+        return f"{variable}_layers" if variable in self.spelled.values() else variable
+
+    def _repeated(self, loop: Loop, body: Sequence[Line]) -> Iterator[Line]:
+        """The loop with these statements, and with the variable that it counts channels in."""
+        run = self.classes.running.get(id(loop))
+        lines = list(body)
+        if run is not None and run.name in _words(" ".join([line.text for line in lines])):
+            start, update = self._say(run.start), self._say(run.update)
+            if start != run.name:
+                yield Line(f"{run.name} = {start}")
+            grown = update.removeprefix(f"{run.name} + ")
+            if grown != run.name:
+                lines.append(Line(f"{run.name} {'=' if grown == update else '+='} {grown}"))
+        yield Line(header(loop, lines, self._say))
+        yield from (line._replace(depth=line.depth + 1) for line in lines)
+
     def _grown(self, group: Group, own: Member) -> Iterator[Line]:
         """A chain with loops and conditions."""
         if all(part.name is None for part in _flattened(group.parts)):
-            variable = "layers" if own.fixed is None or not is_plain(own.fixed) else own.fixed
-            variable = f"{variable}_layers" if variable in self.spelled.values() else variable
+            variable = self._list_name(own)
             made = list(self._listed(variable, group.parts))
             if len(made) == 1:
                 value = made[0].text.partition(" = ")[2]
@@ -377,8 +408,7 @@ class Class:
         for part in parts:
             if isinstance(part, Loop) and part.name is None:
                 body = list(self._added(part.parts, to))
-                yield Line(header(part, body, lambda term: source(term, self.spell)))
-                yield from (line._replace(depth=line.depth + 1) for line in body)
+                yield from self._repeated(part, body)
                 continue
             if isinstance(part, Loop) or part.name is None:
                 raise Unsayable("a chain with names, and with children that have none")
@@ -410,13 +440,12 @@ class Class:
                 if part.name is not None:
                     raise Unsayable("a list of its own among unnamed children")
                 body = list(self._appended(variable, part.parts))
-                say = clause(part, _words(" ".join([b.text for b in body])), self._say)
-                if len(body) == 1:
+                if len(body) == 1 and id(part) not in self.classes.running:
+                    say = clause(part, _words(body[0].text), self._say)
                     made = body[0].text.removeprefix(f"{variable}.append(")[:-1]
                     yield Line(f"{variable} += [{made} for {say}]")
                 else:
-                    yield Line(f"for {say}:")
-                    yield from (line._replace(depth=line.depth + 1) for line in body)
+                    yield from self._repeated(part, body)
                 continue
             line = Line(f"{variable}.append({self.value(part.content)})")
             if part.when is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from archspec.ejecting.carried import Carried
+from archspec.ejecting.channels import IN_CHANNELS, Channels
 from archspec.ejecting.classes import Classes, Root
 from archspec.ejecting.constructors import Constructors
 from archspec.ejecting.first_values import computed_last, fills
@@ -17,7 +19,6 @@ from archspec.ejecting.unrolling import Unroller
 from archspec.ejecting.view import View
 from archspec.emit import namespace
 from archspec.folding.fold import fold
-from archspec.folding.template import Template
 from archspec.ir.graph import Graph
 from archspec.ir.shape import Shape
 from archspec.ir.types import ValueType
@@ -32,6 +33,8 @@ def eject(graph: Graph, name: str, doc: str = "", init: str | None = None) -> st
     Raises `Refusal`, without place, for a network that cannot be written.
     """
     view = View(graph, name)
+    while view.lost - view.untracked:
+        view = View(graph, name, view.untracked | view.lost)
     constructors = Constructors(bool(computed_last(graph, init)))
     last = [*fills(graph, init), *_computed(graph, init, constructors)]
     classes, network = _classes(view, constructors, Root(doc or f"The network `{name}`.", last))
@@ -42,19 +45,17 @@ def _classes(view: View, constructors: Constructors, root: Root) -> tuple[Classe
     """All classes, and the name of the last. What cannot be said folded is written in full."""
     flat: list[str] = []
     while True:
-        classes = Classes(constructors, view.shapes)
+        start: Any = view.root.given.get(IN_CHANNELS, 0)
+        channels = Channels(start)
+        classes = Classes(constructors, view.shapes, channels.running)
+        whole = len(flat) > MOST_FLAT or len(set(flat)) < len(flat)
         try:
-            whole = len(flat) > MOST_FLAT or len(set(flat)) < len(flat)
-            return classes, classes.name(_plain(fold(view.root, whole or flat)), root)
+            folded = Unroller().template(fold(view.root, whole or flat))
+            return classes, classes.name(channels.root(Renamer().template(folded)), root)
         except Unsayable as error:
             if whole:
                 raise
             flat.append(re.sub(r"_\d+\Z", "", error.of))
-
-
-def _plain(template: Template) -> Template:
-    """A folded template as Python can say it."""
-    return Renamer().template(Unroller().template(template))
 
 
 MOST_FLAT = 20

@@ -14,6 +14,7 @@ from typing import Any
 
 from archspec.contracts.followed import is_symbolic
 from archspec.diagnostics.diagnostic import Code, Diagnostic, Refusal, SpecError
+from archspec.ejecting.channels import IN_CHANNELS, follows
 from archspec.ejecting.phrases import Phrase, place, with_places
 from archspec.emit.following import Given, Graphs, Plan, Plans, bodies_of, plain_op, with_numbers
 from archspec.folding.tree import INPUT, Edge, Leaf, List, Node, Value
@@ -22,9 +23,9 @@ from archspec.ir.given import GivenWeights
 from archspec.ir.graph import Graph, Ref, Step, is_following
 from archspec.ir.op import Made, Op
 from archspec.ir.parametrized import Parametrized
-from archspec.ir.shape import Shape, show
+from archspec.ir.shape import Shape, is_batched, show
 from archspec.ir.spelling import Sum, source_of
-from archspec.sizes.size import everywhere, known
+from archspec.sizes.size import depends, everywhere, known
 
 OWNER = "module"
 """The link of a node to the one whose module it calls."""
@@ -34,11 +35,15 @@ class View:
     """The tree of one network, and what the printer wants to know of its nodes beside it.
 
     `shapes` are those of nodes, by the name of their class and their own: the shape where all
-    instances agree, else an empty text. `computed` are the weights to be computed of others, each
-    as the path of its module, its name and how.
+    instances agree, else an empty text. Classes that are `untracked` are given `in_channels` as
+    another number; `lost` are those that must be, and `gives` says of which lists the channels of
+    the result follow from those of its input.
     """
 
-    def __init__(self, graph: Graph, name: str) -> None:
+    def __init__(self, graph: Graph, name: str, untracked: frozenset[str] = frozenset()) -> None:
+        self.untracked = untracked
+        self.lost: set[str] = set()
+        self.gives: dict[List, bool] = {}
         self.plans = Plans()
         self.shapes: dict[tuple[str, str], str] = {}
         self.lists: dict[tuple[Graphs, str | None], List] = {}
@@ -62,6 +67,9 @@ class _Lister:
         self.node_of: dict[int, int] = {}
         self.sizes: list[Edge] = []
         self.kinds = list(map(kind_of, self.graph.steps))
+        self.tracked: set[Edge] = set()
+        if name not in view.untracked and _channels(self.graph.inputs[:1]):
+            self.tracked.add(Edge(INPUT))
         self.keeps_positions = all(kind == "module" for kind in self.kinds)
 
     def made(self) -> List:
@@ -76,16 +84,19 @@ class _Lister:
         names = graph.input_names or ("x",)
         free = (f"size_{n}" if n else "size" for n in count())
         sizes = [next(n for n in free if n not in names) for _ in self.plan.arguments]
-        return List(
+        outputs = tuple(map(self._edge, graph.outputs))
+        made = List(
             self.name,
             (*names, *sizes),
             tuple(self.nodes),
-            tuple(map(self._edge, graph.outputs)),
+            outputs,
             graph.output_names,
             _known(graph),
-            None,
+            _channels(graph.inputs[:1]) if Edge(INPUT) in self.tracked else None,
             (graph.doc,) if graph.doc else (),
         )
+        self.view.gives[made] = len(outputs) == 1 and outputs[0] in self.tracked
+        return made
 
     def _edge(self, ref: Ref) -> Edge:
         return (
@@ -124,10 +135,28 @@ class _Lister:
         named = step.named or step.name != str(position)
         named |= is_child and not self.keeps_positions and "weightless" not in marks
         self._note_shape(step)
-        outputs = len(step.outputs)
-        self.nodes.append(
-            Node(step.name, named, content, tuple(reads), outputs, tuple(links), marks)
+        node = Node(
+            *(step.name, named, content, tuple(reads), len(step.outputs), tuple(links), marks),
+            _channels(step.input_shapes[:1]) if reads and reads[0] in self.tracked else {},
         )
+        self._track(step, node)
+        self.nodes.append(node)
+
+    def _track(self, step: Step, node: Node) -> None:
+        """Notes whether the channels of what a node gives follow."""
+        is_known = bool(node.reads) and node.reads[0] in self.tracked
+        content = node.content
+        if isinstance(content, List):
+            if content.of is not None and content.given and not is_known:
+                self.view.lost.add(content.of)
+            follows_on = is_known and self.view.gives[content]
+        else:
+            how = follows(content.kind, content.values)
+            follows_on = is_known and how is not None
+            if how == "sum":
+                follows_on = all(edge in self.tracked for edge in node.reads)
+        if follows_on and len(step.outputs) == 1 and _channels(step.outputs):
+            self.tracked.add(Edge(len(self.nodes)))
 
     def _note_shape(self, step: Step) -> None:
         if self.name is None:
@@ -304,6 +333,13 @@ def _value(name: str, value: Any) -> Value:
             return made[0]
         return made
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _channels(shapes: Sequence[Shape]) -> dict[str, Value]:
+    """The channels of the first of these values, where it is an image or a volume."""
+    if not shapes or len(shapes[0]) < 4 or not is_batched(shapes[0]) or depends(shapes[0][1]):
+        return {}
+    return {IN_CHANNELS: known(shapes[0][1])}
 
 
 def _known(graph: Graph) -> dict[str, Value]:

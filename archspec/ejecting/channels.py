@@ -16,7 +16,7 @@ from archspec.ejecting.phrases import Phrase
 from archspec.ejecting.terms import names
 from archspec.ejecting.unrolling import replaced
 from archspec.folding.template import Call, Entry, Group, Loop, Op, Parameter, Part, Template
-from archspec.folding.terms import Binary, Conditional, Constant, Name, Term
+from archspec.folding.terms import Binary, Conditional, Constant, Name, Term, Text
 from archspec.folding.tree import INPUT, Edge
 from archspec.record import Record
 
@@ -54,6 +54,10 @@ def follows(kind: str, arguments: Mapping[str, Any]) -> str | None:
 
 def _is_known(path: str) -> bool:
     return path.startswith("torch.nn.") or path.endswith((".StochasticDepth", "NormOver"))
+
+
+LOST = Text(("",))
+"""The channels of a value that do follow, but by no names that a constructor has."""
 
 
 class Running(Record):
@@ -165,9 +169,15 @@ class _List:
         if isinstance(part, Loop):
             return self._loop(number, part, here)
         values = {**self.aliases} if here is None else {**self.aliases, IN_CHANNELS: here}
+        if read is LOST:
+            del values[IN_CHANNELS]
+            if IN_CHANNELS in _all_names([part]):
+                raise Unsayable("the channels of what a node reads are not known")
         when = part.when and replaced(part.when, values)
         content, out = self._content(part, values, read)
-        if when is not None and out is not None and read is not None and out != read:
+        if LOST in (out, read):
+            out = out and LOST
+        if when is not None and out not in (None, LOST) and read is not None and out != read:
             out = self._named(Conditional(when, out, read))
         if part.outputs == 1:
             self.terms[Edge(number)] = out
@@ -211,6 +221,8 @@ class _List:
         how = follows(entry.content.kind, arguments)
         if how == "sum":
             terms = [self.of(edge) for edge in entry.reads]
+            if LOST in terms:
+                return LOST
             return None if None in terms else _sum([t for t in terms if t is not None])
         if how == "same":
             return read
@@ -218,8 +230,9 @@ class _List:
 
     def _loop(self, number: int, loop: Loop, start: Term | None) -> Loop:
         tracked = self.of(loop.reads[0]) if loop.reads else None
-        if tracked is None or len(loop.reads) != 1 or len(loop.outputs) != 1:
-            return self._untracked(loop)
+        if tracked in (None, LOST) or len(loop.reads) != 1 or len(loop.outputs) != 1:
+            return self._untracked(number, loop)
+        assert tracked is not None
         run = Name(self._variable(loop, tracked))
         parts, update = self._walked(loop, run)
         if update is not None and self._may_merge(parts, run, update):
@@ -232,7 +245,7 @@ class _List:
         merged = run.name in self.channels.merged
         if update in (run, tracked) and not merged:
             found = out = tracked
-        elif not names(update) & {*outer, run.name}:
+        elif not names(update) & {*outer, run.name, *self.variables.values()}:
             first = Binary("==", Name(loop.counter), Constant(0))
             found, out = Conditional(first, tracked, update), update
         else:
@@ -246,8 +259,15 @@ class _List:
         self.terms[Edge(number)] = out
         return changed
 
-    def _untracked(self, loop: Loop) -> Loop:
+    def _untracked(self, number: int, loop: Loop) -> Loop:
+        """A loop whose variables are not counted: nothing in it may ask for channels."""
+        follow = any(self.of(edge) is not None for edge in loop.reads)
         inner = self._inside(None)
+        if follow:
+            inner.own = None
+            inner.terms = {Edge(INPUT, place): LOST for place in range(len(loop.reads))}
+            for place in range(len(loop.outputs)):
+                self.terms[Edge(number, place)] = LOST
         parts = [inner.part(place, part) for place, part in enumerate(loop.parts)]
         return self._with_values(loop._replace(parts=tuple(parts)), None)
 
@@ -325,7 +345,7 @@ def _within(out: Term, call: Call, read: Term) -> Term | None:
             values[each.name] = call.arguments[each.name]
         elif each.default is not None:
             values[each.name] = replaced(each.default, values)
-    return replaced(out, values) if names(out) <= values.keys() else None
+    return replaced(out, values) if names(out) <= values.keys() else LOST
 
 
 def _sum(terms: Sequence[Term]) -> Term:

@@ -102,7 +102,6 @@ class Class:
             and is_sequence(parts)
             and all(part.name is None for part in parts)
             and self.template.outputs == (Edge(len(parts) - 1),)
-            and not any(isinstance(part, Entry) and "frozen" in part.marks for part in parts)
             and bool(parts)
         )
 
@@ -123,6 +122,8 @@ class Class:
                 self._check_loop(part)
                 self._find_members(part.parts, part)
                 continue
+            if isinstance(part, Entry) and part.marks.get("both_keys") and part.name is not None:
+                self._every.append((member(part.name), "module"))
             kind = "module" if isinstance(part, Loop) else self.kind(part)
             if kind and is_weightless(part):
                 self._name_weightless(part, loop)
@@ -298,6 +299,16 @@ class Class:
             elif isinstance(part, Loop) or self.kind(part):
                 for line in self._child(part):
                     yield line._replace(depth=line.depth + depth)
+            elif part.marks.get("both_keys") and part.name is not None:
+                yield from self._second_key(part, member(part.name), depth)
+
+    def _second_key(self, part: Entry, own: Member, depth: int) -> Iterator[Line]:
+        """The statements that give a shared module another name."""
+        giver = self.template.parts[dict(part.links)[OWNER]]
+        if id(giver) in self.found and not is_weightless(giver):
+            given = self.members.read(self.found[id(giver)], self.spell)
+            yield from (Line(text, depth) for text in self.members.new_holders(own))
+            yield Line(self.members.write(own, given, self.spell, "module"), depth)
 
     def _weightless(self, part: Part, depth: int) -> Iterator[Line]:
         """The statements that make a module without weights, once for all that are equal."""

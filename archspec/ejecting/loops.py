@@ -35,7 +35,7 @@ def is_sequence(parts: Sequence[Part]) -> bool:
             ends = part.outputs == (Edge(len(part.parts) - 1),)
             if not ends or not is_sequence(part.parts):
                 return False
-        elif part.links or part.outputs != 1 or part.marks.keys() - {"frozen", "weightless"}:
+        elif part.links or part.outputs != 1 or part.marks.keys() - {"weightless"}:
             return False
         elif isinstance(part.content, Op):
             phrase = Phrase.of(part.content.kind)

@@ -46,21 +46,25 @@ class View:
         self.gives: dict[List, bool] = {}
         self.plans = Plans()
         self.shapes: dict[tuple[str, str], str] = {}
-        self.lists: dict[tuple[Graphs, str | None], List] = {}
+        self.lists: dict[tuple[Graphs, str | None, bool], List] = {}
         self.root = self.list((graph,), name)
 
-    def list(self, graphs: Graphs, name: str | None) -> List:
-        """The list of the module that computes these graphs; None names a plain chain."""
-        found = self.lists.get((graphs, name))
-        if found is None:
-            found = self.lists[graphs, name] = _Lister(self, graphs, name).made()
-        return found
+    def list(self, graphs: Graphs, name: str | None, tracked: bool = True) -> List:
+        """The list of the module that computes these graphs; None names a plain chain.
+
+        It is `tracked` where the channels of its input follow. Those of a class are told to it.
+        """
+        tracked = (tracked or name is not None) and name not in self.untracked
+        key = graphs, name, tracked
+        if key not in self.lists:
+            self.lists[key] = _Lister(self, graphs, name, tracked).made()
+        return self.lists[key]
 
 
 class _Lister:
     """Makes one list: the nodes of a graph, and those that compute sizes."""
 
-    def __init__(self, view: View, graphs: Graphs, name: str | None) -> None:
+    def __init__(self, view: View, graphs: Graphs, name: str | None, tracked: bool) -> None:
         self.view, self.graphs, self.graph, self.name = view, graphs, graphs[0], name
         self.plan: Plan = view.plans.of(graphs)
         self.nodes: list[Node] = []
@@ -68,7 +72,7 @@ class _Lister:
         self.sizes: list[Edge] = []
         self.kinds = list(map(kind_of, self.graph.steps))
         self.tracked: set[Edge] = set()
-        if name not in view.untracked and _channels(self.graph.inputs[:1]):
+        if tracked and _channels(self.graph.inputs[:1]):
             self.tracked.add(Edge(INPUT))
         self.keeps_positions = all(kind == "module" for kind in self.kinds)
 
@@ -122,7 +126,8 @@ class _Lister:
         marks: dict[str, Value]
         if step.op is None:
             reads += [self._number(each, reads) for each in self._numbers(position)]
-            content, marks = self._body(position, step, len(reads)), {}
+            is_known = bool(reads) and reads[0] in self.tracked
+            content, marks = self._body(position, step, len(reads), is_known), {}
         else:
             content, marks = self._leaf(position, step, reads)
         for name in ("training_only", "idle", "frozen", "both_keys"):
@@ -176,7 +181,7 @@ class _Lister:
             return Edge(INPUT, len(self.graph.inputs) + number.position)
         return self.sizes[number.position]
 
-    def _body(self, position: int, step: Step, count: int) -> Leaf | List:
+    def _body(self, position: int, step: Step, count: int, tracked: bool) -> Leaf | List:
         assert step.body is not None
         if step.shares is not None:
             values = ", ".join([f"{{{number}}}" for number in range(count)])
@@ -190,13 +195,15 @@ class _Lister:
                 if not own.isdigit()
                 else f"{self.name or 'part'}.part"
             )
-        return self.view.list(bodies, name)
+        return self.view.list(bodies, name, tracked)
 
     def _is_chain(self, graphs: Graphs) -> bool:
         from archspec.emit.source import StepPart, is_chain
 
         kinds = {"module": StepPart.MODULE, "tensor": StepPart.TENSOR}
         steps = graphs[0].steps
+        if not all(map(_is_simple, steps)):
+            return False
         found = [kinds.get(kind_of(step), StepPart.EXPRESSION) for step in steps]
         return is_chain(graphs[0], found, self.view.plans.of(graphs))
 
@@ -257,6 +264,12 @@ class _Lister:
         said = with_numbers(plain_op(op) if not sources else op, computed)
         text = said.source("own_", variables, shapes).replace("torch.nn.functional.", "F.")
         return with_places(text, taken)
+
+
+def _is_simple(step: Step) -> bool:
+    """Whether nothing but its call makes a module what it is."""
+    special = isinstance(step.op, Parametrized | GivenWeights)
+    return not (special or step.frozen or step.ties or step.both_keys)
 
 
 def _is_weightless(step: Step) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         SpecError,
         SpecWarning,
     )
+    from archspec.importing.importer import from_module
     from archspec.loading import compile, load, loads
     from archspec.text.files import bundled
     from archspec.text.limits import Limits
@@ -43,6 +44,7 @@ __all__ = [
     "__version__",
     "bundled",
     "compile",
+    "from_module",
     "load",
     "loads",
     "train",
@@ -52,6 +54,7 @@ _HOMES = {
     "architecture": ("Architecture",),
     "data.errors": ("DataError",),
     "diagnostics.diagnostic": ("ArchspecError", "Diagnostic", "Span", "SpecError", "SpecWarning"),
+    "importing.importer": ("from_module",),
     "loading": ("compile", "load", "loads"),
     "text.files": ("bundled",),
     "text.limits": ("Limits",),

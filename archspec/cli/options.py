@@ -17,7 +17,8 @@ def whole(least: int) -> Callable[[str], int | None]:
     return read
 
 
-def _assignment(text: str) -> tuple[str, str] | None:
+def assignment(text: str) -> tuple[str, str] | None:
+    """The key and the value of `K=V`."""
     key, equals, value = text.partition("=")
     return (key.strip(), value) if equals and key.strip() else None
 
@@ -30,7 +31,7 @@ def _input(text: str) -> tuple[str | None, tuple[int | None, ...]] | None:
 
 def size(text: str) -> tuple[str, int] | None:
     """What reads a size for a symbol, as H=96."""
-    name, number = _assignment(text) or ("", "")
+    name, number = assignment(text) or ("", "")
     found = whole(1)(number.strip())
     return (name, found) if found else None
 
@@ -71,7 +72,7 @@ COMPILING = (
         "give the parameter K the value V, written as in YAML; may be repeated",
         metavar="K=V",
         dest="params",
-        type=_assignment,
+        type=assignment,
         expected="of the form K=V, as in growth_rate=12",
         action="append",
         default=[],

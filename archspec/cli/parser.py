@@ -18,6 +18,7 @@ COMMANDS = (
     "check",
     "explain",
     "expand",
+    "import",
     "eject",
     "list",
     "schema",

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archspec.folding.columns import Column
+from archspec.folding.naming import is_size
 from archspec.folding.terms import Binary, Constant, Name, Term
 
 FLOORS = (2, 4)
 """Numbers by which a size that is no multiple of them may be divided, rounded down."""
+
+SMALLEST = 4
+"""The least number that may be a part of a number of channels: strides are none."""
 
 EXTENTS = frozenset(("in_height", "in_width"))
 """Names of sizes that say where a value is cut, and nothing of how many channels there are."""
@@ -21,11 +25,13 @@ def derived(column: Column, variables: Variables) -> Term | None:
 
     A product that always fits, because there are too few different values, is none.
     """
+    small = max(column.values[i] for i in column.present) < SMALLEST
     numbers = [
         (term, other)
         for term, other in variables
         if isinstance(term, Name)
         and term.name not in EXTENTS
+        and not (small and is_size(term.name))
         and other.are_numbers
         and _covers(other, column)
     ]

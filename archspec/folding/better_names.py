@@ -58,4 +58,4 @@ class Renamed:
 
 def _word(made: Made) -> str:
     words = [_OTHERS.get(word, word) for word in made.wanted]
-    return next((word for word in words if word not in _VAGUE), words[0])
+    return next((word for word in words if word not in _VAGUE), "size")

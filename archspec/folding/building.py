@@ -24,7 +24,7 @@ class Builder:
 
     def __init__(self) -> None:
         self.arguments: dict[int, dict[str, Term]] = {}
-        self.loops: dict[int, LoopScope] = {}
+        self.loops: list[tuple[Slot, LoopScope]] = []
         self.names: dict[int, Term] = {}
         self.when: dict[int, Term] = {}
         self.count = 0
@@ -37,7 +37,7 @@ class Builder:
 
     def walked(self) -> set[str]:
         """The names of all that loops walk."""
-        return {name for loop in self.loops.values() for name in loop.lists}
+        return {name for _, loop in self.loops for name in loop.lists}
 
     # arguments
 
@@ -63,7 +63,7 @@ class Builder:
                 case RunPattern(times, rows, inner):
                     self.count += 1
                     loop = LoopScope(scope, rows, times, f"#{self.count}")
-                    self.loops[id(slot)] = loop
+                    self.loops.append((slot, loop))
                     self._say(inner, loop, called)
 
     def _name(self, column: Column, scope: Scope) -> Term:
@@ -83,7 +83,10 @@ class Builder:
             if isinstance(slot.content, GroupPattern):
                 self._decide(slot.content.inner, scope)
             elif isinstance(slot.content, RunPattern):
-                self._decide(slot.content.inner, self.loops[id(slot)])
+                self._decide(slot.content.inner, self._scope(slot))
+
+    def _scope(self, slot: Slot) -> LoopScope:
+        return next(scope for each, scope in self.loops if each is slot)
 
     # parts
 
@@ -111,10 +114,11 @@ class Builder:
             when,
             slot.links,
             slot.marks,
+            min(slot.passes, max(0, len(slot.reads) - 1)),
         )
 
     def _loop(self, slot: Slot, times: Column, inner: Pattern, when: Term | None) -> Loop:
-        scope = self.loops[id(slot)]
+        scope = self._scope(slot)
         count = None if scope.lists else scope.parent.said(times, "depth")
         return Loop(
             None,

@@ -9,9 +9,9 @@ from archspec.folding.better_names import Renamed
 from archspec.folding.building import Builder, given_of
 from archspec.folding.columns import ABSENT, Column, Unalike
 from archspec.folding.counters import with_counters
-from archspec.folding.naming import Names
+from archspec.folding.naming import Names, is_size
 from archspec.folding.order import in_order
-from archspec.folding.patterns import Pattern, RunPattern, Slot, unified
+from archspec.folding.patterns import LeafPattern, Pattern, RunPattern, Slot, unified
 from archspec.folding.rows import (
     CallItem,
     Content,
@@ -23,8 +23,8 @@ from archspec.folding.rows import (
     RunItem,
     item_of,
 )
-from archspec.folding.runs import settled, weight, with_runs
-from archspec.folding.scopes import ClassScope, LoopScope, is_size, kind_of
+from archspec.folding.runs import settled, settled_together, weight, with_runs
+from archspec.folding.scopes import ClassScope, LoopScope, kind_of
 from archspec.folding.substitution import substituted
 from archspec.folding.template import Parameter, Part, Template
 from archspec.folding.terms import Conditional, Constant, Name
@@ -95,10 +95,14 @@ class Classes:
         """The template with loops or without them, whichever takes fewer words."""
         found = []
         plain = [self._row(member, False) for member in members]
-        variants = [plain]
+        variants: list[Sequence[Row]] = [plain]
         if loops:
             rows = [self._row(member, True) for member in members]
-            variants = [rows, [settled(row, worth, staged) for row in rows], plain]
+            variants = [
+                settled_together(rows, worth),
+                [settled(row, worth, staged) for row in rows],
+                plain,
+            ]
             if len(members) == 1:
                 del variants[0]
         for variant in variants:
@@ -117,7 +121,7 @@ class Classes:
         scope = ClassScope(len(rows), given, known, given_of([each.gives for each in members]))
         builder = Builder()
         parts = builder.parts(pattern, scope)
-        if len(rows) > 1 and any(map(_strains, builder.loops.values())):
+        if len(rows) > 1 and any(_strains(slot, loop) for slot, loop in builder.loops):
             raise Unalike
         scope.close()
         better = Renamed(scope.params, list(scope.gives.values()), builder.walked())
@@ -231,7 +235,7 @@ def staged(run: RunItem) -> RunItem:
     """A long run as stages, each of iterations with one number of channels, if that is shorter."""
     try:
         builder, parts = _alone(run)
-        (loop, *inner) = builder.loops.values()
+        ((_, loop), *inner) = builder.loops
         sizes = [column for name, column in loop.walked.items() if is_size(name)]
         if inner or not sizes:
             return run
@@ -248,9 +252,13 @@ def staged(run: RunItem) -> RunItem:
     return outer if worth(outer) > -1 and words_in(others) < words_in(parts) else run
 
 
-def _strains(loop: LoopScope) -> bool:
+def _strains(slot: Slot, loop: LoopScope) -> bool:
     """Whether a loop of two iterations walks lists: it reads worse than what it repeats."""
-    return bool(loop.lists) and max(loop.times.values[i] for i in loop.times.present) == 2
+    assert isinstance(slot.content, RunPattern)
+    if max(loop.times.values[i] for i in loop.times.present) > 2:
+        return False
+    leaves = all(isinstance(each.content, LeafPattern) for each in slot.content.inner.slots)
+    return bool(loop.lists) or (leaves and loop.times.is_constant)
 
 
 def _is_plain(row: Row) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from archspec.folding.columns import Column, Unalike
-from archspec.folding.scopes import ClassScope, LoopScope, Scope, is_size
+from archspec.folding.naming import is_size
+from archspec.folding.scopes import ClassScope, LoopScope, Scope
 from archspec.folding.terms import Binary, Constant, Name, Term
 
 Atom = tuple[Term, int]

@@ -43,3 +43,8 @@ def element_names(name: str) -> Iterator[str]:
     yield name
     yield _ELEMENTS.get(name, name.removesuffix("s"))
     yield from (f"{name}_{number}" for number in count(2))
+
+
+def is_size(name: str) -> bool:
+    """Whether a name is that of a number of channels or features, which differs by network."""
+    return any(word in name for word in ("channels", "features", "width", "hidden"))

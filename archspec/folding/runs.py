@@ -356,12 +356,12 @@ def _settled(item: Item, worth: Worth, staged: Callable[[RunItem], RunItem]) -> 
         case GroupItem(row):
             return item.holding(GroupItem(settled(row, worth, staged)))
         case RunItem(iterations):
-            return item.holding(staged(RunItem(tuple(_settled_together(iterations, worth)))))
+            return item.holding(staged(RunItem(tuple(settled_together(iterations, worth)))))
         case _:
             return item
 
 
-def _settled_together(rows: Sequence[Row], worth: Worth) -> Sequence[Row]:
+def settled_together(rows: Sequence[Row], worth: Worth) -> Sequence[Row]:
     """Iterations without runs that are worth little in each of them.
 
     Those that have different numbers of iterations stay: together they are worth more.
@@ -376,7 +376,7 @@ def _settled_together(rows: Sequence[Row], worth: Worth) -> Sequence[Row]:
             if all(worth(run) < POOR for run in runs):
                 rows = [unrolled(row, place) for row in rows]
         elif len(groups) == len(rows):
-            inner = _settled_together(groups, worth)
+            inner = settled_together(groups, worth)
             rows = [
                 Row(
                     (*row.items[:place], item.holding(GroupItem(group)), *row.items[place + 1 :]),

@@ -8,7 +8,7 @@ from typing import Any
 
 from archspec.folding.arithmetic import derived
 from archspec.folding.columns import ABSENT, Column, Unalike, key, majority, spread
-from archspec.folding.naming import Names, element_names, list_name, of_given
+from archspec.folding.naming import Names, element_names, is_size, list_name, of_given
 from archspec.folding.runs import counting
 from archspec.folding.terms import (
     Binary,
@@ -55,13 +55,20 @@ class Scope(ABC):
     def made(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
         """A new name for a column, or a term with new names."""
 
+    def meant(self, column: Column, wanted: str) -> Term | None:
+        """The parameter of the same argument elsewhere, for a node that some rows lack.
+
+        What is one number in all rows that have the node would often be another with more rows.
+        """
+        return None
+
     @abstractmethod
     def note(self, name: str, wanted: str) -> None:
         """A parameter is used for an argument of that name."""
 
     def said(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
         """The term for a column; `wanted` is what a new name would be."""
-        term = self.found(column, local)
+        term = self.meant(column, wanted) or self.found(column, local)
         if isinstance(term, Name):
             self.note(term.name, wanted)
         if term is None and (parts := _parts(column)) is not None:
@@ -180,6 +187,14 @@ class ClassScope(Scope):
                 return self._with_given(term)
         return None
 
+    def meant(self, column: Column, wanted: str) -> Term | None:
+        if len(column.present) == len(column):
+            return None
+        for each in self.params:
+            if wanted in each.wanted and not each.derived and column.within(each.column):
+                return Name(each.name)
+        return None
+
     def lifted(self, column: Column) -> Term | None:
         return self.found(column)
 
@@ -270,11 +285,6 @@ false null and or not in if else for size float bool str list layers
 """
 RESERVED = frozenset(_WORDS.split())
 """Words that mean something in expressions, or that say a type."""
-
-
-def is_size(name: str) -> bool:
-    """Whether a name is that of a number of channels or features, which differs by network."""
-    return any(word in name for word in ("channels", "features", "width", "hidden"))
 
 
 def _word(name: str) -> str:

@@ -31,7 +31,7 @@ def _words(value: Any) -> int:
         return 0
     if isinstance(value, Constant):
         return sum(map(_words_of_value, value.value)) if type(value.value) is tuple else 1
-    if isinstance(value, Name | str):
+    if isinstance(value, Name):
         return 1
     if isinstance(value, dict):
         return sum(1 + _words(each) for each in value.values())

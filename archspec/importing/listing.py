@@ -54,8 +54,7 @@ class Listing:
     def _far(self) -> Iterator[Edge]:
         """The edges to nodes that are not the one before."""
         for index, part in enumerate(self.parts):
-            links = [Edge(owner) for _, owner in part.links] if isinstance(part, Entry) else []
-            for edge in (*part.reads, *links):
+            for edge in part.reads:
                 if edge.node not in (INPUT, index - 1):
                     yield edge
 
@@ -111,9 +110,19 @@ class Listing:
             raise Unwritten("a node without a name is read")
         return str(number)
 
+    def _owner(self, index: int) -> str:
+        """The node at `index`, whose module or weight is used again."""
+        part = self.parts[index]
+        name = name_text(part.name) if part.name is not None else self._number(index)
+        if name is None:
+            raise Unwritten("a node without a name is shared")
+        return str(name) if isinstance(name, int) else Plain(name)
+
     def _hands_on(self, index: int) -> bool:
         """Whether the next node may read a part by its place, though it may not be there."""
         part = self.parts[index]
+        if isinstance(part, Entry) and part.passes:
+            return True  # it says what stands in its place
         return part.when is None or part.reads[:1] == self.gives(index - 1)[:1]
 
     def edges(self, edges: Sequence[Edge], at: int | None = None) -> list[str]:
@@ -163,6 +172,8 @@ class Listing:
             data["weights"] = weights
         if part.when is not None:
             data["when"] = Plain(expression(part.when))
+            if part.passes:
+                data["else"] = self.edge(part.reads[part.passes], index)
         data.update({k: v for k, v in part.marks.items() if k not in (WEIGHTS, INPUTS)})
         return _short(data)
 
@@ -175,7 +186,7 @@ class Listing:
         for word, owner in part.links:
             if word.startswith(WEIGHTS):
                 _, name, key = word.split(".", 2)
-                weights[name] = Plain(f"{self.edge(Edge(owner), index)}.{key}")
+                weights[name] = Plain(f"{self._owner(owner)}.{key}")
         return own, weights
 
     def _content(self, data: NodeData, part: Entry, own: tuple[Edge, ...], index: int) -> None:
@@ -191,7 +202,7 @@ class Listing:
             } or None
         elif content.kind == SHARE:
             (owner,) = [owner for word, owner in part.links if word == SHARE]
-            data[SHARE] = self.edge(Edge(owner), index)
+            data[SHARE] = self._owner(owner)
         else:
             data.form = Plain(content.kind)
             data[data.form] = self._op(content, own, index)

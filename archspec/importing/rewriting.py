@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from archspec.architecture import Architecture
@@ -10,7 +10,7 @@ from archspec.diagnostics.diagnostic import SpecError
 from archspec.expand.program import Program
 from archspec.expand.write import Unwritten as Unspelled
 from archspec.folding.fold import fold
-from archspec.folding.tree import List
+from archspec.folding.tree import List, Value
 from archspec.importing.listing import Unwritten
 from archspec.importing.standard import standard_lists
 from archspec.importing.tidying import with_classes
@@ -20,10 +20,25 @@ from archspec.ir.computed import is_computed, parts
 from archspec.ir.facts import first_difference
 from archspec.ir.graph import Graph, walk
 from archspec.loading import loads
+from archspec.record import Record
 
 
-def rewritten(arch: Architecture, *, flat: bool = False, named: bool = True) -> str:
-    """The text of a spec that compiles to the same graph.
+class Hint(Record):
+    """What a network's author knows of a list: its class, numbers by name, notes for readers."""
+
+    of: str
+    known: Mapping[str, Value] = {}
+    notes: tuple[str, ...] = ()
+
+
+def rewritten(
+    arch: Architecture,
+    *,
+    flat: bool = False,
+    named: bool = True,
+    hints: Mapping[str, Hint] | None = None,
+) -> str:
+    """The text of a spec that compiles to the same graph. `hints` are those of lists by path.
 
     With `flat` nothing is left to work out. Unless `named`, blocks lose the names of standard ones.
     Where a class cannot be folded, it is written out in full. Sizes that the spec declares stay
@@ -31,13 +46,13 @@ def rewritten(arch: Architecture, *, flat: bool = False, named: bool = True) -> 
     """
     if arch.sizes:
         with suppress(Unseen, Unwritten, Unspelled, SpecError):
-            text = _Rewriter(arch, arch.emitted, arch.program, named).text(flat)
+            text = _Rewriter(arch, arch.emitted, arch.program, named, hints or {}).text(flat)
             if _is_alike(arch, text):
                 return text
     said = {**arch.program.said, "sizes": {}, "input_sizes": None}
     program = arch.program._replace(said=said) if arch.sizes else arch.program
     try:
-        return _Rewriter(arch, arch.graph, program, named).text(flat)
+        return _Rewriter(arch, arch.graph, program, named, hints or {}).text(flat)
     except (Unseen, Unwritten):
         return arch.expand()
 
@@ -45,9 +60,27 @@ def rewritten(arch: Architecture, *, flat: bool = False, named: bool = True) -> 
 class _Rewriter:
     """Writes a graph that a spec was compiled to. `graph` may have formulas for its numbers."""
 
-    def __init__(self, arch: Architecture, graph: Graph, program: Program, named: bool) -> None:
+    def __init__(
+        self,
+        arch: Architecture,
+        graph: Graph,
+        program: Program,
+        named: bool,
+        hints: Mapping[str, Hint],
+    ) -> None:
         self.arch, self.program = arch, program
-        trees = seen(graph)
+        told = {
+            visit.step.body: hints[visit.path]
+            for visit in walk(graph)
+            if visit.step.body is not None and visit.path in hints
+        }
+        trees = seen(
+            graph,
+            {body: hint.known for body, hint in told.items()},
+            {body: hint.notes for body, hint in told.items()},
+        )
+        for body, hint in told.items():
+            trees[body].of = hint.of
         self.root = trees[graph]
         if not named:
             _hide_names(self.root)

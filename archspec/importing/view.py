@@ -176,10 +176,10 @@ def sizes_of(shape: Shape) -> dict[str, Value]:
     if not is_batched(shape) or len(shape) < 2:
         return {}
     axes = {"in_features": len(shape) - 1}
-    if len(shape) == 4 and not (same(shape[1], shape[2]) and not same(shape[2], shape[3])):
+    if len(shape) == 4 and same(shape[2], shape[3]):
         axes = {"in_channels": 1, "in_height": 2, "in_width": 3}
-    elif len(shape) == 5:
-        axes = {"in_channels": 1, "in_features": 4}
+    elif len(shape) > 3 and not same(shape[1], shape[2]):
+        axes = {"in_channels": 1, **axes}
     return {n: known(shape[axis]) for n, axis in axes.items() if not depends(shape[axis])}
 
 

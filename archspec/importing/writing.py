@@ -134,5 +134,5 @@ def _said(program: Program, *, late: bool) -> Iterator[str]:
 def snake_case(name: str) -> str:
     """The name of a Python class as that of a block: `BasicConv2d` is `basic_conv2d`."""
     text = re.sub(r"\W+", "_", name).strip("_") or "block"
-    text = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])", "_", text)
+    text = re.sub(r"(?<=[a-zA-Z0-9])(?=[A-Z][a-z]{2})|(?<=[a-z])(?=[A-Z]{2,}(?![a-z]))", "_", text)
     return text.lower()

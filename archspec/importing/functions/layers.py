@@ -1,0 +1,253 @@
+"""Convolutions, linear layers, embeddings and resampling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archspec.importing.axes import BATCH_AXIS, plain_axes
+from archspec.importing.functions import handles
+from archspec.importing.functions.binary import pair
+from archspec.importing.lifting import Lifted, Lifter
+from archspec.importing.trace import Value, cannot
+
+
+def short(value: Any) -> Any:
+    """A list of equal numbers as one number; a tuple as a list."""
+    if isinstance(value, tuple | list):
+        return value[0] if len(set(value)) == 1 else list(value)
+    return value
+
+
+@handles("linear")
+def linear(lift: Lifter, input: Value, weight: Value, bias: Value | None = None) -> Lifted:
+    x = lift(input)
+    lift.axis(x, len(x.axes) - 1)
+    made: Lifted = lift.weighted(
+        "linear",
+        x,
+        weights={"weight": weight, "bias": bias},
+        axes=(*x.axes[:-1], (weight.shape[0],)),
+        out_features=weight.shape[0],
+        bias=bias is not None,
+    )
+    return made
+
+
+@handles("conv1d", "conv2d", "conv3d")
+def conv(
+    lift: Lifter,
+    input: Value,
+    weight: Value,
+    bias: Value | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Lifted:
+    made: Lifted = lift.weighted(
+        lift.call.name,
+        lift.plain(input),
+        weights={"weight": weight, "bias": bias},
+        out_channels=weight.shape[0],
+        kernel_size=short(weight.shape[2:]),
+        stride=short(stride),
+        padding=short(padding),
+        dilation=short(dilation),
+        groups=groups,
+        bias=bias is not None,
+    )
+    return made
+
+
+@handles("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+def conv_transpose(
+    lift: Lifter,
+    input: Value,
+    weight: Value,
+    bias: Value | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Lifted:
+    made: Lifted = lift.weighted(
+        lift.call.name,
+        lift.plain(input),
+        weights={"weight": weight, "bias": bias},
+        out_channels=weight.shape[1] * groups,
+        kernel_size=short(weight.shape[2:]),
+        stride=short(stride),
+        padding=short(padding),
+        output_padding=short(output_padding),
+        groups=groups,
+        bias=bias is not None,
+        dilation=short(dilation),
+    )
+    return made
+
+
+@handles("embedding")
+def embedding(
+    lift: Lifter,
+    input: Value,
+    weight: Value,
+    padding_idx: int | None = None,
+    max_norm: Any = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Lifted:
+    if max_norm is not None:
+        raise cannot("embedding with max_norm changes its rows as it reads them")
+    rows, width = weight.shape
+    if padding_idx is not None:
+        padding_idx %= rows
+    x = lift(input)
+    made: Lifted = lift.weighted(
+        "embedding",
+        x,
+        weights={"weight": weight},
+        axes=(*x.axes, (width,)),
+        num_embeddings=rows,
+        embedding_dim=width,
+        padding_idx=padding_idx,
+    )
+    return made
+
+
+@handles("interpolate", "upsample", "upsample_nearest", "upsample_bilinear")
+def interpolate(
+    lift: Lifter,
+    input: Value,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Lifted:
+    if antialias:
+        raise cannot("interpolate with antialias is not known")
+    if recompute_scale_factor and scale_factor is not None:
+        size, scale_factor = lift.call.made[0].shape[2:], None
+    given: dict[str, Any] = {"size": short(size)} if size is not None else {}
+    if scale_factor is not None:
+        scale = short(scale_factor)
+        given["scale_factor"] = int(scale) if scale == int(scale) else scale
+    args = {"mode": mode, "align_corners": align_corners, **given}
+    x = lift(input)
+    if not x.batched and x.axes[0] == (1,):
+        return _without_batch(lift, x, args)
+    made: Lifted = lift.node("interpolate", x, **args)
+    return made
+
+
+def _without_batch(lift: Lifter, x: Lifted, args: dict[str, Any]) -> Lifted:
+    """A learned map resized: once for each sample, since the op needs a batch."""
+    sizes = plain_axes(lift.call.made[0].shape)[1:]
+    repeated = lift.batched(x._replace(axes=(BATCH_AXIS, *x.axes[1:])))
+    made = lift.node("interpolate", repeated, axes=(BATCH_AXIS, *sizes), **args)
+    alone: Lifted = lift.node("unsqueeze", made, axes=((1,), *sizes), dim=1)
+    return alone
+
+
+@handles("pixel_shuffle")
+def pixel_shuffle(lift: Lifter, input: Value, upscale_factor: int) -> Lifted:
+    made: Lifted = lift.node("pixel_shuffle", input, upscale_factor=upscale_factor)
+    return made
+
+
+@handles("pixel_unshuffle")
+def pixel_unshuffle(lift: Lifter, input: Value, downscale_factor: int) -> Lifted:
+    made: Lifted = lift.node("pixel_unshuffle", input, downscale_factor=downscale_factor)
+    return made
+
+
+@handles("unfold")
+def unfold(
+    lift: Lifter,
+    input: Value,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
+) -> Lifted:
+    made: Lifted = lift.node(
+        "unfold",
+        input,
+        kernel_size=short(kernel_size),
+        dilation=short(dilation),
+        padding=short(padding),
+        stride=short(stride),
+    )
+    return made
+
+
+@handles("fold")
+def fold(
+    lift: Lifter,
+    input: Value,
+    output_size: Any,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
+) -> Lifted:
+    made: Lifted = lift.node(
+        "fold",
+        input,
+        output_size=short(output_size),
+        kernel_size=short(kernel_size),
+        dilation=short(dilation),
+        padding=short(padding),
+        stride=short(stride),
+    )
+    return made
+
+
+@handles("grid_sample")
+def grid_sample(
+    lift: Lifter,
+    input: Value,
+    grid: Value,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool | None = None,
+) -> Lifted:
+    made: Lifted = lift.node(
+        "grid_sample",
+        input,
+        grid,
+        mode=mode,
+        padding_mode=padding_mode,
+        align_corners=bool(align_corners),
+    )
+    return made
+
+
+@handles("channel_shuffle", "native_channel_shuffle")
+def channel_shuffle(lift: Lifter, input: Value, groups: int) -> Lifted:
+    x = lift.plain(input)
+    _, (channels,), *rest = x.axes
+    assert channels is not None
+    parted = lift.regroup(x, (BATCH_AXIS, (groups,), (channels // groups,), *rest))
+    order = (0, 2, 1, *range(3, len(parted.axes)))
+    return lift.regroup(lift.permute(parted, order), plain_axes(x.shape))
+
+
+@handles("bilinear")
+def bilinear(
+    lift: Lifter, input1: Value, input2: Value, weight: Value, bias: Value | None = None
+) -> Lifted:
+    raise cannot("a bilinear layer is not known", help="multiply by a linear layer of one input")
+
+
+@handles("cosine_similarity")
+def cosine_similarity(
+    lift: Lifter, x1: Value, x2: Value, dim: int = 1, eps: float = 1e-8
+) -> Lifted:
+    raise cannot("cosine_similarity is not known", help="normalize both and multiply them")
+
+
+__all__ = ["pair", "short"]

@@ -1,0 +1,223 @@
+"""Modules to specs: what each construct becomes, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import importable as modules
+import pytest
+import torch
+from torch import Tensor, nn
+
+import archspec
+from archspec.diagnostics.diagnostic import SpecError
+from archspec.ir.graph import walk
+
+
+def imported(net: nn.Module, *inputs: Tensor, **options: Any) -> archspec.Architecture:
+    """The flat spec, which the import has compared with the module in both modes."""
+    torch.manual_seed(0)
+    return archspec.from_module(net, inputs, flat=True, **options)
+
+
+def nodes(arch: archspec.Architecture) -> list[str]:
+    """Every op with its path, in order."""
+    steps = [visit for visit in walk(arch.graph) if visit.step.op is not None]
+    return [f"{visit.path}: {visit.step.op!r}" for visit in steps]
+
+
+def ops(arch: archspec.Architecture) -> list[str]:
+    return [visit.step.op.op_name for visit in walk(arch.graph) if visit.step.op is not None]
+
+
+X = torch.zeros(2, 4)
+
+
+def refusal(net: nn.Module, *inputs: Tensor) -> str:
+    with pytest.raises(SpecError) as caught:
+        imported(net, *inputs)
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == "AS803"
+    return str(diagnostic)
+
+
+def test_in_place_functions_make_new_values():
+    arch = imported(modules.InPlace(), X)
+    assert ops(arch) == ["linear", "add", "relu", "add"]
+
+
+@pytest.mark.parametrize(
+    "net", [modules.InPlaceOnPart(), modules.WholeThenPart(), modules.Assigned()]
+)
+def test_writes_behind_views_are_followed(net):
+    net.train()
+    arch = imported(net, X)
+    x = torch.randn(3, 4)
+    built = arch.build()
+    built.load_state_dict(net.state_dict())
+    assert torch.equal(built(x), net(x))
+
+
+def test_a_write_that_cannot_be_followed_is_refused():
+    said = refusal(modules.OverlappingStrides(), X)
+    assert "Tensor.mul_ writes into memory that another tensor shows" in said
+    assert "as_strided((x.shape[0], 2), (4, 2)).mul_(3)" in said
+
+
+def test_a_number_made_of_the_batch_is_refused():
+    assert "1009 here is 1 times the size of the batch" in refusal(modules.BatchInNumber(), X)
+
+
+def test_a_baked_batch_is_caught_by_the_comparison():
+    said = refusal(modules.BatchInReciprocal(), X)
+    assert "in eval() with a batch of 2 results differ" in said
+
+
+def test_a_branch_on_data_is_refused_with_its_line():
+    said = refusal(modules.Branches(), X)
+    assert "depends on the numbers of a tensor (bool)" in said
+    assert "if x.sum() > 0:" in said
+
+
+def test_a_branch_on_a_constant_is_taken():
+    assert ops(imported(modules.BranchOnConstant(), X)) == ["add"]
+
+
+def test_tied_weights_have_both_keys():
+    arch = imported(modules.Tied(), torch.zeros(2, 3, dtype=torch.int64))
+    assert 'weights: {weight: "table.weight"}' in arch.source.text
+    net = arch.build()
+    assert net.table.weight is net.head.weight
+
+
+def test_tied_weights_across_modules_get_dotted_names():
+    arch = imported(modules.TiedAcross(), torch.zeros(2, 3, dtype=torch.int64))
+    assert list(arch.build(device="meta").state_dict()) == [
+        "trunk.table.weight",
+        "trunk.norm.weight",
+        "trunk.norm.bias",
+        "head.weight",
+    ]
+
+
+def test_a_module_that_is_applied_again_is_shared():
+    arch = imported(modules.Twice(), X)
+    assert arch.source.text.count("share: a}") == 1
+    assert arch.source.text.count("share: b}") == 1
+    assert arch.num_parameters == 3 * 20
+
+
+def test_buffers_are_constants_and_keep_their_keys():
+    arch = imported(modules.Buffers(), X)
+    assert nodes(arch) == [
+        "kept: Constant(value=(1.0, -2.0, 0.5, 0.25), dtype='float', persistent=True)",
+        "mul: Mul()",
+        "passing: Constant(value=(2.0, 3.0, 4.0, 6.0), dtype='float')",
+        "3: Add()",
+    ]
+    assert list(arch.build().state_dict()) == ["kept"]
+
+
+def test_inputs_by_name_and_of_other_types():
+    net = modules.Several()
+    inputs = {
+        "image": torch.zeros(2, 4),
+        "ids": torch.zeros(2, 3, dtype=torch.int64),
+        "mask": torch.zeros(2, 3, dtype=torch.bool),
+    }
+    arch = archspec.from_module(net, inputs, flat=True)
+    assert arch.input_dtype == {"image": "float", "ids": "int64", "mask": "bool"}
+    assert arch.output_shape == {"mixed": ("N", 4), "words": ("N", 3, 4)}
+
+
+def test_what_training_has_alone_is_marked():
+    arch = imported(modules.Auxiliary(), X)
+    marked = [visit.path for visit in walk(arch.graph) if visit.step.training_only]
+    assert marked == ["aux"]
+    assert arch.output_shape == ("N", 2)
+    assert "{name: dropout, dropout: 0.25}" in arch.source.text
+
+
+def test_another_computation_in_training_is_refused():
+    said = refusal(modules.OtherInTraining(), X)
+    assert "train() and eval() compute different things here" in said
+    assert "return x * 2 if self.training else x * 3" in said
+
+
+def test_lists_that_take_turns_get_dotted_names():
+    arch = imported(modules.Interleaved(), torch.zeros(2, 2, 5, 5))
+    assert [visit.path for visit in walk(arch.graph)] == [
+        "convs.0",
+        "norms.0",
+        "convs.1",
+        "norms.1",
+    ]
+
+
+def test_a_class_around_its_own_weights_is_one_node():
+    arch = imported(modules.Fused(), torch.zeros(2, 3))
+    assert nodes(arch) == ["norm: LayerNorm()", "1: GELU()"]
+
+
+def test_the_batch_may_be_folded_with_other_axes():
+    arch = imported(modules.Folded(), torch.zeros(2, 6, 4))
+    shapes = [visit.step.outputs[0] for visit in walk(arch.graph)]
+    assert shapes[0] == ("N", 2, 3, 4)
+    assert arch.output_shape == ("N", 6, 4)
+
+
+def test_the_batch_may_stand_elsewhere():
+    arch = imported(modules.TimeFirst(), torch.zeros(2, 5, 4))
+    assert "permute" not in ops(arch)
+
+
+def test_stochastic_depth_is_recognised_by_its_mask():
+    arch = imported(modules.StochasticDepth(0.25), X)
+    assert "stochastic_depth: StochasticDepthOp(p=0.25)" in nodes(arch)
+
+
+def test_other_random_numbers_are_refused():
+    assert "random numbers are drawn here" in refusal(modules.OwnNoise(), X)
+
+
+def test_an_unknown_function_is_named():
+    said = refusal(modules.Unknown(), X)
+    assert "no op of the language is known for torch's erfinv" in said
+    assert "return torch.erfinv(x)" in said
+
+
+def test_a_token_for_every_sample():
+    arch = imported(modules.ClassToken(), torch.zeros(2, 5, 4))
+    assert ops(arch) == ["parameter", "concat", "parameter", "add", "slice", "flatten"]
+
+
+def test_the_module_stays_as_it_was():
+    net = modules.LeavesItself()
+    net.a.eval()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    state = torch.get_rng_state()
+    archspec.from_module(net, X)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (net.training, net.a.training) == (True, False)
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    assert net.a.weight.device.type == "cpu" and not net._forward_hooks
+    assert nn.Module.__call__.__name__ == "_wrapped_call_impl"
+
+
+def test_a_norm_between_permutations_is_over_channels():
+    arch = imported(modules.ChannelNorm(), torch.zeros(2, 3, 4, 5))
+    assert nodes(arch) == ["norm: LayerNorm(axes=(1,))"]
+
+
+def test_sizes_that_are_left_open_are_followed():
+    arch = imported(modules.Tokens(), torch.zeros(2, 3, 8, 12), symbolic=("H", "W"))
+    assert arch.sizes == {"H": 8, "W": 12}
+    assert arch.variant(sizes={"H": 10, "W": 6}).output_shape == ("N", 4, 5, 3)
+
+
+def test_a_part_that_cannot_be_said_may_stay_python():
+    arch = imported(modules.AroundInverse(), X, partial=True)
+    assert "module: {type: importable.Inverse, kwargs: {features: 4, factor: 0.25}}" in str(
+        arch.source.text
+    ).replace('"', "")
+    assert list(arch.build().state_dict()) == ["a.weight", "a.bias", "b.scale"]

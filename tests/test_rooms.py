@@ -32,6 +32,7 @@ ORDER = (
     "emit",
     "verify",
     "weights",
+    "exporting",
     "architecture",
     "loading",
     "importing",

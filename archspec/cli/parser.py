@@ -25,6 +25,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "predict",
+    "export",
     "runs",
 )
 """The modules of the commands, in the order of the help."""

@@ -11,16 +11,16 @@ from archspec.importing.lifting import Lifted, Lifter
 from archspec.importing.literals import type_of_name
 from archspec.importing.masks import relative_window
 from archspec.importing.memory import WHOLE
-from archspec.importing.trace import CONSTANT, Value, cannot
+from archspec.importing.trace import BATCH, CONSTANT, Value, cannot
 
 
 def indexed(lift: Lifter, input: Value, index: tuple[Any, ...]) -> Lifted:
     """A part of a tensor, by nodes for each axis that is cut."""
     entries = _complete(index, len(input.shape))
     tensors = [each for each in entries if isinstance(each, Value | list)]
-    if len(tensors) > 1:
-        raise cannot("a tensor is indexed by several tensors at once")
     x = lift(input)
+    if len(tensors) > 1:
+        return _one_each(lift, x, entries)
     dim = 0
     for entry in entries:
         if entry is None:
@@ -35,6 +35,22 @@ def indexed(lift: Lifter, input: Value, index: tuple[Any, ...]) -> Lifted:
             x, rank = _selected(lift, x, dim, entry)
             dim += rank
     return x
+
+
+def _one_each(lift: Lifter, x: Lifted, entries: list[Any]) -> Lifted:
+    """`x[torch.arange(N), positions]`: of each sample the element at its own position."""
+    first, places, *rest = entries
+    of_samples = isinstance(first, Value) and first.kind == CONSTANT and first.shape == (BATCH,)
+    if not of_samples or not isinstance(places, Value) or places.shape != (BATCH,):
+        raise cannot("a tensor is indexed by several tensors at once")
+    whole = all(isinstance(each, slice) and each == slice(None) for each in rest)
+    if lift.real(first).tolist() != list(range(BATCH)) or not whole or not x.batched:
+        raise cannot("a tensor is indexed by several tensors at once")
+    where = lift(places)
+    where = lift.regroup(where, (*where.axes, *((1,) for _ in x.axes[1:])))
+    axes: Axes = (x.axes[0], (1,), *x.axes[2:])
+    one = lift.node("take_along_dim", x, where, axes=axes, dim=lift.axis(x, 1))
+    return lift.regroup(one, (x.axes[0], *x.axes[2:]))
 
 
 def _complete(index: tuple[Any, ...], rank: int) -> list[Any]:

@@ -147,7 +147,8 @@ class Lifter:
     """The nodes of one trace. Handlers make them through its methods; see `functions/`.
 
     `kept` are parts that stay Python, by path. Where sizes are `symbolic`, constants are computed
-    as the module computes them, so that they follow.
+    as the module computes them, so that they follow. The spec draws other random numbers than the
+    module from the same seed where they are `redrawn`.
     """
 
     def __init__(
@@ -155,6 +156,7 @@ class Lifter:
     ) -> None:
         load_handlers()
         self.symbolic = symbolic
+        self.redrawn = False
         self.kept = kept or {}
         self.readers: dict[Value, int] = {}
         for call in trace.needed():
@@ -164,6 +166,7 @@ class Lifter:
         self.nodes: list[Node] = []
         self.values: dict[Value, Lifted] = {}
         self.copies: dict[tuple[Value, str], Lifted] = {}
+        self.composed: dict[Value, Part | None] = {}
         self.parts: dict[tuple[Value, str], tuple[Lifted, ...]] = {}
         self.laid_out: dict[Edge, Lifted] = {}
         self.permuted: dict[Edge, tuple[Lifted, tuple[int, ...]]] = {}
@@ -321,7 +324,9 @@ class Lifter:
             return None
         if value in self.keys and self.is_persistent(value):
             return None
-        return composed(evaluate(self.trace, value))
+        if value not in self.composed:
+            self.composed[value] = composed(evaluate(self.trace, value))
+        return self.composed[value]
 
     def _is_worked_out(self, value: Value) -> bool:
         """Whether nodes compute a constant: one too long for a list, or repeated for the batch."""

@@ -49,7 +49,8 @@ class Given:
 class Model:
     """A network, and the inputs to try it with: the first at which it runs are taken.
 
-    `by_hand` is a spec that a person wrote for the same network.
+    `by_hand` is a spec that a person wrote for the same network. One that is not `initialised` has
+    arbitrary values.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Model:
     make: Callable[[], nn.Module]
     inputs: Sequence[tuple[Given, ...]]
     by_hand: Path | None = None
+    initialised: bool = True
 
 
 def images(*sizes: int) -> list[tuple[Given, ...]]:

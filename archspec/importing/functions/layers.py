@@ -44,18 +44,54 @@ def conv(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Lifted:
+    sizes = {"stride": stride, "padding": padding, "dilation": dilation}
+    args: dict[str, Any] = {
+        "out_channels": weight.shape[0],
+        "kernel_size": short(weight.shape[2:]),
+        **{name: short(size) for name, size in sizes.items()},
+        "groups": groups,
+        "bias": bias is not None,
+    }
+    x = lift(input)
+    if x.batched and len(x.axes[0]) == 2 and x.axes[0][0] is None:
+        return _conv_of_windows(lift, x, weight, bias, args)
     made: Lifted = lift.weighted(
         lift.call.name,
-        lift.plain(input),
+        lift.plain(x),
         weights={"weight": weight, "bias": bias},
-        out_channels=weight.shape[0],
-        kernel_size=short(weight.shape[2:]),
-        stride=short(stride),
-        padding=short(padding),
-        dilation=short(dilation),
-        groups=groups,
-        bias=bias is not None,
+        axes=plain_axes(lift.call.made[0].shape),
+        **args,
     )
+    return made
+
+
+def _conv_of_windows(
+    lift: Lifter, x: Lifted, weight: Value, bias: Value | None, args: dict[str, Any]
+) -> Lifted:
+    """A convolution of windows that stand in the batch: groups that have the same kernels."""
+    windows, channels = x.axes[0][1], x.shape[1]
+    assert windows is not None
+    rest = tuple((size,) for size in lift.call.made[0].shape[2:])
+    beside = lift.regroup(x, (BATCH_AXIS, (windows * channels,), *x.axes[2:]))
+    out = windows * weight.shape[0]
+    values = {"weight": _tiled(lift, weight, windows)}
+    if bias is not None:
+        values["bias"] = _tiled(lift, bias, windows)
+    args |= {"out_channels": out, "groups": windows * args["groups"]}
+    axes = (BATCH_AXIS, (out,), *rest)
+    made: Lifted = lift.node(lift.call.name, beside, axes=axes, **args)
+    node: Any = made.edge.node
+    node.weights = {name: value.edge for name, value in values.items()}
+    lift.nodes.remove(node)
+    lift.nodes.append(node)
+    return lift.regroup(made, (x.axes[0], (weight.shape[0],), *rest))
+
+
+def _tiled(lift: Lifter, weight: Value, times: int) -> Lifted:
+    """A tensor whose first axis is repeated."""
+    x = lift(weight)
+    axes = ((times * weight.shape[0],), *x.axes[1:])
+    made: Lifted = lift.node("tile", x, axes=axes, dims=[times, *(1,) * (len(axes) - 1)])
     return made
 
 

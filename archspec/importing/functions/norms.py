@@ -75,7 +75,7 @@ def _folded(lift: Lifter, x: Lifted, args: dict[str, Any]) -> Lifted:
 def _each_channel(
     lift: Lifter, x: Lifted, weight: Value | None, bias: Value | None, eps: float
 ) -> Lifted:
-    """A learned tensor (1, channels, elements) with mean 0 and deviation 1 in each channel."""
+    """A learned tensor (1, channels, elements) whose channels get mean 0 and deviation 1."""
     if len(x.axes) != 3 or x.axes[0] != (1,):
         raise cannot("batch_norm of a tensor without a batch is known for (1, channels, elements)")
     args: dict[str, Any] = {"eps": float(eps), "elementwise_affine": False}
@@ -125,15 +125,18 @@ def group_norm(
     bias: Value | None = None,
     eps: float = 1e-5,
 ) -> Lifted:
-    made: Lifted = lift.weighted(
-        "group_norm",
-        lift.plain(input),
-        weights={"weight": weight, "bias": bias},
-        num_groups=num_groups,
-        eps=float(eps),
-        affine=weight is not None,
-    )
-    return made
+    args: dict[str, Any] = {"num_groups": num_groups, "eps": float(eps)}
+    x = lift.plain(input)
+    made: Lifted
+    if (weight is None) == (bias is None):
+        both = {"weight": weight, "bias": bias}
+        made = lift.weighted("group_norm", x, weights=both, affine=weight is not None, **args)
+        return made
+    made = lift.node("group_norm", x, affine=False, **args)
+    shape = (x.shape[1], *(1,) * (len(x.axes) - 2))
+    op, value = ("mul", weight) if weight is not None else ("add", bias)
+    assert value is not None
+    return pair(lift, op, made, lift.reshape(lift(value), shape))
 
 
 @handles("layer_norm")

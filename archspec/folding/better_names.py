@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from archspec.folding.class_scope import Made
 from archspec.folding.columns import Column
 from archspec.folding.naming import Names
-from archspec.folding.scopes import RESERVED, Made
+from archspec.folding.scopes import RESERVED
 from archspec.folding.terms import Constant, Item, Name, Term
 
 _SIZES = {"out_channels": "channels", "out_features": "features"}

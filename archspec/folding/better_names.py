@@ -49,8 +49,9 @@ class Renamed:
             for number, each in enumerate(others):
                 self.terms[each.name] = Item(Name(name), Constant(number))
             return
+        inner = last or len(others) > 1 or plural in self.names.taken
         for each in others:
-            self._rename(each, "hidden" if last or len(others) > 1 else plural)
+            self._rename(each, "hidden" if inner else plural)
 
     def _rename(self, made: Made, word: str) -> None:
         name = self.names.new(word)

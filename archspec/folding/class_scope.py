@@ -112,14 +112,18 @@ class ClassScope(Scope):
         return Name(made.name)
 
     def close(self) -> None:
-        """Fills all parameters, and gives them defaults: what most instances have."""
+        """Gives parameters defaults: what most instances have.
+
+        One that some instances do not need has a default in any case.
+        """
         for made in self.params:
             if made.derived:
                 continue
             usual = majority(made.column)
-            if _is_usual(made.wanted[0], usual, made.column):
+            if len(made.column.present) < len(made.column):
+                made.default = Constant(0.0 if isinstance(usual, float) else usual)
+            elif _is_usual(made.wanted[0], usual, made.column):
                 made.default = Constant(usual)
-            made.column = Column([usual if v is ABSENT else v for v in made.column.values])
 
 
 def _mergeable(made: Made, column: Column) -> bool:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from archspec.folding.better_names import Renamed
 from archspec.folding.building import Builder, given_of
 from archspec.folding.class_scope import ClassScope, kind_of
-from archspec.folding.columns import ABSENT, Column, Unalike
+from archspec.folding.columns import ABSENT, Column, Unalike, filled
 from archspec.folding.counters import with_counters
 from archspec.folding.loop_scope import LoopScope
 from archspec.folding.naming import Names, is_size
@@ -168,7 +168,7 @@ def _parameters(scope: ClassScope, better: Renamed) -> tuple[list[Parameter], di
         if each.name in listed:
             name = listed[each.name]
             if name not in values:
-                columns = [other.column.values for other in better.lists[name]]
+                columns = [filled(other.column).values for other in better.lists[name]]
                 values[name] = Column(zip(*columns, strict=True))
                 made.append(Parameter(name, kind="list"))
             continue

@@ -83,9 +83,14 @@ class LoopScope(Scope):
         for total in (len(column), len(column) - 1):
             last = column.present[-1]
             rate = float(f"{column.values[last] * total / last:.4g}") if last else 0.0
-            if rate and all(column.values[i] == rate * i / total for i in column.present):
+            if not rate:
+                continue
+            if all(column.values[i] == rate * i / total for i in column.present):
                 product = Binary("*", Constant(rate), self._place())
                 return Binary("/", product, Constant(total))
+            steps = round(total / rate)  # where the numbers were rounded
+            if all(column.values[i] == i / steps for i in column.present):
+                return Binary("/", self._place(), Constant(steps))
         return None
 
     def _place(self) -> Term:

@@ -59,7 +59,7 @@ def _weight(item: Item) -> int:
         case GroupItem(row):
             return own + weight(row)
         case RunItem(iterations):
-            return own + 1 + weight(iterations[0])
+            return own + 3 + weight(iterations[0])
 
 
 def _is_default(ready: Ready, name: str, instance: int) -> bool:

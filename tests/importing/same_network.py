@@ -25,7 +25,11 @@ def word(op: Any, outputs: Any) -> Key:
         return MEAN
     if name in LAYOUTS:
         return "laid out", outputs[0]
+    if name == "constant":  # its numbers are read in float32
+        return name, outputs[0], op.persistent
     said = {key: _one(value) for key, value in op.arguments().items()}
+    if isinstance(getattr(op, "dim", None), int) and op.dim < 0:
+        said["dim"] = repr(op.dim + len(outputs[0]))
     if "pool" in name:
         said = {key: _one(getattr(op, key)) for key in POOLED if hasattr(op, key)}
         said["stride"] = _one(op.stride or op.kernel_size) if hasattr(op, "stride") else None
@@ -48,7 +52,7 @@ def computed(graph: Graph) -> dict[str, Key]:
     return {name: values[ref] for name, ref in zip(names, graph.outputs, strict=True)}
 
 
-def _values(graph: Graph, prefix: str, inputs: list[Key]) -> dict[Ref, Key]:
+def _values(graph: Graph, prefix: str, inputs: list[Key], training: bool = False) -> dict[Ref, Key]:
     found = {Ref(INPUT, number): key for number, key in enumerate(inputs)}
     for number, step in enumerate(graph.steps):
         if step.idle:
@@ -57,20 +61,23 @@ def _values(graph: Graph, prefix: str, inputs: list[Key]) -> dict[Ref, Key]:
         path = prefix + owner.name
         reads = [found[ref] for ref in step.inputs]
         if step.body is not None:
-            inner = _values(step.body, f"{path}.", reads)
+            inner = _values(step.body, f"{path}.", reads, training or step.training_only)
             made = [inner[ref] for ref in step.body.outputs]
         else:
-            made = _of_op(step, path, reads)
+            made = _of_op(step, path, reads, training or step.training_only)
         for output, key in enumerate(made):
             found[Ref(number, output)] = key
     return found
 
 
-def _of_op(step: Any, path: str, reads: list[Key]) -> list[Key]:
+def _of_op(step: Any, path: str, reads: list[Key], training: bool) -> list[Key]:
     op = step.op
     nothing = (op.drops and getattr(op, "p", 1) == 0) or not any(getattr(op, "pad", (1,)))
     if op.op_name == "identity" or nothing:
         return reads
     keyed = path if op.weights(*step.input_shapes) or (op.gives_own and not op.keyless) else ""
-    key = (word(op, step.outputs), keyed, step.training_only, tuple(reads))
+    while op.variadic and op.op_name != "concat" and len(reads) > 2:
+        first = (word(op, step.outputs), keyed, training, tuple(reads[:2]), 0)
+        reads = [first, *reads[2:]]
+    key = (word(op, step.outputs), keyed, training, tuple(reads))
     return [(*key, number) for number in range(len(step.outputs))]

@@ -92,6 +92,8 @@ def _sliced(lift: Lifter, x: Lifted, dim: int, piece: slice) -> Lifted:
     number = lift.axis(x, dim)
     left = len(range(first, last, by))
     axes: Axes = (*x.axes[:dim], (left,), *x.axes[dim + 1 :])
+    if left == 0:  # `cat` leaves it out, and nothing else takes it
+        return x._replace(axes=axes)
     args: dict[str, Any] = {"dim": number}
     if first:
         args["start"] = start if start is not None and start < 0 else first

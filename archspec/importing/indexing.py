@@ -182,28 +182,45 @@ def _relative(lift: Lifter, x: Lifted, dim: int, entry: Value) -> Lifted | None:
 
     The op keeps their numbers under the path of the module's buffer, so there must be one.
     """
-    buffer = entry
-    while buffer.source is not None and buffer.source.name in WHOLE:
-        buffer = buffer.source.args[0]
+    buffer, tokens = _buffer_of(entry)
     named = buffer in lift.keys and lift.is_persistent(buffer)
     if dim or x.batched or len(x.axes) != 2 or not named or entry.kind != CONSTANT:
         return None
-    window = relative_window(lift.real(entry))
+    window = relative_window(lift.real(buffer))
     if window is None:
         return None
-    tokens, heads = prod(window), x.axes[1]
-    axes: Axes = ((1,), heads, (tokens,), (tokens,))
-    flat = len(buffer.shape) == 1
+    count, heads = prod(window), x.axes[1]
+    axes: Axes = ((1,), heads, (count,), (count,))
     made = lift.node(
         "relative_position_bias",
         x,
         axes=axes,
         owner=lift.keys[buffer][0],
         window=window,
-        flat=flat,
+        flat=len(buffer.shape) == 1,
     )
-    made = lift.permute(lift.regroup(made, axes[1:]), (1, 2, 0))
+    if tokens is not None and tokens < count:  # the first cells alone
+        for axis in (2, 3):
+            made = _sliced(lift, made, axis, slice(0, tokens))
+    made = lift.permute(lift.regroup(made, made.axes[1:]), (1, 2, 0))
     return lift.regroup(made, (*((size,) for size in entry.shape), heads))
+
+
+def _buffer_of(entry: Value) -> tuple[Value, int | None]:
+    """The buffer that positions are read from, and of how many cells where it is not all."""
+    buffer, tokens = entry, None
+    while buffer.source is not None:
+        call = buffer.source
+        if call.name == "Tensor.__getitem__" and tokens is None:
+            index = call.args[1]
+            cut = index[0] if isinstance(index, tuple) and len(index) == 2 else None
+            if not isinstance(cut, slice) or index[1] != cut or cut.start or cut.step:
+                break
+            tokens = cut.stop
+        elif call.name not in WHOLE:
+            break
+        buffer = call.args[0]
+    return buffer, tokens
 
 
 def filled(lift: Lifter, x: Lifted, number: Any) -> Lifted:

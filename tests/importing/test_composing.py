@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 import archspec
 from archspec.importing.composing import Listed, Made, Part, composed
+from archspec.importing.masks import relative_window
 
 SIDE = 6
 
@@ -132,3 +135,21 @@ def test_a_module_with_a_table_is_imported_without_its_numbers() -> None:
     arch = archspec.from_module(Biased(), torch.zeros(2, 2, SIDE**2, SIDE**2))
     assert len(arch.source.text) < 1500
     assert list(arch.build().state_dict()) == ["table"]
+
+
+@pytest.mark.parametrize("window", [[3, 2], [2, 3, 2], [4, 4, 2]])
+def test_windows_are_known_by_the_offsets_of_their_cells(window: list[int]) -> None:
+    places = torch.cartesian_prod(*(torch.arange(size) for size in window)).tolist()
+    index = [
+        [
+            sum(
+                (a[axis] - b[axis] + size - 1)
+                * math.prod(2 * inner - 1 for inner in window[axis + 1 :])
+                for axis, size in enumerate(window)
+            )
+            for b in places
+        ]
+        for a in places
+    ]
+    assert relative_window(torch.tensor(index)) == window
+    assert relative_window(torch.tensor(index) + 1) is None

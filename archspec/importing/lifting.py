@@ -71,16 +71,18 @@ class Node:
     """A node to be written: an op with its arguments and inputs, and where its weights are.
 
     `owner` is the path at which its keys stand; None for an op without any. `owned` are its own
-    parameters, and `weights` edges that stand in the place of some, by name. `name` is what it is
-    called where it may choose. `names` are those of its inputs where they do not go by position.
-    `samples` says whether its value has a batch. `inside` is the call of a module that makes it.
-    `shapes` are the sizes of its outputs without the batch, and `at_sizes` those of several runs.
+    parameters, `computed` the schemes by which some are computed, and `weights` edges that stand in
+    the place of some, by name. `name` is what it is called where it may choose. `names` are those
+    of its inputs where they do not go by position. `samples` says whether its value has a batch.
+    `inside` is the call of a module that makes it. `shapes` are the sizes of its outputs without
+    the batch, and `at_sizes` those of several runs.
     """
 
     __slots__ = (
         *(
             "args",
             "at_sizes",
+            "computed",
             "inputs",
             "inside",
             "name",
@@ -98,6 +100,7 @@ class Node:
         self.inside: Invocation | None = None
         self.place: Place | None = None
         self.owner: str | None = None
+        self.computed: dict[str, Mapping[str, Any]] = {}
         self.owned: dict[str, Value] = {}
         self.weights: dict[str, Edge | str] = {}
         self.name = ""
@@ -122,6 +125,14 @@ class Edge(Record):
 
     node: Node | str
     output: int = 0
+
+
+class Computed(Record):
+    """A weight that a module computes of others: whose it is, its name, and the scheme."""
+
+    path: str
+    name: str
+    scheme: Mapping[str, Any]
 
 
 class Lifted(Record):
@@ -157,6 +168,7 @@ class Lifter:
         load_handlers()
         self.symbolic = symbolic
         self.redrawn = False
+        self.computed: dict[Value, Computed] = {}
         self.kept = kept or {}
         self.readers: dict[Value, int] = {}
         for call in trace.needed():
@@ -208,6 +220,8 @@ class Lifter:
         except TypeError as error:
             raise cannot(f"{word} is not known with these arguments: {error}") from None
         result = handler(*bound.args, **bound.kwargs)
+        if result is None:
+            return
         if call.written and not isinstance(call.results, Value):
             self._assign(call.written[0][1], result)
             return
@@ -271,6 +285,8 @@ class Lifter:
             return value
         if not isinstance(value, Value):
             raise cannot(f"a tensor is expected, and this is {value!r}")
+        if value in self.computed:
+            raise cannot("a weight that is computed of others is read by more than its layer")
         if value in self.values:
             return self.values[value]
         if value.kind == CONSTANT:
@@ -519,13 +535,14 @@ class Lifter:
         The path of the node is that of its weights. None is a weight that it has not.
         """
         given = {name: value for name, value in weights.items() if value is not None}
-        own = {name: value for name, value in given.items() if value in self.keys}
+        own = {n: v for n, v in given.items() if v in self.keys or v in self.computed}
         owner = self.owner_of(own)
         others = {k: self(v).edge for k, v in given.items() if owner is None or k not in own}
         made = self.node(op, *inputs, owner=owner, **rest)
         node: Any = (made if isinstance(made, Lifted) else made[0]).edge.node
         node.weights.update(others)
-        node.owned = own if owner is not None else {}
+        node.computed = {n: self.computed[v].scheme for n, v in own.items() if v in self.computed}
+        node.owned = {n: v for n, v in own.items() if n not in node.computed and owner is not None}
         if owner is not None:
             node.trainable = self.is_trained(owner)
         return made
@@ -550,6 +567,10 @@ class Lifter:
                 self.nodes += behind
                 node.owner, node.owned = None, {}
 
+    def compute(self, weight: Computed) -> None:
+        """Remember what the present call computes: a weight, by a scheme that its layer has."""
+        self.computed[self.call.made[0]] = weight
+
     def is_trained(self, path: str) -> bool:
         """Whether a module has parameters that are trained, or none at all."""
         parameters = list(self.module_at(path).parameters())
@@ -560,6 +581,8 @@ class Lifter:
         found: set[str] | None = None
         for name, value in weights.items():
             keys = self.keys.get(value, [])
+            if value in self.computed:
+                keys = [f"{self.computed[value].path}.{self.computed[value].name}".lstrip(".")]
             paths = {key.removesuffix(f".{name}") for key in keys if key.endswith(f".{name}")}
             paths |= {""} if name in keys else set()
             found = paths if found is None else found & paths

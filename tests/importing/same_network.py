@@ -25,13 +25,19 @@ def word(op: Any, outputs: Any) -> Key:
         return MEAN
     if name in LAYOUTS:
         return "laid out", outputs[0]
-    said = {key: repr(value) for key, value in op.arguments().items()}
+    said = {key: _one(value) for key, value in op.arguments().items()}
     if "pool" in name:
-        said = {key: getattr(op, key) for key in POOLED if hasattr(op, key)}
-        said["stride"] = op.stride or op.kernel_size if hasattr(op, "stride") else None
+        said = {key: _one(getattr(op, key)) for key in POOLED if hasattr(op, key)}
+        said["stride"] = _one(op.stride or op.kernel_size) if hasattr(op, "stride") else None
     for key in ("init", "std", "mean", "low", "high") if name == "parameter" else ():
         said.pop(key, None)
     return name, tuple(sorted(said.items()))
+
+
+def _one(value: Any) -> str:
+    """A value; one number for several that are equal."""
+    several = isinstance(value, tuple) and len(set(value)) == 1
+    return repr(value[0] if several else value)
 
 
 def computed(graph: Graph) -> dict[str, Key]:
@@ -42,7 +48,7 @@ def computed(graph: Graph) -> dict[str, Key]:
     return {name: values[ref] for name, ref in zip(names, graph.outputs, strict=True)}
 
 
-def _values(graph: Graph, prefix: str, inputs: list[Key]) -> dict[Ref, Key]:
+def _values(graph: Graph, prefix: str, inputs: list[Key], training: bool = False) -> dict[Ref, Key]:
     found = {Ref(INPUT, number): key for number, key in enumerate(inputs)}
     for number, step in enumerate(graph.steps):
         if step.idle:
@@ -51,19 +57,23 @@ def _values(graph: Graph, prefix: str, inputs: list[Key]) -> dict[Ref, Key]:
         path = prefix + owner.name
         reads = [found[ref] for ref in step.inputs]
         if step.body is not None:
-            inner = _values(step.body, f"{path}.", reads)
+            inner = _values(step.body, f"{path}.", reads, training or step.training_only)
             made = [inner[ref] for ref in step.body.outputs]
         else:
-            made = _of_op(step, path, reads)
+            made = _of_op(step, path, reads, training or step.training_only)
         for output, key in enumerate(made):
             found[Ref(number, output)] = key
     return found
 
 
-def _of_op(step: Any, path: str, reads: list[Key]) -> list[Key]:
+def _of_op(step: Any, path: str, reads: list[Key], training: bool) -> list[Key]:
     op = step.op
-    if op.op_name == "identity":
+    nothing = (op.drops and getattr(op, "p", 1) == 0) or not any(getattr(op, "pad", (1,)))
+    if op.op_name == "identity" or nothing:
         return reads
     keyed = path if op.weights(*step.input_shapes) or (op.gives_own and not op.keyless) else ""
-    key = (word(op, step.outputs), keyed, step.training_only, tuple(reads))
+    while op.variadic and op.op_name != "concat" and len(reads) > 2:
+        first = (word(op, step.outputs), keyed, training, tuple(reads[:2]), 0)
+        reads = [first, *reads[2:]]
+    key = (word(op, step.outputs), keyed, training, tuple(reads))
     return [(*key, number) for number in range(len(step.outputs))]

@@ -7,7 +7,7 @@ from typing import Any
 from archspec.importing.axes import BATCH_AXIS, plain_axes
 from archspec.importing.functions import handles
 from archspec.importing.functions.binary import pair
-from archspec.importing.lifting import Lifted, Lifter
+from archspec.importing.lifting import Computed, Lifted, Lifter
 from archspec.importing.trace import Value, cannot
 
 
@@ -209,3 +209,20 @@ def local_response_norm(
         k=float(k),
     )
     return made
+
+
+@handles("_weight_norm")
+def weight_norm(lift: Lifter, v: Value, g: Value, dim: int = 0) -> None:
+    """A weight of magnitude and direction: no node of its own, but how its layer computes it."""
+    said: dict[str, Any] = {} if dim == 0 else {"dim": None if dim == -1 else dim}
+    for key in lift.keys.get(v, ()):
+        owner, _, last = key.rpartition(".")
+        holder, parametrized, name = owner.rpartition("parametrizations.")
+        if parametrized and last == "original1":
+            lift.compute(Computed(holder.removesuffix("."), name, {"weight_norm": said}))
+            return
+        if last.endswith("_v"):
+            old = {"weight_norm": {**said, "keys": "old"}}
+            lift.compute(Computed(owner, last.removesuffix("_v"), old))
+            return
+    raise cannot("weight_norm of a tensor that is no parameter of a layer is not known")

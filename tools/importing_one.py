@@ -226,15 +226,30 @@ def agreed(
     """What is said of a check that tools/zoo.py makes: `equal` or `rounding`.
 
     Numbers that a network works out in float32 as it runs are constants of the spec. In double
-    precision the two agree where such numbers stay in float32, or where they do not.
+    precision the two agree where such numbers stay in float32, or where they do not. In single
+    precision they may differ by what the rounding of the network itself amounts to.
     """
+    single = zoo.SINGLE
+    if check == "outputs":
+        single = max(single, 4 * rounding_of(module, inputs))
     for wide in (zoo.wide, contextlib.nullcontext):
         found = zoo.Comparison(reference.name, reference.kind, 0, 0, 0, 0)
-        with unittest.mock.patch.object(zoo, "wide", wide):
+        with unittest.mock.patch.multiple(zoo, wide=wide, SINGLE=single):
             compare(found, reference, module, net, inputs)
         if check not in found.failures:
             return found.verdict(check)
     raise Stopped(found.failures[check][0])
+
+
+def rounding_of(module: nn.Module, inputs: Sequence[Tensor]) -> float:
+    """By how much single precision changes the outputs of a network in `eval()`."""
+    if sum(each.numel() for each in module.parameters()) > EXACT:
+        return 0.0
+    with torch.no_grad(), zoo.wide():
+        exact = copy.deepcopy(module).double().eval()
+        wide = list(zoo.tensors(exact(*zoo.doubled(inputs))))
+    with torch.no_grad():
+        return zoo.apart(wide, [each.double() for each in zoo.tensors(module.eval()(*inputs))])
 
 
 def one_line(error: BaseException) -> str:

@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from math import isqrt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from archspec.importing.literals import by_rule, constant_of, type_of
+from archspec.importing.literals import by_rule, type_of
 from archspec.record import Record
-
-if TYPE_CHECKING:
-    from archspec.importing.lifting import Lifted, Lifter
 
 SHORT = 16
 """A table of so few numbers is listed."""
@@ -59,23 +56,6 @@ def composed(table: Tensor) -> Part | None:
     """A composition that lists at most half of a table's numbers; None where none is found."""
     found = _found(table, DEEP)
     return found if 2 * found.numbers <= table.numel() else None
-
-
-def table(lift: Lifter, numbers: Tensor) -> Lifted:
-    """The nodes of a table of numbers."""
-    return placed(lift, composed(numbers) or Listed(numbers, numbers.numel()))
-
-
-def placed(lift: Lifter, part: Part) -> Lifted:
-    """The nodes of a composition."""
-    axes = tuple((size,) for size in part.shape)
-    if isinstance(part, Listed):
-        constant: Lifted = lift.node("constant", axes=axes, **constant_of(part.table))
-        return constant
-    made: Lifted = lift.node(
-        part.op, *(placed(lift, each) for each in part.parts), axes=axes, **part.args
-    )
-    return made
 
 
 def _found(table: Tensor, deep: int) -> Part:

@@ -7,7 +7,6 @@ from typing import Any
 
 from archspec.importing.axes import BATCH_AXIS, Axes
 from archspec.importing.broadcasting import spread_to
-from archspec.importing.composing import table
 from archspec.importing.lifting import Lifted, Lifter
 from archspec.importing.literals import type_of_name
 from archspec.importing.masks import relative_window
@@ -52,7 +51,7 @@ def _paired(lift: Lifter, x: Lifted, entries: list[Any]) -> Lifted:
     rows, columns = x.shape[:2]
     places = lift.real(first) % rows * columns + lift.real(second) % columns
     flat = lift.regroup(x, ((rows * columns,), *x.axes[2:]))
-    index = table(lift, places.flatten())._replace(dtype="int64")
+    index = lift.table(places.flatten())._replace(dtype="int64")
     several: Axes = ((places.numel(),), *x.axes[2:])
     made = lift.node("index_select", flat, index, axes=several, dim=0)
     return lift.regroup(made, (*((size,) for size in places.shape), *x.axes[2:]))

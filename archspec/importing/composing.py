@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from archspec.importing.literals import by_rule, constant_of
+from archspec.importing.literals import by_rule, type_of
 from archspec.record import Record
 
 SHORT = 16
@@ -56,19 +56,6 @@ def composed(table: Tensor) -> Part | None:
     """A composition that lists at most half of a table's numbers; None where none is found."""
     found = _found(table, DEEP)
     return found if 2 * found.numbers <= table.numel() else None
-
-
-def table(lift: Any, numbers: Tensor) -> Any:
-    """The nodes of a table of numbers."""
-    return placed(lift, composed(numbers) or Listed(numbers, numbers.numel()))
-
-
-def placed(lift: Any, part: Part) -> Any:
-    """The nodes of a composition."""
-    axes = tuple((size,) for size in part.shape)
-    if isinstance(part, Listed):
-        return lift.node("constant", axes=axes, **constant_of(part.table))
-    return lift.node(part.op, *(placed(lift, each) for each in part.parts), axes=axes, **part.args)
 
 
 def _found(table: Tensor, deep: int) -> Part:
@@ -175,13 +162,17 @@ def _labelled(table: Tensor, deep: int) -> Iterator[Part]:
             continue
         inner = _found(labels, deep)
         rows, columns = (_shaped(inner, flat.unsqueeze(dim).shape) for dim in (-1, -2))
-        found: Part = Made("eq", {}, (rows, columns), tuple(table.shape))
-        if table.dtype != torch.bool:
-            args = {"input": same.item(), "other": differ[0].item()}
-            found = Made("where", args, (found,), tuple(table.shape))
-        elif not bool(same):
-            found = Made("logical_not", {}, (found,), tuple(table.shape))
-        yield found
+        apart: Part = Made("ne", {}, (rows, columns), tuple(table.shape))
+        yield _two_numbers(apart, same.item(), differ[0].item(), table.dtype)
+
+
+def _two_numbers(apart: Part, same: Any, differ: Any, dtype: torch.dtype) -> Part:
+    """One number where a truth value is false, and another where it is true."""
+    if dtype == torch.bool:
+        return apart if differ else Made("logical_not", {}, (apart,), apart.shape)
+    made = Made("to", {"dtype": type_of(dtype)}, (apart,), apart.shape)
+    scaled = Made("mul", {"other": differ - same}, (made,), apart.shape)
+    return Made("add", {"other": same}, (scaled,), apart.shape) if same else scaled
 
 
 def _labels_of_grids(equal: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ from typing import Any
 
 from archspec.importing.axes import BATCH_AXIS, Axes
 from archspec.importing.broadcasting import spread_to
-from archspec.importing.composing import table
 from archspec.importing.lifting import Lifted, Lifter
 from archspec.importing.literals import type_of_name
 from archspec.importing.masks import relative_window
@@ -52,7 +51,7 @@ def _paired(lift: Lifter, x: Lifted, entries: list[Any]) -> Lifted:
     rows, columns = x.shape[:2]
     places = lift.real(first) % rows * columns + lift.real(second) % columns
     flat = lift.regroup(x, ((rows * columns,), *x.axes[2:]))
-    index = table(lift, places.flatten())._replace(dtype="int64")
+    index = lift.table(places.flatten())._replace(dtype="int64")
     several: Axes = ((places.numel(),), *x.axes[2:])
     made = lift.node("index_select", flat, index, axes=several, dim=0)
     return lift.regroup(made, (*((size,) for size in places.shape), *x.axes[2:]))
@@ -92,6 +91,8 @@ def _sliced(lift: Lifter, x: Lifted, dim: int, piece: slice) -> Lifted:
     number = lift.axis(x, dim)
     left = len(range(first, last, by))
     axes: Axes = (*x.axes[:dim], (left,), *x.axes[dim + 1 :])
+    if left == 0:  # `cat` leaves it out, and nothing else takes it
+        return x._replace(axes=axes)
     args: dict[str, Any] = {"dim": number}
     if first:
         args["start"] = start if start is not None and start < 0 else first
@@ -180,28 +181,45 @@ def _relative(lift: Lifter, x: Lifted, dim: int, entry: Value) -> Lifted | None:
 
     The op keeps their numbers under the path of the module's buffer, so there must be one.
     """
-    buffer = entry
-    while buffer.source is not None and buffer.source.name in WHOLE:
-        buffer = buffer.source.args[0]
+    buffer, tokens = _buffer_of(entry)
     named = buffer in lift.keys and lift.is_persistent(buffer)
     if dim or x.batched or len(x.axes) != 2 or not named or entry.kind != CONSTANT:
         return None
-    window = relative_window(lift.real(entry))
+    window = relative_window(lift.real(buffer))
     if window is None:
         return None
-    tokens, heads = prod(window), x.axes[1]
-    axes: Axes = ((1,), heads, (tokens,), (tokens,))
-    flat = len(buffer.shape) == 1
+    count, heads = prod(window), x.axes[1]
+    axes: Axes = ((1,), heads, (count,), (count,))
     made = lift.node(
         "relative_position_bias",
         x,
         axes=axes,
         owner=lift.keys[buffer][0],
         window=window,
-        flat=flat,
+        flat=len(buffer.shape) == 1,
     )
-    made = lift.permute(lift.regroup(made, axes[1:]), (1, 2, 0))
+    if tokens is not None and tokens < count:  # the first cells alone
+        for axis in (2, 3):
+            made = _sliced(lift, made, axis, slice(0, tokens))
+    made = lift.permute(lift.regroup(made, made.axes[1:]), (1, 2, 0))
     return lift.regroup(made, (*((size,) for size in entry.shape), heads))
+
+
+def _buffer_of(entry: Value) -> tuple[Value, int | None]:
+    """The buffer that positions are read from, and of how many cells where it is not all."""
+    buffer, tokens = entry, None
+    while buffer.source is not None:
+        call = buffer.source
+        if call.name == "Tensor.__getitem__" and tokens is None:
+            index = call.args[1]
+            cut = index[0] if isinstance(index, tuple) and len(index) == 2 else None
+            if not isinstance(cut, slice) or index[1] != cut or cut.start or cut.step:
+                break
+            tokens = cut.stop
+        elif call.name not in WHOLE:
+            break
+        buffer = call.args[0]
+    return buffer, tokens
 
 
 def filled(lift: Lifter, x: Lifted, number: Any) -> Lifted:

@@ -19,7 +19,7 @@ from archspec.importing.axes import (
     real_shape,
     regrouped,
 )
-from archspec.importing.composing import Part, composed, placed
+from archspec.importing.composing import Listed, Part, composed
 from archspec.importing.constants import NotConstant, evaluate, without_batch
 from archspec.importing.functions import handler_of, leaf_of, load_handlers
 from archspec.importing.keeping import Kept
@@ -316,7 +316,7 @@ class Lifter:
         if said is None:
             part = None if self.symbolic else self._composition(value)
             if part is not None:
-                made = placed(self, part)
+                made = self.placed(part)
                 axes = plain_axes(value.shape)
                 self.copies[key] = made._replace(axes=axes, dtype=value.dtype_name)
                 return self.copies[key]
@@ -336,6 +336,21 @@ class Lifter:
         if node.owner is not None:
             self.values[value] = self.copies[key]
         return self.copies[key]
+
+    def placed(self, part: Part) -> Lifted:
+        """The nodes of a composition of numbers."""
+        axes = tuple((size,) for size in part.shape)
+        made: Lifted
+        if isinstance(part, Listed):
+            made = self.node("constant", axes=axes, **constant_of(part.table))
+        else:
+            parts = [self.placed(each) for each in part.parts]
+            made = self.node(part.op, *parts, axes=axes, **part.args)
+        return made
+
+    def table(self, numbers: Any) -> Lifted:
+        """The nodes of a tensor of numbers that no call of the module makes."""
+        return self.placed(composed(numbers) or Listed(numbers, numbers.numel()))
 
     def _composition(self, value: Value) -> Part | None:
         """A large table as a composition of small ones, where one is found."""

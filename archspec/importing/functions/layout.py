@@ -189,7 +189,7 @@ def pad(lift: Lifter, input: Value, pad: Any, mode: str = "constant", value: Any
 
 @handles("cat", "concat", "concatenate")
 def cat(lift: Lifter, tensors: Any, dim: int = 0, out: Any = None) -> Lifted:
-    parts = [lift(each) for each in tensors if 0 not in each.shape or len(each.shape) != 1]
+    parts = [lift(each) for each in tensors if 0 not in each.shape]
     if len(parts) == 1:
         return parts[0]
     dim %= len(parts[0].axes)

@@ -33,7 +33,7 @@ def product(lift: Lifter, x: Lifted, y: Lifted) -> Lifted:
     if not y.batched and len(y.axes) == 2 and not has_batch(y.axes):
         made: Lifted = lift.node("matmul", x, y, axes=(*x.axes[:-1], columns))
         return made
-    if None in rows and len(rows) > 1 and not has_batch(y.axes):
+    if None in rows and not has_batch(y.axes):
         return _rows_of_samples(lift, x, y)
     for dim in (-1, -2):
         lift.axis(x, dim)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import keyword
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from archspec.ejecting.channels import Running
@@ -14,6 +14,7 @@ from archspec.ejecting.layout import WIDTH, docstring, statement
 from archspec.ejecting.loops import Walk, clause, header, is_sequence, walk
 from archspec.ejecting.members import Member, Members, Unsayable, is_plain, member
 from archspec.ejecting.phrases import Phrase
+from archspec.ejecting.renaming import variable_name
 from archspec.ejecting.terms import names, source
 from archspec.ejecting.view import OWNER
 from archspec.folding.naming import Names
@@ -57,7 +58,7 @@ class Classes:
     def spelled(self, template: Template) -> dict[str, str]:
         """The parameters of a class as Python spells them."""
         taken = Names()
-        return {each.name: taken.new(_variable(each.name)) for each in template.parameters}
+        return {each.name: taken.new(variable_name(each.name)) for each in template.parameters}
 
     def name(self, template: Template, root: Root | None = None) -> str:
         """The name of a template's class, which is written if it is not there."""
@@ -236,7 +237,7 @@ class Class:
 
     def _sequential_lines(self) -> Iterator[Line]:
         parts = self.template.parts
-        if any(_moves(part) for part in parts):
+        if any(_grows(part) for part in parts):
             yield from self._listed("layers", parts)
             yield Line("super().__init__(*layers)")
             return
@@ -266,7 +267,7 @@ class Class:
         """A chain on one line."""
         if not is_sequence(group.parts):
             raise Unsayable("a list without a class that is no chain")
-        if any(_moves(part) for part in group.parts):
+        if any(_grows(part) for part in group.parts):
             raise Unsayable("a chain with loops or conditions inside another expression")
         entries = [part for part in group.parts if isinstance(part, Entry)]
         made = [self.value(entry.content) for entry in entries]
@@ -341,7 +342,7 @@ class Class:
             yield from self._own_loop(part, own)
             return
         marks, kind = part.marks, self.kind(part)
-        if isinstance(part.content, Group) and any(map(_moves, part.content.parts)):
+        if isinstance(part.content, Group) and any(map(_grows, part.content.parts)):
             yield from self._grown(part.content, own)
         else:
             more = ", persistent=False" if marks.get("keyless") else ""
@@ -360,22 +361,22 @@ class Class:
 
     def _own_loop(self, loop: Loop, own: Member) -> Iterator[Line]:
         """A list of its own, whose children are the iterations."""
+        before, made = self._iterations(loop, self._list_name(own))
+        yield from before
+        yield Line(self.members.write(own, made, self.spell, "module"))
+
+    def _iterations(self, loop: Loop, variable: str) -> tuple[list[Line], str]:
+        """The statements before a list of iterations, and what makes it."""
         kind = "nn.Sequential" if walk(loop) is Walk.SEQUENTIAL else "nn.ModuleList"
+        star = "*" if kind == "nn.Sequential" else ""
         entry = _iteration_entry(loop)
-        if isinstance(entry.content, Group) and any(map(_moves, entry.content.parts)):
-            raise Unsayable("an iteration with loops of its own")
+        grows = isinstance(entry.content, Group) and any(map(_grows, entry.content.parts))
+        if grows or id(loop) in self.classes.running:
+            body = self._made_then(entry, lambda made: f"{variable}.append({made})", variable)
+            start = Line(f"{variable}: list[nn.Module] = []")
+            return [start, *self._repeated(loop, list(body))], f"{kind}({star}{variable})"
         made = self.value(entry.content)
-        if id(loop) in self.classes.running:
-            variable = self._list_name(own)
-            yield Line(f"{variable}: list[nn.Module] = []")
-            yield from self._repeated(loop, [Line(f"{variable}.append({made})")])
-            inside = f"*{variable}" if kind == "nn.Sequential" else variable
-            yield Line(self.members.write(own, f"{kind}({inside})", self.spell, "module"))
-            return
-        loops = clause(loop, _words(made), lambda term: source(term, self.spell))
-        inside = f"[{made} for {loops}]"
-        inside = f"*{inside}" if kind == "nn.Sequential" else inside
-        yield Line(self.members.write(own, f"{kind}({inside})", self.spell, "module"))
+        return [], f"{kind}({star}[{made} for {clause(loop, _words(made), self._say)}])"
 
     def _list_name(self, own: Member) -> str:
         """A variable for the modules of a child."""
@@ -408,7 +409,7 @@ class Class:
             yield Line(self.members.write(own, f"nn.Sequential(*{variable})", self.spell, "module"))
             return
         first = 0
-        while first < len(group.parts) and not _moves(group.parts[first]):
+        while first < len(group.parts) and not _grows(group.parts[first]):
             first += 1
         start = self._group(Group(group.parts[:first], (Edge(first - 1),)))
         yield Line(self.members.write(own, start, self.spell, "module"))
@@ -421,19 +422,29 @@ class Class:
                 body = list(self._added(part.parts, to))
                 yield from self._repeated(part, body)
                 continue
-            if isinstance(part, Loop) or part.name is None:
-                raise Unsayable("a chain with names, and with children that have none")
-            key = _key(part.name, self.spell)
-            line = Line(f"{to}.add_module({key}, {self.value(part.content)})")
+            if isinstance(part, Loop):
+                before, made = self._iterations(part, "stages")
+                lines = [*before, Line(f"{to}.add_module({_key(part.name, self.spell)}, {made})")]
+            else:
+                key = self._added_key(part)
+                add = partial("{0}.add_module({1}, {2})".format, to, key)
+                lines = list(self._made_then(part, add, "stages"))
             if part.when is not None:
                 yield Line(f"if {source(part.when, self.spell)}:")
-                line = line._replace(depth=1)
-            yield line
+                lines = [line._replace(depth=line.depth + 1) for line in lines]
+            yield from lines
+
+    def _added_key(self, part: Entry) -> str:
+        if is_weightless(part):
+            return f'"{class_word(self.value(part.content))}"'
+        if part.name is None:
+            raise Unsayable("a chain with names, and with children that have none")
+        return _key(part.name, self.spell)
 
     def _listed(self, variable: str, parts: Sequence[Part]) -> Iterator[Line]:
         """Statements that make a list of modules."""
         first = 0
-        while first < len(parts) and not _moves(parts[first]):
+        while first < len(parts) and not _grows(parts[first]):
             first += 1
         start = [self.value(part.content) for part in parts[:first] if isinstance(part, Entry)]
         rest = list(self._appended(variable, parts[first:]))
@@ -449,7 +460,10 @@ class Class:
         for part in parts:
             if isinstance(part, Loop):
                 if part.name is not None:
-                    raise Unsayable("a list of its own among unnamed children")
+                    before, inside = self._iterations(part, "stages")
+                    yield from before
+                    yield Line(f"{variable}.append({inside})")
+                    continue
                 body = list(self._appended(variable, part.parts))
                 if len(body) == 1 and id(part) not in self.classes.running:
                     say = clause(part, _words(body[0].text), self._say)
@@ -458,11 +472,21 @@ class Class:
                 else:
                     yield from self._repeated(part, body)
                 continue
-            line = Line(f"{variable}.append({self.value(part.content)})")
+            lines = list(self._made_then(part, lambda made: f"{variable}.append({made})", variable))
             if part.when is not None:
                 yield Line(f"if {source(part.when, self.spell)}:")
-                line = line._replace(depth=1)
-            yield line
+                lines = [line._replace(depth=line.depth + 1) for line in lines]
+            yield from lines
+
+    def _made_then(self, part: Entry, use: Callable[[str], str], taken: str) -> Iterator[Line]:
+        """The statements that make a module and use it, a chain that grows in a list of its own."""
+        if isinstance(part.content, Group) and any(map(_grows, part.content.parts)):
+            inner = "block" if taken == "stage" else "stage"
+            inner = f"{inner}s" if inner == taken else inner
+            yield from self._listed(inner, part.content.parts)
+            yield Line(use(f"nn.Sequential(*{inner})"))
+        else:
+            yield Line(use(self.value(part.content)))
 
     def _say(self, term: Term) -> str:
         return source(term, self.spell)
@@ -592,6 +616,13 @@ def _moves(part: Part) -> bool:
     return part.when is not None or (isinstance(part, Loop) and part.name is None)
 
 
+def _grows(part: Part) -> bool:
+    """Whether statements make a part: a loop, a condition, or a chain that has one."""
+    if _moves(part) or isinstance(part, Loop):
+        return True
+    return isinstance(part.content, Group) and any(map(_grows, part.content.parts))
+
+
 def _flattened(parts: Sequence[Part]) -> Iterator[Part]:
     for part in parts:
         if isinstance(part, Loop) and part.name is None:
@@ -608,7 +639,8 @@ def _fixed(entry: Entry, position: int) -> str:
     return str(entry.name.value)
 
 
-def _key(name: Term, spell: Any) -> str:
+def _key(name: Term | None, spell: Any) -> str:
+    assert name is not None
     return f'"{name.value}"' if isinstance(name, Constant) else source(_as_text(name), spell)
 
 
@@ -620,19 +652,12 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[A-Za-z_]\w*", text)
 
 
-def _variable(name: str) -> str:
-    if "|" in name:  # it is called after what a node is
-        prefix, _, path = name.partition("|")[0].partition("_")
-        name = f"{prefix}_{path.rpartition('.')[2] or 'part'}"
-    plain = re.sub(r"\W", "_", name).lower()
-    return f"{plain}_" if keyword.iskeyword(plain) or plain in ("self", "nn", "torch") else plain
-
-
 def _inputs(given: Sequence[str]) -> list[str]:
     """The arguments of `forward`."""
     taken = Names(("self",))
     return [
-        taken.new("x" if each == "input" and len(given) == 1 else _variable(each)) for each in given
+        taken.new("x" if each == "input" and len(given) == 1 else variable_name(each))
+        for each in given
     ]
 
 

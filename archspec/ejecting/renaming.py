@@ -66,6 +66,8 @@ class Renamer:
         inner = set(_walked(part.parts))
         own = {each: variable_name(each) for each in part.lists if each != variable_name(each)}
         own |= {each: f"{variable_name(each)}_list" for each in part.lists if each in inner}
+        if "in_channels" in part.lists:  # a name for what the list itself reads
+            own["in_channels"] = "channels_in"
         inside = {key: each for key, each in names.items() if key not in part.lists} | own
         lists = {own.get(key, key): renamed(each, names) for key, each in part.lists.items()}
         if counter != part.counter:

@@ -7,8 +7,10 @@ from pathlib import Path
 import eject
 import ejected
 import pytest
+from hypothesis import given, settings
 
 import archspec
+from archspec import testing
 
 SPECS = {
     "several": """
@@ -124,6 +126,18 @@ def test_ejected_files_need_no_formatter(folder):
 
 def test_ejected_files_name_nothing_of_archspec(folder):
     assert [path.name for path in folder.glob("*.py") if "archspec" in path.read_text()] == []
+
+
+@settings(max_examples=12)
+@given(spec=testing.specs(5))
+def test_random_networks_are_the_same_when_ejected(spec, tmp_path_factory):
+    try:
+        arch = archspec.loads(testing.to_text(spec), warn=False)
+    except archspec.SpecError:
+        return
+    path = tmp_path_factory.mktemp("random") / f"random_{abs(hash(str(spec)))}.py"
+    eject.note(arch, path)
+    assert ejected.compare(path) == dict.fromkeys(ejected.CHECKS, True)
 
 
 def test_what_cannot_be_written_out_is_one_diagnostic():

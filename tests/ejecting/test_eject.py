@@ -82,7 +82,7 @@ layers:
   - {name: last, linear: 3, when: false}
 """,
 }
-MOVES = ("shared", "sizes")
+MOVES = ("shared",)
 """Specs whose ejected modules are pickled, copied and exported too."""
 NETWORKS = {
     "lenet_bn_scratch": {},
@@ -103,8 +103,8 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("ejected")
     for name, text in SPECS.items():
         eject.note(archspec.loads(text, warn=False), folder / f"{name}.py", moves=name in MOVES)
-    for name, given in NETWORKS.items():
-        arch = archspec.load(name, warn=False, **given)
+    for name, how in NETWORKS.items():
+        arch = archspec.load(name, warn=False, **how)
         eject.note(arch, folder / f"{name.replace('/', '_')}.py")
     return folder
 

@@ -235,6 +235,8 @@ class Building(Naming):
         first = 0
         while first < len(parts) and not grows(parts[first]):
             first += 1
+        if any(part.name is not None for part in parts[:first]):
+            raise Unsayable("a named child among others that are numbered")
         start = [self.value(part.content) for part in parts[:first] if isinstance(part, Entry)]
         rest = list(self._appended(variable, parts[first:]))
         if not start and rest[0].text.startswith(f"{variable} += "):
@@ -261,6 +263,8 @@ class Building(Naming):
                 else:
                     yield from self._repeated(part, body)
                 continue
+            if part.name is not None:
+                raise Unsayable("a named child among others that are numbered")
             lines = list(self._made_then(part, lambda made: f"{variable}.append({made})", variable))
             if part.when is not None:
                 yield Line(f"if {source(part.when, self.spell)}:")
@@ -272,8 +276,13 @@ class Building(Naming):
         if isinstance(part.content, Group) and any(map(grows, part.content.parts)):
             inner = "block" if taken == "stage" else "stage"
             inner = f"{inner}s" if inner == taken else inner
-            yield from self._listed(inner, part.content.parts)
-            yield Line(use(f"nn.Sequential(*{inner})"))
+            if all(each.name is None for each in flattened(part.content.parts)):
+                yield from self._listed(inner, part.content.parts)
+                yield Line(use(f"nn.Sequential(*{inner})"))
+            else:
+                yield Line(f"{inner} = nn.Sequential()")
+                yield from self._added(part.content.parts, inner)
+                yield Line(use(inner))
         else:
             yield Line(use(self.value(part.content)))
 

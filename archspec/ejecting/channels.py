@@ -17,6 +17,7 @@ from archspec.ejecting.terms import names
 from archspec.ejecting.unrolling import replaced
 from archspec.folding.template import Call, Entry, Group, Loop, Op, Parameter, Part, Template
 from archspec.folding.terms import Binary, Conditional, Constant, Name, Term, Text
+from archspec.folding.terms import Sequence as Items
 from archspec.folding.tree import INPUT, Edge
 from archspec.record import Record
 
@@ -239,8 +240,9 @@ class _List:
             self.channels.merged.add(run.name)
             parts, update = self._walked(loop, run)
         outer = {loop.counter, *loop.lists}
-        if update is None:
-            raise Unsayable("the channels are lost along a loop")
+        if update in (None, LOST):
+            return self._untracked(number, loop)
+        assert update is not None
         found: Term
         merged = run.name in self.channels.merged
         if update in (run, tracked) and not merged:
@@ -266,9 +268,9 @@ class _List:
         if follow:
             inner.own = None
             inner.terms = {Edge(INPUT, place): LOST for place in range(len(loop.reads))}
-            for place in range(len(loop.outputs)):
-                self.terms[Edge(number, place)] = LOST
         parts = [inner.part(place, part) for place, part in enumerate(loop.parts)]
+        for place, edge in enumerate(loop.outputs):
+            self.terms[Edge(number, place)] = inner.of(edge)
         return self._with_values(loop._replace(parts=tuple(parts)), None)
 
     def _with_values(self, loop: Loop, start: Term | None) -> Loop:
@@ -298,6 +300,13 @@ class _List:
             value: Any = term.value if isinstance(term, Constant) else None
             if isinstance(value, tuple):
                 lists[name] = Constant(value[-1])
+                lists[loop.counter] = Constant(len(value) - 1)
+            elif isinstance(term, Items):
+                lists[name] = term.items[-1]
+                lists[loop.counter] = Constant(len(term.items) - 1)
+        times: Any = loop.times.value if isinstance(loop.times, Constant) else None
+        if times is not None:
+            lists[loop.counter] = Constant(times - 1)
         found = replaced(update, lists)
         return run if names(found) & {*inside, run.name} else found
 

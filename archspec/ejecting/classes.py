@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import keyword
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
+from archspec.ejecting.building import Building
 from archspec.ejecting.channels import Running
 from archspec.ejecting.constructors import Constructors
 from archspec.ejecting.forward import Line, Scope, Writer
 from archspec.ejecting.layout import WIDTH, docstring, statement
-from archspec.ejecting.loops import Walk, clause, header, is_sequence, walk
-from archspec.ejecting.members import Member, Members, Unsayable, is_plain, member
-from archspec.ejecting.phrases import Phrase
+from archspec.ejecting.members import Unsayable
+from archspec.ejecting.parts import grows
+from archspec.ejecting.renaming import variable_name
 from archspec.ejecting.terms import names, source
 from archspec.ejecting.view import OWNER
 from archspec.folding.naming import Names
-from archspec.folding.template import Call, Entry, Group, Loop, Op, Part, Template
-from archspec.folding.terms import Constant, Term, Text
+from archspec.folding.template import Entry, Part, Template
+from archspec.folding.terms import Constant
 from archspec.folding.tree import INPUT, Edge
 from archspec.record import Record
 
@@ -57,7 +55,7 @@ class Classes:
     def spelled(self, template: Template) -> dict[str, str]:
         """The parameters of a class as Python spells them."""
         taken = Names()
-        return {each.name: taken.new(_variable(each.name)) for each in template.parameters}
+        return {each.name: taken.new(variable_name(each.name)) for each in template.parameters}
 
     def name(self, template: Template, root: Root | None = None) -> str:
         """The name of a template's class, which is written if it is not there."""
@@ -80,106 +78,12 @@ def class_name(name: str) -> str:
     return emitted_name(name.replace(".", "_"))
 
 
-class Class:
+class Class(Building):
     """Writes one class."""
 
     def __init__(self, classes: Classes, template: Template, root: Root | None) -> None:
-        self.classes, self.template, self.root = classes, template, root
-        self.spelled = classes.spelled(template)
-        self.stored: dict[str, str] = {}
-        self.sequential = root is None and self._is_sequential()
-        self.members = Members([])
-        self.found: dict[int, Member] = {}
-        self.written: list[Member] = []
-        if not self.sequential:
-            self._find_members(template.parts, None)
-            self.members = Members([(each, kind == "module") for each, kind in self.every])
-
-    def _is_sequential(self) -> bool:
-        parts = self.template.parts
-        return (
-            len(self.template.inputs) == 1
-            and is_sequence(parts)
-            and all(part.name is None for part in parts)
-            and self.template.outputs == (Edge(len(parts) - 1),)
-            and bool(parts)
-        )
-
-    # --- names ----------------------------------------------------------------------------------
-
-    @property
-    def every(self) -> list[tuple[Member, str]]:
-        """All children, each as a "module", a "parameter" or a "buffer"."""
-        return self._every
-
-    def _find_members(self, parts: Sequence[Part], loop: Loop | None) -> None:
-        if loop is None:
-            self._every: list[tuple[Member, str]] = []
-            self.weightless: dict[tuple[str, str], Member] = {}
-            self.words = Names(_top_names(parts))
-        for position, part in enumerate(parts):
-            if isinstance(part, Loop) and part.name is None:
-                self._check_loop(part)
-                self._find_members(part.parts, part)
-                continue
-            if isinstance(part, Entry) and part.marks.get("both_keys") and part.name is not None:
-                self._every.append((member(part.name), "module"))
-            kind = "module" if isinstance(part, Loop) else self.kind(part)
-            if kind and is_weightless(part):
-                self._name_weightless(part, loop)
-            elif kind:
-                name = part.name
-                if name is None:
-                    if loop is not None or any(_moves(each) for each in parts[:position]):
-                        raise Unsayable("the name of a child is its position, which is not known")
-                    name = Constant(str(position))
-                self.found[id(part)] = each = member(name)
-                self._every.append((each, kind))
-
-    def _name_weightless(self, part: Part, loop: Loop | None) -> None:
-        """Names a module without weights, which has no key. Equal ones are one child."""
-        assert isinstance(part, Entry)
-        made = self.value(part.content)
-        when = "" if part.when is None else source(part.when, self.spell)
-        if loop is not None and {loop.counter, *loop.lists} & set(_words(f"{made} {when}")):
-            raise Unsayable("a module without weights that differs between iterations")
-        key = (made, when)
-        if key not in self.weightless:
-            self.weightless[key] = each = Member((), Constant(self.words.new(class_word(made))))
-            self._every.append((each, "module"))
-        self.found[id(part)] = self.weightless[key]
-
-    def _check_loop(self, loop: Loop) -> None:
-        if loop.when is not None:
-            raise Unsayable("a loop that may be left out")
-
-    def kind(self, entry: Entry) -> str:
-        """What an entry is in its class; an empty text for code alone."""
-        if not isinstance(entry.content, Op):
-            return "module"
-        phrase = Phrase.of(entry.content.kind)
-        if phrase.path:
-            return "module" if self.classes.constructors.is_class(phrase.path) else "buffer"
-        if not phrase.tensor:
-            return ""
-        return "parameter" if phrase.tensor.startswith("nn.Parameter(") else "buffer"
-
-    def spell(self, name: str) -> str:
-        """A parameter in the constructor."""
-        return self.spelled.get(name, name)
-
-    def stored_name(self, name: str) -> str:
-        """A parameter in `forward`: an attribute, which the constructor sets."""
-        if name not in self.stored:
-            own = self.spell(name)
-            while any(not each.holders and each.fixed == own for each, _ in self.every) or hasattr(
-                self.classes.constructors.module, own
-            ):
-                own += "_"
-            self.stored[name] = own
-        return f"self.{self.stored[name]}"
-
-    # --- the class ------------------------------------------------------------------------------
+        self.root, self.shapes = root, classes.shapes
+        super().__init__(classes, template, root is not None)
 
     def header(self, name: str) -> str:
         """The first line of the class."""
@@ -236,255 +140,18 @@ class Class:
 
     def _sequential_lines(self) -> Iterator[Line]:
         parts = self.template.parts
-        if any(_moves(part) for part in parts):
+        if any(grows(part) for part in parts):
             yield from self._listed("layers", parts)
             yield Line("super().__init__(*layers)")
             return
         made = [self.value(part.content) for part in parts if isinstance(part, Entry)]
         yield Line(f"super().__init__({', '.join(made)})")
 
-    # --- constructors of children -----------------------------------------------------------------
-
-    def value(self, content: Op | Call | Group) -> str:
-        """Source of a new child."""
-        if isinstance(content, Op):
-            return self.classes.constructors.call(content, self.spell)
-        if isinstance(content, Group):
-            return self._group(content)
-        return f"{self.classes.name(content.template)}({', '.join(self._arguments(content))})"
-
-    def _arguments(self, call: Call) -> Iterator[str]:
-        """The arguments of a class of this file: those without defaults by position."""
-        given = call.arguments
-        for each in sorted(call.template.parameters, key=lambda each: each.default is not None):
-            if each.name in given:
-                text = source(given[each.name], self.spell)
-                spelled = self.classes.spelled(call.template)[each.name]
-                yield text if each.default is None else f"{spelled}={text}"
-
-    def _group(self, group: Group) -> str:
-        """A chain on one line."""
-        if not is_sequence(group.parts):
-            raise Unsayable("a list without a class that is no chain")
-        if any(_moves(part) for part in group.parts):
-            raise Unsayable("a chain with loops or conditions inside another expression")
-        entries = [part for part in group.parts if isinstance(part, Entry)]
-        made = [self.value(entry.content) for entry in entries]
-        if all(entry.name is None for entry in entries):
-            return f"nn.Sequential({', '.join(made)})"
-        words = Names(_top_names(entries))
-        keys = [
-            words.new(class_word(value)) if is_weightless(entry) else _fixed(entry, position)
-            for position, (entry, value) in enumerate(zip(entries, made, strict=True))
-        ]
-        self.classes.constructors.needs_ordered = True
-        if all(map(is_plain, keys)):
-            pairs = [f"{key}={value}" for key, value in zip(keys, made, strict=True)]
-            return f"nn.Sequential(OrderedDict({', '.join(pairs)}))"
-        pairs = [f'("{key}", {value})' for key, value in zip(keys, made, strict=True)]
-        return f"nn.Sequential(OrderedDict([{', '.join(pairs)}]))"
-
-    def _made(self, parts: Sequence[Part], depth: int) -> Iterator[Line]:
-        """The statements that make the children of these parts."""
-        for part in parts:
-            if is_weightless(part):
-                yield from self._weightless(part, depth)
-            elif isinstance(part, Loop) and part.name is None:
-                for inner in _flattened([part]):
-                    if is_weightless(inner):
-                        yield from self._weightless(inner, depth)
-                if body := self._loop_body(part):
-                    for line in self._repeated(part, body):
-                        yield line._replace(depth=line.depth + depth)
-            elif isinstance(part, Loop) or self.kind(part):
-                for line in self._child(part):
-                    yield line._replace(depth=line.depth + depth)
-            elif part.marks.get("both_keys") and part.name is not None:
-                yield from self._second_key(part, member(part.name), depth)
-
-    def _second_key(self, part: Entry, own: Member, depth: int) -> Iterator[Line]:
-        """The statements that give a shared module another name."""
-        giver = self.template.parts[dict(part.links)[OWNER]]
-        if id(giver) in self.found and not is_weightless(giver):
-            given = self.members.read(self.found[id(giver)], self.spell)
-            yield from (Line(text, depth) for text in self.members.new_holders(own))
-            yield Line(self.members.write(own, given, self.spell, "module"), depth)
-
-    def _weightless(self, part: Part, depth: int) -> Iterator[Line]:
-        """The statements that make a module without weights, once for all that are equal."""
-        own = self.found[id(part)]
-        if own not in self.written:
-            self.written.append(own)
-            for line in self._child(part):
-                yield line._replace(depth=line.depth + depth)
-
-    def _loop_body(self, loop: Loop) -> list[Line]:
-        parts = [part for part in loop.parts if not is_weightless(part)]
-        return list(self._made(parts, 0))
-
-    def _child(self, part: Part) -> Iterator[Line]:
-        own = self.found[id(part)]
-        if isinstance(part, Entry) and part.links and part.links[0][0] == OWNER:
-            raise AssertionError("a node that shares a module has no child")
-        yield from map(Line, self.members.new_holders(own))
-        lines = list(self._child_lines(part, own))
-        if part.when is None:
-            yield from lines
-            return
-        if self._is_optional(part):
-            yield Line(f"{self.members.read(own, self.spell)} = None")
-        yield Line(f"if {source(part.when, self.spell)}:")
-        yield from (line._replace(depth=line.depth + 1) for line in lines)
-
-    def _child_lines(self, part: Part, own: Member) -> Iterator[Line]:
-        if isinstance(part, Loop):
-            yield from self._own_loop(part, own)
-            return
-        marks, kind = part.marks, self.kind(part)
-        if isinstance(part.content, Group) and any(map(_moves, part.content.parts)):
-            yield from self._grown(part.content, own)
-        else:
-            more = ", persistent=False" if marks.get("keyless") else ""
-            value = self.value(part.content)
-            yield Line(self.members.write(own, value, self.spell, kind, more))
-        held = {"module": "_modules", "parameter": "_parameters", "buffer": "_buffers"}[kind]
-        made = self.members.read(own, self.spell, held)
-        without: Any = marks.get("without", ())
-        for name in without:
-            yield Line(f'{made}.register_parameter("{name}", None)')
-        if marks.get("frozen"):
-            yield Line(f"{made}.requires_grad_(False)")
-        for mark, how in marks.items():
-            if mark.startswith("computed ") and not self.classes.constructors.computes_last:
-                yield Line(self.classes.constructors.computed(made, mark.split()[1], how))
-
-    def _own_loop(self, loop: Loop, own: Member) -> Iterator[Line]:
-        """A list of its own, whose children are the iterations."""
-        kind = "nn.Sequential" if walk(loop) is Walk.SEQUENTIAL else "nn.ModuleList"
-        entry = _iteration_entry(loop)
-        if isinstance(entry.content, Group) and any(map(_moves, entry.content.parts)):
-            raise Unsayable("an iteration with loops of its own")
-        made = self.value(entry.content)
-        if id(loop) in self.classes.running:
-            variable = self._list_name(own)
-            yield Line(f"{variable}: list[nn.Module] = []")
-            yield from self._repeated(loop, [Line(f"{variable}.append({made})")])
-            inside = f"*{variable}" if kind == "nn.Sequential" else variable
-            yield Line(self.members.write(own, f"{kind}({inside})", self.spell, "module"))
-            return
-        loops = clause(loop, _words(made), lambda term: source(term, self.spell))
-        inside = f"[{made} for {loops}]"
-        inside = f"*{inside}" if kind == "nn.Sequential" else inside
-        yield Line(self.members.write(own, f"{kind}({inside})", self.spell, "module"))
-
-    def _list_name(self, own: Member) -> str:
-        """A variable for the modules of a child."""
-        variable = "layers" if own.fixed is None or not is_plain(own.fixed) else own.fixed
-        return f"{variable}_layers" if variable in self.spelled.values() else variable
-
-    def _repeated(self, loop: Loop, body: Sequence[Line]) -> Iterator[Line]:
-        """The loop with these statements, and with the variable that it counts channels in."""
-        run = self.classes.running.get(id(loop))
-        lines = list(body)
-        if run is not None and run.name in _words(" ".join([line.text for line in lines])):
-            start, update = self._say(run.start), self._say(run.update)
-            if start != run.name:
-                yield Line(f"{run.name} = {start}")
-            grown = update.removeprefix(f"{run.name} + ")
-            if grown != run.name:
-                lines.append(Line(f"{run.name} {'=' if grown == update else '+='} {grown}"))
-        yield Line(header(loop, lines, self._say))
-        yield from (line._replace(depth=line.depth + 1) for line in lines)
-
-    def _grown(self, group: Group, own: Member) -> Iterator[Line]:
-        """A chain with loops and conditions."""
-        if all(part.name is None for part in _flattened(group.parts)):
-            variable = self._list_name(own)
-            made = list(self._listed(variable, group.parts))
-            if len(made) == 1:
-                value = made[0].text.partition(" = ")[2]
-                made, variable = [], value
-            yield from made
-            yield Line(self.members.write(own, f"nn.Sequential(*{variable})", self.spell, "module"))
-            return
-        first = 0
-        while first < len(group.parts) and not _moves(group.parts[first]):
-            first += 1
-        start = self._group(Group(group.parts[:first], (Edge(first - 1),)))
-        yield Line(self.members.write(own, start, self.spell, "module"))
-        yield from self._added(group.parts[first:], self.members.read(own, self.spell))
-
-    def _added(self, parts: Sequence[Part], to: str) -> Iterator[Line]:
-        """Statements that add named children to a chain."""
-        for part in parts:
-            if isinstance(part, Loop) and part.name is None:
-                body = list(self._added(part.parts, to))
-                yield from self._repeated(part, body)
-                continue
-            if isinstance(part, Loop) or part.name is None:
-                raise Unsayable("a chain with names, and with children that have none")
-            key = _key(part.name, self.spell)
-            line = Line(f"{to}.add_module({key}, {self.value(part.content)})")
-            if part.when is not None:
-                yield Line(f"if {source(part.when, self.spell)}:")
-                line = line._replace(depth=1)
-            yield line
-
-    def _listed(self, variable: str, parts: Sequence[Part]) -> Iterator[Line]:
-        """Statements that make a list of modules."""
-        first = 0
-        while first < len(parts) and not _moves(parts[first]):
-            first += 1
-        start = [self.value(part.content) for part in parts[:first] if isinstance(part, Entry)]
-        rest = list(self._appended(variable, parts[first:]))
-        if not start and rest[0].text.startswith(f"{variable} += "):
-            value = rest.pop(0).text.removeprefix(f"{variable} += ")
-            yield Line(f"{variable}: list[nn.Module] = {value}")
-            yield from rest
-            return
-        yield Line(f"{variable}: list[nn.Module] = [{', '.join(start)}]")
-        yield from rest
-
-    def _appended(self, variable: str, parts: Sequence[Part]) -> Iterator[Line]:
-        for part in parts:
-            if isinstance(part, Loop):
-                if part.name is not None:
-                    raise Unsayable("a list of its own among unnamed children")
-                body = list(self._appended(variable, part.parts))
-                if len(body) == 1 and id(part) not in self.classes.running:
-                    say = clause(part, _words(body[0].text), self._say)
-                    made = body[0].text.removeprefix(f"{variable}.append(")[:-1]
-                    yield Line(f"{variable} += [{made} for {say}]")
-                else:
-                    yield from self._repeated(part, body)
-                continue
-            line = Line(f"{variable}.append({self.value(part.content)})")
-            if part.when is not None:
-                yield Line(f"if {source(part.when, self.spell)}:")
-                line = line._replace(depth=1)
-            yield line
-
-    def _say(self, term: Term) -> str:
-        return source(term, self.spell)
-
-    def _ties(self) -> Iterator[Line]:
-        for part in self.template.parts:
-            for word, owner in part.links if isinstance(part, Entry) else ():
-                if word == OWNER:
-                    continue
-                name, key = word.split()
-                target = self.members.read(self.found[id(part)], self.spell)
-                giver = self.template.parts[owner]
-                given = self.members.read(self.found[id(giver)], self.spell)
-                yield Line(f"{target}.{name} = {given}.{key}")
-
-    # --- forward ----------------------------------------------------------------------------------
-
     def forward(self) -> list[str]:
         """The lines of `forward`."""
         template = self.template
         inputs = _inputs(template.inputs)
-        scope = Scope(self._read, self.stored_name, self._shape, self._is_optional)
+        scope = Scope(self._read, self.stored_name, self._shape, self.is_optional)
         writer = Writer(template.parts, dict(enumerate(inputs)), template.outputs, scope)
         plain = template.output_names is None and len(template.outputs) == 1
         lines = writer.write(returns=plain)
@@ -536,103 +203,18 @@ class Class:
         """A name within the name of a child, as `forward` reads it."""
         return self.stored_name(name) if name in self.spelled else name
 
-    def _is_optional(self, part: Part) -> bool:
-        """Whether a child is None where it is left out."""
-        own = self.found.get(id(part))
-        return (
-            part.when is not None
-            and own is not None
-            and not own.holders
-            and own.fixed is not None
-            and is_plain(own.fixed)
-        )
-
     def _shape(self, entry: Entry) -> str:
         if not isinstance(entry.name, Constant):
             return ""
-        return self.classes.shapes.get((self.template.name, str(entry.name.value)), "")
-
-
-# --- parts ----------------------------------------------------------------------------------------
-
-
-def is_weightless(part: Part) -> bool:
-    """Whether it is a module without weights and without a name, which may bear any."""
-    return isinstance(part, Entry) and part.name is None and "weightless" in part.marks
-
-
-def class_word(made: str) -> str:
-    """A name for a module: `relu` for `nn.ReLU()`, `avg_pool` for `nn.AdaptiveAvgPool2d(1)`."""
-    name = made.partition("(")[0].rpartition(".")[2].removeprefix("Adaptive")
-    plain = re.sub(r"\dd\Z", "", name)
-    if re.search(r"LU\d?\Z", plain):
-        return plain.lower()
-    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2,})", "_", plain).lower()
-
-
-def _top_names(parts: Sequence[Part]) -> Iterator[str]:
-    """The names, and beginnings of names, that children of a list have."""
-    for part in parts:
-        if isinstance(part.name, Constant):
-            yield str(part.name.value).partition(".")[0]
-        elif isinstance(part.name, Text) and isinstance(part.name.parts[0], str):
-            yield part.name.parts[0].partition(".")[0]
-
-
-def _iteration_entry(loop: Loop) -> Entry:
-    """An iteration as one entry."""
-    if len(loop.parts) == 1 and isinstance(loop.parts[0], Entry):
-        return loop.parts[0]
-    reads = tuple([Edge(INPUT, number) for number in range(len(loop.reads))])
-    return Entry(None, Group(loop.parts, loop.outputs), reads, len(loop.outputs))
-
-
-def _moves(part: Part) -> bool:
-    """Whether the positions behind a part depend on numbers."""
-    return part.when is not None or (isinstance(part, Loop) and part.name is None)
-
-
-def _flattened(parts: Sequence[Part]) -> Iterator[Part]:
-    for part in parts:
-        if isinstance(part, Loop) and part.name is None:
-            yield from _flattened(part.parts)
-        else:
-            yield part
-
-
-def _fixed(entry: Entry, position: int) -> str:
-    if entry.name is None:
-        return str(position)
-    if not isinstance(entry.name, Constant):
-        raise Unsayable("a name that depends on numbers within an expression")
-    return str(entry.name.value)
-
-
-def _key(name: Term, spell: Any) -> str:
-    return f'"{name.value}"' if isinstance(name, Constant) else source(_as_text(name), spell)
-
-
-def _as_text(name: Term) -> Text:
-    return name if isinstance(name, Text) else Text((name,))
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[A-Za-z_]\w*", text)
-
-
-def _variable(name: str) -> str:
-    if "|" in name:  # it is called after what a node is
-        prefix, _, path = name.partition("|")[0].partition("_")
-        name = f"{prefix}_{path.rpartition('.')[2] or 'part'}"
-    plain = re.sub(r"\W", "_", name).lower()
-    return f"{plain}_" if keyword.iskeyword(plain) or plain in ("self", "nn", "torch") else plain
+        return self.shapes.get((self.template.name, str(entry.name.value)), "")
 
 
 def _inputs(given: Sequence[str]) -> list[str]:
     """The arguments of `forward`."""
     taken = Names(("self",))
     return [
-        taken.new("x" if each == "input" and len(given) == 1 else _variable(each)) for each in given
+        taken.new("x" if each == "input" and len(given) == 1 else variable_name(each))
+        for each in given
     ]
 
 

@@ -135,7 +135,7 @@ def _broken(text: str, indent: int) -> Iterator[str]:
 
 def _depths(text: str) -> Iterator[int]:
     """How many brackets are open at each character; those within texts do not count."""
-    depth = 0
+    depth = int(text[:1] in (")", "]", "}"))  # the end of what is broken already
     strings = {i for found in _STRING.finditer(text) for i in range(found.start(), found.end())}
     for position, letter in enumerate(text):
         if position in strings:
@@ -151,7 +151,7 @@ def _depths(text: str) -> Iterator[int]:
 def _long_bracket(text: str, indent: int) -> _Bracket | None:
     """The first bracket that cannot stay on its line with what opens the next one, or the last."""
     depths = list(_depths(text))
-    ends = [i for i, depth in enumerate(depths) if depth == 0 and text[i] in _CLOSING]
+    ends = [i for i, depth in enumerate(depths) if i and depth == 0 and text[i] in _CLOSING]
     starts = [i for i, depth in enumerate(depths) if depth == 0 and text[i] in _OPENING]
     if not ends:
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import keyword
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from archspec.ejecting.terms import names as names_of
@@ -62,7 +64,10 @@ class Renamer:
             counter = {"index": "position"}.get(counter, f"{counter}_")
         self.counters.append(counter)
         inner = set(_walked(part.parts))
-        own = {each: f"{each}_list" for each in part.lists if each in inner}
+        own = {each: variable_name(each) for each in part.lists if each != variable_name(each)}
+        own |= {each: f"{variable_name(each)}_list" for each in part.lists if each in inner}
+        if "in_channels" in part.lists:  # a name for what the list itself reads
+            own["in_channels"] = "channels_in"
         inside = {key: each for key, each in names.items() if key not in part.lists} | own
         lists = {own.get(key, key): renamed(each, names) for key, each in part.lists.items()}
         if counter != part.counter:
@@ -98,6 +103,15 @@ def _with_named_iterations(loop: Loop) -> Loop:
         entry = Entry(None, Group(loop.parts, loop.outputs), reads, len(loop.outputs))
     outputs = tuple([Edge(0, number) for number in range(len(loop.outputs))])
     return loop._replace(name=None, parts=(entry._replace(name=loop.name),), outputs=outputs)
+
+
+def variable_name(name: str) -> str:
+    """A name as Python spells it."""
+    if "|" in name:  # it is called after what a node is
+        prefix, _, path = name.partition("|")[0].partition("_")
+        name = f"{prefix}_{path.rpartition('.')[2] or 'part'}"
+    plain = re.sub(r"\W", "_", name).lower()
+    return f"{plain}_" if keyword.iskeyword(plain) or plain in ("self", "nn", "torch") else plain
 
 
 def _walked(parts: Sequence[Part]) -> Iterator[str]:

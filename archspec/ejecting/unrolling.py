@@ -180,6 +180,11 @@ def replaced(term: Term, values: Values) -> Term:
         compute = _OPERATORS.get(term.operator)
         if compute and isinstance(left, Constant) and isinstance(right, Constant):
             return Constant(compute(left.value, right.value))
+        if compute and isinstance(left, Conditional) and isinstance(right, Constant):
+            sides = (left.then, left.otherwise)
+            made = [compute(s.value, right.value) for s in sides if isinstance(s, Constant)]
+            if made == [True, False] and all(isinstance(each, bool) for each in made):
+                return left.condition
         return Binary(term.operator, left, right)
     if isinstance(term, Item):
         of, place = replaced(term.of, values), replaced(term.position, values)

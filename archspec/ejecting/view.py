@@ -47,7 +47,8 @@ class View:
         self.plans = Plans()
         self.shapes: dict[tuple[str, str], str] = {}
         self.lists: dict[tuple[Graphs, str | None, bool], List] = {}
-        self.root = self.list((graph,), name)
+        self.start = (graph,)
+        self.root = self.list(self.start, name)
 
     def list(self, graphs: Graphs, name: str | None, tracked: bool = True) -> List:
         """The list of the module that computes these graphs; None names a plain chain.
@@ -59,6 +60,17 @@ class View:
         if key not in self.lists:
             self.lists[key] = _Lister(self, graphs, name, tracked).made()
         return self.lists[key]
+
+    def is_chain(self, graphs: Graphs) -> bool:
+        """Whether a plain chain of modules computes these graphs."""
+        from archspec.emit.source import StepPart, is_chain
+
+        kinds = {"module": StepPart.MODULE, "tensor": StepPart.TENSOR}
+        steps = graphs[0].steps
+        if not all(map(_is_simple, steps)):
+            return False
+        found = [kinds.get(kind_of(step), StepPart.EXPRESSION) for step in steps]
+        return is_chain(graphs[0], found, self.plans.of(graphs))
 
 
 class _Lister:
@@ -74,7 +86,9 @@ class _Lister:
         self.tracked: set[Edge] = set()
         if tracked and _channels(self.graph.inputs[:1]):
             self.tracked.add(Edge(INPUT))
-        self.keeps_positions = all(kind == "module" for kind in self.kinds)
+        # A chain is numbered by position. Other classes name their children.
+        is_class = name is not None and graphs is not view.start
+        self.keeps_positions = (name is None or is_class) and view.is_chain(graphs)
 
     def made(self) -> List:
         graph = self.graph
@@ -188,7 +202,7 @@ class _Lister:
             return Leaf(Phrase("", "", f"{{own}}({values})").kind, {})
         bodies = bodies_of(self.graphs, position)
         name = step.body.block
-        if name is None and not self._is_chain(bodies):
+        if name is None and not self.view.is_chain(bodies):
             own = step.name.rpartition(".")[2]
             name = (
                 f"{self.name or 'part'}.{own}"
@@ -196,16 +210,6 @@ class _Lister:
                 else f"{self.name or 'part'}.part"
             )
         return self.view.list(bodies, name, tracked)
-
-    def _is_chain(self, graphs: Graphs) -> bool:
-        from archspec.emit.source import StepPart, is_chain
-
-        kinds = {"module": StepPart.MODULE, "tensor": StepPart.TENSOR}
-        steps = graphs[0].steps
-        if not all(map(_is_simple, steps)):
-            return False
-        found = [kinds.get(kind_of(step), StepPart.EXPRESSION) for step in steps]
-        return is_chain(graphs[0], found, self.view.plans.of(graphs))
 
     def _leaf(self, position: int, step: Step, reads: list[Edge]) -> tuple[Leaf, dict[str, Value]]:
         """An op as a leaf, with its marks. What it needs of sizes is added to what it reads."""

@@ -7,8 +7,10 @@ from pathlib import Path
 import eject
 import ejected
 import pytest
+from hypothesis import given, settings
 
 import archspec
+from archspec import testing
 
 SPECS = {
     "several": """
@@ -80,7 +82,7 @@ layers:
   - {name: last, linear: 3, when: false}
 """,
 }
-MOVES = ("shared", "sizes")
+MOVES = ("shared",)
 """Specs whose ejected modules are pickled, copied and exported too."""
 NETWORKS = {
     "lenet_bn_scratch": {},
@@ -101,8 +103,8 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("ejected")
     for name, text in SPECS.items():
         eject.note(archspec.loads(text, warn=False), folder / f"{name}.py", moves=name in MOVES)
-    for name, given in NETWORKS.items():
-        arch = archspec.load(name, warn=False, **given)
+    for name, how in NETWORKS.items():
+        arch = archspec.load(name, warn=False, **how)
         eject.note(arch, folder / f"{name.replace('/', '_')}.py")
     return folder
 
@@ -124,6 +126,18 @@ def test_ejected_files_need_no_formatter(folder):
 
 def test_ejected_files_name_nothing_of_archspec(folder):
     assert [path.name for path in folder.glob("*.py") if "archspec" in path.read_text()] == []
+
+
+@settings(max_examples=12)
+@given(spec=testing.specs(5))
+def test_random_networks_are_the_same_when_ejected(spec, tmp_path_factory):
+    try:
+        arch = archspec.loads(testing.to_text(spec), warn=False)
+    except archspec.SpecError:
+        return
+    path = tmp_path_factory.mktemp("random") / f"random_{abs(hash(str(spec)))}.py"
+    eject.note(arch, path)
+    assert ejected.compare(path) == dict.fromkeys(ejected.CHECKS, True)
 
 
 def test_what_cannot_be_written_out_is_one_diagnostic():

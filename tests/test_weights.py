@@ -288,6 +288,15 @@ def test_the_page_on_weights_names_every_format() -> None:
     assert all(known.name in text for known in FORMATS)
 
 
+def test_a_file_is_known_by_what_it_holds_and_not_by_its_ending(tmp_path):
+    arch = archspec.load("lenet_bn")
+    state = arch.build(seed=1).state_dict()
+    torch.save(state, tmp_path / "zip.safetensors")
+    save_file(state, tmp_path / "other.pt")
+    assert equal(arch.build(weights=tmp_path / "zip.safetensors"), state)
+    assert equal(arch.build(weights=tmp_path / "other.pt"), state)
+
+
 @pytest.mark.parametrize("name", ["plain", "legacy", "safetensors"])
 def test_damaged_files_give_one_diagnostic(name: str, tmp_path: Path) -> None:
     small = archspec.loads("input: [4]\nlayers:\n  - {name: fc, linear: 2}\n")

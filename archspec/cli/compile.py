@@ -6,7 +6,15 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from archspec.cli.command import Arguments, Command, Option
-from archspec.cli.options import COMPILING, formats, size, whole
+from archspec.cli.options import (
+    COMPILING,
+    WEIGHTS,
+    formats,
+    refuse_idle_weights,
+    renames,
+    size,
+    whole,
+)
 from archspec.cli.output import (
     columns,
     paint_for,
@@ -89,24 +97,7 @@ COMMAND = Command(
             metavar="T",
         ),
         Option("--device", "with --verify: the device to run on (default: cpu)", metavar="D"),
-        Option(
-            "--weights",
-            "a file of trained weights, or a name that torchvision publishes; its keys must fit",
-            metavar="FILE|NAME",
-        ),
-        Option(
-            "--weights-map",
-            "with --weights: read keys below the path OLD as below NEW; may be repeated, or one "
-            "YAML or JSON file of such pairs",
-            metavar="OLD=NEW|FILE",
-            action="append",
-            default=[],
-        ),
-        Option(
-            "--partial",
-            "with --weights: take what fits (as for a new head) and list the rest",
-            action="store_true",
-        ),
+        *WEIGHTS,
         *formats(),
     ),
 )
@@ -150,21 +141,10 @@ def _load_weights(net: nn.Module, arch: Architecture, args: Arguments) -> Weight
     return load_weights(
         net,
         args.weights,
-        renames=_renames(args),
+        renames=renames(args),
         partial=args.partial,
         network=arch.name,
     )
-
-
-def _renames(args: Arguments) -> dict[str, str] | str | None:
-    """What --weights-map says: pairs, or the name of a file of them."""
-    given: list[str] = args.weights_map
-    if len(given) == 1 and "=" not in given[0]:
-        return given[0]
-    wrong = next((text for text in given if "=" not in text), None)
-    if wrong is not None:
-        args.error(f"--weights-map: {wrong!r} is not of the form OLD=NEW, as backbone=")
-    return dict(text.split("=", 1) for text in given) or None
 
 
 def _refuse_idle_options(args: Arguments) -> None:
@@ -173,11 +153,10 @@ def _refuse_idle_options(args: Arguments) -> None:
         ("--depth", args.depth is not None, "summary"),
         ("--batch-size", args.batch_size is not None, "summary"),
         ("--device", args.device is not None, "verify"),
-        ("--weights-map", bool(args.weights_map), "weights"),
-        ("--partial", args.partial, "weights"),
     ):
         if given and not getattr(args, switch):
             args.error(f"{option} needs --{switch}")
+    refuse_idle_weights(args)
 
 
 def _table(arch: Architecture, args: Arguments, weights: WeightsReport | None) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
@@ -82,7 +84,12 @@ COMMAND = Command(
             dest="symbols",
         ),
         Option("--output", "write the spec to FILE", metavar="FILE", also=("-o",)),
-        Option("--weights", "write the module's state dict to FILE", metavar="FILE"),
+        Option(
+            "--weights",
+            "write the module's state dict to FILE: by its ending a safetensors file, else as "
+            "torch.save does",
+            metavar="FILE",
+        ),
         Option("--name", "what the spec is called (default: the callable)", metavar="NAME"),
         Option(
             "--flat",
@@ -134,10 +141,7 @@ def run(args: Arguments) -> int:
     else:
         note("import", "not compared with the module")
     if args.weights:
-        import torch
-
-        state = made.net.state_dict()
-        _write_file(args.weights, lambda partial: torch.save(state, partial))
+        _write_weights(args.weights, made.net.state_dict())
     text = made.arch.source.text
     if args.output:
         _write_file(args.output, lambda partial: Path(partial).write_text(text, encoding="utf-8"))
@@ -159,10 +163,28 @@ def _module(path: str, name: str, pairs: list[tuple[str, str]]) -> nn.Module:
         raise ImportingError(f"{path} has no {name}") from error
     from torch import nn
 
-    made = found if isinstance(found, nn.Module) else found(**_kwargs(pairs))
+    made = found if isinstance(found, nn.Module) else _called(found, f"{path}:{name}", pairs)
     if not isinstance(made, nn.Module):
         raise ImportingError(f"{path}:{name} gives {type(made).__name__}, and no torch.nn.Module")
     return made
+
+
+def _called(callable_: Any, name: str, pairs: list[tuple[str, str]]) -> Any:
+    """What the callable gives for these arguments. Raises `ImportingError` where it fails."""
+    given = _kwargs(pairs)
+    if not callable(callable_):
+        raise ImportingError(f"{name} is {type(callable_).__name__}, and cannot be called")
+    with suppress(ValueError):  # what is written in C may have no signature
+        try:
+            inspect.signature(callable_).bind(**given)
+        except TypeError as error:
+            raise ImportingError(f"{name} does not take these --kwargs: {error}") from None
+    try:
+        return callable_(**given)
+    except Exception as error:  # whatever the other package raises: it is not ours to know
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{last.filename}, line {last.lineno}"
+        raise ImportingError(f"{name} raised {type(error).__name__}: {error} ({place})") from error
 
 
 def _examples(inputs: list[tuple[str | None, str, tuple[int, ...]]]) -> Any:
@@ -183,6 +205,24 @@ def _kwargs(pairs: list[tuple[str, str]]) -> dict[str, Any]:
     from archspec.text.values import plain, read
 
     return {key: plain(read(Source(f"--kwargs {key}", text), DEFAULT)) for key, text in pairs}
+
+
+def _write_weights(file: str, state: dict[str, Tensor]) -> None:
+    """Write a state dict, in the format that the file's ending names."""
+    import torch
+
+    if not file.endswith(".safetensors"):
+        _write_file(file, lambda partial: torch.save(state, partial))
+        return
+    try:
+        from safetensors.torch import save_file
+    except ImportError:
+        raise ImportingError(
+            f"{file} needs safetensors (pip install safetensors); or say a .pt file"
+        ) from None
+    # Tensors with two names are written twice: the format knows no second names.
+    apart = {key: value.detach().contiguous().clone() for key, value in state.items()}
+    _write_file(file, lambda partial: save_file(apart, partial))
 
 
 def _write_file(file: str, save: Callable[[str], object]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from archspec.cli.command import Option
+from archspec.cli.command import Arguments, Option
 
 
 def whole(least: int) -> Callable[[str], int | None]:
@@ -119,3 +119,44 @@ def formats(*more: str, note: str = "") -> tuple[Option, ...]:
             const="json",
         ),
     )
+
+
+WEIGHTS = (
+    Option(
+        "--weights",
+        "a file of trained weights, or a name that torchvision publishes; its keys must fit",
+        metavar="FILE|NAME",
+    ),
+    Option(
+        "--weights-map",
+        "with --weights: read keys below the path OLD as below NEW; may be repeated, or one "
+        "YAML or JSON file of such pairs",
+        metavar="OLD=NEW|FILE",
+        action="append",
+        default=[],
+    ),
+    Option(
+        "--partial",
+        "with --weights: take what fits (as for a new head) and list the rest",
+        action="store_true",
+    ),
+)
+"""Trained weights for the network."""
+
+
+def renames(args: Arguments) -> dict[str, str] | str | None:
+    """What --weights-map says: pairs, or the name of a file of them."""
+    given: list[str] = args.weights_map
+    if len(given) == 1 and "=" not in given[0]:
+        return given[0]
+    wrong = next((text for text in given if "=" not in text), None)
+    if wrong is not None:
+        args.error(f"--weights-map: {wrong!r} is not of the form OLD=NEW, as backbone=")
+    return dict(text.split("=", 1) for text in given) or None
+
+
+def refuse_idle_weights(args: Arguments) -> None:
+    """An option of --weights without it would be ignored in silence."""
+    for option, given in (("--weights-map", bool(args.weights_map)), ("--partial", args.partial)):
+        if given and not args.weights:
+            args.error(f"{option} needs --weights")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archspec.cli.command import Arguments, Command, Option
-from archspec.cli.options import COMPILING
+from archspec.cli.options import COMPILING, WEIGHTS, refuse_idle_weights, renames
 from archspec.cli.output import write, write_diagnostics
 from archspec.cli.specs import load
 from archspec.recipe.layers import file_layer, located_layer, option_layer
@@ -17,6 +17,7 @@ from archspec.training.errors import Stopped
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
+    from archspec.training.first_weights import FirstWeights
 
 COMMAND = Command(
     "train a network with its recipe",
@@ -26,6 +27,7 @@ COMMAND = Command(
     "archspec train lenet_bn --data digits\n"
     "archspec train resnet18 --epochs 3 --lr 0.1 --run runs/fast\n"
     "archspec train resnet18 --epochs 3 --lr 0.1 --run runs/fast --resume\n"
+    "archspec train resnet18 --data digits --weights r18.safetensors --partial\n"
     "archspec train densenet --data image_folder:photos --set num_classes=3 --input 3x96x96\n"
     "torchrun --nproc-per-node 2 -m archspec train resnet18 --run-dir runs/r18 --resume",
     (
@@ -38,6 +40,7 @@ COMMAND = Command(
             also=("--run-dir",),
         ),
         Option("--resume", "continue the run in --run", action="store_true"),
+        *WEIGHTS,
         Option("--config", "a YAML file of recipe fields", metavar="FILE"),
         Option("--data-root", "the folder of the data sets", metavar="DIR"),
         *(
@@ -64,6 +67,7 @@ def run(args: Arguments) -> int:
     """
     if args.resume and not args.run:
         args.error("--resume needs --run DIR, the folder to continue")
+    refuse_idle_weights(args)
     arch = load(args)
     recipe = _recipe(args, arch)
     keep_freed_memory()
@@ -80,6 +84,7 @@ def run(args: Arguments) -> int:
                     folder=Path(args.run) if args.run else None,
                     data_root=args.data_root,
                     resume=args.resume,
+                    weights=_first_weights(args),
                     listeners=(progress_to(sys.stdout),),
                     say=_say,
                     reading=reading,
@@ -92,6 +97,12 @@ def run(args: Arguments) -> int:
         report = finished.run.folder / "report.md"
         write(f"\n{closing_table(finished.result)}\n\nreport: {report}")
     return 0
+
+
+def _first_weights(args: Arguments) -> FirstWeights | None:
+    from archspec.training.first_weights import FirstWeights
+
+    return FirstWeights(args.weights, renames(args), args.partial) if args.weights else None
 
 
 def _recipe(args: Arguments, arch: Architecture) -> Recipe:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from archspec.folding.arithmetic import derived
 from archspec.folding.columns import ABSENT, Column, Unalike, key, majority
-from archspec.folding.naming import Names, is_size, of_given
+from archspec.folding.naming import Names, is_geometry, is_size, of_given
 from archspec.folding.scopes import NOTHING, RESERVED, Local, Scope
 from archspec.folding.terms import Binary, Constant, Name, Term
 from archspec.folding.tree import Leaf, Value
@@ -97,7 +97,8 @@ class ClassScope(Scope):
     def made(self, column: Column, wanted: str, local: Local = NOTHING) -> Term:
         if (ratio := self.ratio(column, local)) is not None:
             size, times = ratio
-            return Binary("*", self.said(times, "expand"), Name(size))
+            if not any(is_geometry(name) and times.within(c) for name, c in self.known.items()):
+                return Binary("*", self.said(times, "expand"), Name(size))
         name = next((n for n, c in self.known.items() if column.within(c)), wanted)
         made = Made(self.names.new(_word(name)), column, None, False, wanted)
         made.is_known = name is not wanted

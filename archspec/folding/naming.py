@@ -51,6 +51,11 @@ def is_size(name: str) -> bool:
     return any(word in name for word in ("channels", "features", "width", "hidden"))
 
 
+def is_geometry(name: str) -> bool:
+    """Whether a name says how a kernel moves, which has no part in a number of channels."""
+    return any(word in name for word in ("stride", "kernel", "padding", "dilation"))
+
+
 _NUMBER = re.compile(r"\d+")
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from archspec.architecture import Architecture
     from archspec.recipe.recipe import Recipe
     from archspec.training.loop import Listener, Trainer
+    from archspec.weights import Renames, Weights
 
 
 class Trained(Record):
@@ -33,15 +34,19 @@ def train(
     listeners: Sequence[Listener] = (),
     trainer: type[Trainer] | None = None,
     quiet: bool = True,
+    weights: Weights | None = None,
+    renames: Renames | None = None,
+    partial: bool = False,
     **recipe: Any,
 ) -> Trained:
     """Trains a network: `net, history = archspec.train(arch, dataset="digits", epochs=3)`.
 
     `arch` may be a spec that `archspec.load` takes. The recipe is the spec's `train:`, then the
     `config` file, then the keywords. `run` is the folder that everything is written to (a new one
-    below `runs/` unless given); `resume` continues what is in it. Nothing is printed unless `quiet`
-    is false. `listeners` hear of intervals, epochs and checkpoints; a subclass of
-    `Trainer` may change the step.
+    below `runs/` unless given); `resume` continues what is in it. A new run begins with `weights`,
+    a file or whatever else `load_weights` takes, with `renames` and `partial` as there. Nothing is
+    printed unless `quiet` is false. `listeners` hear of intervals, epochs and checkpoints; a
+    subclass of `Trainer` may change the step.
 
     Raises `SpecError`, `TrainingError`, or `DataError`; `Stopped` where a signal asked for it.
     """
@@ -49,6 +54,7 @@ def train(
 
     from archspec.data.opening import nothing_shown
     from archspec.training import session
+    from archspec.training.first_weights import FirstWeights
     from archspec.training.loop import Trainer as PlainTrainer
     from archspec.training.progress import PlainProgress, PlainReading
 
@@ -65,6 +71,7 @@ def train(
             folder=None if run is None else Path(run),
             data_root=None if data_root is None else str(data_root),
             resume=resume,
+            weights=None if weights is None else FirstWeights(weights, renames, partial),
             listeners=given,
             trainer=trainer or PlainTrainer,
             say=_nothing if quiet else print,

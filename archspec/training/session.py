@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -21,6 +21,7 @@ from archspec.training import compatibility, device, state, tuning
 from archspec.training.distributed import Processes, connection_lost, is_connection_lost, joined
 from archspec.training.ending import Finished, close
 from archspec.training.errors import TrainingError
+from archspec.training.first_weights import FirstWeights, check_first_weights
 from archspec.training.loop import Listener, Trainer
 from archspec.training.loss import Loss
 from archspec.training.plan import Plan, plan_of
@@ -53,7 +54,8 @@ class Session:
     """What a run should be.
 
     `say` gets a line for each choice that was made, with the reason. `reading` is called with the
-    number of pictures that were read, and with how many there are.
+    number of pictures that were read, and with how many there are. A new run begins with `weights`;
+    without them, they are drawn.
     """
 
     arch: Architecture
@@ -61,6 +63,7 @@ class Session:
     folder: Path | None = None
     data_root: str | None = None
     resume: bool = False
+    weights: FirstWeights | None = None
     listeners: tuple[Listener, ...] = ()
     trainer: type[Trainer] = Trainer
     say: Callable[[str], None] = lambda line: None
@@ -83,6 +86,7 @@ class _Stages:
         self.recipe = session.recipe
         self.statements: list[str] = []
         self.sets: PictureSets | None = None  # once they were opened to ask for their size
+        self.begun: dict[str, Any] | None = None  # what run.json says of the first weights
 
     def run(self) -> Finished:
         if self.recipe.deterministic:
@@ -107,7 +111,7 @@ class _Stages:
         # 2. a new run, or an old one
         saved = self._saved(data)
         self.recipe = saved.recipe if saved else self._decided(data)
-        net = self._net()
+        net = self._net(None if saved else self.session.weights)
         self._say_what_is_recomputed()
         if self.recipe.evaluation_memory_format == "auto":
             self.recipe = self._with_evaluation_decided(net, data)
@@ -269,6 +273,7 @@ class _Stages:
             raise TrainingError(
                 f"{run.folder} was trained with another network: its resolved spec is {run.spec}"
             )
+        check_first_weights(run, self.session.weights)
         check_classes(saved, data)
         recipe = continued(saved, self.recipe)
         self._main_does(lambda: check_data(saved, data))
@@ -304,6 +309,7 @@ class _Stages:
             data_root=session.data_root,
             world=self.processes.world,
             statements=self.statements,
+            weights=self.begun,
         )
         files = data.fingerprint.files if data.fingerprint else None
         run.create(self.arch.expand(), self.recipe, about, files)
@@ -344,8 +350,8 @@ class _Stages:
             say=self._say,
         )
 
-    def _net(self) -> nn.Module:
-        """The network with its first weights, which follow from the seed alone."""
+    def _net(self, weights: FirstWeights | None) -> nn.Module:
+        """The network with its first weights: those given, and the rest as the seed has them."""
         from archspec.emit import emit
 
         recipe = self.recipe
@@ -356,6 +362,10 @@ class _Stages:
             init=recipe.init or self.arch.init,
             seed=recipe.seed,
         )
+        if weights is not None:
+            lines, self.begun = weights.load(net, self.arch.name)
+            for line in lines.splitlines():
+                self._say(line)
         if recipe.sync_batch_norm:
             net = synchronised(net, self.place)
         return recomputing(net, recipe.recompute) if recipe.recompute else net

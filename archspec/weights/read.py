@@ -109,7 +109,9 @@ def _torch_file(path: Path) -> tuple[Any, tuple[str, ...]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old formats, which it reads all the same
-            return torch.load(path, map_location="cpu", weights_only=True), ()
+            # An open file: by the name of one, torch would choose a format by its ending.
+            with path.open("rb") as file:
+                return torch.load(file, map_location="cpu", weights_only=True), ()
     except _DAMAGE as error:
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
         if asked is None:

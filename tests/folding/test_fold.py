@@ -232,3 +232,22 @@ def test_numbers_of_different_types_stay_apart():
     passed = [part.content.arguments.get("scale") for part in made.parts]
     assert [type(each.value) for each in passed[:2]] == [int, float]
     assert template(made, 2) is not template(made)
+
+
+def test_no_number_of_channels_is_a_stride_times_another():
+    widths = ((64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2))
+    lists = [
+        block(
+            [conv(gives, stride=by, given={"in_channels": given})],
+            given=given,
+            gives=gives,
+            known={"stride": by},
+        )
+        for given, gives, by in widths
+    ]
+    made = template(fold(chain(*lists)))
+    assert [each.name for each in made.parameters] == ["out_channels", "stride"]
+    assert made.parts[0].content.arguments == {
+        "out_channels": Name("out_channels"),
+        "stride": Name("stride"),
+    }

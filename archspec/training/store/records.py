@@ -22,6 +22,18 @@ class StoredRecord(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
 
+class FirstWeights(StoredRecord):
+    """The weights that a run was begun with: how many keys were taken, and which were drawn.
+
+    `sha256` is that of the keys and values that were taken.
+    """
+
+    source: str
+    sha256: Sha256
+    taken: Annotated[int, Field(ge=1)]
+    drawn: list[str]
+
+
 class About(StoredRecord):
     """run.json: what the data was, what was found automatically, when it began."""
 
@@ -38,6 +50,7 @@ class About(StoredRecord):
     world: Annotated[int, Field(ge=1)]
     statements: list[str]
     spec_sha256: Sha256
+    weights: FirstWeights | None = None
 
 
 class Interval(StoredRecord):

@@ -293,6 +293,7 @@ def about_of(
     data_root: str | None,
     world: int,
     statements: Sequence[str],
+    weights: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What run.json says of a new run, as `records.About` has it."""
     return {
@@ -309,6 +310,7 @@ def about_of(
         "world": world,
         "statements": list(statements),
         "spec_sha256": spec_hash(arch.expand()),
+        **({"weights": dict(weights)} if weights else {}),
     }
 
 

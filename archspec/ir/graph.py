@@ -128,12 +128,14 @@ class Graph:
         output_names: tuple[str, ...] | None = None,
         always_named: bool = False,
         taken: int = 0,
+        params: Mapping[str, Any] = _NO_PARAMS,
+        doc: str = "",
     ) -> None:
         self.block, self.input_names = block, input_names
         self.inputs, self.input_types = inputs, input_types
         self.steps, self.outputs = steps, outputs
         self.output_names, self.always_named, self.taken = output_names, always_named, taken
-        self.params, self.doc = _NO_PARAMS, ""
+        self.params, self.doc = params, doc
 
     def shape(self, ref: Ref) -> Shape:
         """The shape of a value of this graph."""

@@ -130,7 +130,9 @@ class LoopScope(Scope):
             return self.parent.walked_for(outer, wanted)
         if (ratio := self.ratio(column, local)) is not None:
             name, times = ratio
-            return Binary("*", self.said(times, "expand"), Name(name))
+            factor = self.said(times, "expand")
+            if not isinstance(factor, Conditional):  # a list of widths is plainer
+                return Binary("*", factor, Name(name))
         if (term := self._progress(column)) is not None:
             return term
         first, rest = self._split(column)

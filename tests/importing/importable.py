@@ -329,3 +329,29 @@ class Tokens(nn.Module):
             * torch.arange(h * w + 1.0)[:, None]
         )
         return tokens[:, 1:].transpose(1, 2).reshape(n, c, h, w)
+
+
+class FrozenNorm(nn.Module):
+    """Its norm stays in eval() when the rest trains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+
+    def train(self, mode: bool = True) -> FrozenNorm:
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x)
+
+
+class ReadsAttention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, weights = self.attention(x, x, x)
+        return weights @ y

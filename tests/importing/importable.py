@@ -247,6 +247,30 @@ class StochasticDepth(nn.Module):
         return x + y
 
 
+class RoundedDepth(nn.Module):
+    """Stochastic depth as transformers draws it, by a rounded number, in one of three spellings."""
+
+    def __init__(self, p: float, spelling: str) -> None:
+        super().__init__()
+        self.p, self.spelling = p, spelling
+        self.a = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.a(x)
+        if self.training:
+            kept = 1 - self.p
+            drawn = torch.rand((y.shape[0], 1), dtype=y.dtype, device=y.device)
+            if self.spelling == "function":
+                y = y.div(kept) * torch.floor(drawn + kept)
+            elif self.spelling == "in place":
+                drawn += kept
+                y = y.div(kept) * drawn.floor_()
+            else:
+                drawn = kept + drawn
+                y = y / kept * drawn.floor()
+        return x + y
+
+
 class OwnNoise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x + torch.randn_like(x) if self.training else x

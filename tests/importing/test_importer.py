@@ -176,6 +176,13 @@ def test_stochastic_depth_is_recognised_by_its_mask():
     assert "stochastic_depth: StochasticDepthOp(p=0.25)" in nodes(arch)
 
 
+@pytest.mark.parametrize("spelling", ["function", "in place", "method"])
+def test_stochastic_depth_may_be_drawn_by_rounding(spelling):
+    arch = imported(modules.RoundedDepth(0.25, spelling), X)
+    assert ops(arch) == ["linear", "stochastic_depth", "add"]
+    assert "stochastic_depth: 0.25" in arch.source.text
+
+
 def test_other_random_numbers_are_refused():
     assert "random numbers are drawn here" in refusal(modules.OwnNoise(), X)
 

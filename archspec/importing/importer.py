@@ -138,12 +138,22 @@ def imported(
         raise refused(
             cannot(
                 f"the spec is not the same network as the module: {comparison}",
-                help="look for numbers that depend on the batch's size, random numbers that no op "
-                "draws, and state that changes from call to call",
+                help=UNREAD if comparison.unread else OTHER,
             ),
             None,
         )
     return Imported(net, arch, comparison)
+
+
+OTHER = (
+    "look for numbers that depend on the batch's size, random numbers that no op draws, and state "
+    "that changes from call to call"
+)
+UNREAD = (
+    "nothing that the module returns with these inputs depends on the keys that it alone has, and "
+    "a spec has no tensors that nobody reads: take them out of the module, `del net.mask`, or give "
+    "it the inputs that they are for"
+)
 
 
 def compare(

@@ -379,3 +379,15 @@ class ReadsAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y, weights = self.attention(x, x, x)
         return weights @ y
+
+
+class Unread(nn.Module):
+    """Has tensors that nothing reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Linear(4, 4)
+        self.mask = nn.Parameter(torch.zeros(1, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.a(x)

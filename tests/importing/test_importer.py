@@ -281,3 +281,12 @@ def test_attention_weights_that_are_read_are_refused():
     said = refusal(modules.ReadsAttention(), torch.zeros(2, 3, 4))
     assert "the attention weights of MultiheadAttention are read" in said
     assert "y, weights = self.attention(x, x, x)" in said and "softmax" in said
+
+
+def test_tensors_that_nothing_reads_are_refused():
+    net = modules.Unread()
+    said = refusal(net, X)
+    assert "only the module has mask" in said
+    assert "a spec has no tensors that nobody reads: take them out of the module" in said
+    del net.mask
+    assert list(imported(net, X).build().state_dict()) == ["a.weight", "a.bias"]

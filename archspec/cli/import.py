@@ -36,6 +36,15 @@ def _callable(text: str) -> tuple[str, str] | None:
     return (module, name) if colon and module and name else None
 
 
+def _parameter(text: str) -> tuple[str, int | float] | None:
+    """The name and the number of `NAME=NUMBER`."""
+    name, _, number = text.partition("=")
+    for kind in (int, float):
+        with suppress(ValueError):
+            return (name.strip(), kind(number)) if name.strip() else None
+    return None
+
+
 TYPES = ("", "float32", "int64", "int32", "bool")
 
 COMMAND = Command(
@@ -82,6 +91,17 @@ COMMAND = Command(
             "leave the last sizes of the inputs open under these names: H,W or T",
             metavar="NAMES",
             dest="symbols",
+        ),
+        Option(
+            "--param",
+            "a number of the spec that becomes its parameter of this name: num_classes=1000; "
+            "repeated for several",
+            metavar="NAME=NUMBER",
+            dest="params",
+            type=_parameter,
+            expected="a name and a number, as in num_classes=1000",
+            action="append",
+            default=[],
         ),
         Option("--output", "write the spec to FILE", metavar="FILE", also=("-o",)),
         Option(
@@ -130,6 +150,7 @@ def run(args: Arguments) -> int:
         _module(args.target[0], args.target[1], args.kwargs),
         _examples(args.inputs),
         name=args.name or args.target[1].rpartition(".")[2],
+        params=dict(args.params),
         symbolic=tuple(filter(None, (args.symbols or "").split(","))),
         flat=args.flat,
         partial=args.partial,

@@ -7,9 +7,9 @@ from archspec.importing.trace import BATCH, Call, Value, cannot
 from archspec.record import Record
 
 _DIVIDING = ("Tensor.div_", "Tensor.div", "Tensor.__truediv__", "div")
-_ADDING = ("Tensor.__radd__", "Tensor.__add__", "Tensor.add")
+_ADDING = ("Tensor.__radd__", "Tensor.__add__", "Tensor.add", "Tensor.add_", "add")
 _BERNOULLI = {"empty", "zeros", "Tensor.bernoulli_", *_DIVIDING}
-_ROUNDED = {"rand", "Tensor.floor_", "Tensor.floor", *_ADDING}
+_ROUNDED = {"rand", "Tensor.floor_", "Tensor.floor", "floor", *_ADDING}
 
 
 class Mask(Record):

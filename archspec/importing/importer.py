@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from archspec.architecture import Architecture
+from archspec.diagnostics.diagnostic import Refusal
+from archspec.expressions.names import check_identifier
 from archspec.importing.trace import Refused, cannot, refused
 from archspec.loading import loads
 from archspec.record import Record
@@ -37,9 +39,10 @@ def from_module(
 
     `inputs` are example tensors with the batch first: one, a tuple in the order of `forward`, or a
     dict of its arguments. Their sizes and types are those of the spec; their numbers are not read.
-    The spec is called `name`, by default as the class. `params` are numbers that get a name.
-    `symbolic` names the last sizes of the inputs that the spec leaves open, `("H", "W")`: the
-    module is run at some others too. With `flat` the text has no blocks with parameters and no
+    The spec is called `name`, by default as the class. `params` are numbers by the names that they
+    get, `{"width": 64}`: each becomes a parameter of the spec, wherever it stands outside its
+    blocks. `symbolic` names the last sizes of the inputs that the spec leaves open, `("H", "W")`:
+    the module is run at some others too. With `flat` the text has no blocks with parameters and no
     repeats.
 
     The module keeps its mode, weights, hooks and device, and random numbers go on as if nothing had
@@ -51,7 +54,8 @@ def from_module(
     Unless `verify` is false, the spec is built, gets the module's weights, and is compared with it
     in `eval()` and `train()`.
 
-    Raises `SpecError` for what a spec cannot say, with the line of Python, or where the two differ.
+    Raises `SpecError` for what a spec cannot say, with the line of Python, or where the two differ;
+    and for a name or a number of `params` that finds no place.
     """
     options: dict[str, Any] = {
         "symbolic": symbolic,
@@ -60,6 +64,20 @@ def from_module(
         "partial": partial,
     }
     return imported(net, inputs, name=name, params=params, **options).arch
+
+
+def check_names(params: Mapping[str, Any]) -> None:
+    """Refuse parameters that a spec cannot have: other names, and values that are no numbers."""
+    for name, number in params.items():
+        try:
+            check_identifier(name, "a parameter")
+        except Refusal as refusal:
+            raise refused(refusal, None) from None
+        if type(number) not in (int, float):
+            raise refused(
+                cannot(f"`params` of an import are numbers with names, and {name} is {number!r}"),
+                None,
+            )
 
 
 class Imported(Record):
@@ -82,6 +100,7 @@ def imported(
     partial: bool = False,
 ) -> Imported:
     """What `from_module` gives, with the comparison. Raises `SpecError`."""
+    check_names(params or {})
     kept: dict[str, Kept] = {}
     while True:
         try:
@@ -95,13 +114,15 @@ def imported(
             kept = kept_around(error, net, kept)
     packages = {each.type.partition(".")[0] for each in kept.values()}
     arch = loads(made.text, name=name or _name_of(net), warn=False, allow_modules=packages)
-    if not flat:
+    if params and kept:
+        raise refused(cannot("parts stay Python here, and `params` name numbers of no part"), None)
+    if not kept and (params or not flat):
         from archspec.importing.hints import hints_of
         from archspec.importing.rewriting import rewritten
 
-        if not kept:
-            text = rewritten(arch, hints=hints_of(net, arch), loose=True)
-            arch = loads(text, name=arch.name, warn=False)
+        hints = None if flat else hints_of(net, arch)
+        text = rewritten(arch, flat=flat, hints=hints, loose=not flat, params=params)
+        arch = loads(text, name=arch.name, warn=False)
     if not verify:
         return Imported(net, arch, None)
     by_name = isinstance(inputs, Mapping)
@@ -117,12 +138,22 @@ def imported(
         raise refused(
             cannot(
                 f"the spec is not the same network as the module: {comparison}",
-                help="look for numbers that depend on the batch's size, random numbers that no op "
-                "draws, and state that changes from call to call",
+                help=UNREAD if comparison.unread else OTHER,
             ),
             None,
         )
     return Imported(net, arch, comparison)
+
+
+OTHER = (
+    "look for numbers that depend on the batch's size, random numbers that no op draws, and state "
+    "that changes from call to call"
+)
+UNREAD = (
+    "nothing that the module returns with these inputs depends on the keys that it alone has, and "
+    "a spec has no tensors that nobody reads: take them out of the module, `del net.mask`, or give "
+    "it the inputs that they are for"
+)
 
 
 def compare(

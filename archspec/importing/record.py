@@ -280,10 +280,7 @@ class Recorder(TorchFunctionMode):
             for value in values_in(values):
                 if value.kind != CONSTANT:
                     raise NotConstant(value)
-            real_args, real_kwargs = mapped(
-                lambda each: evaluate(self.trace, each) if isinstance(each, Value) else each,
-                values,
-            )
+            real_args, real_kwargs = mapped(self._real, values)
             with torch._C.DisableTorchFunction():
                 return func(*real_args, **real_kwargs)
         except NotConstant:
@@ -295,6 +292,13 @@ class Recorder(TorchFunctionMode):
             )
             self.refusal = self.refusal or refused(refusal, _place(), self.current)
             raise self.refusal from None
+
+    def _real(self, each: Any) -> Any:
+        """The numbers of a constant; a batch norm has counted the batch before it asks."""
+        if not isinstance(each, Value):
+            return each
+        counted = self.trace.training and each.name.endswith("num_batches_tracked")
+        return evaluate(self.trace, each) + int(counted)
 
     def entered(self, tensor: Tensor, kind: str, name: str = "") -> Value:
         return self.enter(tensor, Value(tuple(tensor.shape), tensor.dtype, kind, name))

@@ -14,7 +14,8 @@ from archspec.folding.tree import List, Value
 from archspec.importing.hoisting import hoisted
 from archspec.importing.listing import Unwritten
 from archspec.importing.standard import standard_lists
-from archspec.importing.tidying import with_classes
+from archspec.importing.tidying import Number, with_classes, with_parameters
+from archspec.importing.trace import cannot, refused
 from archspec.importing.view import Unseen, seen
 from archspec.importing.writing import write
 from archspec.ir.computed import is_computed, parts
@@ -39,27 +40,36 @@ def rewritten(
     named: bool = True,
     hints: Mapping[str, Hint] | None = None,
     loose: bool = False,
+    params: Mapping[str, Number] | None = None,
 ) -> str:
     """The text of a spec that compiles to the same graph. `hints` are those of lists by path.
+
+    Numbers in `params` become parameters of the spec.
 
     With `flat` nothing is left to work out. Unless `named`, blocks lose the names of standard ones.
     Where a class cannot be folded, it is written out in full. Sizes that the spec declares stay
     declared where each number that follows them can be said. Where it may be `loose`, the graph is
     another one with the same results: values that are joined again and again are joined outside.
+
+    Raises `SpecError` where a parameter finds no place.
     """
     change = hoisted if loose else _unchanged
     if arch.sizes:
         with suppress(Unseen, Unwritten, Unspelled, SpecError):
-            text = _Rewriter(arch, arch.emitted, arch.program, named, hints or {}, change).text(
-                flat
-            )
+            rewriter = _Rewriter(arch, arch.emitted, arch.program, named, hints or {}, change)
+            text = rewriter.text(flat, params or {})
             if _is_alike(arch, text, change):
                 return text
     said = {**arch.program.said, "sizes": {}, "input_sizes": None}
     program = arch.program._replace(said=said) if arch.sizes else arch.program
     try:
-        return _Rewriter(arch, arch.graph, program, named, hints or {}, change).text(flat)
+        rewriter = _Rewriter(arch, arch.graph, program, named, hints or {}, change)
+        return rewriter.text(flat, params or {})
     except (Unseen, Unwritten):
+        if params:
+            raise refused(
+                cannot("this network is written out in full, where no number has a name"), None
+            ) from None
         return arch.expand()
 
 
@@ -103,14 +113,15 @@ class _Rewriter:
         self.graphs = {tree: plain[body] for body, tree in trees.items()}
         self.follows = {tree for body, tree in trees.items() if _follows(body)}
 
-    def text(self, flat: bool) -> str:
-        """The text. Raises `Unwritten`."""
+    def text(self, flat: bool, params: Mapping[str, Number]) -> str:
+        """The text. Raises `Unwritten`, and `SpecError` where a parameter finds no place."""
         known = {} if flat else standard_lists(self.root, self.graphs, self.follows)
         plain: set[str] = set()
         classes = {each.of or "" for each in _lists(self.root)}
         for _ in range(0 if flat else len(classes) + 1):
             try:
-                root = with_classes(fold(self.root, plain, known), self.graph)
+                root = with_parameters(fold(self.root, plain, known), params)
+                root = with_classes(root, self.graph)
                 text = write(root, self.program)
             except Unwritten:
                 break
@@ -121,7 +132,7 @@ class _Rewriter:
             if not wrong:
                 break
             plain |= wrong
-        return write(fold(self.root, flat=True), self.program)
+        return write(with_parameters(fold(self.root, flat=True), params), self.program)
 
 
 def _same_lists(graph: Graph, other: Graph) -> dict[Graph, Graph]:

@@ -20,10 +20,11 @@ TOLERANCE = 1e-4
 
 
 class Comparison(Record):
-    """What was compared, line by line, and what differs."""
+    """What was compared, line by line, and what differs; and keys that the module alone has."""
 
     lines: tuple[str, ...]
     differences: tuple[str, ...]
+    unread: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -59,7 +60,8 @@ def compared(
             if keys:
                 more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
                 wrong.append(f"{title} {', '.join(keys[:5])}{more}")
-        return Comparison((), ("the keys of the state dict differ", *wrong))
+        unread = tuple([key for key in theirs if key not in set(mine)])
+        return Comparison((), ("the keys of the state dict differ", *wrong), unread)
     order = "in the same order" if mine == theirs else "in another order"
     lines.append(f"{len(mine)} keys of the state dict, {order}")
     built.load_state_dict(state, strict=True)

@@ -64,6 +64,12 @@ def test_without_a_file_the_spec_is_printed(folder, capsys):
     assert "not compared with the module" in printed.err
 
 
+def test_a_number_gets_a_name(folder, capsys):
+    words = "import own_nets:Net --kwargs label=no --input 6 --param width=4 --no-verify"
+    assert main(words.split()) == 0
+    assert archspec.loads(capsys.readouterr().out).params == {"width": 4}
+
+
 def test_nothing_is_written_where_the_import_is_refused(folder, capsys):
     assert (
         main(["import", "own_nets:Odd", "--input", "6", "-o", "odd.yaml", "--weights", "odd.pt"])
@@ -92,6 +98,7 @@ def test_what_makes_no_module_is_said(folder, capsys, words, said):
         ("own_nets:Net", "--input says the sizes of an example"),
         ("own_nets:Net --input 6 --input y=6", "either all of --input have names, or none"),
         ("own_nets --input 6", "'own_nets' is not of the form package.module:callable"),
+        ("own_nets:Net --input 6 --param width=x", "'width=x' is not a name and a number"),
         ("own_nets:Net --input half:6", "'half:6' is not sizes without the batch"),
     ],
 )

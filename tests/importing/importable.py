@@ -247,6 +247,30 @@ class StochasticDepth(nn.Module):
         return x + y
 
 
+class RoundedDepth(nn.Module):
+    """Stochastic depth as transformers draws it, by a rounded number, in one of three spellings."""
+
+    def __init__(self, p: float, spelling: str) -> None:
+        super().__init__()
+        self.p, self.spelling = p, spelling
+        self.a = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.a(x)
+        if self.training:
+            kept = 1 - self.p
+            drawn = torch.rand((y.shape[0], 1), dtype=y.dtype, device=y.device)
+            if self.spelling == "function":
+                y = y.div(kept) * torch.floor(drawn + kept)
+            elif self.spelling == "in place":
+                drawn += kept
+                y = y.div(kept) * drawn.floor_()
+            else:
+                drawn = kept + drawn
+                y = y / kept * drawn.floor()
+        return x + y
+
+
 class OwnNoise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x + torch.randn_like(x) if self.training else x
@@ -329,3 +353,41 @@ class Tokens(nn.Module):
             * torch.arange(h * w + 1.0)[:, None]
         )
         return tokens[:, 1:].transpose(1, 2).reshape(n, c, h, w)
+
+
+class FrozenNorm(nn.Module):
+    """Its norm stays in eval() when the rest trains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(4)
+
+    def train(self, mode: bool = True) -> FrozenNorm:
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x)
+
+
+class ReadsAttention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, weights = self.attention(x, x, x)
+        return weights @ y
+
+
+class Unread(nn.Module):
+    """Has tensors that nothing reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Linear(4, 4)
+        self.mask = nn.Parameter(torch.zeros(1, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.a(x)

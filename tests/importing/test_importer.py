@@ -176,6 +176,13 @@ def test_stochastic_depth_is_recognised_by_its_mask():
     assert "stochastic_depth: StochasticDepthOp(p=0.25)" in nodes(arch)
 
 
+@pytest.mark.parametrize("spelling", ["function", "in place", "method"])
+def test_stochastic_depth_may_be_drawn_by_rounding(spelling):
+    arch = imported(modules.RoundedDepth(0.25, spelling), X)
+    assert ops(arch) == ["linear", "stochastic_depth", "add"]
+    assert "stochastic_depth: 0.25" in arch.source.text
+
+
 def test_other_random_numbers_are_refused():
     assert "random numbers are drawn here" in refusal(modules.OwnNoise(), X)
 
@@ -221,3 +228,65 @@ def test_a_part_that_cannot_be_said_may_stay_python():
         arch.source.text
     ).replace('"', "")
     assert list(arch.build().state_dict()) == ["a.weight", "a.bias", "b.scale"]
+
+
+def test_relu6_is_the_op_of_that_name():
+    arch = imported(nn.Sequential(nn.ReLU6(), nn.Hardtanh(0.0, 5.0)), X)
+    assert ops(arch) == ["relu6", "hardtanh"]
+
+
+def test_an_adaptive_pool_stays_what_the_module_has():
+    arch = imported(nn.Sequential(nn.AdaptiveAvgPool2d(1)), torch.zeros(2, 4, 3, 3))
+    assert nodes(arch) == ["0: AdaptiveAvgPool2d(output_size=1)"]
+
+
+@pytest.mark.parametrize("options", [{}, {"n_power_iterations": 2, "dim": 1, "eps": 1e-6}])
+def test_spectral_norm_is_how_a_weight_is_computed(options):
+    net = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+    nn.utils.parametrizations.spectral_norm(net[0], **options)
+    arch = imported(net, X)
+    built = arch.build()
+    built.load_state_dict(net.state_dict())
+    x = torch.randn(2, 4)
+    for _ in range(2):  # a step moves the vectors
+        assert torch.equal(built.train()(x), net.train()(x))
+    assert torch.equal(built.eval()(x), net.eval()(x))
+    assert built.state_dict().keys() == net.state_dict().keys()
+
+
+def test_the_hook_of_spectral_norm_is_refused():
+    said = refusal(nn.Sequential(nn.utils.spectral_norm(nn.Linear(4, 3))), X)
+    assert "nn.utils.spectral_norm computes a weight here by a hook" in said
+    assert "nn.utils.parametrizations.spectral_norm, which has other keys, is known" in said
+
+
+def test_statistics_that_stand_still_in_training_are_refused():
+    said = refusal(modules.FrozenNorm(), X)
+    assert "batch_norm whose statistics stand still in train()" in said
+    assert "return self.norm(x)" in said and "frozen_batch_norm" in said
+
+
+@pytest.mark.parametrize("momentum", [0.0, None])
+def test_the_momentum_of_statistics_is_kept(momentum):
+    net = nn.Sequential(nn.BatchNorm1d(4, momentum=momentum))
+    arch = imported(net, X)
+    built = arch.build()
+    built.load_state_dict(net.state_dict())
+    for each in (built.train(), net.train()):
+        each(torch.arange(8.0).reshape(2, 4))
+    assert torch.equal(built.get_buffer("0.running_mean"), net[0].running_mean)
+
+
+def test_attention_weights_that_are_read_are_refused():
+    said = refusal(modules.ReadsAttention(), torch.zeros(2, 3, 4))
+    assert "the attention weights of MultiheadAttention are read" in said
+    assert "y, weights = self.attention(x, x, x)" in said and "softmax" in said
+
+
+def test_tensors_that_nothing_reads_are_refused():
+    net = modules.Unread()
+    said = refusal(net, X)
+    assert "only the module has mask" in said
+    assert "a spec has no tensors that nobody reads: take them out of the module" in said
+    del net.mask
+    assert list(imported(net, X).build().state_dict()) == ["a.weight", "a.bias"]

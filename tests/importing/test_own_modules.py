@@ -51,7 +51,7 @@ def test_a_folded_text_is_the_same_network():
 @given(testing.specs(max_nodes=3))
 def test_a_drawn_network_comes_back(spec):
     text = testing.to_text(spec)
-    if "spectral_norm" in text:  # its steps in training are no op's
+    if "spectral_norm" in text and "old" in text:  # its steps in training are no op's
         return
     try:
         arch = archspec.loads(text, warn=False)

@@ -82,6 +82,8 @@ def hardtanh(
     max_val: float = 1.0,
     inplace: bool = False,
 ) -> Lifted:
+    if (min_val, max_val) == (0, 6):  # what nn.ReLU6 calls
+        return each(lift, "relu6", input)
     return each(lift, "hardtanh", input, min_val=float(min_val), max_val=float(max_val))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archspec.importing.axes import BATCH_AXIS, plain_axes
-from archspec.importing.functions import handles
+from archspec.importing.functions import handles, leaf
 from archspec.importing.functions.binary import pair
 from archspec.importing.lifting import Computed, Lifted, Lifter
 from archspec.importing.trace import Value, cannot
@@ -28,7 +28,11 @@ def batch_norm(
     if not tracked and not x.batched:
         return _each_channel(lift, x, weight, bias, eps)
     if tracked and training != lift.trace.training:
-        raise cannot("batch_norm whose statistics stand still in train() is not known")
+        raise cannot(
+            "batch_norm whose statistics stand still in train() is no op of the language",
+            help="import it with all of it in train(); to train with such norms, make them of the "
+            "block frozen_batch_norm, whose numbers are buffers",
+        )
     weights = {"weight": weight, "bias": bias}
     if tracked:
         weights |= {"running_mean": running_mean, "running_var": running_var}
@@ -226,3 +230,18 @@ def weight_norm(lift: Lifter, v: Value, g: Value, dim: int = 0) -> None:
             lift.compute(Computed(owner, last.removesuffix("_v"), old))
             return
     raise cannot("weight_norm of a tensor that is no parameter of a layer is not known")
+
+
+@leaf("torch.nn.utils.parametrizations._SpectralNorm")
+def spectral_norm(lift: Lifter, module: Any, weight: Value) -> None:
+    """A weight divided by its largest singular value, as its layer computes it."""
+    path = lift.call.inside.path.rpartition(".")[0]
+    holder, _, name = path.rpartition("parametrizations.")
+    if f"{path}.original" not in lift.keys.get(weight, ()) or len(lift.module_at(path)) > 2:
+        raise cannot("spectral_norm of a weight that is computed of others is not known")
+    if len(weight.shape) < 2:
+        raise cannot("spectral_norm of a vector is not known", help="it is that of a matrix")
+    said: dict[str, Any] = {}
+    for word, usual in (("n_power_iterations", 1), ("eps", 1e-12), ("dim", None)):
+        said |= {} if getattr(module, word) == usual else {word: getattr(module, word)}
+    lift.compute(Computed(holder.removesuffix("."), name, {"spectral_norm": said}))

@@ -27,6 +27,7 @@ def rmatmul(lift: Lifter, input: Any, other: Any) -> Lifted:
 def product(lift: Lifter, x: Lifted, y: Lifted) -> Lifted:
     """x @ y, whose leading axes broadcast."""
     if min(len(x.axes), len(y.axes)) < 2:
+        _refuse_hook(lift)
         raise cannot("a product with a vector is not known", help="give the vector a second axis")
     rank = max(len(x.axes), len(y.axes))
     rows, columns = x.axes[-2], y.axes[-1]
@@ -45,6 +46,18 @@ def product(lift: Lifter, x: Lifted, y: Lifted) -> Lifted:
     made = lift.node("matmul", *sides, axes=(*ahead, rows, columns))
     assert isinstance(made, Lifted)
     return made
+
+
+def _refuse_hook(lift: Lifter) -> None:
+    """Refuse the old spectral norm, which a hook of the layer computes."""
+    from torch.nn.utils.spectral_norm import SpectralNorm
+
+    hooks = lift.call.inside.module._forward_pre_hooks.values()
+    if any(isinstance(each, SpectralNorm) for each in hooks):
+        raise cannot(
+            "nn.utils.spectral_norm computes a weight here by a hook, which no op does",
+            help="nn.utils.parametrizations.spectral_norm, which has other keys, is known",
+        )
 
 
 def _rows_of_samples(lift: Lifter, x: Lifted, y: Lifted) -> Lifted:
@@ -119,9 +132,16 @@ def multi_head_attention(
     weights = list(values_in(lift.call.results))[1:]
     needed = {each for call in lift.trace.needed() for each in call.reads}
     if any(each in needed for each in weights):
-        raise cannot("the attention weights of MultiheadAttention are read, which no op gives")
+        raise cannot(
+            "the attention weights of MultiheadAttention are read, which no op gives",
+            help="write the attention with linear layers, `@` and softmax, which are known, or "
+            "leave the weights out of what the module returns",
+        )
     if module.bias_k is not None or module.add_zero_attn:
-        raise cannot("MultiheadAttention with add_bias_kv or add_zero_attn is not known")
+        raise cannot(
+            "MultiheadAttention with add_bias_kv or add_zero_attn is not known",
+            help="write the attention with linear layers, concat and scaled_dot_product_attention",
+        )
     q = lift(query)
     same = query is key and key is value
     reads = [q] if same else [q, lift(key), lift(value)]

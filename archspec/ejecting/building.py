@@ -274,8 +274,7 @@ class Building(Naming):
     def _made_then(self, part: Entry, use: Callable[[str], str], taken: str) -> Iterator[Line]:
         """The statements that make a module and use it, a chain that grows in a list of its own."""
         if isinstance(part.content, Group) and any(map(grows, part.content.parts)):
-            inner = "block" if taken == "stage" else "stage"
-            inner = f"{inner}s" if inner == taken else inner
+            inner = self.chains.new("stage")
             if all(each.name is None for each in flattened(part.content.parts)):
                 yield from self._listed(inner, part.content.parts)
                 yield Line(use(f"nn.Sequential(*{inner})"))

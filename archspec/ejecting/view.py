@@ -27,6 +27,8 @@ from archspec.ir.shape import Shape, is_batched, show
 from archspec.ir.spelling import Sum, source_of
 from archspec.sizes.size import depends, everywhere, known
 
+TRACKED = True
+"""Whether the channels of values follow from what made them. Else each call says them."""
 OWNER = "module"
 """The link of a node to the one whose module it calls."""
 
@@ -55,7 +57,7 @@ class View:
 
         It is `tracked` where the channels of its input follow. Those of a class are told to it.
         """
-        tracked = (tracked or name is not None) and name not in self.untracked
+        tracked = TRACKED and (tracked or name is not None) and name not in self.untracked
         key = graphs, name, tracked
         if key not in self.lists:
             self.lists[key] = _Lister(self, graphs, name, tracked).made()

@@ -105,13 +105,16 @@ class _Lister:
         free = (f"size_{n}" if n else "size" for n in count())
         sizes = [next(n for n in free if n not in names) for _ in self.plan.arguments]
         outputs = tuple(map(self._edge, graph.outputs))
+        known_names = _known(graph)
+        if Edge(INPUT) in self.tracked:  # each node knows the channels of what it reads
+            known_names.pop(IN_CHANNELS, None)
         made = List(
             self.name,
             (*names, *sizes),
             tuple(self.nodes),
             outputs,
             graph.output_names,
-            _known(graph),
+            known_names,
             _channels(graph.inputs[:1]) if Edge(INPUT) in self.tracked else None,
             (graph.doc,) if graph.doc else (),
         )

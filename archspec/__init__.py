@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         SpecError,
         SpecWarning,
     )
+    from archspec.exporting.errors import ExportError
     from archspec.importing.importer import from_module
     from archspec.loading import compile, load, loads
     from archspec.text.files import bundled
@@ -34,6 +35,7 @@ __all__ = [
     "ArchspecError",
     "DataError",
     "Diagnostic",
+    "ExportError",
     "Limits",
     "Span",
     "SpecError",
@@ -54,6 +56,7 @@ _HOMES = {
     "architecture": ("Architecture",),
     "data.errors": ("DataError",),
     "diagnostics.diagnostic": ("ArchspecError", "Diagnostic", "Span", "SpecError", "SpecWarning"),
+    "exporting.errors": ("ExportError",),
     "importing.importer": ("from_module",),
     "loading": ("compile", "load", "loads"),
     "text.files": ("bundled",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from archspec.contracts.contract import Contract
     from archspec.contracts.formulas import Formulas
     from archspec.emit.checks import Check
+    from archspec.exporting import Exported
     from archspec.ir.precision import DType
     from archspec.recipe.layers import Located
     from archspec.verify import Report
@@ -312,6 +314,71 @@ class Architecture:
         from archspec.runtime.recompute import recomputing
 
         return recomputing(net, recompute)
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str = "onnx",
+        weights: Weights | None = None,
+        dynamic: str | Sequence[str] | None = None,
+        opset: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Exported:
+        """Write the network in `eval()` to a file of `format` "onnx" or "pt2" (torch.export's).
+
+        `weights` are as in `build`, and all must fit; without them they are drawn from a fixed
+        seed. `dynamic` names the sizes that stay open: "batch", and symbols of the `contract`, as
+        in "batch,H,W"; "none" for none. By default they are the batch and all symbols that the spec
+        declares, as far as torch's exporter can follow them; `notes` of the result name the others.
+        `opset` is ONNX's operator set. `metadata` is written into the file, beside the spec's text
+        and digest.
+
+        Before the file is there, it is run beside the module at several batch sizes and legal
+        sizes. ONNX needs onnx, onnxscript and onnxruntime.
+
+        Raises `SpecError` if weights do not fit, `ExportError`, which is one, for all else, and
+        `ModuleNotFoundError` if torch is not installed.
+        """
+        _need_torch()
+        from pathlib import Path
+
+        from archspec.emit import emit
+        from archspec.exporting import Network, export
+
+        net = emit(self.emitted, name=self.name, device="cpu", init=self.init, seed=0)
+        if weights is not None:
+            self._load(net, net, weights, None, partial=False)
+        names = dynamic.split(",") if isinstance(dynamic, str) else dynamic
+        network = Network(
+            *(net, self.graph, tuple(self._evaluated), tuple(self.sizes)),
+            functools.cache(self.contract),
+            {**self._exported_metadata(), **(metadata or {})},
+        )
+        return export(network, Path(path), format=format, dynamic=names, opset=opset)
+
+    def _exported_metadata(self) -> dict[str, str]:
+        """What an exported file says of its spec."""
+        import hashlib
+        import json
+
+        from archspec import __version__
+
+        inputs = zip(self.graph.input_names, self.graph.inputs, strict=True)
+        said = {
+            "params": self.params,
+            "sizes": self.sizes,
+            "inputs": {name: [str(size) for size in shape] for name, shape in inputs},
+            "outputs": list(self._evaluated),
+        }
+        text = self.source.text
+        return {
+            "archspec.version": __version__,
+            "archspec.name": self.name,
+            "archspec.spec": text,
+            "archspec.spec_sha256": hashlib.sha256(text.encode()).hexdigest(),
+            **{f"archspec.{name}": json.dumps(value, default=str) for name, value in said.items()},
+        }
 
     def size_checks(self) -> tuple[Check, ...]:
         """What a module checks when it is called, where the spec declares sizes."""

@@ -124,7 +124,7 @@ def test_tensors_that_change_nothing_in_both_are_counted() -> None:
 
 
 def test_a_tensor_that_changes_one_alone_is_noticed() -> None:
-    with pytest.raises(importing_one.Stopped, match="of one alone: idle"):
+    with pytest.raises(importing_one.Stopped, match="idle does not change both alike"):
         tensors(Using(), Idle())
 
 
@@ -179,7 +179,7 @@ def test_reasons_are_counted_without_what_differs() -> None:
 
 def test_the_page_keeps_what_stands_around_the_table(tmp_path: Path) -> None:
     page = tmp_path / "convert.md"
-    page.write_text("before\n<!-- imported -->\nold\n<!-- end of imported -->\nafter\n")
+    page.write_text("before\n<!-- imported -->\nstale\n<!-- end of imported -->\nafter\n")
     said = {"eval": "equal", "train": "rounding"}
     outcomes = [
         Outcome("a", "parts", "", parameters=5, lines=9, scalars=30, by_hand=20, said=said),
@@ -187,7 +187,7 @@ def test_the_page_keeps_what_stands_around_the_table(tmp_path: Path) -> None:
     ]
     import_zoo_page.write_tables(outcomes, page)
     text = page.read_text()
-    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
-    assert "| a | yes | yes | yes | equal | rounding | yes | 9 | 30 | 20 |  |" in text
-    assert "| b | yes | yes | no |  |  |  | 8 | 31 |  | 1.5 |" in text
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "stale" not in text
+    assert "| a | yes | yes | yes | yes | equal | rounding | yes | 9 | 30 | 20 |  |" in text
+    assert "| b | yes | yes | yes | no |  |  |  | 8 | 31 |  | 1.5 |" in text
     assert "- b: keys: fc is missing" in text

@@ -32,6 +32,7 @@ ORDER = (
     "emit",
     "verify",
     "weights",
+    "exporting",
     "ejecting",
     "architecture",
     "loading",

@@ -12,7 +12,8 @@ random and nowhere zero, and two inputs give clearly different outputs. What is 
 first of these stages that fails, or `equal`:
 
 * reference: the network itself runs at one of its inputs;
-* traced: `archspec.from_module` can follow it, and expressible: can say it, without `module:`;
+* traced: `archspec.from_module` can follow it; expressible: can say it, flat; and folded: with
+  blocks and loops, without `module:`;
 * keys: the state dict loads with `strict=True`;
 * eval: outputs in `eval()`, and train: outputs, gradients and moving statistics of a step in
   `train()` with one seed, have equal bits; or, where both compute the same in another order, are

@@ -18,7 +18,7 @@ from archspec.cli.output import OutputError, flush, write, write_diagnostics
 from archspec.cli.parser import parse
 from archspec.diagnostics.diagnostic import ArchspecError, SpecError
 
-LONG = frozenset({"train", "evaluate", "predict"})
+LONG = frozenset({"train", "evaluate", "predict", "export"})
 """Commands that run networks."""
 
 USUAL = gc.get_threshold()

@@ -26,6 +26,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "predict",
+    "export",
     "runs",
 )
 """The modules of the commands, in the order of the help."""

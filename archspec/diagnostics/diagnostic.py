@@ -67,10 +67,11 @@ class Code(StrEnum):
     OUTSIDE = "AS605"
     # 7xx: limits
     LIMIT = "AS701"
-    # 8xx: what is not in the text: other packages' modules, trained weights, imported Python
+    # 8xx: what is not in the text: other packages' modules, weights, exports, imported Python
     MODULE = "AS801"
     WEIGHTS = "AS802"
-    IMPORT = "AS803"
+    EXPORT = "AS803"
+    IMPORT = "AS804"
     # 9xx: warnings
     UNREAD_NODE = "AS901"
     UNUSED_PARAMETER = "AS902"

@@ -2,12 +2,17 @@
 
 A generated class exists in no file, so pickle cannot find it by name. Its instances carry the
 class's name and source instead, and the class is made again where they are loaded.
+
+`inspect.getsource` finds the text of a class by the file of its module, so each class has a module
+of its own: an empty one, whose file is the class's text in `linecache`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import linecache
+import sys
+import textwrap
 import types
 import weakref
 from typing import Any, ClassVar
@@ -72,19 +77,33 @@ def make_class(name: str, source: str | None, aside: bool = False) -> type[_ByVa
     """
     cls = _classes.get((name, source, aside))
     if cls is None:
-        members: dict[str, Any] = {"code": source, "__module__": namespace.__name__}
+        digest = hashlib.sha256(f"{name}\n{source}\n{aside}".encode()).hexdigest()[:12]
+        module = f"{namespace.__name__}.{name}_{digest}"
+        members: dict[str, Any] = {"code": source, "__module__": module, "__firstlineno__": 1}
         if source is None:
             cls = type(name, (Chain,), members)
+            body = '"""A chain of its children, in their order."""\n'
         else:
-            digest = hashlib.sha256(f"{name}\n{source}".encode()).hexdigest()[:12]
             filename = f"<archspec {name} {digest}>"
             members["forward"] = make_function(source, filename, vars(namespace))
             cls = type(name, (Aside, Generated) if aside else (Generated,), members)
-            # For tracebacks, debuggers and inspect.getsource; without a time it is never stale.
-            linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-            weakref.finalize(cls, linecache.cache.pop, filename, None)
+            body = source
+            _keep_source(cls, filename, source)
+        bases = ", ".join(base.__name__ for base in cls.__bases__)
+        sys.modules[module] = types.ModuleType(module)
+        sys.modules[module].__file__ = f"<archspec class {name} {digest}>"
+        weakref.finalize(cls, sys.modules.pop, module, None)
+        text = f"class {name}({bases}):\n{textwrap.indent(body, '    ')}"
+        _keep_source(cls, f"<archspec class {name} {digest}>", text)
         _classes[name, source, aside] = cls
     return cls
+
+
+def _keep_source(cls: type, filename: str, text: str) -> None:
+    """Tracebacks, debuggers and `inspect.getsource` find the text as long as the class lives."""
+    # Without a time it is never stale.
+    linecache.cache[filename] = (len(text), None, text.splitlines(True), filename)
+    weakref.finalize(cls, linecache.cache.pop, filename, None)
 
 
 def make_function(source: str, filename: str, variables: dict[str, Any]) -> types.FunctionType:

@@ -78,9 +78,13 @@ def spread_to(lift: Lifter, x: Lifted, shape: Sequence[int]) -> Lifted:
             axes.append((None,))
         else:
             axes.append((size,))
-    if x.batched and has_batch(tuple(a for a, o in zip(axes, own, strict=True) if a != o)):
+    repeats = x.batched and (None,) in [a for a, o in zip(axes, own, strict=True) if a != o]
+    if repeats and has_batch(x.axes):
         raise cannot("a tensor that has a batch is repeated for the batch")
     if len(shape) > len(x.axes) and x.batched:
+        x = lift.regroup(x, own)
+    if repeats:  # it is computed once for each sample
+        own = tuple(a if a == (None,) else o for a, o in zip(axes, own, strict=True))
         x = lift.regroup(x, own)
     new, old = our_shape(tuple(axes), x.batched), our_shape(own, x.batched)
     if new == old:

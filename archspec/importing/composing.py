@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from math import isqrt
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from archspec.importing.literals import MOST, by_rule, constant_of
+from archspec.importing.literals import by_rule, type_of
 from archspec.record import Record
-
-if TYPE_CHECKING:
-    from archspec.importing.lifting import Lifted, Lifter
 
 SHORT = 16
 """A table of so few numbers is listed."""
@@ -28,11 +26,14 @@ RANK = 4
 
 
 class Listed(Record):
-    """A `constant`: how many numbers it lists, and its arguments."""
+    """A `constant`, and how many numbers it lists."""
 
-    args: dict[str, Any]
-    shape: tuple[int, ...]
+    table: Tensor
     numbers: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.table.shape)
 
 
 class Made(Record):
@@ -57,34 +58,17 @@ def composed(table: Tensor) -> Part | None:
     return found if 2 * found.numbers <= table.numel() else None
 
 
-def placed(lift: Lifter, part: Part) -> Lifted:
-    """The nodes of a composition."""
-    axes = tuple((size,) for size in part.shape)
-    if isinstance(part, Listed):
-        constant: Lifted = lift.node("constant", axes=axes, **part.args)
-        return constant
-    made: Lifted = lift.node(
-        part.op, *(placed(lift, each) for each in part.parts), axes=axes, **part.args
-    )
-    return made
-
-
 def _found(table: Tensor, deep: int) -> Part:
     """The first composition that lists at most half of the numbers, or else all of them."""
     if table.numel() <= SHORT or deep == 0:
-        return _listed(table)
-    if (args := by_rule(table)) is not None:
-        return Listed(args, tuple(table.shape), 1)
+        return Listed(table, table.numel())
+    if by_rule(table) is not None:
+        return Listed(table, 1)
     for option in OPTIONS:
         for found in option(table, deep - 1):
             if 2 * found.numbers <= table.numel():
                 return found
-    return _listed(table)
-
-
-def _listed(table: Tensor) -> Listed:
-    args = {} if table.dim() > RANK or table.numel() > MOST else constant_of(table)
-    return Listed(args, tuple(table.shape), table.numel())
+    return Listed(table, table.numel())
 
 
 def _shaped(part: Part, shape: Sequence[int]) -> Part:
@@ -148,15 +132,19 @@ def _summed(table: Tensor, deep: int) -> Iterator[Part]:
 
 
 def _distances(table: Tensor, deep: int) -> Iterator[Part]:
-    """How far the places of a line are from each other."""
-    if table.dim() != 2 or table.shape[0] != table.shape[1] or table.dtype == torch.bool:
+    """How far each place of one line is from each of another."""
+    if table.dim() != 2 or table.dtype == torch.bool:
         return
-    places = table[0]
-    if torch.equal((places[:, None] - places[None, :]).abs(), table):
-        inner = _found(places, deep)
-        size = table.shape[0]
-        parts = (_shaped(inner, (size, 1)), _shaped(inner, (1, size)))
-        yield Made("abs", {}, (Made("sub", {}, parts, (size, size)),), (size, size))
+    columns = table[0] if bool((table[0].diff() >= 0).all()) else -table[0]
+    rows = columns[0] + table[:, 0] if bool(columns[0] == 0) else None
+    if rows is None or not torch.equal((rows[:, None] - columns[None, :]).abs(), table):
+        return
+    parts = (
+        _shaped(_found(rows, deep), (len(rows), 1)),
+        _shaped(_found(columns, deep), (1, len(columns))),
+    )
+    shape = tuple(table.shape)
+    yield Made("abs", {}, (Made("sub", {}, parts, shape),), shape)
 
 
 def _labelled(table: Tensor, deep: int) -> Iterator[Part]:
@@ -174,13 +162,17 @@ def _labelled(table: Tensor, deep: int) -> Iterator[Part]:
             continue
         inner = _found(labels, deep)
         rows, columns = (_shaped(inner, flat.unsqueeze(dim).shape) for dim in (-1, -2))
-        found: Part = Made("eq", {}, (rows, columns), tuple(table.shape))
-        if table.dtype != torch.bool:
-            args = {"input": same.item(), "other": differ[0].item()}
-            found = Made("where", args, (found,), tuple(table.shape))
-        elif not bool(same):
-            found = Made("logical_not", {}, (found,), tuple(table.shape))
-        yield found
+        apart: Part = Made("ne", {}, (rows, columns), tuple(table.shape))
+        yield _two_numbers(apart, same.item(), differ[0].item(), table.dtype)
+
+
+def _two_numbers(apart: Part, same: Any, differ: Any, dtype: torch.dtype) -> Part:
+    """One number where a truth value is false, and another where it is true."""
+    if dtype == torch.bool:
+        return apart if differ else Made("logical_not", {}, (apart,), apart.shape)
+    made = Made("to", {"dtype": type_of(dtype)}, (apart,), apart.shape)
+    scaled = Made("mul", {"other": differ - same}, (made,), apart.shape)
+    return Made("add", {"other": same}, (scaled,), apart.shape) if same else scaled
 
 
 def _labels_of_grids(equal: Tensor) -> Tensor:
@@ -198,16 +190,25 @@ def _labels_of_grids(equal: Tensor) -> Tensor:
 
 def _factored(table: Tensor, deep: int) -> Iterator[Part]:
     """Axes that count the places of a grid, row by row."""
-    if 2 * table.dim() > RANK or (table.dim() == 2 and table.shape[0] != table.shape[1]):
+    if 2 * table.dim() > RANK:
         return
-    size = table.shape[0]
-    factors = [each for each in range(2, size // 2 + 1) if size % each == 0]
-    for factor in sorted(factors, key=lambda each: abs(each - size**0.5)):
-        sizes = [part for _ in table.shape for part in (factor, size // factor)]
+    for sizes in _grids(table.shape):
         grid = table.reshape(sizes)
         for option in (_repeated, _summed, _without_first):
             for found in option(grid, deep):
                 yield _shaped(found, table.shape)
+
+
+def _grids(shape: Sequence[int]) -> Iterator[list[int]]:
+    """Two sizes for each axis: those of squares, and those with as many rows in each."""
+    roots = [isqrt(size) for size in shape]
+    if all(root**2 == size for root, size in zip(roots, shape, strict=True)):
+        yield [root for root in roots for _ in range(2)]
+    if len(set(shape)) == 1:
+        size = shape[0]
+        for rows in range(2, size // 2 + 1):
+            if size % rows == 0 and rows != roots[0]:
+                yield [rows, size // rows] * len(shape)
 
 
 def _stacked(table: Tensor, deep: int) -> Iterator[Part]:

@@ -339,6 +339,8 @@ class _Writer:
     def _facts(self, made: _List, node: Node, said: dict[str, Any]) -> None:
         if not node.trainable and node.owner is not None:
             said["trainable"] = False
+        if node.computed:
+            said["parametrize"] = {name: _one_scheme(each) for name, each in node.computed.items()}
         if node.weights:
             said["weights"] = {
                 name: edge if isinstance(edge, str) else made.values[edge]
@@ -426,6 +428,12 @@ class _Writer:
         if len(entries) == 1 and (op or isinstance(next(iter(said.values())), _Bare)):
             return entries[0]
         return "{" + ", ".join(entries) + "}"
+
+
+def _one_scheme(scheme: Mapping[str, Any]) -> Any:
+    """How a weight is computed: the scheme's name alone where it has no arguments."""
+    ((name, arguments),) = scheme.items()
+    return {name: arguments} if arguments else name
 
 
 class _Bare:

@@ -85,7 +85,7 @@ def imported(
     kept: dict[str, Kept] = {}
     while True:
         try:
-            text, given, others = written(net, inputs, name=name, symbolic=symbolic, kept=kept)
+            made = written(net, inputs, name=name, symbolic=symbolic, kept=kept)
             break
         except Refused as error:
             if not partial:
@@ -94,18 +94,25 @@ def imported(
 
             kept = kept_around(error, net, kept)
     packages = {each.type.partition(".")[0] for each in kept.values()}
-    arch = loads(text, name=name or _name_of(net), warn=False, allow_modules=packages)
+    arch = loads(made.text, name=name or _name_of(net), warn=False, allow_modules=packages)
     if not flat:
         from archspec.importing.hints import hints_of
         from archspec.importing.rewriting import rewritten
 
         if not kept:
-            text = rewritten(arch, hints=hints_of(net, arch))
+            text = rewritten(arch, hints=hints_of(net, arch), loose=True)
             arch = loads(text, name=arch.name, warn=False)
     if not verify:
         return Imported(net, arch, None)
     by_name = isinstance(inputs, Mapping)
-    comparison = compare(net, given, arch, by_name=by_name, others=others[:2])
+    comparison = compare(
+        net,
+        made.inputs,
+        arch,
+        by_name=by_name,
+        others=made.others[:2],
+        redrawn=made.redrawn,
+    )
     if not comparison.ok:
         raise refused(
             cannot(
@@ -125,11 +132,24 @@ def compare(
     *,
     by_name: bool = False,
     others: Sequence[Mapping[str, Sequence[int]]] = (),
+    redrawn: bool = False,
 ) -> Comparison:
     """How a module and its spec agree: keys, and results in both modes, at other sizes too."""
     from archspec.importing.verifying import compared
 
-    return compared(net, given, arch, by_name=by_name, others=others)
+    return compared(net, given, arch, by_name=by_name, others=others, redrawn=redrawn)
+
+
+class Written(Record):
+    """A flat text with the inputs by name, and the shapes of other ones that were tried.
+
+    Random numbers are `redrawn` where the spec draws others than the module from the same seed.
+    """
+
+    text: str
+    inputs: dict[str, torch.Tensor]
+    others: list[dict[str, list[int]]]
+    redrawn: bool
 
 
 class _Run(Record):
@@ -180,8 +200,8 @@ def written(
     name: str | None = None,
     symbolic: Sequence[str] = (),
     kept: Mapping[str, Kept] | None = None,
-) -> tuple[str, dict[str, torch.Tensor], list[dict[str, list[int]]]]:
-    """The flat text of a module's spec, its inputs by name, and other shapes that were tried."""
+) -> Written:
+    """The flat text of a module's spec. Raises `SpecError` for what it cannot say."""
     from archspec.importing.flat import flat_text
     from archspec.importing.scopes import arranged
     from archspec.importing.symbolic import join, sizes_to_try
@@ -196,6 +216,7 @@ def written(
     first = runs[0]
     nodes = join([run.nodes for run in runs]) if symbolic else first.nodes
     keys = first.lifter.keys
+    nodes = with_every_key(nodes, [several for several in keys.values() if len(several) > 1])
     tied = [several for several in keys.values() if len(several) > 1 and _owned(nodes, several)]
     root = arranged(nodes, list(net.state_dict()), tied)
     _tie(nodes, tied)
@@ -208,13 +229,33 @@ def written(
         named=first.several,
         sizes=dict(zip(symbolic, stated, strict=True)),
     )
-    return text, given, tried[1:]
+    redrawn = any(run.lifter.redrawn for run in runs)
+    return Written(text, given, tried[1:], redrawn)
 
 
 def _owned(nodes: Sequence[Any], keys: Sequence[str]) -> bool:
     """Whether several nodes own one parameter, each under a key of its own."""
     paths = {key.rpartition(".")[0] for key in keys}
     return len({node.owner for node in nodes if node.owner in paths}) > 1
+
+
+def with_every_key(nodes: Sequence[Any], tied: Sequence[Sequence[str]]) -> list[Any]:
+    """The nodes, and one that is not read for each module that only has a key of a tied weight."""
+    from archspec.importing.lifting import Node
+
+    made = list(nodes)
+    for keys in tied:
+        paths = [key.rpartition(".")[0] for key in keys]
+        owning = [node for node in made if node.owner in paths and node.op != "parameter"]
+        missing = [path for path in paths if all(node.owner != path for node in owning)]
+        if not owning or any(len(key.rpartition(".")[2]) == 0 for key in keys):
+            continue
+        for path in missing:
+            also = Node(owning[0].op, dict(owning[0].args), owning[0].inputs)
+            also.owner, also.inside, also.place = path, owning[0].inside, owning[0].place
+            also.shapes = owning[0].shapes
+            made.insert(made.index(owning[0]), also)
+    return made
 
 
 def _tie(nodes: Sequence[Any], tied: Sequence[Sequence[str]]) -> None:

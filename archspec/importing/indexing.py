@@ -5,22 +5,22 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from archspec.importing.axes import Axes
+from archspec.importing.axes import BATCH_AXIS, Axes
 from archspec.importing.broadcasting import spread_to
 from archspec.importing.lifting import Lifted, Lifter
 from archspec.importing.literals import type_of_name
 from archspec.importing.masks import relative_window
 from archspec.importing.memory import WHOLE
-from archspec.importing.trace import CONSTANT, Value, cannot
+from archspec.importing.trace import BATCH, CONSTANT, Value, cannot
 
 
 def indexed(lift: Lifter, input: Value, index: tuple[Any, ...]) -> Lifted:
     """A part of a tensor, by nodes for each axis that is cut."""
     entries = _complete(index, len(input.shape))
     tensors = [each for each in entries if isinstance(each, Value | list)]
-    if len(tensors) > 1:
-        raise cannot("a tensor is indexed by several tensors at once")
     x = lift(input)
+    if len(tensors) > 1:
+        return _paired(lift, x, entries)
     dim = 0
     for entry in entries:
         if entry is None:
@@ -35,6 +35,36 @@ def indexed(lift: Lifter, input: Value, index: tuple[Any, ...]) -> Lifted:
             x, rank = _selected(lift, x, dim, entry)
             dim += rank
     return x
+
+
+def _paired(lift: Lifter, x: Lifted, entries: list[Any]) -> Lifted:
+    """The elements at pairs of positions: one of each sample, or those that constants name."""
+    first, second, *rest = entries
+    if any(each != slice(None) for each in rest) or not all(
+        isinstance(each, Value) for each in (first, second)
+    ):
+        raise cannot("a tensor is indexed by several tensors at once")
+    if first.kind == CONSTANT and first.shape == (BATCH,) == second.shape:
+        return _one_of_each(lift, x, lift.real(first), lift.plain(second))
+    if {first.kind, second.kind} != {CONSTANT} or first.shape != second.shape or x.batched:
+        raise cannot("a tensor is indexed by several tensors at once")
+    rows, columns = x.shape[:2]
+    places = lift.real(first) % rows * columns + lift.real(second) % columns
+    flat = lift.regroup(x, ((rows * columns,), *x.axes[2:]))
+    index = lift.table(places.flatten())._replace(dtype="int64")
+    several: Axes = ((places.numel(),), *x.axes[2:])
+    made = lift.node("index_select", flat, index, axes=several, dim=0)
+    return lift.regroup(made, (*((size,) for size in places.shape), *x.axes[2:]))
+
+
+def _one_of_each(lift: Lifter, x: Lifted, samples: Any, places: Lifted) -> Lifted:
+    """For each sample the element of axis 1 at a position of its own."""
+    if x.axes[0] != BATCH_AXIS or samples.tolist() != list(range(BATCH)):
+        raise cannot("samples of a batch are put in another order here")
+    where = lift.regroup(places, (*places.axes, *((1,) for _ in x.axes[1:])))
+    axes: Axes = (BATCH_AXIS, (1,), *x.axes[2:])
+    one = lift.node("take_along_dim", x, where, axes=axes, dim=1)
+    return lift.regroup(one, (BATCH_AXIS, *x.axes[2:]))
 
 
 def _complete(index: tuple[Any, ...], rank: int) -> list[Any]:
@@ -61,6 +91,8 @@ def _sliced(lift: Lifter, x: Lifted, dim: int, piece: slice) -> Lifted:
     number = lift.axis(x, dim)
     left = len(range(first, last, by))
     axes: Axes = (*x.axes[:dim], (left,), *x.axes[dim + 1 :])
+    if left == 0:  # `cat` leaves it out, and nothing else takes it
+        return x._replace(axes=axes)
     args: dict[str, Any] = {"dim": number}
     if first:
         args["start"] = start if start is not None and start < 0 else first
@@ -149,28 +181,45 @@ def _relative(lift: Lifter, x: Lifted, dim: int, entry: Value) -> Lifted | None:
 
     The op keeps their numbers under the path of the module's buffer, so there must be one.
     """
-    buffer = entry
-    while buffer.source is not None and buffer.source.name in WHOLE:
-        buffer = buffer.source.args[0]
+    buffer, tokens = _buffer_of(entry)
     named = buffer in lift.keys and lift.is_persistent(buffer)
     if dim or x.batched or len(x.axes) != 2 or not named or entry.kind != CONSTANT:
         return None
-    window = relative_window(lift.real(entry))
+    window = relative_window(lift.real(buffer))
     if window is None:
         return None
-    tokens, heads = prod(window), x.axes[1]
-    axes: Axes = ((1,), heads, (tokens,), (tokens,))
-    flat = len(buffer.shape) == 1
+    count, heads = prod(window), x.axes[1]
+    axes: Axes = ((1,), heads, (count,), (count,))
     made = lift.node(
         "relative_position_bias",
         x,
         axes=axes,
         owner=lift.keys[buffer][0],
         window=window,
-        flat=flat,
+        flat=len(buffer.shape) == 1,
     )
-    made = lift.permute(lift.regroup(made, axes[1:]), (1, 2, 0))
+    if tokens is not None and tokens < count:  # the first cells alone
+        for axis in (2, 3):
+            made = _sliced(lift, made, axis, slice(0, tokens))
+    made = lift.permute(lift.regroup(made, made.axes[1:]), (1, 2, 0))
     return lift.regroup(made, (*((size,) for size in entry.shape), heads))
+
+
+def _buffer_of(entry: Value) -> tuple[Value, int | None]:
+    """The buffer that positions are read from, and of how many cells where it is not all."""
+    buffer, tokens = entry, None
+    while buffer.source is not None:
+        call = buffer.source
+        if call.name == "Tensor.__getitem__" and tokens is None:
+            index = call.args[1]
+            cut = index[0] if isinstance(index, tuple) and len(index) == 2 else None
+            if not isinstance(cut, slice) or index[1] != cut or cut.start or cut.step:
+                break
+            tokens = cut.stop
+        elif call.name not in WHOLE:
+            break
+        buffer = call.args[0]
+    return buffer, tokens
 
 
 def filled(lift: Lifter, x: Lifted, number: Any) -> Lifted:

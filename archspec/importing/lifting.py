@@ -19,7 +19,7 @@ from archspec.importing.axes import (
     real_shape,
     regrouped,
 )
-from archspec.importing.composing import Part, composed, placed
+from archspec.importing.composing import Listed, Part, composed
 from archspec.importing.constants import NotConstant, evaluate, without_batch
 from archspec.importing.functions import handler_of, leaf_of, load_handlers
 from archspec.importing.keeping import Kept
@@ -71,16 +71,18 @@ class Node:
     """A node to be written: an op with its arguments and inputs, and where its weights are.
 
     `owner` is the path at which its keys stand; None for an op without any. `owned` are its own
-    parameters, and `weights` edges that stand in the place of some, by name. `name` is what it is
-    called where it may choose. `names` are those of its inputs where they do not go by position.
-    `samples` says whether its value has a batch. `inside` is the call of a module that makes it.
-    `shapes` are the sizes of its outputs without the batch, and `at_sizes` those of several runs.
+    parameters, `computed` the schemes by which some are computed, and `weights` edges that stand in
+    the place of some, by name. `name` is what it is called where it may choose. `names` are those
+    of its inputs where they do not go by position. `samples` says whether its value has a batch.
+    `inside` is the call of a module that makes it. `shapes` are the sizes of its outputs without
+    the batch, and `at_sizes` those of several runs.
     """
 
     __slots__ = (
         *(
             "args",
             "at_sizes",
+            "computed",
             "inputs",
             "inside",
             "name",
@@ -98,6 +100,7 @@ class Node:
         self.inside: Invocation | None = None
         self.place: Place | None = None
         self.owner: str | None = None
+        self.computed: dict[str, Mapping[str, Any]] = {}
         self.owned: dict[str, Value] = {}
         self.weights: dict[str, Edge | str] = {}
         self.name = ""
@@ -124,6 +127,14 @@ class Edge(Record):
     output: int = 0
 
 
+class Computed(Record):
+    """A weight that a module computes of others: whose it is, its name, and the scheme."""
+
+    path: str
+    name: str
+    scheme: Mapping[str, Any]
+
+
 class Lifted(Record):
     """What our nodes give for a real tensor. `batched` says whether it has the batch first."""
 
@@ -147,7 +158,8 @@ class Lifter:
     """The nodes of one trace. Handlers make them through its methods; see `functions/`.
 
     `kept` are parts that stay Python, by path. Where sizes are `symbolic`, constants are computed
-    as the module computes them, so that they follow.
+    as the module computes them, so that they follow. The spec draws other random numbers than the
+    module from the same seed where they are `redrawn`.
     """
 
     def __init__(
@@ -155,6 +167,8 @@ class Lifter:
     ) -> None:
         load_handlers()
         self.symbolic = symbolic
+        self.redrawn = False
+        self.computed: dict[Value, Computed] = {}
         self.kept = kept or {}
         self.readers: dict[Value, int] = {}
         for call in trace.needed():
@@ -164,6 +178,7 @@ class Lifter:
         self.nodes: list[Node] = []
         self.values: dict[Value, Lifted] = {}
         self.copies: dict[tuple[Value, str], Lifted] = {}
+        self.composed: dict[Value, Part | None] = {}
         self.parts: dict[tuple[Value, str], tuple[Lifted, ...]] = {}
         self.laid_out: dict[Edge, Lifted] = {}
         self.permuted: dict[Edge, tuple[Lifted, tuple[int, ...]]] = {}
@@ -205,6 +220,8 @@ class Lifter:
         except TypeError as error:
             raise cannot(f"{word} is not known with these arguments: {error}") from None
         result = handler(*bound.args, **bound.kwargs)
+        if result is None:
+            return
         if call.written and not isinstance(call.results, Value):
             self._assign(call.written[0][1], result)
             return
@@ -268,6 +285,8 @@ class Lifter:
             return value
         if not isinstance(value, Value):
             raise cannot(f"a tensor is expected, and this is {value!r}")
+        if value in self.computed:
+            raise cannot("a weight that is computed of others is read by more than its layer")
         if value in self.values:
             return self.values[value]
         if value.kind == CONSTANT:
@@ -283,6 +302,9 @@ class Lifter:
         given = self.trace.initial.get(value)
         node = Node("parameter", {"shape": list(value.shape), **initial(given)}, ())
         node.owner = self.keys[value][0]
+        path, _, name = node.owner.rpartition(".")
+        module = self.module_at(path)
+        node.trainable = module is None or module._parameters[name].requires_grad
         axes = tuple((size,) for size in value.shape)
         return self._made(node, (axes,), samples=False)[0]
 
@@ -294,7 +316,7 @@ class Lifter:
         if said is None:
             part = None if self.symbolic else self._composition(value)
             if part is not None:
-                made = placed(self, part)
+                made = self.placed(part)
                 axes = plain_axes(value.shape)
                 self.copies[key] = made._replace(axes=axes, dtype=value.dtype_name)
                 return self.copies[key]
@@ -315,13 +337,30 @@ class Lifter:
             self.values[value] = self.copies[key]
         return self.copies[key]
 
+    def placed(self, part: Part) -> Lifted:
+        """The nodes of a composition of numbers."""
+        axes = tuple((size,) for size in part.shape)
+        made: Lifted
+        if isinstance(part, Listed):
+            made = self.node("constant", axes=axes, **constant_of(part.table))
+        else:
+            parts = [self.placed(each) for each in part.parts]
+            made = self.node(part.op, *parts, axes=axes, **part.args)
+        return made
+
+    def table(self, numbers: Any) -> Lifted:
+        """The nodes of a tensor of numbers that no call of the module makes."""
+        return self.placed(composed(numbers) or Listed(numbers, numbers.numel()))
+
     def _composition(self, value: Value) -> Part | None:
         """A large table as a composition of small ones, where one is found."""
         if prod(value.shape) <= COMPOSED or any(size % BATCH == 0 for size in value.shape):
             return None
         if value in self.keys and self.is_persistent(value):
             return None
-        return composed(evaluate(self.trace, value))
+        if value not in self.composed:
+            self.composed[value] = composed(evaluate(self.trace, value))
+        return self.composed[value]
 
     def _is_worked_out(self, value: Value) -> bool:
         """Whether nodes compute a constant: one too long for a list, or repeated for the batch."""
@@ -511,13 +550,14 @@ class Lifter:
         The path of the node is that of its weights. None is a weight that it has not.
         """
         given = {name: value for name, value in weights.items() if value is not None}
-        own = {name: value for name, value in given.items() if value in self.keys}
+        own = {n: v for n, v in given.items() if v in self.keys or v in self.computed}
         owner = self.owner_of(own)
         others = {k: self(v).edge for k, v in given.items() if owner is None or k not in own}
         made = self.node(op, *inputs, owner=owner, **rest)
         node: Any = (made if isinstance(made, Lifted) else made[0]).edge.node
         node.weights.update(others)
-        node.owned = own if owner is not None else {}
+        node.computed = {n: self.computed[v].scheme for n, v in own.items() if v in self.computed}
+        node.owned = {n: v for n, v in own.items() if n not in node.computed and owner is not None}
         if owner is not None:
             node.trainable = self.is_trained(owner)
         return made
@@ -542,6 +582,10 @@ class Lifter:
                 self.nodes += behind
                 node.owner, node.owned = None, {}
 
+    def compute(self, weight: Computed) -> None:
+        """Remember what the present call computes: a weight, by a scheme that its layer has."""
+        self.computed[self.call.made[0]] = weight
+
     def is_trained(self, path: str) -> bool:
         """Whether a module has parameters that are trained, or none at all."""
         parameters = list(self.module_at(path).parameters())
@@ -552,6 +596,8 @@ class Lifter:
         found: set[str] | None = None
         for name, value in weights.items():
             keys = self.keys.get(value, [])
+            if value in self.computed:
+                keys = [f"{self.computed[value].path}.{self.computed[value].name}".lstrip(".")]
             paths = {key.removesuffix(f".{name}") for key in keys if key.endswith(f".{name}")}
             paths |= {""} if name in keys else set()
             found = paths if found is None else found & paths

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from archspec.importing.trace import cannot
@@ -95,11 +96,7 @@ def _shortest(real: torch.Tensor) -> Any:
 
 def shortest(number: float) -> float:
     """The shortest decimal that is the same float32."""
-    for digits in range(1, 10):
-        short = float(f"{number:.{digits}g}")
-        if torch.tensor(short, dtype=torch.float32).item() == number:
-            return short
-    return number
+    return float(str(np.float32(number)))
 
 
 def _full(real: torch.Tensor) -> dict[str, Any] | None:

@@ -9,19 +9,32 @@ import torch
 
 
 def relative_window(index: torch.Tensor) -> list[int] | None:
-    """The window (height, width) whose pairs of cells these are the offsets of; None else."""
+    """The window whose pairs of cells these are the offsets of; None else.
+
+    Its sizes are a height and a width, or those of a video: time, height and width.
+    """
     tokens = math.isqrt(index.numel())
     if tokens**2 != index.numel() or tokens < 2 or index.dtype != torch.int64:
         return None
     for height in _divisors(tokens):
-        width = tokens // height
-        y = torch.arange(height).repeat_interleave(width)
-        x = torch.arange(width).repeat(height)
-        rows = y[:, None] - y + height - 1
-        expected = rows * (2 * width - 1) + x[:, None] - x + width - 1
-        if torch.equal(expected.flatten(), index.flatten()):
-            return [height, width]
+        if _is_relative(index, [height, tokens // height]):
+            return [height, tokens // height]
+    for width in _divisors(tokens):
+        for height in _divisors(tokens // width):
+            window = [tokens // width // height, height, width]
+            if window[0] > 1 and _is_relative(index, window):
+                return window
     return None
+
+
+def _is_relative(index: torch.Tensor, window: list[int]) -> bool:
+    """Whether these are the offsets, counted row by row, of all pairs of cells."""
+    cells = torch.cartesian_prod(*(torch.arange(size) for size in window))
+    table = torch.zeros(len(cells), len(cells), dtype=torch.int64)
+    for number, size in enumerate(window):
+        line = cells[:, number]
+        table = table * (2 * size - 1) + line[:, None] - line + size - 1
+    return torch.equal(table.flatten(), index.flatten())
 
 
 HIDDEN = -100.0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from archspec.architecture import Architecture
 from archspec.importing.copying import random_state_kept
@@ -39,8 +40,12 @@ def compared(
     *,
     by_name: bool = False,
     others: Sequence[Mapping[str, Sequence[int]]] = (),
+    redrawn: bool = False,
 ) -> Comparison:
-    """Load the module's weights into the spec's network and compare results of both modes."""
+    """Load the module's weights into the spec's network and compare results of both modes.
+
+    Where random numbers are `redrawn`, `train()` is compared with every sample kept.
+    """
     lines: list[str] = []
     wrong: list[str] = []
     state = net.state_dict()
@@ -65,16 +70,34 @@ def compared(
     cases += [(training, 2, shapes) for training in (False, True) for shapes in others]
     for training, batch, shapes in cases:
         mode = "train()" if training else "eval()"
+        mode += " with nothing dropped" if training and redrawn else ""
         at = f" at {_shown(shapes)}" if shapes != stated else ""
         inputs = drawn(given, shapes, arch, batch, seed=batch)
-        expected = _run(net, inputs, training, not by_name)
-        worst = _difference(expected, _run_spec(built, inputs, training))
+        with _NothingDropped() if training and redrawn else nullcontext():
+            expected = _run(net, inputs, training, not by_name)
+            found = _run_spec(built, inputs, training)
+        worst = _difference(expected, found)
         if isinstance(worst, str) or worst > TOLERANCE:
             what = worst if isinstance(worst, str) else f"results differ by {worst:.2g}"
             wrong.append(f"in {mode} with a batch of {batch}{at} {what}")
         else:
             lines.append(f"{mode}, batch {batch}{at}: largest difference {worst:.2g}")
     return Comparison(tuple(lines), tuple(wrong))
+
+
+class _NothingDropped(TorchFunctionMode):
+    """Random numbers that keep every sample, and dropout that drops nothing."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        if name == "dropout":
+            return args[0]
+        out = func(*args, **(kwargs or {}))
+        if name == "rand":
+            return out.fill_(0.999)
+        return out.fill_(1) if name == "bernoulli_" else out
 
 
 def _shown(shapes: Mapping[str, Sequence[int]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from archspec.architecture import Architecture
     from archspec.data import Data
     from archspec.data.survey import Progress
+    from archspec.exporting import Exported
 
 
 CONVERTED = {
@@ -152,6 +154,44 @@ class TrainedNetwork:
             return self.layout
         say(f"evaluating: {found.value} ({found.why})")
         return FORMATS[found.value]
+
+    def export(
+        self,
+        path: Path,
+        *,
+        format: str = "onnx",
+        dynamic: str | Sequence[str] | None = None,
+        opset: int | None = None,
+    ) -> Exported:
+        """Writes the network to a file, as `Architecture.export`, with what it asks of pictures.
+
+        The metadata `archspec.preprocessing` has it as JSON, with the classes: pixels of 0 to 255
+        in so many `channels` are resized to `height` and `width` and multiplied by `scale`; then
+        each channel loses its `mean` and is divided by its `std`.
+        """
+        channels, height, width = compatibility.image_shape(self.arch)
+        normalize = self.recipe.normalize
+        asked = {
+            "channels": channels,
+            "height": height,
+            "width": width,
+            "interpolation": "bilinear",
+            "scale": 1 / 255,
+            "mean": [0.0] * channels if normalize is None else list(normalize.mean),
+            "std": [1.0] * channels if normalize is None else list(normalize.std),
+            "classes": list(self.classes),
+        }
+        return self.arch.export(
+            path,
+            format=format,
+            weights={key: value.cpu() for key, value in self.net.state_dict().items()},
+            dynamic=dynamic,
+            opset=opset,
+            metadata={
+                "archspec.preprocessing": json.dumps(asked),
+                "archspec.run": json.dumps({"name": self.run.folder.name, "epoch": self.epoch}),
+            },
+        )
 
     def _open(
         self,

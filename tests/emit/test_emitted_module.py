@@ -2,6 +2,8 @@ import gc
 import inspect
 import linecache
 import random
+import sys
+import textwrap
 import traceback
 import weakref
 from typing import Any
@@ -87,15 +89,32 @@ def test_equal_blocks_share_one_class_and_others_do_not():
     assert type(net.layer1[1]) is not type(net.layer1[0])
 
 
+def test_inspect_shows_the_source_of_a_class():
+    net = emit(residual(), name="shown")
+    first, *method = inspect.getsource(type(net)).splitlines(keepends=True)
+    assert first == "class Shown(Generated):\n"
+    assert textwrap.dedent("".join(method)) == net.code
+
+
+def test_inspect_shows_the_source_of_a_chain():
+    draft = Draft(image(2, 4, 4), block="conv_act")
+    draft.op("relu")
+    source = inspect.getsource(type(emit(draft.graph(), name="steps")))
+    assert source.startswith("class Steps(Chain):\n")
+
+
 def test_a_class_nobody_uses_is_forgotten_with_its_source():
     net = emit(residual(), name="short_lived")
     filename = inspect.getsourcefile(type(net).forward)
+    assert (own := inspect.getsourcefile(type(net))) in linecache.cache
+    module = type(net).__module__
     reference = weakref.ref(type(net))
     assert inspect.getsource(net.forward) == net.code
     del net
     gc.collect()
     assert reference() is None
-    assert filename not in linecache.cache
+    assert filename not in linecache.cache and own not in linecache.cache
+    assert module not in sys.modules
 
 
 def test_a_traceback_shows_the_generated_line():

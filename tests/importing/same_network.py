@@ -8,19 +8,40 @@ from archspec.ir.graph import INPUT, Graph, Ref
 
 Key = tuple[Any, ...]
 
-OTHER_WORDS = {
-    "scale": lambda op: ("mul", (("other", op.factor),)),
-    "global_avg_pool2d": lambda op: ("mean", (("dim", (2, 3)), ("keepdim", True))),
-    "adaptive_avg_pool2d": lambda op: (
-        ("mean", (("dim", (2, 3)), ("keepdim", True)))
-        if op.output_size == 1
-        else ("adaptive_avg_pool2d", op.output_size)
-    ),
-    "max_pool2d": lambda op: (
-        "max_pool2d",
-        (op.kernel_size, op.stride or op.kernel_size, op.padding, op.dilation, op.ceil_mode),
-    ),
-}
+POOLED = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "count_include_pad")
+LAYOUTS = ("reshape", "flatten", "unflatten", "squeeze", "unsqueeze")
+"""Ops that lay the same elements out under other axes."""
+MEAN = ("mean", (("dim", (2, 3)), ("keepdim", True)))
+
+
+def word(op: Any, outputs: Any) -> Key:
+    """What an op does, the same for ops that do the same."""
+    name = op.op_name
+    if name == "scale":
+        return "mul", (("other", op.factor),)
+    if name == "stochastic_depth":
+        return name, 1 - op.p, op.mode
+    if name == "global_avg_pool2d" or (name == "adaptive_avg_pool2d" and op.output_size == 1):
+        return MEAN
+    if name in LAYOUTS:
+        return "laid out", outputs[0]
+    if name == "constant":  # its numbers are read in float32
+        return name, outputs[0], op.persistent
+    said = {key: _one(value) for key, value in op.arguments().items()}
+    if isinstance(getattr(op, "dim", None), int) and op.dim < 0:
+        said["dim"] = repr(op.dim + len(outputs[0]))
+    if "pool" in name:
+        said = {key: _one(getattr(op, key)) for key in POOLED if hasattr(op, key)}
+        said["stride"] = _one(op.stride or op.kernel_size) if hasattr(op, "stride") else None
+    for key in ("init", "std", "mean", "low", "high") if name == "parameter" else ():
+        said.pop(key, None)
+    return name, tuple(sorted(said.items()))
+
+
+def _one(value: Any) -> str:
+    """A value; one number for several that are equal."""
+    several = isinstance(value, tuple) and len(set(value)) == 1
+    return repr(value[0] if several else value)
 
 
 def computed(graph: Graph) -> dict[str, Key]:
@@ -31,7 +52,7 @@ def computed(graph: Graph) -> dict[str, Key]:
     return {name: values[ref] for name, ref in zip(names, graph.outputs, strict=True)}
 
 
-def _values(graph: Graph, prefix: str, inputs: list[Key]) -> dict[Ref, Key]:
+def _values(graph: Graph, prefix: str, inputs: list[Key], training: bool = False) -> dict[Ref, Key]:
     found = {Ref(INPUT, number): key for number, key in enumerate(inputs)}
     for number, step in enumerate(graph.steps):
         if step.idle:
@@ -40,26 +61,23 @@ def _values(graph: Graph, prefix: str, inputs: list[Key]) -> dict[Ref, Key]:
         path = prefix + owner.name
         reads = [found[ref] for ref in step.inputs]
         if step.body is not None:
-            inner = _values(step.body, f"{path}.", reads)
+            inner = _values(step.body, f"{path}.", reads, training or step.training_only)
             made = [inner[ref] for ref in step.body.outputs]
         else:
-            made = _of_op(step, path, reads)
+            made = _of_op(step, path, reads, training or step.training_only)
         for output, key in enumerate(made):
             found[Ref(number, output)] = key
     return found
 
 
-def _of_op(step: Any, path: str, reads: list[Key]) -> list[Key]:
+def _of_op(step: Any, path: str, reads: list[Key], training: bool) -> list[Key]:
     op = step.op
-    if op.op_name == "identity":
+    nothing = (op.drops and getattr(op, "p", 1) == 0) or not any(getattr(op, "pad", (1,)))
+    if op.op_name == "identity" or nothing:
         return reads
-    word = OTHER_WORDS.get(op.op_name, lambda op: (op.op_name, tuple(sorted(_said(op).items()))))
     keyed = path if op.weights(*step.input_shapes) or (op.gives_own and not op.keyless) else ""
-    return [
-        (*word(op), keyed, step.training_only, tuple(reads), n) for n in range(len(step.outputs))
-    ]
-
-
-def _said(op: Any) -> dict[str, Any]:
-    drawn = ("init", "std", "mean", "low", "high") if op.op_name == "parameter" else ()
-    return {key: repr(value) for key, value in op.arguments().items() if key not in drawn}
+    while op.variadic and op.op_name != "concat" and len(reads) > 2:
+        first = (word(op, step.outputs), keyed, training, tuple(reads[:2]), 0)
+        reads = [first, *reads[2:]]
+    key = (word(op, step.outputs), keyed, training, tuple(reads))
+    return [(*key, number) for number in range(len(step.outputs))]

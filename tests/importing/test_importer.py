@@ -37,7 +37,7 @@ def refusal(net: nn.Module, *inputs: Tensor) -> str:
     with pytest.raises(SpecError) as caught:
         imported(net, *inputs)
     (diagnostic,) = caught.value.diagnostics
-    assert diagnostic.code == "AS803"
+    assert diagnostic.code == "AS804"
     return str(diagnostic)
 
 

@@ -30,7 +30,10 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class Given:
-    """One input: the shape of a sample, and for whole numbers the bound that they stay below."""
+    """One input: the shape of a sample, and for whole numbers the bound that they stay below.
+
+    Below 2 they are truth values.
+    """
 
     shape: tuple[int, ...]
     below: int | None = None
@@ -39,7 +42,8 @@ class Given:
         """Images have structure, since white noise looks the same to a network that averages."""
         generator = torch.Generator().manual_seed(seed)
         if self.below is not None:
-            return torch.randint(self.below, (batch, *self.shape), generator=generator)
+            drawn = torch.randint(self.below, (batch, *self.shape), generator=generator)
+            return drawn.bool() if self.below == 2 else drawn
         if len(self.shape) == 3:
             return patterns((batch, *self.shape))
         return torch.randn(batch, *self.shape, generator=generator)
@@ -49,7 +53,8 @@ class Given:
 class Model:
     """A network, and the inputs to try it with: the first at which it runs are taken.
 
-    `by_hand` is a spec that a person wrote for the same network.
+    `by_hand` is a spec that a person wrote for the same network. One that is not `initialised` has
+    arbitrary values.
     """
 
     name: str
@@ -57,6 +62,7 @@ class Model:
     make: Callable[[], nn.Module]
     inputs: Sequence[tuple[Given, ...]]
     by_hand: Path | None = None
+    initialised: bool = True
 
 
 def images(*sizes: int) -> list[tuple[Given, ...]]:

@@ -22,7 +22,6 @@ def models() -> list[Model]:
     for name in parity.names():
         size = parity.LEAST.get(name, parity.SMALL)
         make = partial(unfilled_model, name, size)
-        found.append(
-            Model(name, "classifiers", make, images(size), by_hand(name, "specs/torchvision"))
-        )
+        hand = by_hand(name, "specs/torchvision")
+        found.append(Model(name, "classifiers", make, images(size), hand, initialised=False))
     return found

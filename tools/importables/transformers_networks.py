@@ -124,7 +124,7 @@ NETWORKS: dict[Callable[[], nn.Module], list[tuple[Given, ...]]] = {
     clip_text: TOKENS,
     clip_vision: IMAGES,
     segformer: IMAGES,
-    dinov2: IMAGES,
+    dinov2: [(*IMAGES[0], Given((16,), below=2))],
     mae: [(*IMAGES[0], Given((16,)))],
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from archspec.importing.broadcasting import together
-from archspec.importing.draws import kept_share
+from archspec.importing.draws import mask_of
 from archspec.importing.functions import handles
 from archspec.importing.functions.elementwise import as_float, cast, each
 from archspec.importing.lifting import Lifted, Lifter
@@ -82,8 +82,9 @@ def rsub(lift: Lifter, input: Any, other: Any, alpha: Any = 1) -> Lifted:
 def mul(lift: Lifter, input: Any, other: Any, out: Any = None) -> Lifted:
     for x, drawn in ((input, other), (other, input)):
         if isinstance(drawn, Value) and drawn.kind == DRAWN and isinstance(x, Value):
-            p, mode = kept_share(lift, drawn, x)
-            return each(lift, "stochastic_depth", lift.plain(x), p=p, mode=mode)
+            mask = mask_of(lift, drawn, x)
+            branch = lift.plain(mask.value)
+            return each(lift, "stochastic_depth", branch, p=mask.p, mode=mask.mode)
     if lift.is_number(input):
         input, other = other, input
     if lift.is_number(other):

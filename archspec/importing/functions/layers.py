@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from archspec.importing.axes import BATCH_AXIS, plain_axes
@@ -44,18 +45,63 @@ def conv(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Lifted:
-    made: Lifted = lift.weighted(
-        lift.call.name,
-        lift.plain(input),
-        weights={"weight": weight, "bias": bias},
-        out_channels=weight.shape[0],
-        kernel_size=short(weight.shape[2:]),
-        stride=short(stride),
-        padding=short(padding),
-        dilation=short(dilation),
-        groups=groups,
-        bias=bias is not None,
-    )
+    sizes = {"stride": stride, "padding": padding, "dilation": dilation}
+    args: dict[str, Any] = {
+        "out_channels": weight.shape[0],
+        "kernel_size": short(weight.shape[2:]),
+        **{name: short(size) for name, size in sizes.items()},
+        "groups": groups,
+        "bias": bias is not None,
+    }
+    x = lift(input)
+    if x.batched and len(x.axes[0]) == 2 and x.axes[0][0] is None:
+        return _conv_of_windows(lift, x, weight, bias, args)
+    args["weights"] = {"weight": weight, "bias": bias}
+    if not x.batched and x.axes[0] == (1,):
+        return _for_each_sample(lift, lift.weighted, lift.call.name, x, args)
+    axes = plain_axes(lift.call.made[0].shape)
+    made: Lifted = lift.weighted(lift.call.name, lift.plain(x), axes=axes, **args)
+    return made
+
+
+def _for_each_sample(
+    lift: Lifter, make: Callable[..., Any], op: str, x: Lifted, args: dict[str, Any]
+) -> Lifted:
+    """A tensor that has 1 for its batch, by an op that needs one: once for each sample."""
+    sizes = plain_axes(lift.call.made[0].shape)[1:]
+    repeated = lift.batched(x._replace(axes=(BATCH_AXIS, *x.axes[1:])))
+    made = make(op, repeated, axes=(BATCH_AXIS, *sizes), **args)
+    alone: Lifted = lift.node("unsqueeze", made, axes=((1,), *sizes), dim=1)
+    return alone
+
+
+def _conv_of_windows(
+    lift: Lifter, x: Lifted, weight: Value, bias: Value | None, args: dict[str, Any]
+) -> Lifted:
+    """A convolution of windows that stand in the batch: groups that have the same kernels."""
+    windows, channels = x.axes[0][1], x.shape[1]
+    assert windows is not None
+    rest = tuple((size,) for size in lift.call.made[0].shape[2:])
+    beside = lift.regroup(x, (BATCH_AXIS, (windows * channels,), *x.axes[2:]))
+    out = windows * weight.shape[0]
+    values = {"weight": _tiled(lift, weight, windows)}
+    if bias is not None:
+        values["bias"] = _tiled(lift, bias, windows)
+    args |= {"out_channels": out, "groups": windows * args["groups"]}
+    axes = (BATCH_AXIS, (out,), *rest)
+    made: Lifted = lift.node(lift.call.name, beside, axes=axes, **args)
+    node: Any = made.edge.node
+    node.weights = {name: value.edge for name, value in values.items()}
+    lift.nodes.remove(node)
+    lift.nodes.append(node)
+    return lift.regroup(made, (x.axes[0], (weight.shape[0],), *rest))
+
+
+def _tiled(lift: Lifter, weight: Value, times: int) -> Lifted:
+    """A tensor whose first axis is repeated."""
+    x = lift(weight)
+    axes = ((times * weight.shape[0],), *x.axes[1:])
+    made: Lifted = lift.node("tile", x, axes=axes, dims=[times, *(1,) * (len(axes) - 1)])
     return made
 
 
@@ -138,18 +184,9 @@ def interpolate(
     args = {"mode": mode, "align_corners": align_corners, **given}
     x = lift(input)
     if not x.batched and x.axes[0] == (1,):
-        return _without_batch(lift, x, args)
+        return _for_each_sample(lift, lift.node, "interpolate", x, args)
     made: Lifted = lift.node("interpolate", x, **args)
     return made
-
-
-def _without_batch(lift: Lifter, x: Lifted, args: dict[str, Any]) -> Lifted:
-    """A learned map resized: once for each sample, since the op needs a batch."""
-    sizes = plain_axes(lift.call.made[0].shape)[1:]
-    repeated = lift.batched(x._replace(axes=(BATCH_AXIS, *x.axes[1:])))
-    made = lift.node("interpolate", repeated, axes=(BATCH_AXIS, *sizes), **args)
-    alone: Lifted = lift.node("unsqueeze", made, axes=((1,), *sizes), dim=1)
-    return alone
 
 
 @handles("pixel_shuffle")

@@ -11,6 +11,7 @@ from archspec.importing.functions.elementwise import cast
 from archspec.importing.indexing import filled, indexed, replaced
 from archspec.importing.lifting import Lifted, Lifter
 from archspec.importing.trace import BATCH, Value, cannot
+from archspec.ir.op import MAX_FLOAT
 
 
 def _sizes(sizes: tuple[Any, ...]) -> list[Any]:
@@ -180,15 +181,15 @@ def pad(lift: Lifter, input: Value, pad: Any, mode: str = "constant", value: Any
             axes[dim] = (x.shape[dim] + before + after,)
     while len(widths) > 2 and widths[-2:] == [0, 0]:
         del widths[-2:]
-    made: Lifted = lift.node(
-        "pad", x, axes=tuple(axes), pad=widths, mode=mode, value=float(value or 0.0)
-    )
+    # An infinity, around what is pooled by its maxima, is no number of the language.
+    margin = min(max(float(value or 0.0), -MAX_FLOAT), MAX_FLOAT)
+    made: Lifted = lift.node("pad", x, axes=tuple(axes), pad=widths, mode=mode, value=margin)
     return made
 
 
 @handles("cat", "concat", "concatenate")
 def cat(lift: Lifter, tensors: Any, dim: int = 0, out: Any = None) -> Lifted:
-    parts = [lift(each) for each in tensors if 0 not in each.shape or len(each.shape) != 1]
+    parts = [lift(each) for each in tensors if 0 not in each.shape]
     if len(parts) == 1:
         return parts[0]
     dim %= len(parts[0].axes)

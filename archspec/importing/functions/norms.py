@@ -7,7 +7,7 @@ from typing import Any
 from archspec.importing.axes import BATCH_AXIS, plain_axes
 from archspec.importing.functions import handles
 from archspec.importing.functions.binary import pair
-from archspec.importing.lifting import Lifted, Lifter
+from archspec.importing.lifting import Computed, Lifted, Lifter
 from archspec.importing.trace import Value, cannot
 
 
@@ -75,7 +75,7 @@ def _folded(lift: Lifter, x: Lifted, args: dict[str, Any]) -> Lifted:
 def _each_channel(
     lift: Lifter, x: Lifted, weight: Value | None, bias: Value | None, eps: float
 ) -> Lifted:
-    """A learned tensor (1, channels, elements) with mean 0 and deviation 1 in each channel."""
+    """A learned tensor (1, channels, elements) whose channels get mean 0 and deviation 1."""
     if len(x.axes) != 3 or x.axes[0] != (1,):
         raise cannot("batch_norm of a tensor without a batch is known for (1, channels, elements)")
     args: dict[str, Any] = {"eps": float(eps), "elementwise_affine": False}
@@ -125,15 +125,18 @@ def group_norm(
     bias: Value | None = None,
     eps: float = 1e-5,
 ) -> Lifted:
-    made: Lifted = lift.weighted(
-        "group_norm",
-        lift.plain(input),
-        weights={"weight": weight, "bias": bias},
-        num_groups=num_groups,
-        eps=float(eps),
-        affine=weight is not None,
-    )
-    return made
+    args: dict[str, Any] = {"num_groups": num_groups, "eps": float(eps)}
+    x = lift.plain(input)
+    made: Lifted
+    if (weight is None) == (bias is None):
+        both = {"weight": weight, "bias": bias}
+        made = lift.weighted("group_norm", x, weights=both, affine=weight is not None, **args)
+        return made
+    made = lift.node("group_norm", x, affine=False, **args)
+    shape = (x.shape[1], *(1,) * (len(x.axes) - 2))
+    op, value = ("mul", weight) if weight is not None else ("add", bias)
+    assert value is not None
+    return pair(lift, op, made, lift.reshape(lift(value), shape))
 
 
 @handles("layer_norm")
@@ -206,3 +209,20 @@ def local_response_norm(
         k=float(k),
     )
     return made
+
+
+@handles("_weight_norm")
+def weight_norm(lift: Lifter, v: Value, g: Value, dim: int = 0) -> None:
+    """A weight of magnitude and direction: no node of its own, but how its layer computes it."""
+    said: dict[str, Any] = {} if dim == 0 else {"dim": None if dim == -1 else dim}
+    for key in lift.keys.get(v, ()):
+        owner, _, last = key.rpartition(".")
+        holder, parametrized, name = owner.rpartition("parametrizations.")
+        if parametrized and last == "original1":
+            lift.compute(Computed(holder.removesuffix("."), name, {"weight_norm": said}))
+            return
+        if last.endswith("_v"):
+            old = {"weight_norm": {**said, "keys": "old"}}
+            lift.compute(Computed(owner, last.removesuffix("_v"), old))
+            return
+    raise cannot("weight_norm of a tensor that is no parameter of a layer is not known")

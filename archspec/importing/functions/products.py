@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from archspec.importing.axes import has_batch
@@ -32,6 +33,8 @@ def product(lift: Lifter, x: Lifted, y: Lifted) -> Lifted:
     if not y.batched and len(y.axes) == 2 and not has_batch(y.axes):
         made: Lifted = lift.node("matmul", x, y, axes=(*x.axes[:-1], columns))
         return made
+    if None in rows and not has_batch(y.axes):
+        return _rows_of_samples(lift, x, y)
     for dim in (-1, -2):
         lift.axis(x, dim)
         lift.axis(y, dim)
@@ -42,6 +45,17 @@ def product(lift: Lifter, x: Lifted, y: Lifted) -> Lifted:
     made = lift.node("matmul", *sides, axes=(*ahead, rows, columns))
     assert isinstance(made, Lifted)
     return made
+
+
+def _rows_of_samples(lift: Lifter, x: Lifted, y: Lifted) -> Lifted:
+    """x @ y where the rows of all samples stand in one axis, and y has no batch."""
+    rows = x.axes[-2]
+    if rows[0] is not None:
+        raise cannot("the batch is folded with another axis in the rows of this product")
+    count = prod(part for part in rows if part is not None)
+    flat = lift.regroup(x, (*x.axes[:-2], (None, count), x.axes[-1]))
+    made = lift.node("matmul", flat, y, axes=(*flat.axes[:-1], y.axes[-1]))
+    return lift.regroup(made, (*x.axes[:-1], y.axes[-1]))
 
 
 @handles("addmm", "baddbmm")

@@ -178,11 +178,20 @@ class _List:
         content, out = self._content(part, values, read)
         if LOST in (out, read):
             out = out and LOST
-        if when is not None and out not in (None, LOST) and read is not None and out != read:
-            out = self._named(Conditional(when, out, read))
+        if when is not None and isinstance(part, Entry):
+            out = self._or_passed(when, out, self.of(part.reads[part.passes]))
         if part.outputs == 1:
             self.terms[Edge(number)] = out
         return part._replace(when=when, content=content)
+
+    def _or_passed(self, when: Term, out: Term | None, passed: Term | None) -> Term | None:
+        """The channels of a node that may be left out."""
+        if out in (None, LOST) or passed == out:
+            return out
+        if passed in (None, LOST):
+            return passed
+        assert out is not None and passed is not None
+        return self._named(Conditional(when, out, passed))
 
     def _named(self, term: Term) -> Term:
         """A name for a term that is read several times, where the constructor knows its names."""

@@ -130,6 +130,8 @@ class Methods:
             giver = value if isinstance(value, Field) else Field(value, "")
             self.ties.append(Tie(base.of, target, giver.of, giver.name))
         elif isinstance(value, Made):
+            if value.kind != "module":
+                self._check_free(of, name)
             of.stored.pop(name, None)
             of.children[name] = value
         elif isinstance(of, Made):

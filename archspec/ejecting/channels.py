@@ -80,6 +80,7 @@ class Channels:
         self.kept: list[Loop] = []
         self.known: dict[int, tuple[Template, Template, Term | None]] = {}
         self.start = Constant(start)
+        self.asking: set[int] = set()
         # Variables in which the loops within a loop count on.
         self.merged: set[str] = set()
 
@@ -90,14 +91,16 @@ class Channels:
     def called(self, template: Template) -> tuple[Template, Term | None]:
         """A template that is called, and the channels of what it gives, by its own names."""
         if id(template) not in self.known:
-            changed, out = self._template(template, Name(IN_CHANNELS))
-            given = {each.name for each in changed.parameters}
+            # A parameter of that name is one like others: nobody tracks channels there.
+            own = any(each.name == IN_CHANNELS for each in template.parameters)
+            changed, out = self._template(template, None if own else Name(IN_CHANNELS))
             asks = IN_CHANNELS in _all_names(changed.parts, bound=False)
             asks |= any(IN_CHANNELS in names(start) for start in self._starts(changed.parts))
             asks |= any(IN_CHANNELS in names(p.default) for p in changed.parameters if p.default)
-            if asks and IN_CHANNELS not in given:
+            if asks and not own:
                 first = Parameter(IN_CHANNELS)
                 changed = changed._replace(parameters=(first, *changed.parameters))
+                self.asking.add(id(changed))
             self.known[id(template)] = template, changed, out
         _, changed, out = self.known[id(template)]
         return changed, out
@@ -112,7 +115,7 @@ class Channels:
             elif isinstance(part.content, Group):
                 yield from self._starts(part.content.parts)
 
-    def _template(self, template: Template, start: Term) -> tuple[Template, Term | None]:
+    def _template(self, template: Template, start: Term | None) -> tuple[Template, Term | None]:
         derived: list[Parameter] = []
         outer, self.merged = self.merged, set()
         try:
@@ -218,8 +221,7 @@ class _List:
         if isinstance(content, Op):
             return Op(content.kind, arguments), self._given(entry, arguments, read)
         template, out = self.channels.called(content.template)
-        is_asked = any(each.name == IN_CHANNELS for each in template.parameters)
-        if is_asked and IN_CHANNELS not in arguments:
+        if id(template) in self.channels.asking and IN_CHANNELS not in arguments:
             if IN_CHANNELS not in values:
                 raise Unsayable("the channels of what a block reads are not known")
             arguments = {IN_CHANNELS: values[IN_CHANNELS], **arguments}

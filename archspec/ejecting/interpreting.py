@@ -112,6 +112,12 @@ class Interpreter:
             env["self"].children.update(chain("Sequential", given).children)
             return
         given, more = self._arguments(call, env)
+        if ast.unparse(call.func).endswith("._non_persistent_buffers_set.add"):
+            assert isinstance(call.func, ast.Attribute) and isinstance(
+                call.func.value, ast.Attribute
+            )
+            self.value(call.func.value.value, env).children[given[0]].keyless = True
+            return
         if isinstance(call.func, ast.Name) and given and isinstance(given[0], Made):
             path = self.paths.get(call.func.id, call.func.id)
             given[0].extras.append(self.symbols.of("computed", path, given[1:], more))

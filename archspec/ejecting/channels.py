@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any
 
 from archspec.ejecting.members import Unsayable
+from archspec.ejecting.parts import all_names
 from archspec.ejecting.phrases import Phrase
 from archspec.ejecting.terms import names
 from archspec.ejecting.unrolling import replaced
@@ -94,7 +95,7 @@ class Channels:
             # A parameter of that name is one like others: nobody tracks channels there.
             own = any(each.name == IN_CHANNELS for each in template.parameters)
             changed, out = self._template(template, None if own else Name(IN_CHANNELS))
-            asks = IN_CHANNELS in _all_names(changed.parts, bound=False)
+            asks = IN_CHANNELS in all_names(changed.parts, bound=False)
             asks |= any(IN_CHANNELS in names(start) for start in self._starts(changed.parts))
             asks |= any(IN_CHANNELS in names(p.default) for p in changed.parameters if p.default)
             if asks and not own:
@@ -125,7 +126,7 @@ class Channels:
             raise error if error.of else Unsayable(str(error), template.name) from error
         out = writer.of(template.outputs[0]) if len(template.outputs) == 1 else None
         self.merged = outer
-        read = _all_names(parts).union(*map(names, self._starts(parts)))
+        read = all_names(parts).union(*map(names, self._starts(parts)))
         kept = [each for each in derived if each.name in read]
         if out is not None:
             for each in reversed(derived):
@@ -175,7 +176,7 @@ class _List:
         values = {**self.aliases} if here is None else {**self.aliases, IN_CHANNELS: here}
         if read is LOST:
             del values[IN_CHANNELS]
-            if IN_CHANNELS in _all_names([part]):
+            if IN_CHANNELS in all_names([part]):
                 raise Unsayable("the channels of what a node reads are not known")
         when = part.when and replaced(part.when, values)
         content, out = self._content(part, values, read)
@@ -201,7 +202,7 @@ class _List:
         known = {each.name for each in self.template.parameters} | {IN_CHANNELS}
         if not names(term) <= known:
             return term
-        taken = known | _all_names(self.template.parts) | {each.name for each in self.derived}
+        taken = known | all_names(self.template.parts) | {each.name for each in self.derived}
         found = next((each for each in self.derived if each.default == term), None)
         if found is None:
             name = next(name for name in ("hidden", "width", "widened") if name not in taken)
@@ -327,7 +328,7 @@ class _List:
             return start.name
         if id(loop) not in self.variables:
             taken = {each.name for each in self.template.parameters}
-            taken |= _all_names(self.template.parts) | {each.name for each in self.derived}
+            taken |= all_names(self.template.parts) | {each.name for each in self.derived}
             taken |= {IN_CHANNELS, *self.variables.values()}
             if self.own == self.channels.start:  # the network is given no channels
                 taken -= {IN_CHANNELS} - set(self.variables.values())
@@ -342,7 +343,7 @@ class _List:
         for position, part in enumerate(parts):
             inner = self.channels.running.get(id(part))
             if inner is not None and inner.start == run and update == Name(inner.name):
-                return run.name not in _all_names(parts[position + 1 :])
+                return run.name not in all_names(parts[position + 1 :])
         return False
 
 
@@ -384,28 +385,3 @@ def _product(a: Term, b: Term) -> Term:
 
 _NONE: Mapping[str, Term] = {"": Constant(None)}
 """Replaces nothing, and computes what is a number."""
-
-
-def _all_names(parts: Sequence[Part], bound: bool = True) -> set[str]:
-    """All names that parts read, and with `bound` those that loops give."""
-    found: set[str] = set()
-
-    def add(term: Term | None) -> None:
-        if term is not None:
-            found.update(names(term))
-
-    for part in parts:
-        add(part.name)
-        add(part.when)
-        if isinstance(part, Loop):
-            add(part.times)
-            for term in part.lists.values():
-                add(term)
-            inside = _all_names(part.parts, bound)
-            found |= inside | ({part.counter, *part.lists} if bound else set())
-        elif isinstance(part.content, Group):
-            found |= _all_names(part.content.parts, bound)
-        else:
-            for term in part.content.arguments.values():
-                add(term)
-    return found

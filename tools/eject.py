@@ -2,10 +2,12 @@
 
     python tools/eject.py specs/*.yaml specs/torchvision/*.yaml
     python tools/eject.py --size 64 --write FILE specs/torchvision/*.yaml
+    python tools/eject.py --keys specs/*.yaml specs/torchvision/*.yaml zoo/*.yaml
 
 `tools/parity.py --eject` does it for all bundled specs. A line says what is equal bit for bit: the
 keys in their order, the first weights of one seed, the results in `eval()` and in `train()` with
-the statistics after it; and whether ruff would change the file.
+the statistics after it; and whether ruff would change the file. With `--keys` the modules are made
+on the meta device, and only their tensors are compared: names, shapes, types and order.
 """
 
 from __future__ import annotations
@@ -48,12 +50,43 @@ def note(arch: archspec.Architecture, path: Path, *, moves: bool = False) -> int
     return len(text.splitlines())
 
 
-def compared(folder: Path) -> dict[str, dict[str, Any]]:
+def compared(folder: Path, *more: str) -> dict[str, dict[str, Any]]:
     """What the process without archspec found, by the names of files."""
-    command = [sys.executable, ejected.__file__, str(folder)]
+    command = [sys.executable, ejected.__file__, str(folder), *more]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return {line.pop("name"): line for line in lines}
+
+
+def keys_alone(names: Sequence[str]) -> int:
+    """Compares the tensors of many networks, a line for each. Returns how many differ."""
+    found: dict[str, str] = {}
+    noted: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            stem = name.removesuffix(".yaml").replace("/", "_").replace(".", "_").replace("-", "_")
+            try:
+                arch = archspec.load(name, warn=False)
+                text = arch.eject()
+            except archspec.SpecError as error:
+                (first, *_) = error.diagnostics
+                found[name] = f"refused  {first.code}: {first.message}"
+                continue
+            (Path(folder) / f"{stem}.py").write_text(text, encoding="utf-8")
+            tensors = ejected.keys(arch.build(device="meta"))
+            (Path(folder) / f"{stem}.json").write_text(json.dumps(tensors), encoding="utf-8")
+            noted[name] = stem
+        results = compared(Path(folder), "--keys")
+        formatted = {
+            name: is_formatted([Path(folder) / f"{stem}.py"]) for name, stem in noted.items()
+        }
+    for name, stem in noted.items():
+        given = results[stem]
+        found[name] = "equal" if given.get("keys") else f"FAILED  {given.get('error', '')}"
+        found[name] += "" if formatted[name] else "  CHANGES"
+    for name in names:
+        print(f"{name}  {found[name]}", flush=True)
+    return sum("FAILED" in line or "CHANGES" in line for line in found.values())
 
 
 def is_formatted(paths: Sequence[Path]) -> bool:
@@ -105,7 +138,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("specs", nargs="+", metavar="SPEC")
     parser.add_argument("--size", type=int, help="sides of the images (default: the spec's)")
     parser.add_argument("--write", type=Path, metavar="FILE", help="append the rows to a file")
+    parser.add_argument("--keys", action="store_true", help="compare names and shapes alone")
     options = parser.parse_args(arguments)
+    if options.keys:
+        return 1 if keys_alone(options.specs) else 0
     torch.set_num_threads(1)
     failed = 0
     for name in options.specs:

@@ -1,9 +1,10 @@
 """Compares ejected files with what was noted of the modules that they stand for.
 
-    python tools/ejected.py FOLDER
+    python tools/ejected.py FOLDER [--keys]
 
 A process of its own, in which archspec cannot be imported. For each `NAME.py` there is a `NAME.pt`
-(see tools/eject.py). It prints a line of JSON for each: what is equal, by name.
+(see tools/eject.py), or with `--keys` a `NAME.json`, which says the tensors on the meta device. It
+prints a line of JSON for each: what is equal, by name.
 """
 
 from __future__ import annotations
@@ -110,12 +111,21 @@ def compare(path: Path) -> dict[str, bool]:
     return found
 
 
+def compare_keys(path: Path) -> dict[str, bool]:
+    """Whether an ejected file has the tensors that were noted."""
+    noted = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    with torch.device("meta"):
+        net = network(path)()
+    return {"keys": keys(net) == [tuple(each) for each in noted]}
+
+
 def main() -> None:
     sys.modules["archspec"] = None  # type: ignore[assignment]
     torch.set_num_threads(1)
+    is_short = "--keys" in sys.argv
     for path in sorted(Path(sys.argv[1]).glob("*.py")):
         try:
-            found: dict[str, Any] = dict(compare(path))
+            found: dict[str, Any] = dict((compare_keys if is_short else compare)(path))
         except Exception as error:
             found = {"error": f"{type(error).__name__}: {error}"[:300]}
         print(json.dumps({"name": path.stem, **found}), flush=True)

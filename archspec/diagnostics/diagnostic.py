@@ -67,11 +67,12 @@ class Code(StrEnum):
     OUTSIDE = "AS605"
     # 7xx: limits
     LIMIT = "AS701"
-    # 8xx: what is not in the text: other packages' modules, weights, exports, imported Python
+    # 8xx: what is not in the text: other packages' modules, weights, exports, Python in and out
     MODULE = "AS801"
     WEIGHTS = "AS802"
     EXPORT = "AS803"
     IMPORT = "AS804"
+    EJECT = "AS805"
     # 9xx: warnings
     UNREAD_NODE = "AS901"
     UNUSED_PARAMETER = "AS902"

@@ -80,6 +80,9 @@ class Building(Naming):
                 for inner in flattened([part]):
                     if is_weightless(inner):
                         yield from self._weightless(inner, depth)
+                    elif id(inner) in self.found:
+                        holders = self.members.new_holders(self.found[id(inner)])
+                        yield from (Line(text, depth) for text in holders)
                 if body := self._loop_body(part):
                     for line in self._repeated(part, body):
                         yield line._replace(depth=line.depth + depth)
@@ -133,7 +136,8 @@ class Building(Naming):
         else:
             more = ", persistent=False" if marks.get("keyless") else ""
             value = self.value(part.content)
-            yield Line(self.members.write(own, value, self.spell, kind, more))
+            for text in self.members.register(own, value, self.spell, kind, more):
+                yield Line(text)
         held = {"module": "_modules", "parameter": "_parameters", "buffer": "_buffers"}[kind]
         made = self.members.read(own, self.spell, held)
         without: Any = marks.get("without", ())
@@ -274,8 +278,7 @@ class Building(Naming):
     def _made_then(self, part: Entry, use: Callable[[str], str], taken: str) -> Iterator[Line]:
         """The statements that make a module and use it, a chain that grows in a list of its own."""
         if isinstance(part.content, Group) and any(map(grows, part.content.parts)):
-            inner = "block" if taken == "stage" else "stage"
-            inner = f"{inner}s" if inner == taken else inner
+            inner = self.chains.new("stage")
             if all(each.name is None for each in flattened(part.content.parts)):
                 yield from self._listed(inner, part.content.parts)
                 yield Line(use(f"nn.Sequential(*{inner})"))

@@ -12,6 +12,7 @@ from itertools import count
 from typing import Any
 
 from archspec.ejecting.members import Unsayable
+from archspec.ejecting.parts import all_names
 from archspec.ejecting.phrases import Phrase
 from archspec.ejecting.terms import names
 from archspec.ejecting.unrolling import replaced
@@ -80,6 +81,7 @@ class Channels:
         self.kept: list[Loop] = []
         self.known: dict[int, tuple[Template, Template, Term | None]] = {}
         self.start = Constant(start)
+        self.asking: set[int] = set()
         # Variables in which the loops within a loop count on.
         self.merged: set[str] = set()
 
@@ -90,14 +92,16 @@ class Channels:
     def called(self, template: Template) -> tuple[Template, Term | None]:
         """A template that is called, and the channels of what it gives, by its own names."""
         if id(template) not in self.known:
-            changed, out = self._template(template, Name(IN_CHANNELS))
-            given = {each.name for each in changed.parameters}
-            asks = IN_CHANNELS in _all_names(changed.parts, bound=False)
+            # A parameter of that name is one like others: nobody tracks channels there.
+            own = any(each.name == IN_CHANNELS for each in template.parameters)
+            changed, out = self._template(template, None if own else Name(IN_CHANNELS))
+            asks = IN_CHANNELS in all_names(changed.parts, bound=False)
             asks |= any(IN_CHANNELS in names(start) for start in self._starts(changed.parts))
             asks |= any(IN_CHANNELS in names(p.default) for p in changed.parameters if p.default)
-            if asks and IN_CHANNELS not in given:
+            if asks and not own:
                 first = Parameter(IN_CHANNELS)
                 changed = changed._replace(parameters=(first, *changed.parameters))
+                self.asking.add(id(changed))
             self.known[id(template)] = template, changed, out
         _, changed, out = self.known[id(template)]
         return changed, out
@@ -112,7 +116,7 @@ class Channels:
             elif isinstance(part.content, Group):
                 yield from self._starts(part.content.parts)
 
-    def _template(self, template: Template, start: Term) -> tuple[Template, Term | None]:
+    def _template(self, template: Template, start: Term | None) -> tuple[Template, Term | None]:
         derived: list[Parameter] = []
         outer, self.merged = self.merged, set()
         try:
@@ -122,7 +126,7 @@ class Channels:
             raise error if error.of else Unsayable(str(error), template.name) from error
         out = writer.of(template.outputs[0]) if len(template.outputs) == 1 else None
         self.merged = outer
-        read = _all_names(parts).union(*map(names, self._starts(parts)))
+        read = all_names(parts).union(*map(names, self._starts(parts)))
         kept = [each for each in derived if each.name in read]
         if out is not None:
             for each in reversed(derived):
@@ -172,24 +176,33 @@ class _List:
         values = {**self.aliases} if here is None else {**self.aliases, IN_CHANNELS: here}
         if read is LOST:
             del values[IN_CHANNELS]
-            if IN_CHANNELS in _all_names([part]):
+            if IN_CHANNELS in all_names([part]):
                 raise Unsayable("the channels of what a node reads are not known")
         when = part.when and replaced(part.when, values)
         content, out = self._content(part, values, read)
         if LOST in (out, read):
             out = out and LOST
-        if when is not None and out not in (None, LOST) and read is not None and out != read:
-            out = self._named(Conditional(when, out, read))
+        if when is not None and isinstance(part, Entry):
+            out = self._or_passed(when, out, self.of(part.reads[part.passes]))
         if part.outputs == 1:
             self.terms[Edge(number)] = out
         return part._replace(when=when, content=content)
+
+    def _or_passed(self, when: Term, out: Term | None, passed: Term | None) -> Term | None:
+        """The channels of a node that may be left out."""
+        if out in (None, LOST) or passed == out:
+            return out
+        if passed in (None, LOST):
+            return passed
+        assert out is not None and passed is not None
+        return self._named(Conditional(when, out, passed))
 
     def _named(self, term: Term) -> Term:
         """A name for a term that is read several times, where the constructor knows its names."""
         known = {each.name for each in self.template.parameters} | {IN_CHANNELS}
         if not names(term) <= known:
             return term
-        taken = known | _all_names(self.template.parts) | {each.name for each in self.derived}
+        taken = known | all_names(self.template.parts) | {each.name for each in self.derived}
         found = next((each for each in self.derived if each.default == term), None)
         if found is None:
             name = next(name for name in ("hidden", "width", "widened") if name not in taken)
@@ -209,8 +222,7 @@ class _List:
         if isinstance(content, Op):
             return Op(content.kind, arguments), self._given(entry, arguments, read)
         template, out = self.channels.called(content.template)
-        is_asked = any(each.name == IN_CHANNELS for each in template.parameters)
-        if is_asked and IN_CHANNELS not in arguments:
+        if id(template) in self.channels.asking and IN_CHANNELS not in arguments:
             if IN_CHANNELS not in values:
                 raise Unsayable("the channels of what a block reads are not known")
             arguments = {IN_CHANNELS: values[IN_CHANNELS], **arguments}
@@ -316,7 +328,7 @@ class _List:
             return start.name
         if id(loop) not in self.variables:
             taken = {each.name for each in self.template.parameters}
-            taken |= _all_names(self.template.parts) | {each.name for each in self.derived}
+            taken |= all_names(self.template.parts) | {each.name for each in self.derived}
             taken |= {IN_CHANNELS, *self.variables.values()}
             if self.own == self.channels.start:  # the network is given no channels
                 taken -= {IN_CHANNELS} - set(self.variables.values())
@@ -331,7 +343,7 @@ class _List:
         for position, part in enumerate(parts):
             inner = self.channels.running.get(id(part))
             if inner is not None and inner.start == run and update == Name(inner.name):
-                return run.name not in _all_names(parts[position + 1 :])
+                return run.name not in all_names(parts[position + 1 :])
         return False
 
 
@@ -373,28 +385,3 @@ def _product(a: Term, b: Term) -> Term:
 
 _NONE: Mapping[str, Term] = {"": Constant(None)}
 """Replaces nothing, and computes what is a number."""
-
-
-def _all_names(parts: Sequence[Part], bound: bool = True) -> set[str]:
-    """All names that parts read, and with `bound` those that loops give."""
-    found: set[str] = set()
-
-    def add(term: Term | None) -> None:
-        if term is not None:
-            found.update(names(term))
-
-    for part in parts:
-        add(part.name)
-        add(part.when)
-        if isinstance(part, Loop):
-            add(part.times)
-            for term in part.lists.values():
-                add(term)
-            inside = _all_names(part.parts, bound)
-            found |= inside | ({part.counter, *part.lists} if bound else set())
-        elif isinstance(part.content, Group):
-            found |= _all_names(part.content.parts, bound)
-        else:
-            for term in part.content.arguments.values():
-                add(term)
-    return found

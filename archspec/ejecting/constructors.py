@@ -56,7 +56,7 @@ class Constructors:
         phrase = Phrase.of(op.kind)
         if phrase.tensor:
             return self._tensor(phrase.tensor, op.arguments, spell)
-        defaults, by_name = _defaults(phrase.path)
+        defaults, by_name = defaults_of(phrase.path)
         given = {name: op.arguments[name] for name in op.arguments if name in defaults}
         if not defaults:  # the class takes any arguments
             defaults, given = dict.fromkeys(op.arguments, _REQUIRED), dict(op.arguments)
@@ -73,6 +73,10 @@ class Constructors:
             elif default is _REQUIRED or not _is(given[name], default):
                 said.append(f"{name}={text}")
         return f"{self.named(phrase.path)}({', '.join(said)})"
+
+    def parameters(self, path: str) -> Sequence[str]:
+        """The arguments of a class or function by name; none where it takes any."""
+        return list(defaults_of(path)[0])
 
     def _tensor(self, tensor: str, arguments: Mapping[str, Term], spell: Spell) -> str:
         def placed(found: re.Match[str]) -> str:
@@ -91,7 +95,7 @@ class Constructors:
 _REQUIRED = inspect.Parameter.empty
 
 
-def _defaults(path: str) -> tuple[dict[str, Any], set[str]]:
+def defaults_of(path: str) -> tuple[dict[str, Any], set[str]]:
     """The parameters of a class or function, each with its default, and those given by name."""
     called = imported(path)
     classes = called.__mro__ if inspect.isclass(called) else (called,)

@@ -6,15 +6,18 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ejecting.carried import Carried
 from archspec.ejecting.channels import IN_CHANNELS, Channels
 from archspec.ejecting.classes import Classes, Root
 from archspec.ejecting.constructors import Constructors
 from archspec.ejecting.first_values import computed_last, fills
 from archspec.ejecting.forward import Line
+from archspec.ejecting.guarding import check
 from archspec.ejecting.layout import docstring, statement
 from archspec.ejecting.members import Unsayable
 from archspec.ejecting.renaming import Renamer
+from archspec.ejecting.symbols import Differs
 from archspec.ejecting.unrolling import Unroller
 from archspec.ejecting.view import View
 from archspec.emit import namespace
@@ -42,7 +45,10 @@ def eject(graph: Graph, name: str, doc: str = "", init: str | None = None) -> st
 
 
 def _classes(view: View, constructors: Constructors, root: Root) -> tuple[Classes, str]:
-    """All classes, and the name of the last. What cannot be said folded is written in full."""
+    """All classes, and the name of the last.
+
+    What cannot be said folded, or would be another network, is written in full.
+    """
     flat: list[str] = []
     while True:
         start: Any = view.root.given.get(IN_CHANNELS, 0)
@@ -51,11 +57,33 @@ def _classes(view: View, constructors: Constructors, root: Root) -> tuple[Classe
         whole = len(flat) > MOST_FLAT or len(set(flat)) < len(flat)
         try:
             folded = Unroller().template(fold(view.root, whole or flat))
-            return classes, classes.name(channels.root(Renamer().template(folded)), root)
+            name = classes.name(channels.root(Renamer().template(folded)), root)
+            check("\n\n\n".join(classes.sources), name, view.root, constructors)
+            return classes, name
         except Unsayable as error:
             if whole:
                 raise
-            flat.append(re.sub(r"_\d+\Z", "", error.of))
+            flat.append(_plain(error.of))
+        except Differs as error:
+            if whole:
+                raise _refusal(error) from error
+            templates = {name: _plain(each.name) for each, name in classes.known.values()}
+            around = [templates[each] for each in error.classes]
+            flat.append(next((each for each in around if each not in flat), around[0]))
+
+
+def _plain(name: str) -> str:
+    """The name of a class in the spec, without the number that tells templates apart."""
+    return re.sub(r"_\d+\Z", "", name)
+
+
+def _refusal(error: Differs) -> Refusal:
+    where = f" at {error.path!r}" if error.path else ""
+    return Refusal(
+        f"the Python that archspec wrote is not this network{where}: {error}",
+        code=Code.EJECT,
+        help="this is a fault of archspec: please report it with the spec",
+    )
 
 
 MOST_FLAT = 20

@@ -125,7 +125,7 @@ class Writer:
             self._line(f"{', '.join(targets)} = {call}", shape=shape)
         else:
             (target,) = targets
-            before = self.values[entry.reads[0]]
+            before = self.values[entry.reads[entry.passes]]
             condition = self._condition(position, entry)
             if target == before:
                 self._line(f"if {condition}:")

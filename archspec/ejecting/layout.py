@@ -127,6 +127,8 @@ def _broken(text: str, indent: int) -> Iterator[str]:
     elif clauses:
         for clause in clauses:
             yield from _broken(clause, indent + 4)
+    elif head[-1] == "[" and len(items) == 1 and (head[-2:-1].isalnum() or head[-2:-1] in "_)]"):
+        yield from _broken(inside, indent + 4)  # with a comma it would be a tuple
     else:
         for item in items:
             yield from _broken(f"{item},", indent + 4)

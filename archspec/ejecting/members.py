@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from torch import nn
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ejecting.terms import Spell, source, text_source
@@ -75,7 +77,7 @@ class Members:
         holders = {
             each.holders[:depth] for each, _ in every for depth in range(len(each.holders) + 1)
         }
-        self.lists: Collection[str] = {
+        self.lists = {
             path
             for path, inside in held.items()
             if path
@@ -83,6 +85,8 @@ class Members:
             and _in_order([each for each, _ in inside])
             and not any(".".join(h[:-1]) == path for h in holders if h)
         }
+        self.counted = _counted(holders, held)
+        self.lists = {*self.lists, *self.counted}
         self.made: set[str] = set()
 
     def holder(self, path: Sequence[str]) -> str:
@@ -116,11 +120,36 @@ class Members:
             path = ".".join(each.holders[:depth])
             if path not in self.made:
                 self.made.add(path)
-                kind = "nn.ModuleList()" if path in self.lists else "nn.Module()"
+                kind = self._new_holder(path)
                 lines.append(
                     self._set(each.holders[: depth - 1], Constant(each.holders[depth - 1]), kind)
                 )
         return lines
+
+    def _new_holder(self, path: str) -> str:
+        """Source of a holder, with those in it where it counts holders, in their order."""
+        if path not in self.counted:
+            return "nn.ModuleList()" if path in self.lists else "nn.Module()"
+        inside = [f"{path}.{number}" for number in range(self.counted[path])]
+        self.made.update(inside)
+        made = [self._new_holder(each) for each in inside]
+        if len(set(made)) == 1 and len(made) > 1:
+            return f"nn.ModuleList([{made[0]} for _ in range({len(made)})])"
+        return f"nn.ModuleList([{', '.join(made)}])"
+
+    def register(
+        self, each: Member, value: str, spell: Spell, kind: str, more: str
+    ) -> Iterator[str]:
+        """The statements that register a child, also one whose name torch would refuse."""
+        name = each.fixed
+        if kind == "module" or name not in REFUSED:
+            yield self.write(each, value, spell, kind, more)
+            return
+        _check_taken(name or "")
+        of = self.holder(each.holders)
+        yield f'{of}._{kind}s["{name}"] = {value}'
+        if more:
+            yield f'{of}._non_persistent_buffers_set.add("{name}")'
 
     def write(self, each: Member, value: str, spell: Spell, kind: str, more: str = "") -> str:
         """The statement that registers a child: a "module", a "parameter" or a "buffer"."""
@@ -147,6 +176,25 @@ class Members:
             return f"{of}.{name} = {value}"
         call = "add_module" if kind == "module" else "register_parameter"
         return f"{of}.{call}({_text(last, spell)}, {value})"
+
+
+REFUSED = frozenset(dir(nn.Module()))
+"""Names that torch refuses for parameters and buffers, because modules have such attributes."""
+
+
+def _counted(
+    holders: Collection[tuple[str, ...]], held: Mapping[str, Sequence[tuple[Member, bool]]]
+) -> dict[str, int]:
+    """The holders that hold the holders 0, 1, … and nothing else, with their number."""
+    inside: dict[str, set[str]] = {}
+    for each in holders:
+        if len(each) > 1:
+            inside.setdefault(".".join(each[:-1]), set()).add(each[-1])
+    return {
+        path: len(names)
+        for path, names in inside.items()
+        if path not in held and names == set(map(str, range(len(names))))
+    }
 
 
 def is_plain(name: str) -> bool:

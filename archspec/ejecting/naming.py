@@ -35,6 +35,7 @@ class Naming:
     def __init__(self, file: File, template: Template, is_root: bool) -> None:
         self.classes, self.template = file, template
         self.spelled = file.spelled(template)
+        self.chains = Names(self.spelled.values())
         self.stored: dict[str, str] = {}
         self.sequential = not is_root and self._is_sequential()
         self.members = Members([])

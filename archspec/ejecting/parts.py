@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from archspec.ejecting.members import Unsayable
-from archspec.ejecting.terms import source
+from archspec.ejecting.terms import names, source
 from archspec.folding.template import Entry, Group, Loop, Part
 from archspec.folding.terms import Constant, Term, Text
 from archspec.folding.tree import INPUT, Edge
@@ -87,3 +87,28 @@ def _as_text(name: Term) -> Text:
 def words(text: str) -> list[str]:
     """The names in a text of Python."""
     return re.findall(r"[A-Za-z_]\w*", text)
+
+
+def all_names(parts: Sequence[Part], bound: bool = True) -> set[str]:
+    """All names that parts read, and with `bound` those that loops give."""
+    found: set[str] = set()
+
+    def add(term: Term | None) -> None:
+        if term is not None:
+            found.update(names(term))
+
+    for part in parts:
+        add(part.name)
+        add(part.when)
+        if isinstance(part, Loop):
+            add(part.times)
+            for term in part.lists.values():
+                add(term)
+            inside = all_names(part.parts, bound)
+            found |= inside | ({part.counter, *part.lists} if bound else set())
+        elif isinstance(part.content, Group):
+            found |= all_names(part.content.parts, bound)
+        else:
+            for term in part.content.arguments.values():
+                add(term)
+    return found

@@ -27,6 +27,8 @@ from archspec.ir.shape import Shape, is_batched, show
 from archspec.ir.spelling import Sum, source_of
 from archspec.sizes.size import depends, everywhere, known
 
+TRACKED = True
+"""Whether the channels of values follow from what made them. Else each call says them."""
 OWNER = "module"
 """The link of a node to the one whose module it calls."""
 
@@ -55,7 +57,7 @@ class View:
 
         It is `tracked` where the channels of its input follow. Those of a class are told to it.
         """
-        tracked = (tracked or name is not None) and name not in self.untracked
+        tracked = TRACKED and (tracked or name is not None) and name not in self.untracked
         key = graphs, name, tracked
         if key not in self.lists:
             self.lists[key] = _Lister(self, graphs, name, tracked).made()
@@ -103,13 +105,16 @@ class _Lister:
         free = (f"size_{n}" if n else "size" for n in count())
         sizes = [next(n for n in free if n not in names) for _ in self.plan.arguments]
         outputs = tuple(map(self._edge, graph.outputs))
+        known_names = _known(graph)
+        if Edge(INPUT) in self.tracked:  # each node knows the channels of what it reads
+            known_names.pop(IN_CHANNELS, None)
         made = List(
             self.name,
             (*names, *sizes),
             tuple(self.nodes),
             outputs,
             graph.output_names,
-            _known(graph),
+            known_names,
             _channels(graph.inputs[:1]) if Edge(INPUT) in self.tracked else None,
             (graph.doc,) if graph.doc else (),
         )

@@ -40,8 +40,8 @@ def test_a_right_example_compiles_without_warnings(code, tmp_path):
     assert codes(CATALOGUE[code].right, CATALOGUE[code], tmp_path) == set()
 
 
-def test_only_weights_exports_and_imports_are_no_matter_of_a_text():
-    assert set(CATALOGUE) - set(IN_TEXT) == {Code.WEIGHTS, Code.EXPORT, Code.IMPORT}
+def test_only_weights_and_conversions_are_no_matter_of_a_text():
+    assert set(CATALOGUE) - set(IN_TEXT) == {Code.WEIGHTS, Code.EXPORT, Code.IMPORT, Code.EJECT}
 
 
 def test_every_code_has_one_entry():

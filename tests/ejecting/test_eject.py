@@ -70,6 +70,25 @@ layers:
   - {conv2d: {out_channels: 3, kernel_size: 3, padding: 1, bias: false}}
   - {name: half, layers: [{linear: 6}, relu, {linear: 6}]}
 """,
+    "holders": """
+input: [3, 8, 8]
+blocks:
+  head:
+    params: {scores: int}
+    layers:
+      - {name: conv, conv2d: {out_channels: in_channels // 2, kernel_size: 3, bias: false}}
+      - batch_norm
+      - relu
+      - {name: scores, conv2d: {out_channels: scores, kernel_size: 1}}
+layers:
+  - {name: up.1.conv, conv2d: {out_channels: 8, kernel_size: 3}}
+  - {name: up.0.conv, conv2d: {out_channels: 12, kernel_size: 1}}
+  - {name: one, head: {scores: 5}, from: up.1.conv}
+  - {name: two, head: {scores: 5}, from: up.0.conv}
+  - {name: type, constant: {value: [1.0]}}
+  - {name: both, mul: [one, type]}
+  - add: [both, two]
+""",
     "sizes": """
 input: [2, H, W]
 sizes: {H: 12, W: 8}

@@ -25,7 +25,11 @@ def word(op: Any, outputs: Any) -> Key:
         return MEAN
     if name in LAYOUTS:
         return "laid out", outputs[0]
+    if name == "constant":  # its numbers are read in float32
+        return name, outputs[0], op.persistent
     said = {key: _one(value) for key, value in op.arguments().items()}
+    if isinstance(getattr(op, "dim", None), int) and op.dim < 0:
+        said["dim"] = repr(op.dim + len(outputs[0]))
     if "pool" in name:
         said = {key: _one(getattr(op, key)) for key in POOLED if hasattr(op, key)}
         said["stride"] = _one(op.stride or op.kernel_size) if hasattr(op, "stride") else None

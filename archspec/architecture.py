@@ -237,6 +237,25 @@ class Architecture:
         followed = self.emitted if self.sizes else self.graph
         return write(self._program, None if followed is self.graph else followed)
 
+    def eject(self) -> str:
+        """The network as the text of one Python file that needs torch alone.
+
+        Its last class is the network, which takes no arguments. A block is a class with its
+        parameters. The module has the keys and results of that of `build`; under
+        `torch.manual_seed(n)` it has the weights of `build(seed=n)`.
+
+        Raises `SpecError` for an op that cannot be written out, and `ModuleNotFoundError` if torch
+        is not installed.
+        """
+        _need_torch()
+        from archspec.diagnostics.diagnostic import Refusal
+        from archspec.ejecting import eject
+
+        try:
+            return eject(self.emitted, self.name, self.doc, self.init)
+        except Refusal as refusal:
+            raise SpecError([Diagnostic.of(refusal, self.input_span)]) from None
+
     def build(
         self,
         device: torch.device | str | None = "cpu",

@@ -33,6 +33,7 @@ ORDER = (
     "verify",
     "weights",
     "exporting",
+    "ejecting",
     "architecture",
     "loading",
     "importing",

@@ -81,7 +81,12 @@ NO_TORCH = "import sys; sys.modules['torch'] = None\n"
 
 
 @pytest.mark.parametrize(
-    "argv", [["compile", "lenet_bn", "--verify"], ["compile", "lenet_bn", "--weights", "x.pth"]]
+    "argv",
+    [
+        ["compile", "lenet_bn", "--verify"],
+        ["compile", "lenet_bn", "--weights", "x.pth"],
+        ["eject", "lenet_bn"],
+    ],
 )
 def test_without_torch_the_command_line_says_what_is_missing(argv):
     code = f"{NO_TORCH}from archspec.cli import main\nsys.exit(main({argv!r}))"

@@ -120,13 +120,18 @@ def found(name: str) -> Path:
     return next(ROOT / place for place in places if (ROOT / place).is_file())
 
 
+def parser() -> argparse.ArgumentParser:
+    """What the command line takes."""
+    made = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    made.add_argument("specs", nargs="*", help="names or paths")
+    made.add_argument("--unnamed", action="store_true", help="hide the names of blocks")
+    made.add_argument("--flat", action="store_true", help="write everything out")
+    made.add_argument("--show", action="store_true", help="print the texts")
+    return made
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("specs", nargs="*", help="names or paths")
-    parser.add_argument("--unnamed", action="store_true", help="hide the names of blocks")
-    parser.add_argument("--flat", action="store_true", help="write everything out")
-    parser.add_argument("--show", action="store_true", help="print the texts")
-    options = parser.parse_args()
+    options = parser().parse_args()
     paths = [found(name) for name in options.specs] or specs()
     rows = list(table(paths, options))
     ratios = sorted(ratio for ratio, _ in rows)

@@ -5,6 +5,7 @@
     python tools/parity.py --models resnet18 gpt2
     python tools/parity.py --zoo                all networks beyond the 80 (see tools/references/)
     python tools/parity.py --zoo --state FILE   keeps what is done in FILE, and goes on from there
+    python tools/parity.py --eject              ejected files of all bundled specs (tools/eject.py)
     python tools/parity.py --write              also put the rows into docs/zoo.md
 
 The largest model needs about 9 GB. With --write the rows of other models stay, so the work can be
@@ -38,6 +39,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import eject
 import parity_page
 import references
 import torch
@@ -398,7 +400,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--state", type=Path, metavar="FILE", help="keeps what is done of the zoo")
     parser.add_argument("--small", action="store_true", help=f"real passes at {SMALL}x{SMALL}")
     parser.add_argument("--write", action="store_true", help="put the rows into docs/zoo.md")
+    parser.add_argument("--eject", action="store_true", help="compare ejected files instead")
     options = parser.parse_args(arguments)
+    if options.eject:
+        bundled = [*sorted(SPECS.parent.glob("*.yaml")), *sorted(SPECS.glob("*.yaml"))]
+        return eject.main([*map(str, bundled), *["--size", str(SMALL)] * options.small])
     wanted = options.models or (list(beyond) if options.zoo else names())
     failures = []
     if classifiers := [name for name in wanted if name not in beyond]:

@@ -19,6 +19,7 @@ COMMANDS = (
     "explain",
     "expand",
     "import",
+    "eject",
     "list",
     "schema",
     "completion",

@@ -46,7 +46,7 @@ class _Changed:
 
     def graph(self, graph: Graph) -> Graph:
         if graph not in self._graphs:
-            self._graphs[graph] = Graph(
+            made = self._graphs[graph] = Graph(
                 graph.block,
                 graph.input_names,
                 self.shapes(graph.inputs),
@@ -57,6 +57,7 @@ class _Changed:
                 graph.always_named,
                 graph.taken,
             )
+            made.params, made.doc = graph.params, graph.doc
         return self._graphs[graph]
 
     def _step(self, step: Step) -> Step:

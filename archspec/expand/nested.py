@@ -116,6 +116,8 @@ def call(
         with Entered(x, span, block, written):
             last = x.run(block.body, Site(builder, inner, builder.start))
             graph = finish(x, Site(builder, inner, builder.start), last, block.outputs, block.name)
+        if graph is not None:
+            graph.params, graph.doc = inner.names, block.doc
         if graph is not None and not patched:
             x.graphs[key] = graph
         elif graph is None and not patched:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from archspec.folding.class_scope import Made
 from archspec.folding.columns import Column
 from archspec.folding.naming import Names
-from archspec.folding.scopes import RESERVED, Made
+from archspec.folding.scopes import RESERVED
 from archspec.folding.terms import Constant, Item, Name, Term
 
 _SIZES = {"out_channels": "channels", "out_features": "features"}
@@ -48,8 +49,9 @@ class Renamed:
             for number, each in enumerate(others):
                 self.terms[each.name] = Item(Name(name), Constant(number))
             return
+        inner = last or len(others) > 1 or plural in self.names.taken
         for each in others:
-            self._rename(each, "hidden" if last or len(others) > 1 else plural)
+            self._rename(each, "hidden" if inner else plural)
 
     def _rename(self, made: Made, word: str) -> None:
         name = self.names.new(word)

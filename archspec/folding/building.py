@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from archspec.folding.columns import Column, Unalike
 from archspec.folding.conditions import condition
+from archspec.folding.loop_scope import LoopScope
 from archspec.folding.patterns import (
     CallPattern,
     GroupPattern,
@@ -14,7 +15,7 @@ from archspec.folding.patterns import (
     RunPattern,
     Slot,
 )
-from archspec.folding.scopes import LoopScope, Scope
+from archspec.folding.scopes import Scope
 from archspec.folding.template import Call, Entry, Group, Loop, Op, Part
 from archspec.folding.terms import Constant, Term
 
@@ -114,6 +115,7 @@ class Builder:
             when,
             slot.links,
             slot.marks,
+            min(slot.passes, max(0, len(slot.reads) - 1)),
         )
 
     def _loop(self, slot: Slot, times: Column, inner: Pattern, when: Term | None) -> Loop:

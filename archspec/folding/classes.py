@@ -7,8 +7,10 @@ from contextlib import suppress
 
 from archspec.folding.better_names import Renamed
 from archspec.folding.building import Builder, given_of
-from archspec.folding.columns import ABSENT, Column, Unalike
+from archspec.folding.class_scope import ClassScope, kind_of
+from archspec.folding.columns import ABSENT, Column, Unalike, filled
 from archspec.folding.counters import with_counters
+from archspec.folding.loop_scope import LoopScope
 from archspec.folding.naming import Names, is_size
 from archspec.folding.order import in_order
 from archspec.folding.patterns import LeafPattern, Pattern, RunPattern, Slot, unified
@@ -23,13 +25,13 @@ from archspec.folding.rows import (
     RunItem,
     item_of,
 )
-from archspec.folding.runs import settled, settled_together, weight, with_runs
-from archspec.folding.scopes import ClassScope, LoopScope, kind_of
+from archspec.folding.runs import with_runs
+from archspec.folding.settling import settled, settled_together
 from archspec.folding.substitution import substituted
 from archspec.folding.template import Parameter, Part, Template
 from archspec.folding.terms import Conditional, Constant, Name
 from archspec.folding.tree import INPUT, Edge, Known, Leaf, List
-from archspec.folding.words import words_in, words_of
+from archspec.folding.words import weight, words_in, words_of
 
 MOST_LISTS = 6
 """The most lists that a loop may walk together, as a table: fewer than it has rows."""
@@ -166,7 +168,7 @@ def _parameters(scope: ClassScope, better: Renamed) -> tuple[list[Parameter], di
         if each.name in listed:
             name = listed[each.name]
             if name not in values:
-                columns = [other.column.values for other in better.lists[name]]
+                columns = [filled(other.column).values for other in better.lists[name]]
                 values[name] = Column(zip(*columns, strict=True))
                 made.append(Parameter(name, kind="list"))
             continue

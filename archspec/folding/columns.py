@@ -105,3 +105,9 @@ def majority(column: Column) -> Any:
         counts[column.keys[i]] = counts.get(column.keys[i], 0) + 1
     best = max(counts, key=lambda each: counts[each])
     return next(column.values[i] for i in column.present if column.keys[i] == best)
+
+
+def filled(column: Column) -> Column:
+    """The column with what most lists have where it has no value."""
+    usual = majority(column)
+    return Column([usual if value is ABSENT else value for value in column.values])

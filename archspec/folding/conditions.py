@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from archspec.folding.class_scope import ClassScope
 from archspec.folding.columns import Column, Unalike
+from archspec.folding.loop_scope import LoopScope
 from archspec.folding.naming import is_size
-from archspec.folding.scopes import ClassScope, LoopScope, Scope
+from archspec.folding.scopes import Scope
 from archspec.folding.terms import Binary, Constant, Name, Term
 
 Atom = tuple[Term, int]

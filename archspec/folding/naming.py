@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 
 
@@ -48,3 +49,17 @@ def element_names(name: str) -> Iterator[str]:
 def is_size(name: str) -> bool:
     """Whether a name is that of a number of channels or features, which differs by network."""
     return any(word in name for word in ("channels", "features", "width", "hidden"))
+
+
+_NUMBER = re.compile(r"\d+")
+
+
+def counting(names: Sequence[str]) -> tuple[str, int, str] | None:
+    """What stands before and behind a number that counts up, and its first value."""
+    numbers = list(_NUMBER.finditer(names[0]))
+    for found in reversed(numbers):
+        before, behind = names[0][: found.start()], names[0][found.end() :]
+        first = int(found[0])
+        if all(name == f"{before}{first + i}{behind}" for i, name in enumerate(names)):
+            return before, first, behind
+    return None

@@ -44,9 +44,14 @@ class RunPattern(Record):
 
 
 class Slot:
-    """One place of a pattern. `present` says which rows have it; None: all."""
+    """One place of a pattern. `present` says which rows have it; None: all.
 
-    __slots__ = ("content", "given", "links", "marks", "name", "outputs", "present", "reads")
+    In the others it hands on what it would read, the one that `passes` counts.
+    """
+
+    __slots__ = (
+        *("content", "given", "links", "marks", "name", "outputs", "passes", "present", "reads"),
+    )
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class Slot:
         self.outputs, self.marks, self.given = outputs, marks, given
         self.reads: tuple[Edge, ...] = ()
         self.links: tuple[tuple[str, int], ...] = ()
+        self.passes = 0
 
 
 class Pattern:
@@ -87,8 +93,7 @@ def unified(rows: Sequence[Row | None], optional: bool = True) -> Pattern:
             present[i].items[position] for i, position in enumerate(place) if position is not None
         ]
         slots.append(_slot(len(rows), there, where, items))
-    _wire(slots, places, present)
-    outputs = _common([row.outputs for row in present], slots, places)
+    outputs = _wired(slots, places, present)
     return Pattern(len(rows), tuple(slots), outputs)
 
 
@@ -179,6 +184,23 @@ def _run(size: int, where: list[int], runs: list[RunItem]) -> RunPattern:
 # --- edges ---------------------------------------------------------------------------------------
 
 
+def _wired(
+    slots: list[Slot], places: Sequence[tuple[int | None, ...]], rows: Sequence[Row]
+) -> tuple[Edge, ...]:
+    """Finds all edges, and what optional slots hand on; the edges of what rows give."""
+    optional = [slot for slot in slots if slot.present is not None and slot.outputs == 1]
+    for passes in (0, 1):
+        for slot in optional:
+            slot.passes = passes
+        try:
+            _wire(slots, places, rows)
+            return _common([row.outputs for row in rows], slots, places)
+        except Unalike:
+            if passes or not optional:
+                raise
+    raise Unalike
+
+
 def _wire(slots: list[Slot], places: Sequence[tuple[int | None, ...]], rows: Sequence[Row]) -> None:
     """Finds what each slot reads: an edge that means the right value in every row that has it."""
     to_slot = _to_slots(places, rows)
@@ -237,7 +259,7 @@ def _passed(
         slot = slots[edge.node]
         if edge.output or slot.outputs > 1 or not slot.reads:
             return None
-        edge = slot.reads[0]
+        edge = slot.reads[min(slot.passes, len(slot.reads) - 1)]
     return edge
 
 

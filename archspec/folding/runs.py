@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
 
-from archspec.folding.rows import CallItem, GroupItem, Item, LeafItem, Ready, Row, RunItem
+from archspec.folding.naming import counting
+from archspec.folding.rows import Item, LeafItem, Row, RunItem
 from archspec.folding.tree import INPUT, Edge
 from archspec.record import Record
 
@@ -257,9 +257,6 @@ def _iteration(
     return tuple(made)
 
 
-_NUMBER = re.compile(r"\d+")
-
-
 def _are_named_alike(items: Sequence[Item], period: int) -> bool:
     """Whether names count up with the iterations: `layer1`, `layer2`, …"""
     for q in range(period):
@@ -271,17 +268,6 @@ def _are_named_alike(items: Sequence[Item], period: int) -> bool:
         if counting([str(name) for name in names]) is None:
             return False
     return True
-
-
-def counting(names: Sequence[str]) -> tuple[str, int, str] | None:
-    """What stands before and behind a number that counts up, and its first value."""
-    numbers = list(_NUMBER.finditer(names[0]))
-    for found in reversed(numbers):
-        before, behind = names[0][: found.start()], names[0][found.end() :]
-        first = int(found[0])
-        if all(name == f"{before}{first + i}{behind}" for i, name in enumerate(names)):
-            return before, first, behind
-    return None
 
 
 # --- in and out of a row -------------------------------------------------------------------------
@@ -299,112 +285,11 @@ def _folded(row: Row, run: _Run) -> Row:
         return Edge(edge.node - run.length + 1, edge.output)
 
     item = Item(None, run.content, run.reads, 1)
-    items = (*row.items[: run.start], item, *(_moved(i, moved) for i in row.items[end:]))
+    items = (*row.items[: run.start], item, *(item_moved(i, moved) for i in row.items[end:]))
     return Row(items, tuple(map(moved, row.outputs)))
 
 
-def _moved(item: Item, moved: Callable[[Edge], Edge]) -> Item:
+def item_moved(item: Item, moved: Callable[[Edge], Edge]) -> Item:
+    """An item with all its edges changed."""
     links = tuple([(word, moved(Edge(owner)).node) for word, owner in item.links])
     return item.moved(tuple(map(moved, item.reads)), links, item.name)
-
-
-def unrolled(row: Row, place: int) -> Row:
-    """The row with the items of all iterations in place of a run."""
-    run = row.items[place]
-    assert isinstance(run.content, RunItem)
-    made: list[Item] = []
-    before = run.reads[0]
-    for iteration in run.content.iterations:
-        begin = place + len(made)
-
-        def inner(edge: Edge, begin: int = begin, before: Edge = before) -> Edge:
-            if edge.node != INPUT:
-                return Edge(edge.node + begin, edge.output)
-            return before if edge.output == 0 else run.reads[edge.output]
-
-        made += [_moved(item, inner) for item in iteration.items]
-        before = inner(iteration.outputs[0])
-
-    def later(edge: Edge) -> Edge:
-        if edge.node < place:
-            return edge
-        return before if edge.node == place else Edge(edge.node + len(made) - 1, edge.output)
-
-    items = (*row.items[:place], *made, *(_moved(i, later) for i in row.items[place + 1 :]))
-    return Row(items, tuple(map(later, row.outputs)))
-
-
-POOR = 0.1
-"""A loop must save this share of its text at least."""
-
-
-def settled(row: Row, worth: Worth, staged: Callable[[RunItem], RunItem]) -> Row:
-    """The row without the runs that are worth little, also in its groups.
-
-    `staged` may make a run of runs of a long one.
-    """
-    for place in range(len(row.items) - 1, -1, -1):
-        content = row.items[place].content
-        if isinstance(content, RunItem) and worth(content) < POOR:
-            row = unrolled(row, place)
-    items = [_settled(item, worth, staged) for item in row.items]
-    return Row(tuple(items), row.outputs)
-
-
-def _settled(item: Item, worth: Worth, staged: Callable[[RunItem], RunItem]) -> Item:
-    match item.content:
-        case GroupItem(row):
-            return item.holding(GroupItem(settled(row, worth, staged)))
-        case RunItem(iterations):
-            return item.holding(staged(RunItem(tuple(settled_together(iterations, worth)))))
-        case _:
-            return item
-
-
-def settled_together(rows: Sequence[Row], worth: Worth) -> Sequence[Row]:
-    """Iterations without runs that are worth little in each of them.
-
-    Those that have different numbers of iterations stay: together they are worth more.
-    """
-    if len({len(row.items) for row in rows}) > 1:
-        return rows
-    for place in range(len(rows[0].items) - 1, -1, -1):
-        items = [row.items[place] for row in rows]
-        runs = [item.content for item in items if isinstance(item.content, RunItem)]
-        groups = [item.content.row for item in items if isinstance(item.content, GroupItem)]
-        if len(runs) == len(rows) and len({len(run.iterations) for run in runs}) == 1:
-            if all(worth(run) < POOR for run in runs):
-                rows = [unrolled(row, place) for row in rows]
-        elif len(groups) == len(rows):
-            inner = settled_together(groups, worth)
-            rows = [
-                Row(
-                    (*row.items[:place], item.holding(GroupItem(group)), *row.items[place + 1 :]),
-                    row.outputs,
-                )
-                for row, item, group in zip(rows, items, inner, strict=True)
-            ]
-    return rows
-
-
-def weight(row: Row) -> int:
-    """About how many words the nodes of a row take."""
-    return sum(map(_weight, row.items))
-
-
-def _weight(item: Item) -> int:
-    own = 1 + (item.name is not None)
-    match item.content:
-        case LeafItem(_, values, _):
-            return own + len(values) * 2
-        case CallItem(ready, instance):
-            given = [n for n, c in ready.values.items() if not _is_default(ready, n, instance)]
-            return own + 2 * len(given)
-        case GroupItem(row):
-            return own + weight(row)
-        case RunItem(iterations):
-            return own + 1 + weight(iterations[0])
-
-
-def _is_default(ready: Ready, name: str, instance: int) -> bool:
-    return ready.values[name].keys[instance] == ready.defaults[name].keys[instance]

@@ -65,7 +65,7 @@ class Entry(Record):
     """One node. `Edge.node` counts the parts of its list.
 
     It is unnamed where its name is its position. Where `when` is false it is not there, and hands
-    on the first value that it reads.
+    on the first value that it reads, or that of its reads which `passes` counts.
     """
 
     name: Term | None
@@ -75,6 +75,7 @@ class Entry(Record):
     when: Term | None = None
     links: tuple[tuple[str, int], ...] = ()
     marks: Mapping[str, Value] = {}
+    passes: int = 0
 
 
 class Loop(Record):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from archspec.folding.rows import Ready
+from archspec.folding.rows import CallItem, GroupItem, Item, LeafItem, Ready, Row, RunItem
 from archspec.folding.template import Entry, Loop, Part, Template
 from archspec.folding.terms import Constant, Name
 from archspec.folding.tree import Edge
@@ -41,3 +41,26 @@ def _words(value: Any) -> int:
 
 def _words_of_value(value: Any) -> int:
     return sum(map(_words_of_value, value)) if isinstance(value, tuple) else 1
+
+
+def weight(row: Row) -> int:
+    """About how many words the nodes of a row take."""
+    return sum(map(_weight, row.items))
+
+
+def _weight(item: Item) -> int:
+    own = 1 + (item.name is not None)
+    match item.content:
+        case LeafItem(_, values, _):
+            return own + len(values) * 2
+        case CallItem(ready, instance):
+            given = [n for n, c in ready.values.items() if not _is_default(ready, n, instance)]
+            return own + 2 * len(given)
+        case GroupItem(row):
+            return own + weight(row)
+        case RunItem(iterations):
+            return own + 3 + weight(iterations[0])
+
+
+def _is_default(ready: Ready, name: str, instance: int) -> bool:
+    return ready.values[name].keys[instance] == ready.defaults[name].keys[instance]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_origin
 
-from archspec.folding.template import Parameter
+from archspec.folding.template import Parameter, Template
 from archspec.folding.terms import Constant, Name, Sequence, Term
 from archspec.folding.tree import Formula, Leaf, Value
 from archspec.importing.expressions import expression, literal
@@ -70,3 +70,11 @@ def written_default(term: Term) -> Any:
 def type_word(parameter: Parameter) -> str:
     """The word for the type of a parameter without a default."""
     return parameter.kind
+
+
+def declared(template: Template) -> dict[str, object]:
+    """The parameters with their defaults, or the words for their types where these are missing."""
+    return {
+        each.name: Plain(type_word(each)) if each.default is None else written_default(each.default)
+        for each in template.parameters
+    }

@@ -100,7 +100,7 @@ def imported(
         from archspec.importing.rewriting import rewritten
 
         if not kept:
-            text = rewritten(arch, hints=hints_of(net, arch))
+            text = rewritten(arch, hints=hints_of(net, arch), loose=True)
             arch = loads(text, name=arch.name, warn=False)
     if not verify:
         return Imported(net, arch, None)

@@ -146,7 +146,7 @@ def _tall(value: Any) -> bool:
 
 
 def _nests(node: Mapping[Any, Any]) -> bool:
-    return len(node) > 2 or any(isinstance(each, Nodes) for each in node.values())
+    return len(node) > 1 or any(isinstance(each, Nodes) for each in node.values())
 
 
 def entries(nodes: Sequence[Any], indent: str) -> Iterator[str]:

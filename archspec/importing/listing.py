@@ -121,6 +121,8 @@ class Listing:
     def _hands_on(self, index: int) -> bool:
         """Whether the next node may read a part by its place, though it may not be there."""
         part = self.parts[index]
+        if isinstance(part, Entry) and part.passes:
+            return True  # it says what stands in its place
         return part.when is None or part.reads[:1] == self.gives(index - 1)[:1]
 
     def edges(self, edges: Sequence[Edge], at: int | None = None) -> list[str]:
@@ -170,6 +172,8 @@ class Listing:
             data["weights"] = weights
         if part.when is not None:
             data["when"] = Plain(expression(part.when))
+            if part.passes:
+                data["else"] = self.edge(part.reads[part.passes], index)
         data.update({k: v for k, v in part.marks.items() if k not in (WEIGHTS, INPUTS)})
         return _short(data)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from archspec.architecture import Architecture
@@ -11,6 +11,7 @@ from archspec.expand.program import Program
 from archspec.expand.write import Unwritten as Unspelled
 from archspec.folding.fold import fold
 from archspec.folding.tree import List, Value
+from archspec.importing.hoisting import hoisted
 from archspec.importing.listing import Unwritten
 from archspec.importing.standard import standard_lists
 from archspec.importing.tidying import with_classes
@@ -37,24 +38,36 @@ def rewritten(
     flat: bool = False,
     named: bool = True,
     hints: Mapping[str, Hint] | None = None,
+    loose: bool = False,
 ) -> str:
     """The text of a spec that compiles to the same graph. `hints` are those of lists by path.
 
     With `flat` nothing is left to work out. Unless `named`, blocks lose the names of standard ones.
     Where a class cannot be folded, it is written out in full. Sizes that the spec declares stay
-    declared where each number that follows them can be said.
+    declared where each number that follows them can be said. Where it may be `loose`, the graph is
+    another one with the same results: values that are joined again and again are joined outside.
     """
+    change = hoisted if loose else _unchanged
     if arch.sizes:
         with suppress(Unseen, Unwritten, Unspelled, SpecError):
-            text = _Rewriter(arch, arch.emitted, arch.program, named, hints or {}).text(flat)
-            if _is_alike(arch, text):
+            text = _Rewriter(arch, arch.emitted, arch.program, named, hints or {}, change).text(
+                flat
+            )
+            if _is_alike(arch, text, change):
                 return text
     said = {**arch.program.said, "sizes": {}, "input_sizes": None}
     program = arch.program._replace(said=said) if arch.sizes else arch.program
     try:
-        return _Rewriter(arch, arch.graph, program, named, hints or {}).text(flat)
+        return _Rewriter(arch, arch.graph, program, named, hints or {}, change).text(flat)
     except (Unseen, Unwritten):
         return arch.expand()
+
+
+Change = Callable[[Graph], Graph]
+
+
+def _unchanged(graph: Graph) -> Graph:
+    return graph
 
 
 class _Rewriter:
@@ -67,8 +80,10 @@ class _Rewriter:
         program: Program,
         named: bool,
         hints: Mapping[str, Hint],
+        change: Change,
     ) -> None:
-        self.arch, self.program = arch, program
+        self.graph, self.program = change(arch.graph), program
+        graph = change(graph)
         told = {
             visit.step.body: hints[visit.path]
             for visit in walk(graph)
@@ -84,7 +99,7 @@ class _Rewriter:
         self.root = trees[graph]
         if not named:
             _hide_names(self.root)
-        plain = _same_lists(graph, arch.graph)
+        plain = _same_lists(graph, self.graph)
         self.graphs = {tree: plain[body] for body, tree in trees.items()}
         self.follows = {tree for body, tree in trees.items() if _follows(body)}
 
@@ -95,11 +110,11 @@ class _Rewriter:
         classes = {each.of or "" for each in _lists(self.root)}
         for _ in range(0 if flat else len(classes) + 1):
             try:
-                root = with_classes(fold(self.root, plain, known), self.program.graph)
+                root = with_classes(fold(self.root, plain, known), self.graph)
                 text = write(root, self.program)
             except Unwritten:
                 break
-            wrong = _wrong(self.arch.graph, text)
+            wrong = _wrong(self.graph, text)
             if wrong is None:
                 return text
             wrong = wrong - plain or classes - plain
@@ -124,7 +139,7 @@ def _follows(graph: Graph) -> bool:
     return any(is_computed(part) for op in ops for part in parts(vars(op)))
 
 
-def _is_alike(arch: Architecture, text: str) -> bool:
+def _is_alike(arch: Architecture, text: str, change: Change) -> bool:
     """Whether a text is the same network at other sizes too."""
     again = loads(text, warn=False)
     contract = arch.contract()
@@ -132,7 +147,7 @@ def _is_alike(arch: Architecture, text: str) -> bool:
         sizes = {name: size + more * (i + 1) for i, (name, size) in enumerate(arch.sizes.items())}
         if contract.accepts(**sizes):
             one, two = (each.variant(sizes=sizes).graph for each in (arch, again))
-            if first_difference(one, two) is not None:
+            if first_difference(change(one), two) is not None:
                 return False
     return True
 

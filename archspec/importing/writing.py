@@ -12,9 +12,9 @@ from archspec.expand.program import Program
 from archspec.expand.write import scalar
 from archspec.folding.naming import Names
 from archspec.folding.template import Call, Group, Loop, Part, Template
+from archspec.importing.data import declared
 from archspec.importing.layout import entries, mapping, prose
 from archspec.importing.listing import Listing, Outer
-from archspec.importing.parameters import declared
 from archspec.ir.op import REGISTRY
 
 INDENT = "  "

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from archspec.diagnostics.diagnostic import Code, Refusal
-from archspec.ir.op import Doubt, Op, Weights
+from archspec.ir.op import Doubt, Made, Op, Weights
 from archspec.ir.shape import Dim, Shape, is_batched, show
 from archspec.ir.tape import Tape, Tensor
 from archspec.ir.types import ValueType
@@ -104,6 +104,12 @@ class GivenWeights(Op):
 
     def module_key(self, *inputs: Shape) -> Hashable:
         return self._plain.module_key(*self._shapes(inputs))
+
+    def made(self, *inputs: Shape) -> Made | None:
+        """The call that makes the module with all weights; None where it has no weight left."""
+        if self.given and not self.weights(*inputs) and not self.tied:
+            return None
+        return self._plain.made(*self._shapes(inputs))
 
     def build(self, *inputs: Shape) -> nn.Module | TorchTensor | None:
         """Its module without the given weights; None where it has no other weights."""

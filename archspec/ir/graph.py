@@ -7,7 +7,7 @@ It holds no paths, so a block that is called twice with equal arguments and inpu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from archspec.diagnostics.diagnostic import Span
@@ -17,6 +17,8 @@ from archspec.ir.types import ValueType
 from archspec.record import Record
 
 T = TypeVar("T")
+
+_NO_PARAMS: Mapping[str, Any] = {}
 
 INPUT = -1
 """`Ref.step` of the graph's own inputs."""
@@ -104,12 +106,16 @@ class Graph:
     unnamed outputs (a tuple is returned); the root graph of a spec with `outputs:` has names and
     returns a dict, or a tensor where one output is left. With `always_named` it is always a dict.
     The last `taken` outputs of a loop are values of single iterations that other nodes read.
+    Of a block `params` are the values of its parameters by name, and `doc` is its description.
     """
 
     __slots__ = (
         *("block", "input_names", "inputs", "input_types", "steps", "outputs"),
-        *("output_names", "always_named", "taken"),
+        *("output_names", "always_named", "taken", "params", "doc"),
     )
+
+    params: Mapping[str, Any]
+    doc: str
 
     def __init__(
         self,
@@ -127,6 +133,7 @@ class Graph:
         self.inputs, self.input_types = inputs, input_types
         self.steps, self.outputs = steps, outputs
         self.output_names, self.always_named, self.taken = output_names, always_named, taken
+        self.params, self.doc = _NO_PARAMS, ""
 
     def shape(self, ref: Ref) -> Shape:
         """The shape of a value of this graph."""

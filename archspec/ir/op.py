@@ -62,6 +62,17 @@ class Weight(Record):
 Weights: TypeAlias = tuple[Weight, ...]
 
 
+class Made(Record):
+    """The call that makes an op's module: the path of what is called, and its arguments.
+
+    What is called is a class of modules, or a function that gives a buffer.
+    """
+
+    path: str
+    arguments: Mapping[str, Any] = MappingProxyType({})
+    positional: Sequence[Any] = ()
+
+
 class Doubt(Record):
     """Why a call that would run is probably a mistake, and what to do instead."""
 
@@ -322,18 +333,30 @@ class Op:
         An op that owns a single tensor under its own path returns that tensor: an `nn.Parameter` is
         learned, any other becomes a buffer. With `gives_own` the tensor is the op's value.
 
-        By default it calls the class at `module_path` with all arguments and those `inferred`.
+        By default it makes the call that `made` describes.
         """
-        path = self.module_path(*inputs)
-        if path is None:
+        call = self.made(*inputs)
+        if call is None:
             return None
         from importlib import import_module
 
-        package, _, name = path.rpartition(".")
-        made: nn.Module = getattr(import_module(package), name)(
-            **self.inferred(*inputs), **vars(self)
-        )
+        package, _, name = call.path.rpartition(".")
+        function = getattr(import_module(package), name)
+        made: nn.Module | TorchTensor = function(*call.positional, **call.arguments)
         return made
+
+    def made(self, *inputs: Shape) -> Made | None:
+        """The call that makes the op's module; None where there is none, or no single one.
+
+        By default it is that of the class at `module_path`, with all arguments and those
+        `inferred`.
+        """
+        path = self.module_path(*inputs)
+        return None if path is None else Made(path, {**self.inferred(*inputs), **vars(self)})
+
+    def tensor_source(self) -> str | None:
+        """Python source of the tensor that `build` returns, where no single call makes it."""
+        return None
 
     def module_path(self, *inputs: Shape) -> str | None:
         """The path of the module's class: `module`, unless the inputs decide it."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from archspec.ir.op import Doubt, Op, Weight, Weights
+from archspec.ir.op import Doubt, Made, Op, Weight, Weights
 from archspec.ir.shape import Dim, N, Shape
 from archspec.ir.tape import Tape, Tensor
 from archspec.ir.types import ValueType
@@ -122,6 +122,10 @@ class Parametrized(Op):
 
     def module_key(self, *inputs: Shape) -> Hashable:
         return self.plain.module_key(*inputs)
+
+    def made(self, *inputs: Shape) -> Made | None:
+        """The call that makes the module before its weights are computed."""
+        return self.plain.made(*inputs)
 
     def build(self, *inputs: Shape) -> nn.Module:
         made = self.build_plain(*inputs)

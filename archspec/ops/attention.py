@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir import tape as tapes
 from archspec.ir.computed import is_computed
 from archspec.ir.op import (
     Example,
+    Made,
     NonNegativeInt,
     Op,
     PositiveInt,
@@ -40,9 +41,6 @@ from archspec.ops.scaled_dot_product import (
     expect_floats,
     record_attention,
 )
-
-if TYPE_CHECKING:
-    from torch import nn
 
 T = TypeVar("T")
 
@@ -265,13 +263,9 @@ class MultiHeadAttention(Op, name="multi_head_attention", primary="num_heads"):
         other = {} if self._is_packed(q, k, v) else {"kdim": k[2], "vdim": v[2]}
         return {"embed_dim": q[2], **other, "batch_first": True}
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        made: nn.Module = nn.MultiheadAttention(
-            num_heads=self.num_heads, dropout=self.dropout, bias=self.bias, **self.inferred(*inputs)
-        )
-        return made
+    def made(self, *inputs: Shape) -> Made:
+        own = {"num_heads": self.num_heads, "dropout": self.dropout, "bias": self.bias}
+        return Made("torch.nn.MultiheadAttention", {**self.inferred(*inputs), **own})
 
     def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         q, k, v, mask, padding = self._roles(values, _paddings(inputs))
@@ -402,10 +396,9 @@ class ShiftedWindowMaskOp(ProductFree, name="shifted_window_mask"):
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         return elementwise(tape, *inputs, tape.new(self._mask, requires_grad=False))
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from archspec.runtime.attention import ShiftedWindowMask
-
-        return ShiftedWindowMask(self.window, self.shift)
+    def made(self, *inputs: Shape) -> Made:
+        path = "archspec.runtime.attention.ShiftedWindowMask"
+        return Made(path, {"window": self.window, "shift": self.shift})
 
     def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         follow = any(map(is_computed, self.window + self.shift))

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from archspec.ir.op import Example, ShapeKeeping
+from archspec.ir.op import Example, Made, ShapeKeeping
 from archspec.ir.shape import Shape
 from archspec.ir.tape import Tape, Tensor, empty_like
 from archspec.ir.types import EVERY, INT64, ValueType, named_elsewhere
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class To(ShapeKeeping, name="to", primary="dtype"):
@@ -58,12 +55,8 @@ class To(ShapeKeeping, name="to", primary="dtype"):
             return x
         return empty_like(tape, x._replace(type=result), requires_grad=False)
 
-    def build(self, *inputs: Shape) -> nn.Module | None:
-        if self.dtype != "float":
-            return None
-        from archspec.runtime.modules import ToOwnPrecision
-
-        return ToOwnPrecision()
+    def made(self, *inputs: Shape) -> Made | None:
+        return Made("archspec.runtime.modules.ToOwnPrecision") if self.dtype == "float" else None
 
     def source(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         if self.dtype == "float":

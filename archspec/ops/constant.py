@@ -229,6 +229,17 @@ class Constant(ProductFree, name="constant", primary="value"):
             return "full", (self.full, self.value)
         return ("eye" if self.eye is not None else "ones"), self._own_shape()
 
+    def tensor_source(self) -> str:
+        # Without a type it is torch's default one, as for all floats of a network.
+        dtype = "torch.get_default_dtype()" if self.dtype == "float" else f"torch.{self.dtype}"
+        if self.is_computed:
+            return f"torch.empty(0, dtype={dtype})"
+        if self.rule is None:
+            return f"torch.tensor({_source(self.value)}, dtype={dtype})"
+        name, arguments = self._made()
+        made = f"torch.{name}({', '.join(map(_source, arguments))}, dtype={dtype})"
+        return f"{made}.tril({self.diagonal or ''})" if self.tril is not None else made
+
     def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         made = own
         if self.is_computed:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from archspec.ir.fields import Problem
-from archspec.ir.op import Example, Op, Weights
+from archspec.ir.op import Example, Made, Op, Weights
 from archspec.ir.shape import Dim, Shape
 from archspec.ir.tape import Tape, Tensor
 from archspec.ir.types import EVERY, ValueType
@@ -121,6 +121,9 @@ class ForeignModule(Op, name="module", primary="type"):
         from archspec.runtime.foreign import record
 
         return record(self, tape, inputs)
+
+    def made(self, *inputs: Shape) -> Made:
+        return Made(self.type, self.kwargs, self.args)
 
     def build(self, *inputs: Shape) -> nn.Module:
         from archspec.runtime.foreign import made

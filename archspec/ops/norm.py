@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir.fields import Bounds
@@ -11,6 +11,7 @@ from archspec.ir.op import (
     Doubt,
     Example,
     Float,
+    Made,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
@@ -42,9 +43,6 @@ from archspec.ir.tape import (
 from archspec.ir.torch_version import torch_version
 from archspec.ir.types import INT64
 from archspec.sizes.size import known
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class _ChannelNorm(ShapeKeeping):
@@ -175,19 +173,14 @@ class OverAxes(ShapeKeeping):
         # torch's own module counts the axes from the last, whatever stands before them.
         return self._sizes(x), self._is_trailing(x) or (self._positions(x), len(x))
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
-        from archspec.runtime import modules
-
+    def made(self, *inputs: Shape) -> Made:
         (x,) = inputs
         given = {key: value for key, value in vars(self).items() if key != "axes"}
+        given["normalized_shape"] = self._sizes(x)
         if self._is_trailing(x):
-            made: nn.Module = getattr(nn, self.family)(list(self._sizes(x)), **given)
-        else:
-            over = getattr(modules, f"{self.family}Over")
-            made = over(self._positions(x), len(x), self._sizes(x), **given)
-        return made
+            return Made(f"torch.nn.{self.family}", given)
+        given |= {"axes": self._positions(x), "rank": len(x)}
+        return Made(f"archspec.runtime.modules.{self.family}Over", given)
 
     def doubt_of_image(self, *inputs: Shape) -> Doubt | None:
         (x,) = inputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -139,9 +140,39 @@ class ParameterOp(ProductFree, name="parameter", primary="shape"):
                 nn.init.constant_(tensor, value)
         return nn.Parameter(tensor)
 
+    def tensor_source(self) -> str:
+        low, high = self._bounds()
+        empty = f"torch.empty({self.shape})"
+        match self.init:
+            case "zeros" | "ones":
+                made = f"torch.{self.init}({self.shape})"
+            case "normal":
+                made = f"nn.init.normal_({empty}{_said(mean=self.mean, std=self.std)})"
+            case "trunc_normal":
+                said = _said(mean=self.mean, std=self.std, a=low, b=high)
+                made = f"nn.init.trunc_normal_({empty}{said})"
+            case "uniform":
+                made = f"nn.init.uniform_({empty}, a={low!r}, b={high!r})"
+            case "arange":
+                count = math.prod(self.shape)
+                made = f"torch.arange({float(count)}).reshape({self.shape})"
+            case str(name):
+                function, arguments = SCHEMES[name]
+                said = "".join([f", {key}={value!r}" for key, value in arguments.items()])
+                made = f"nn.init.{function}({empty}{said})"
+            case value:
+                made = f"torch.full({self.shape}, {value!r})"
+        return f"nn.Parameter({made})"
+
     def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         return expanded(own, values[0], len(self.shape)) if self.batch else own
 
     def _bounds(self) -> tuple[float, float]:
         low, high = (0.0, 1.0) if self.init == "uniform" else (-2.0, 2.0)
         return low if self.low is None else self.low, high if self.high is None else self.high
+
+
+def _said(**given: float) -> str:
+    """Source of the arguments that differ from the defaults of torch's functions."""
+    defaults = {"mean": 0.0, "std": 1.0, "a": -2.0, "b": 2.0}
+    return "".join([f", {k}={value!r}" for k, value in given.items() if value != defaults[k]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir import tape as tapes
@@ -11,6 +11,7 @@ from archspec.ir.fields import Bounds, Problem
 from archspec.ir.op import (
     Doubt,
     Example,
+    Made,
     NonNegativeInt,
     Op,
     PositiveInt,
@@ -20,9 +21,6 @@ from archspec.ir.op import (
 )
 from archspec.ir.shape import Dim, N, Shape, expect_rank, show
 from archspec.ir.tape import Tape, Tensor
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class _Recurrent(Op):
@@ -174,14 +172,12 @@ class _Recurrent(Op):
         if not tape.frozen and not self.keeps_output:  # what each next step multiplies
             tape.save(tape.new((length - 1, batch, self._out), requires_grad=True))
 
-    def build(self, *inputs: Shape) -> nn.Module:
-        from torch import nn
-
+    def made(self, *inputs: Shape) -> Made:
         given = {key: value for key, value in vars(self).items() if key != "return_state"}
         if self.num_layers == 1:
             given["dropout"] = 0.0  # torch warns of it
-        made: nn.Module = getattr(nn, self.op_name.upper())(inputs[0][2], batch_first=True, **given)
-        return made
+        path = f"torch.nn.{self.op_name.upper()}"
+        return Made(path, {"input_size": inputs[0][2], **given, "batch_first": True})
 
     def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         x, *states = values

@@ -7,17 +7,14 @@ window of d x h x w cells, in a video, has t = d * h * w tokens and 2d - 1 times
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from archspec.diagnostics.diagnostic import Code, Refusal
 from archspec.ir import tape as tapes
-from archspec.ir.op import Example, PositiveInt, ProductFree, Weight, Weights
+from archspec.ir.op import Example, Made, PositiveInt, ProductFree, Weight, Weights
 from archspec.ir.shape import Shape, is_batched, product, show
 from archspec.ir.tape import Tape, Tensor
 from archspec.ir.types import INT64
-
-if TYPE_CHECKING:
-    from torch import Tensor as TorchTensor
 
 Window: TypeAlias = tuple[PositiveInt, PositiveInt]
 Volume: TypeAlias = tuple[PositiveInt, PositiveInt, PositiveInt]
@@ -86,15 +83,8 @@ class RelativePositionBias(ProductFree, name="relative_position_bias", primary="
         bias = tapes.contiguous(tape, by_head)
         return bias.viewed((1, *bias.shape), (bias.numel, *bias.strides))
 
-    def build(self, *inputs: Shape) -> TorchTensor:
-        import torch
-
-        axes = (torch.arange(size) for size in self.window)
-        index = torch.zeros(self._tokens, self._tokens, dtype=torch.int64)
-        for place, size in zip(torch.meshgrid(*axes, indexing="ij"), self.window, strict=True):
-            cell = place.flatten()
-            index = index * (2 * size - 1) + cell[:, None] - cell + size - 1
-        return index.flatten() if self.flat else index
+    def made(self, *inputs: Shape) -> Made:
+        return Made("archspec.runtime.windows.relative_position_index", vars(self))
 
     def call(self, own: str, values: Sequence[str], inputs: Sequence[Shape]) -> str:
         (table,), heads, tokens = values, inputs[0][-1], self._tokens
@@ -127,12 +117,5 @@ class RelativePositionCoordinates(
     def record(self, tape: Tape, *inputs: Tensor) -> Tensor:
         return tape.parameter(self.infer())._replace(requires_grad=False)
 
-    def build(self, *inputs: Shape) -> TorchTensor:
-        import torch
-
-        # A window of one cell has the offset 0 alone, and nothing to divide by.
-        down, right = (
-            torch.arange(1.0 - size, size) / max(size - 1, 1) * 8 for size in self.window
-        )
-        offsets = torch.stack(torch.meshgrid(down, right, indexing="ij"), dim=-1).unsqueeze(0)
-        return torch.sign(offsets) * torch.log2(torch.abs(offsets) + 1.0) / 3.0
+    def made(self, *inputs: Shape) -> Made:
+        return Made("archspec.runtime.windows.relative_position_coordinates", vars(self))

@@ -6,14 +6,13 @@ no tensor is left on the module that it could neither copy nor write.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (the name that all torch code uses)
 from torch.nn.utils import parametrizations, parametrize
-
-from archspec.ir.fields import once
 
 WHOLE = -1
 """What torch's kernel takes for the norm of a whole weight."""
@@ -170,16 +169,16 @@ class Computing(nn.Module):
 
 def _compute(module: nn.Module, name: str, compute: Callable[[nn.Module], Tensor]) -> None:
     if not isinstance(module, Computing):
-        module.__class__ = _class_over(type(module))
+        module.__class__ = _class_over(type(module))  # type: ignore[arg-type]
         vars(module)["weights_of"] = {}
     vars(module)["weights_of"][name] = compute
 
 
-@once
+@cache
 def _class_over(base: type[nn.Module]) -> type[nn.Module]:
     return type(f"Parametrized{base.__name__}", (Computing, base), {})
 
 
 def _computing(base: type[nn.Module]) -> nn.Module:
-    cls = _class_over(base)
+    cls = _class_over(base)  # type: ignore[arg-type]
     return cls.__new__(cls)

@@ -129,6 +129,19 @@ def test_missing_nodes_get_a_condition():
     assert add.reads == (Edge(0), Edge(1))
 
 
+def test_a_sum_may_hand_on_its_second_value():
+    def unit(inner, outer):
+        nodes = [conv(outer, name="conv")]
+        if inner == outer:
+            nodes.append(Node("add", True, Leaf("add", {}), (Edge(INPUT), Edge(0))))
+        return block(nodes, given=inner, gives=outer)
+
+    made = template(fold(chain(unit(8, 8), unit(8, 16), unit(16, 16), unit(16, 32))))
+    _, add = made.parts
+    assert add.passes == 1
+    assert made.parameters[-1].default == Binary("==", Name("in_channels"), Name("out_channels"))
+
+
 def test_a_coincidence_of_sizes_is_no_condition():
     """All lists with the node have 16 channels: that says nothing of other networks."""
     lists = [

@@ -38,7 +38,8 @@ layers:
   - {name: stem, conv2d: {out_channels: 16, kernel_size: 3, padding: 1}}
   - repeat: {channels: [16, 24, 40, 72], stride: [1, 2, 2, 2], depth: [2, 3, 4, 2]}
     name: layer{index + 1}
-    layers: [{repeat: depth, unit: {out_channels: channels, stride: stride if index == 0 else 1}}]
+    layers:
+      - {repeat: depth, unit: {out_channels: channels, stride: stride if index == 0 else 1}}
   - global_avg_pool2d
   - flatten
   - {name: head, linear: num_classes}

@@ -329,3 +329,12 @@ class Tokens(nn.Module):
             * torch.arange(h * w + 1.0)[:, None]
         )
         return tokens[:, 1:].transpose(1, 2).reshape(n, c, h, w)
+
+
+class Rotated(nn.Module):
+    """Gives each place another angle, by a table that is computed as it runs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        speeds = 100.0 ** -(torch.arange(0, 16, 2, dtype=torch.float) / 16)
+        angles = torch.arange(x.shape[1], dtype=torch.float)[:, None] * speeds
+        return x * angles.cos()

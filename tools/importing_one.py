@@ -135,13 +135,15 @@ def compare(model: Model, say: Callable[[Outcome], None], texts: Path | None = N
 def _compare(model: Model, progress: Progress, texts: Path | None) -> None:
     progress.enter("reference")
     module = model.make()
-    generator = torch.Generator().manual_seed(SEED)
-    vary(module, generator, model.initialised)
     inputs = first_that_runs(module, model)
-    settle(module, lambda: module(*inputs), generator)
     progress.enter("reference", parameters=sum(each.numel() for each in module.parameters()))
+    # As people import it: with the numbers that the module itself puts into its buffers.
     text = imported(module, inputs, model, progress)
     keep(texts, model.name, text)
+    progress.enter("reference")
+    generator = torch.Generator().manual_seed(SEED)
+    vary(module, generator, model.initialised)
+    settle(module, lambda: module(*inputs), generator)
     progress.enter("keys", lines=written_lines(text), scalars=scalars(text), by_hand=hand(model))
     with unfilled():
         net = archspec.loads(text, warn=False).build()

@@ -15,7 +15,10 @@ import pytest
 import torch
 from importables import Given, Model
 from importing_one import Outcome
+from references import Reference
 from torch import Tensor, nn
+
+import zoo
 
 SPEC = """
 input: [3, 8, 8]
@@ -191,3 +194,32 @@ def test_the_page_keeps_what_stands_around_the_table(tmp_path: Path) -> None:
     assert "| a | yes | yes | yes | yes | equal | rounding | yes | 9 | 30 | 20 |  |" in text
     assert "| b | yes | yes | yes | no |  |  |  | 8 | 31 |  | 1.5 |" in text
     assert "- b: keys: fc is missing" in text
+
+
+class Shifted(nn.Module):
+    """A bias that a batch norm takes away again, and whose sum is in another order in each copy."""
+
+    def __init__(self, rounding: float) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(3))
+        self.norm = nn.BatchNorm2d(3)
+        self.rounding = rounding
+
+    def forward(self, x: Tensor) -> Tensor:
+        shifted = x + self.bias[:, None, None]
+        off: Tensor = self.rounding * self.bias.sum()
+        return self.norm(shifted) + off
+
+
+@pytest.mark.parametrize(("rounding", "agrees"), [(1e-14, True), (1e-9, False)])
+def test_gradients_that_are_rounding_alone_need_not_agree(rounding: float, agrees: bool) -> None:
+    module, net = Shifted(0.0), Shifted(rounding)
+    inputs = [torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0))]
+    reference = Reference("shifted", "classifiers", lambda: module)
+    compared = zoo.compare_training
+    if agrees:
+        said = importing_one.agreed(compared, "train", reference, module, net, inputs)
+        assert said in ("equal", "rounding")
+    else:
+        with pytest.raises(importing_one.Stopped, match="differ: bias"):
+            importing_one.agreed(compared, "train", reference, module, net, inputs)

@@ -75,6 +75,12 @@ def reason(outcome: Outcome) -> str:
     return f"{outcome.stage}: {re.sub(r'[^ ]*…([ ,]*…)*[^ ]*', '…', said)[:LONGEST]}"
 
 
+def shown(message: str) -> str:
+    """A message without the folders of this machine and the marks under its lines."""
+    bare = re.sub(r"\S*/site-packages/", "", re.sub(r"\s*\|[ ^|]*", " ", message))
+    return bare.replace("<", "&lt;")[:200].strip()
+
+
 def write_tables(outcomes: Sequence[Outcome], page: Path = PAGE) -> None:
     """Puts the summary, the table and the reasons of what failed into the page."""
     lines = [*(f"- {line}" for line in summary(outcomes)), ""]
@@ -82,5 +88,5 @@ def write_tables(outcomes: Sequence[Outcome], page: Path = PAGE) -> None:
     failed = [each for each in outcomes if each.stage]
     if failed:
         lines += ["", "Those that are not equal:", ""]
-        lines += [f"- {each.name}: {each.stage}: {each.message[:200]}" for each in failed]
+        lines += [f"- {each.name}: {each.stage}: {shown(each.message)}" for each in failed]
     parity_page.rewrite("imported", lines, page)

@@ -185,8 +185,9 @@ class _Writer:
             names = ["input"] * len(made.inputs)
         else:
             taken = {name.split(".")[0] for name in self._required(made.scope).values()}
-            names = []
-            for edge in made.inputs:
+            # One name for the first everywhere: who gives it makes no block another one.
+            names = [_unused("x", {*taken, "input"})]
+            for edge in made.inputs[1:]:
                 names.append(_unused(_suggested(edge), {*taken, *names, "input"}))
         made.input_names = names
         made.values.update(zip(made.inputs, names, strict=True))

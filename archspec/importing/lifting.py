@@ -46,6 +46,8 @@ COMPOSED = 64
 """Constants of more numbers are taken apart, where that lists fewer of them."""
 LISTED = 1024
 """Constants of more numbers are computed as the module does it, where they are computed at all."""
+FEW = 12
+"""A shorter table is computed by at most so many nodes, else it is listed."""
 
 
 def _filled(value: Value) -> dict[str, Any] | None:
@@ -179,6 +181,7 @@ class Lifter:
         self.values: dict[Value, Lifted] = {}
         self.copies: dict[tuple[Value, str], Lifted] = {}
         self.composed: dict[Value, Part | None] = {}
+        self.listed: set[Value] = set()
         self.parts: dict[tuple[Value, str], tuple[Lifted, ...]] = {}
         self.laid_out: dict[Edge, Lifted] = {}
         self.permuted: dict[Edge, tuple[Lifted, tuple[int, ...]]] = {}
@@ -322,6 +325,8 @@ class Lifter:
                 return self.copies[key]
             if self._is_worked_out(value):
                 return self._worked_out(value)
+            if (shorter := self._shorter(value)) is not None:
+                return shorter
             real = without_batch(value, evaluate(self.trace, value))
             if real is None:
                 raise cannot("a constant here differs from one sample of a batch to the next")
@@ -380,6 +385,32 @@ class Lifter:
         finally:
             self.call = outer
         return self.values[value]
+
+    def _shorter(self, value: Value) -> Lifted | None:
+        """The nodes of the calls that made a table, where they are few and list few numbers."""
+        size = prod(value.shape)
+        if value in self.listed or size <= COMPOSED or not value.dtype.is_floating_point:
+            return None
+        if value.source is None or not value.source.reads or value in self.keys:
+            return None
+        if "value" not in constant_of(evaluate(self.trace, value), listed=False):
+            return None
+        places = ("values", "copies", "laid_out", "permuted")
+        before = {name: dict(getattr(self, name)) for name in places}
+        count = len(self.nodes)
+        try:
+            made = self._worked_out(value)
+            new = self.nodes[count:]
+            listed = sum(prod(each.shapes[0]) for each in new if "value" in each.args)
+            if len(new) <= FEW and 2 * listed <= size:
+                return made
+        except Refusal:
+            pass
+        del self.nodes[count:]
+        for name, kept in before.items():
+            setattr(self, name, kept)
+        self.listed.add(value)
+        return None
 
     def is_persistent(self, value: Value) -> bool:
         """Whether a buffer has a key in the state dict."""

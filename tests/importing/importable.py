@@ -391,3 +391,12 @@ class Unread(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.a(x)
+
+
+class Rotated(nn.Module):
+    """Gives each place another angle, by a table that is computed as it runs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        speeds = 100.0 ** -(torch.arange(0, 16, 2, dtype=torch.float) / 16)
+        angles = torch.arange(x.shape[1], dtype=torch.float)[:, None] * speeds
+        return x * angles.cos()

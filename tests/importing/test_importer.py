@@ -118,6 +118,13 @@ def test_buffers_are_constants_and_keep_their_keys():
     assert list(arch.build().state_dict()) == ["kept"]
 
 
+def test_a_table_of_few_steps_is_computed_as_the_module_does():
+    arch = imported(modules.Rotated(), torch.zeros(2, 12, 8))
+    assert ops(arch)[-2:] == ["cos", "mul"]
+    shapes = [step.outputs[0] for step in arch.graph.steps if step.op.op_name == "constant"]
+    assert sorted(shapes) == [(8,), (12, 1)]
+
+
 def test_inputs_by_name_and_of_other_types():
     net = modules.Several()
     inputs = {

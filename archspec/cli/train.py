@@ -17,7 +17,7 @@ from archspec.training.errors import Stopped
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture
-    from archspec.training.first_weights import FirstWeights
+    from archspec.weights.first import FirstWeights
 
 COMMAND = Command(
     "train a network with its recipe",
@@ -100,7 +100,7 @@ def run(args: Arguments) -> int:
 
 
 def _first_weights(args: Arguments) -> FirstWeights | None:
-    from archspec.training.first_weights import FirstWeights
+    from archspec.weights.first import FirstWeights
 
     return FirstWeights(args.weights, renames(args), args.partial) if args.weights else None
 

@@ -54,9 +54,9 @@ def train(
 
     from archspec.data.opening import nothing_shown
     from archspec.training import session
-    from archspec.training.first_weights import FirstWeights
     from archspec.training.loop import Trainer as PlainTrainer
     from archspec.training.progress import PlainProgress, PlainReading
+    from archspec.weights.first import FirstWeights
 
     if isinstance(arch, str | PathLike):
         from archspec.loading import load, raise_warnings

@@ -13,6 +13,7 @@ from archspec.training.schedule import learning_rate
 from archspec.training.store import checkpoint
 from archspec.training.store.runs import Run, spec_hash
 from archspec.training.store.trees import Whole, check_form
+from archspec.weights.first import FirstWeights
 
 if TYPE_CHECKING:
     from archspec.data import Data
@@ -92,6 +93,22 @@ def check_belongs(run: Run, path: Path, tree: Mapping[str, Any]) -> None:
         raise TrainingError(
             f"{run.config} was changed since the run was begun, which had {what}: put that back, "
             "or begin a new run with it (--config)"
+        )
+
+
+def check_first_weights(run: Run, asked: FirstWeights | None) -> None:
+    """Raises `TrainingError` where a run that goes on was begun with other weights than asked for.
+
+    The weights themselves are not read again: the checkpoint has what became of them.
+    """
+    if asked is None:
+        return
+    begun = run.about().get("weights")
+    if begun is None or begun["source"] != asked.source:
+        before = f"the weights {begun['source']}" if begun else "weights drawn from its seed"
+        raise TrainingError(
+            f"{run.folder} was begun with {before}, and cannot go on with {asked.source}: "
+            "leave --weights out, or begin a new run"
         )
 
 

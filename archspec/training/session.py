@@ -21,7 +21,6 @@ from archspec.training import compatibility, device, state, tuning
 from archspec.training.distributed import Processes, connection_lost, is_connection_lost, joined
 from archspec.training.ending import Finished, close
 from archspec.training.errors import TrainingError
-from archspec.training.first_weights import FirstWeights, check_first_weights
 from archspec.training.loop import Listener, Trainer
 from archspec.training.loss import Loss
 from archspec.training.plan import Plan, plan_of
@@ -33,6 +32,7 @@ from archspec.training.resume import (
     check_can_be_written,
     check_classes,
     check_data,
+    check_first_weights,
     continued,
     identity,
     saved_run,
@@ -41,6 +41,7 @@ from archspec.training.store.files import remove_leftovers
 from archspec.training.store.lock import locked
 from archspec.training.store.runs import Run, about_of, make, make_numbered, numbered, spec_hash
 from archspec.training.synchronised import synchronised
+from archspec.weights.first import FirstWeights
 
 if TYPE_CHECKING:
     from archspec.architecture import Architecture

@@ -1,18 +1,16 @@
-"""The weights that a run begins with, where they are not drawn."""
+"""The weights that a training run begins with, where they are not drawn."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
-from archspec.training.errors import TrainingError
-
-if TYPE_CHECKING:
-    from archspec.training.store.runs import Run
-    from archspec.weights import Renames, Weights
+from archspec.weights.load import load_weights
+from archspec.weights.read import Weights
+from archspec.weights.rename import Renames
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,6 @@ class FirstWeights:
 
         Raises `WeightsError`.
         """
-        from archspec.weights import load_weights
-
         report = load_weights(
             net, self.weights, renames=self.renames, partial=self.partial, network=network
         )
@@ -52,19 +48,3 @@ class FirstWeights:
             "drawn": [key for key in state if key not in set(report.matched)],
         }
         return str(report), record
-
-
-def check_first_weights(run: Run, asked: FirstWeights | None) -> None:
-    """Raises `TrainingError` where a run that goes on was begun with other weights than asked for.
-
-    The weights themselves are not read again: the checkpoint has what became of them.
-    """
-    if asked is None:
-        return
-    begun = run.about().get("weights")
-    if begun is None or begun["source"] != asked.source:
-        before = f"the weights {begun['source']}" if begun else "weights drawn from its seed"
-        raise TrainingError(
-            f"{run.folder} was begun with {before}, and cannot go on with {asked.source}: "
-            "leave --weights out, or begin a new run"
-        )

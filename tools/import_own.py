@@ -6,8 +6,7 @@
     python tools/import_own.py --folded               with blocks and loops; else written out flat
 
 A network is the same where each output is computed of the same ops with the same keys
-(tests/importing/same_network.py). The modules are on the meta device, so no weights are made. The
-exit status is 1 where one is another network, or is refused.
+(tests/importing/same_network.py). The exit status is 1 where one is another network, or is refused.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ def differs(arch: archspec.Architecture, flat: bool) -> str:
             graph.input_names, graph.inputs, graph.input_types, strict=True
         )
     }
-    net = arch.build(device="meta")
+    net = arch.build()
     try:
         again = archspec.from_module(net, tuple(inputs.values()), flat=flat, verify=False)
     except SpecError as error:

@@ -44,15 +44,23 @@ def _one(value: Any) -> str:
     return repr(value[0] if several else value)
 
 
-def computed(graph: Graph) -> dict[str, Key]:
-    """For each output all that it is computed of: ops with the paths of their keys, and inputs."""
-    inputs = [("input", number) for number in range(len(graph.inputs))]
+NUMBERS: dict[Key, int] = {}
+"""A number for all that a value is computed of. Without it, each sum would be compared twice."""
+
+
+def numbered(key: Key) -> int:
+    return NUMBERS.setdefault(key, len(NUMBERS))
+
+
+def computed(graph: Graph) -> dict[str, int]:
+    """For each output the number of all that it is computed of: ops, paths of keys, and inputs."""
+    inputs = [numbered(("input", number)) for number in range(len(graph.inputs))]
     values = _values(graph, "", inputs)
     names = graph.output_names or [str(n) for n in range(len(graph.outputs))]
     return {name: values[ref] for name, ref in zip(names, graph.outputs, strict=True)}
 
 
-def _values(graph: Graph, prefix: str, inputs: list[Key], training: bool = False) -> dict[Ref, Key]:
+def _values(graph: Graph, prefix: str, inputs: list[int], training: bool = False) -> dict[Ref, int]:
     found = {Ref(INPUT, number): key for number, key in enumerate(inputs)}
     for number, step in enumerate(graph.steps):
         if step.idle:
@@ -70,14 +78,15 @@ def _values(graph: Graph, prefix: str, inputs: list[Key], training: bool = False
     return found
 
 
-def _of_op(step: Any, path: str, reads: list[Key], training: bool) -> list[Key]:
+def _of_op(step: Any, path: str, reads: list[int], training: bool) -> list[int]:
     op = step.op
-    nothing = (op.drops and getattr(op, "p", 1) == 0) or not any(getattr(op, "pad", (1,)))
+    dropping = op.drops or op.op_name == "stochastic_depth"
+    nothing = (dropping and getattr(op, "p", 1) == 0) or not any(getattr(op, "pad", (1,)))
     if op.op_name == "identity" or nothing:
         return reads
     keyed = path if op.weights(*step.input_shapes) or (op.gives_own and not op.keyless) else ""
     while op.variadic and op.op_name != "concat" and len(reads) > 2:
-        first = (word(op, step.outputs), keyed, training, tuple(reads[:2]), 0)
+        first = numbered((word(op, step.outputs), keyed, training, tuple(reads[:2]), 0))
         reads = [first, *reads[2:]]
     key = (word(op, step.outputs), keyed, training, tuple(reads))
-    return [(*key, number) for number in range(len(step.outputs))]
+    return [numbered((*key, number)) for number in range(len(step.outputs))]

@@ -251,6 +251,9 @@ def test_an_adaptive_pool_stays_what_the_module_has():
 def test_spectral_norm_is_how_a_weight_is_computed(options):
     net = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
     nn.utils.parametrizations.spectral_norm(net[0], **options)
+    assert all(f"{name}: " in imported(net, X).source.text for name in options)
+    for vector in net[0].parametrizations.weight[0].buffers():  # far from where steps lead them
+        vector.copy_(nn.functional.normalize(torch.arange(1.0, 1 + len(vector)), dim=0))
     arch = imported(net, X)
     built = arch.build()
     built.load_state_dict(net.state_dict())

@@ -47,6 +47,12 @@ def test_a_folded_text_is_the_same_network():
     assert len(again.source.text.splitlines()) < 30
 
 
+def test_other_networks_are_told_apart():
+    texts = [f"input: [4]\nlayers: [{{linear: 4}}, {act}]\n" for act in ("relu", "gelu", "relu")]
+    one, two, again = (computed(archspec.loads(text).graph) for text in texts)
+    assert one == again != two
+
+
 @settings(max_examples=6)
 @given(testing.specs(max_nodes=3))
 def test_a_drawn_network_comes_back(spec):

@@ -65,12 +65,14 @@ def keys_alone(names: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             stem = name.removesuffix(".yaml").replace("/", "_").replace(".", "_").replace("-", "_")
+            refused = "no network"
             try:
                 arch = archspec.load(name, warn=False)
+                refused = "refused"
                 text = arch.eject()
             except archspec.SpecError as error:
                 (first, *_) = error.diagnostics
-                found[name] = f"refused  {first.code}: {first.message}"
+                found[name] = f"{refused}  {first.code}: {first.message}"
                 continue
             (Path(folder) / f"{stem}.py").write_text(text, encoding="utf-8")
             tensors = ejected.keys(arch.build(device="meta"))

@@ -209,6 +209,8 @@ class Building(Naming):
         """Statements that add named children to a chain."""
         for part in parts:
             if isinstance(part, Loop) and part.name is None:
+                if part.when is not None:
+                    raise Unsayable("a loop of named children that may be left out")
                 body = list(self._added(part.parts, to))
                 yield from self._repeated(part, body)
                 continue
@@ -254,26 +256,30 @@ class Building(Naming):
     def _appended(self, variable: str, parts: Sequence[Part]) -> Iterator[Line]:
         for part in parts:
             if isinstance(part, Loop):
-                if part.name is not None:
-                    before, inside = self._iterations(part, "stages")
-                    yield from before
-                    yield Line(f"{variable}.append({inside})")
-                    continue
-                body = list(self._appended(variable, part.parts))
-                if len(body) == 1 and id(part) not in self.classes.running:
-                    say = clause(part, words(body[0].text), self._say)
-                    made = body[0].text.removeprefix(f"{variable}.append(")[:-1]
-                    yield Line(f"{variable} += [{made} for {say}]")
-                else:
-                    yield from self._repeated(part, body)
-                continue
-            if part.name is not None:
+                lines = list(self._appended_loop(variable, part))
+            elif part.name is not None:
                 raise Unsayable("a named child among others that are numbered")
-            lines = list(self._made_then(part, lambda made: f"{variable}.append({made})", variable))
+            else:
+                add = f"{variable}.append({{0}})".format
+                lines = list(self._made_then(part, add, variable))
             if part.when is not None:
                 yield Line(f"if {source(part.when, self.spell)}:")
                 lines = [line._replace(depth=line.depth + 1) for line in lines]
             yield from lines
+
+    def _appended_loop(self, variable: str, loop: Loop) -> Iterator[Line]:
+        if loop.name is not None:
+            before, inside = self._iterations(loop, "stages")
+            yield from before
+            yield Line(f"{variable}.append({inside})")
+            return
+        body = list(self._appended(variable, loop.parts))
+        if len(body) == 1 and id(loop) not in self.classes.running:
+            say = clause(loop, words(body[0].text), self._say)
+            made = body[0].text.removeprefix(f"{variable}.append(")[:-1]
+            yield Line(f"{variable} += [{made} for {say}]")
+        else:
+            yield from self._repeated(loop, body)
 
     def _made_then(self, part: Entry, use: Callable[[str], str], taken: str) -> Iterator[Line]:
         """The statements that make a module and use it, a chain that grows in a list of its own."""

@@ -16,7 +16,7 @@ from archspec.ejecting.terms import names, source
 from archspec.ejecting.view import OWNER
 from archspec.folding.naming import Names
 from archspec.folding.template import Entry, Part, Template
-from archspec.folding.terms import Constant
+from archspec.folding.terms import Constant, Term
 from archspec.folding.tree import INPUT, Edge
 from archspec.record import Record
 
@@ -125,6 +125,7 @@ class Class(Building):
         for each in self.template.parameters:
             name, kind = self.spell(each.name), _ANNOTATIONS.get(each.kind, "int | tuple[int, ...]")
             if "Sequence" in kind:
+                kind = "Sequence[float]" if _has_floats(each.default) else kind
                 self.classes.constructors.needs_sequence = True
             if each.default is None:
                 required.append(f"{name}: {kind}")
@@ -207,6 +208,11 @@ class Class(Building):
         if not isinstance(entry.name, Constant):
             return ""
         return self.shapes.get((self.template.name, str(entry.name.value)), "")
+
+
+def _has_floats(default: Term | None) -> bool:
+    values = default.value if isinstance(default, Constant) else None
+    return isinstance(values, tuple) and any(isinstance(each, float) for each in values)
 
 
 def _inputs(given: Sequence[str]) -> list[str]:

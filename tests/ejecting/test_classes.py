@@ -125,6 +125,22 @@ def test_a_chain_with_a_condition_is_a_list():
         super().__init__(*layers)""" in written(chain)
 
 
+@pytest.mark.parametrize(("passes", "given"), [(0, "y"), (1, "x")])
+def test_a_node_that_is_left_out_hands_on_what_it_says(passes, given):
+    wide = Binary(">", WIDTH, Constant(4))
+    parts = (
+        Entry(Constant("conv"), conv(INSIDE, WIDTH), X),
+        Entry(None, ADD, (Edge(0), Edge(INPUT)), when=wide, passes=passes),
+        Entry(Constant("last"), conv(WIDTH, WIDTH), (Edge(1),)),
+        Entry(None, ADD, (Edge(2), Edge(0))),
+        Entry(None, ADD, (Edge(3), Edge(INPUT))),
+    )
+    parameters = (Parameter("in_channels"), Parameter("width"))
+    text = written(Template("own", parameters, (), ("input",), parts, (Edge(4),), None))
+    values = {"x": "x", "y": "conv"}
+    assert f"= conv + x if self.width > 4 else {values[given]}\n" in text
+
+
 def test_a_group_is_a_chain_with_its_keys():
     inner = (
         Entry(Constant("conv"), conv(Constant(3), Constant(4)), X),

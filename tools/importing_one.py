@@ -211,7 +211,7 @@ def imported(module: nn.Module, inputs: Sequence[Tensor], model: Model, progress
     name = re.sub(r"\W", "_", model.name)
     flat = from_module(module, tuple(inputs), name=name, flat=True, verify=False)
     progress.enter("folded")
-    text: str = rewritten(flat, hints=hints_of(module, flat))
+    text: str = rewritten(flat, hints=hints_of(module, flat), loose=True)
     if re.search(r"\bmodule: ", text):
         raise Stopped("the text has `module:` in it")
     progress.enter("folded", seconds=round(time.monotonic() - started, 1))

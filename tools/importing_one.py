@@ -135,15 +135,16 @@ def compare(model: Model, say: Callable[[Outcome], None], texts: Path | None = N
 def _compare(model: Model, progress: Progress, texts: Path | None) -> None:
     progress.enter("reference")
     module = model.make()
-    inputs = first_that_runs(module, model)
-    progress.enter("reference", parameters=sum(each.numel() for each in module.parameters()))
-    # As people import it: with the numbers that the module itself puts into its buffers.
-    text = imported(module, inputs, model, progress)
-    keep(texts, model.name, text)
-    progress.enter("reference")
+    made = [each.clone() for each in module.buffers()]
     generator = torch.Generator().manual_seed(SEED)
     vary(module, generator, model.initialised)
+    inputs = first_that_runs(module, model)
     settle(module, lambda: module(*inputs), generator)
+    progress.enter("reference", parameters=sum(each.numel() for each in module.parameters()))
+    varied = put(module, made)
+    text = imported(module, inputs, model, progress)
+    put(module, varied)
+    keep(texts, model.name, text)
     progress.enter("keys", lines=written_lines(text), scalars=scalars(text), by_hand=hand(model))
     with unfilled():
         net = archspec.loads(text, warn=False).build()
@@ -173,6 +174,18 @@ def vary(module: nn.Module, generator: torch.Generator, initialised: bool) -> No
             parameter.copy_(value + 0.1 * drawn)
 
 
+@torch.no_grad()
+def put(module: nn.Module, values: Sequence[Tensor]) -> list[Tensor]:
+    """Puts values into the buffers, and gives those that were there.
+
+    A network is imported with the numbers that it puts into its buffers itself, as people do it.
+    """
+    before = [each.clone() for each in module.buffers()]
+    for buffer, value in zip(module.buffers(), values, strict=True):
+        buffer.copy_(value)
+    return before
+
+
 def first_that_runs(module: nn.Module, model: Model) -> list[Tensor]:
     """The first of a network's inputs at which it runs, in both modes."""
     for given in model.inputs:
@@ -198,7 +211,7 @@ def imported(module: nn.Module, inputs: Sequence[Tensor], model: Model, progress
     name = re.sub(r"\W", "_", model.name)
     flat = from_module(module, tuple(inputs), name=name, flat=True, verify=False)
     progress.enter("folded")
-    text: str = rewritten(flat, hints=hints_of(module, flat))
+    text: str = rewritten(flat, hints=hints_of(module, flat), loose=True)
     if re.search(r"\bmodule: ", text):
         raise Stopped("the text has `module:` in it")
     progress.enter("folded", seconds=round(time.monotonic() - started, 1))

@@ -121,9 +121,18 @@ class Listing:
     def _hands_on(self, index: int) -> bool:
         """Whether the next node may read a part by its place, though it may not be there."""
         part = self.parts[index]
-        if isinstance(part, Entry) and part.passes:
-            return True  # it says what stands in its place
-        return part.when is None or part.reads[:1] == self.gives(index - 1)[:1]
+        return part.when is None or self._says_else(index) or self._reads_last(index)
+
+    def _says_else(self, index: int) -> bool:
+        """Whether a node says what stands in its place where it is not there."""
+        part = self.parts[index]
+        if not isinstance(part, Entry) or part.when is None:
+            return False
+        unnamed = part.name is None and bool(part.reads) and not self._reads_last(index)
+        return part.passes > 0 or unnamed
+
+    def _reads_last(self, index: int) -> bool:
+        return self.parts[index].reads[:1] == self.gives(index - 1)[:1]
 
     def edges(self, edges: Sequence[Edge], at: int | None = None) -> list[str]:
         """Values as a list names them: all that one node gives by its name alone."""
@@ -172,7 +181,7 @@ class Listing:
             data["weights"] = weights
         if part.when is not None:
             data["when"] = Plain(expression(part.when))
-            if part.passes:
+            if self._says_else(index):
                 data["else"] = self.edge(part.reads[part.passes], index)
         data.update({k: v for k, v in part.marks.items() if k not in (WEIGHTS, INPUTS)})
         return _short(data)

@@ -400,3 +400,29 @@ class Rotated(nn.Module):
         speeds = 100.0 ** -(torch.arange(0, 16, 2, dtype=torch.float) / 16)
         angles = torch.arange(x.shape[1], dtype=torch.float)[:, None] * speeds
         return x * angles.cos()
+
+
+class Shifting(nn.Module):
+    """Reads its input behind its parameters, and rolls it first where it is to shift."""
+
+    def __init__(self, shift: bool) -> None:
+        super().__init__()
+        self.offset, self.scale = nn.Parameter(torch.rand(4)), nn.Parameter(torch.rand(4))
+        self.linear = nn.Linear(4, 4)
+        self.shift = shift
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.shift:
+            x = x.roll(1, 1)
+        out: Tensor = self.linear(x) * self.scale + self.offset
+        return out
+
+
+class ShiftingInTurn(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*(Shifting(number % 2 == 1) for number in range(4)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layers(x)
+        return out

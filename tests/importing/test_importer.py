@@ -125,6 +125,12 @@ def test_a_table_of_few_steps_is_computed_as_the_module_does():
     assert sorted(shapes) == [(8,), (12, 1)]
 
 
+def test_a_step_of_some_instances_says_what_else_is_read():
+    arch = archspec.from_module(modules.ShiftingInTurn(), X)
+    assert arch.source.text.count("linear:") == 1
+    assert "else: input" in arch.source.text
+
+
 def test_inputs_by_name_and_of_other_types():
     net = modules.Several()
     inputs = {

@@ -80,6 +80,20 @@ def check_names(params: Mapping[str, Any]) -> None:
             )
 
 
+def check_values(net: nn.Module, *, weights: bool) -> None:
+    """Refuse a module without values: those of buffers are read, and `weights` to compare."""
+    tensors = [*net.named_buffers(), *(net.named_parameters() if weights else ())]
+    empty = [name for name, tensor in tensors if tensor.is_meta]
+    if empty:
+        raise refused(
+            cannot(
+                f"{empty[0]} is on the meta device and has no values",
+                help="make the module on the CPU: the import itself runs a copy without memory",
+            ),
+            None,
+        )
+
+
 class Imported(Record):
     """An imported module beside its architecture, and how they compare where that was asked for."""
 
@@ -101,6 +115,7 @@ def imported(
 ) -> Imported:
     """What `from_module` gives, with the comparison. Raises `SpecError`."""
     check_names(params or {})
+    check_values(net, weights=verify)
     kept: dict[str, Kept] = {}
     while True:
         try:

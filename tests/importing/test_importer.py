@@ -306,3 +306,11 @@ def test_tensors_that_nothing_reads_are_refused():
     assert "a spec has no tensors that nobody reads: take them out of the module" in said
     del net.mask
     assert list(imported(net, X).build().state_dict()) == ["a.weight", "a.bias"]
+
+
+def test_a_module_without_values_is_refused():
+    with torch.device("meta"):
+        net = modules.Unread()
+    said = refusal(net, X)
+    assert "mask is on the meta device and has no values" in said
+    assert "make the module on the CPU" in said

@@ -7,37 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torchvision
-from torch import Tensor, nn
+from references.detection import Heads, Proposals
+from torch import nn
 from torchvision.models import detection, segmentation, video
 
 from importables import Given, Model, by_hand
-
-
-class Heads(nn.Module):
-    """The backbone of a detector of one stage, and its head."""
-
-    def __init__(self, detector: nn.Module) -> None:
-        super().__init__()
-        self.backbone, self.head = detector.backbone, detector.head
-
-    def forward(self, images: Tensor) -> Any:
-        return self.head(list(self.backbone(images).values()))
-
-
-class Proposals(nn.Module):
-    """The backbone of a detector of two stages, and the head of its region proposals."""
-
-    def __init__(self, detector: nn.Module) -> None:
-        super().__init__()
-        self.backbone = detector.backbone
-        self.rpn = nn.ModuleDict({"head": detector.rpn.head})
-
-    def forward(self, images: Tensor) -> Any:
-        return self.rpn["head"](list(self.backbone(images).values()))
-
 
 TWO_STAGES = "fasterrcnn"
 CLIPS = {

@@ -78,6 +78,20 @@ def imports() -> dict[str, frozenset[str]]:
     return found
 
 
+def test_packages_of_extras_are_imported_where_they_are_used():
+    extras = {"matplotlib", "numpy", "onnx", "onnxruntime", "onnxscript", "PIL", "rich", "sklearn"}
+    extras |= {"tensorboard", "torchvision"}
+    found = set()
+    for name, tree in trees().items():
+        for node in tree.body:  # functions, and `if TYPE_CHECKING:`, are not looked into
+            if isinstance(node, ast.Import):
+                found |= {(name, alias.name.split(".")[0]) for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add((name, node.module.split(".")[0]))
+    assert ("archspec.importing.literals", "torch") in found
+    assert {(name, package) for name, package in found if package in extras} == set()
+
+
 def room(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 

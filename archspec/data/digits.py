@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archspec.data.errors import DataError
+from archspec.data.errors import INSTALL, DataError
 from archspec.data.registry import register
 
 if TYPE_CHECKING:
@@ -40,4 +40,4 @@ def _file() -> Path:
         file = Path(folder) / "datasets" / "data" / "digits.csv.gz"
         if file.is_file():
             return file
-    raise DataError("`digits` comes with scikit-learn", "pip install 'archspec-nn[train]'")
+    raise DataError("`digits` comes with scikit-learn", INSTALL)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from archspec.data.text import one_line
 from archspec.diagnostics.diagnostic import ArchspecError
 
@@ -16,6 +19,23 @@ class DataError(ArchspecError):
 
     def __str__(self) -> str:
         return f"{self.message}\n  help: {self.help}" if self.help else self.message
+
+
+INSTALL = "pip install 'archspec-nn[train]'"
+PACKAGES = ("numpy", "PIL")
+"""What pictures are read with; the core of archspec does without."""
+
+
+@contextmanager
+def packages_needed() -> Iterator[None]:
+    """Raises `DataError` where a package that reads pictures is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in PACKAGES:
+            raise
+        raise DataError(f"pictures are read with {package}, which is missing", INSTALL) from None
 
 
 class PictureError(DataError):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archspec.data.errors import DataError
+from archspec.data.errors import DataError, packages_needed
 from archspec.data.registry import find
 from archspec.data.split import Data
 from archspec.data.text import one_line
@@ -39,6 +39,7 @@ def nothing_shown(what: str, done: int, total: int) -> None:
     """The progress of reading, to those who do not want to see it."""
 
 
+@packages_needed()
 def open_dataset(
     name: str,
     root: str | Path | None = None,
@@ -126,6 +127,7 @@ def _keeper(
     return Keeper(prepared(size, augment, normalize, shape[0], place), shape, place, progress)
 
 
+@packages_needed()
 def picture_sets(name: str, root: str | Path | None = None) -> PictureSets:
     """The pictures of a data set as it has them, not yet divided. Raises `DataError`."""
     entry, argument = find(name)
@@ -133,6 +135,7 @@ def picture_sets(name: str, root: str | Path | None = None) -> PictureSets:
     return sets
 
 
+@packages_needed()
 def read_images(
     paths: Sequence[str | Path],
     *,

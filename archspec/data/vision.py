@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archspec.data.errors import DataError
+from archspec.data.errors import INSTALL, DataError
 from archspec.data.registry import register
 
 if TYPE_CHECKING:
     from archspec.data.pictures import PictureSets
-
-INSTALL = "pip install 'archspec-nn[train]'"
 
 
 @register("fashion_mnist")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ctypes import c_float
 from typing import Any
 
-import numpy as np
 import torch
 
 from archspec.importing.trace import cannot
@@ -96,7 +96,12 @@ def _shortest(real: torch.Tensor) -> Any:
 
 def shortest(number: float) -> float:
     """The shortest decimal that is the same float32."""
-    return float(str(np.float32(number)))
+    wanted = c_float(number).value
+    for digits in range(1, 9):
+        rounded = float(f"{number:.{digits}g}")
+        if c_float(rounded).value == wanted:
+            return rounded
+    return float(f"{number:.9g}")  # nine digits tell any two apart
 
 
 def _full(real: torch.Tensor) -> dict[str, Any] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,8 +72,6 @@ class Session:
 
 def train(session: Session) -> Finished:
     """Trains. Raises `SpecError`, `TrainingError`, `DataError`, or `Stopped` after a signal."""
-    if find_spec("safetensors") is None:
-        raise TrainingError("checkpoints need safetensors: pip install 'archspec-nn[train]'")
     device_name = session.recipe.device
     with caller_untouched(), joined(device_name) as processes, ExitStack() as held:
         return _Stages(session, processes, held).run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from hashlib import sha256
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from fashion_mnist import find_root
 from sklearn.datasets import load_digits
 
 from archspec.data import Data, DataError, open_dataset
+from archspec.data.opening import picture_sets
 from archspec.data.stratify import stratified
 from archspec.recipe.settings import ChannelStatistics
 
@@ -210,3 +212,21 @@ def test_every_split_gives_each_image_once() -> None:
 def test_a_home_that_is_nobody_s_is_no_folder():
     with pytest.raises(DataError, match="there is no folder ~nobody-of-that-name/data"):
         open_dataset("digits", "~nobody-of-that-name/data")
+
+
+def test_a_package_that_is_missing_is_named_with_what_brings_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    with pytest.raises(DataError) as error:
+        picture_sets("digits")
+    assert str(error.value).startswith("pictures are read with numpy, which is missing\n")
+    assert error.value.help == "pip install 'archspec-nn[train]'"
+
+
+def test_another_missing_package_is_a_fault_of_the_program(monkeypatch):
+    def broken(root):
+        raise ModuleNotFoundError("No module named 'other'", name="other")
+
+    entry = SimpleNamespace(opener=broken)
+    monkeypatch.setattr("archspec.data.opening.find", lambda name: (entry, ""))
+    with pytest.raises(ModuleNotFoundError, match="other"):
+        picture_sets("digits")
